@@ -1,0 +1,20 @@
+// Package kafka reaches Kafka clusters: a pool of clients with their secrets,
+// TLS and SASL, ordered pipelined connections for Fetch and Produce on pooled
+// buffers, and the record batch header as bytes.
+//
+// It knows the Kafka protocol and nothing of links, streams, positions or
+// ownership. It never retries a produce request and never opens a batch.
+//
+// The parts, top down:
+//
+//   - Pool hands out one shared Client per Kafka cluster name.
+//   - Client is metadata, administration and one-shot calls over kgo; Dial
+//     gives a Conn of the caller's own.
+//   - Broker is the set of one-shot calls to one named broker, over a Client
+//     (shared connections) or over a Conn (that connection and no other).
+//   - Conn sends Fetch and Produce in call order without waiting.
+//   - Buffers is the size-classed pool that Fetch answers are read into.
+//   - Batch is a record batch v2 as the bytes it is.
+//
+// All types are safe for concurrent use unless they say otherwise.
+package kafka
