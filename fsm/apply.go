@@ -1,0 +1,234 @@
+package fsm
+
+import "slices"
+
+// apply carries out one command on the edit.
+func (e *edit) apply(c Command) Result {
+	switch c := c.(type) {
+	case *ClusterInit:
+		return e.clusterInit(c)
+	case *NodePut:
+		return e.nodePut(c)
+	case *NodeRemove:
+		return e.nodeRemove(c)
+	case *FeatureRaise:
+		e.v.Feature = max(e.v.Feature, c.Level)
+	case *Objects:
+		return e.objects(c)
+	case *KafkaPin:
+		return e.kafkaPin(c)
+	case *LinkState:
+		return e.linkState(c)
+	case *LinkPurge:
+		return e.linkPurge(c)
+	case *LinkProducer:
+		return e.linkProducer(c)
+	case *StreamsAdd:
+		return e.streamsAdd(c)
+	case *Assign:
+		return e.assign(c)
+	case *MappingPut:
+		return e.mappingPut(c)
+	case *ProgressBatch:
+		return e.progress(c)
+	case *TaskStop:
+		return e.taskStop(c)
+	case *TaskOrder:
+		return e.taskOrder(c)
+	case *EventsAdd:
+		for _, ev := range c.Events {
+			if ev.Link == 0 || e.v.Link(ev.Link) != nil {
+				e.event(ev)
+			}
+		}
+	case *Barrier:
+	}
+	return Result{}
+}
+
+func (e *edit) clusterInit(c *ClusterInit) Result {
+	if e.v.ClusterID != "" && e.v.ClusterID != c.ClusterID {
+		return refuse(RefusedInvalid, "the cluster already has the id %s", e.v.ClusterID)
+	}
+	e.v.ClusterID = c.ClusterID
+	return Result{}
+}
+
+func (e *edit) nodePut(c *NodePut) Result {
+	old := e.v.Node(c.Node.ID)
+	for _, n := range e.v.Nodes {
+		if n.Name == c.Node.Name && n.ID != c.Node.ID {
+			return refuse(RefusedInvalid, "the name %s belongs to the node %s", n.Name, n.ID)
+		}
+	}
+	e.v.Nodes = put(e.v.Nodes, c.Node, byNode)
+	if old == nil {
+		e.event(Event{Node: c.Node.Name, Code: CodeNodeJoined, Message: c.Node.Name + " joined", From: -1, To: -1, First: c.At, Last: c.At})
+	}
+	return Result{}
+}
+
+func (e *edit) nodeRemove(c *NodeRemove) Result {
+	n := e.v.Node(c.ID)
+	if n == nil {
+		return Result{}
+	}
+	e.event(Event{Node: n.Name, Code: CodeNodeLeft, Message: n.Name + " left", From: -1, To: -1, First: c.At, Last: c.At})
+	e.v.Nodes = drop(e.v.Nodes, func(n Node) bool { return n.ID == c.ID })
+	return Result{}
+}
+
+func (e *edit) kafkaPin(c *KafkaPin) Result {
+	k := e.v.KafkaCluster(c.Name)
+	switch {
+	case k == nil:
+		return refuse(RefusedNotFound, "no Kafka cluster %s", c.Name)
+	case k.ClusterID != "" && k.ClusterID != c.ClusterID:
+		return refuse(RefusedInvalid, "Kafka cluster %s is pinned to the cluster id %s, not %s", c.Name, k.ClusterID, c.ClusterID)
+	}
+	pinned := *k
+	pinned.ClusterID = c.ClusterID
+	e.v.Kafka = put(e.v.Kafka, pinned, byKafka)
+	return Result{}
+}
+
+// objects applies deletions first, so that a link can be replaced by one of
+// the same name.
+func (e *edit) objects(c *Objects) Result {
+	for _, x := range c.Expect {
+		rev := uint64(0)
+		if l := e.v.LinkNamed(x.Link); l != nil && !l.Deleting {
+			rev = l.Revision
+		}
+		if rev != x.Revision {
+			return refuse(RefusedTurn, "link %s has changed meanwhile", x.Link)
+		}
+	}
+	for _, name := range c.DeleteLinks {
+		l := e.v.LinkNamed(name)
+		if l == nil || l.Deleting {
+			return refuse(RefusedNotFound, "no link %s", name)
+		}
+		gone := *l
+		gone.Deleting, gone.Revision = true, e.index
+		e.v.Links = put(e.v.Links, &gone, byLink)
+	}
+	for _, k := range c.Kafka {
+		if old := e.v.KafkaCluster(k.Name); old != nil && old.ClusterID != "" {
+			if k.ClusterID != "" && k.ClusterID != old.ClusterID {
+				return refuse(RefusedInvalid, "Kafka cluster %s is pinned to the cluster id %s", k.Name, old.ClusterID)
+			}
+			k.ClusterID = old.ClusterID
+		}
+		e.v.Kafka = put(e.v.Kafka, k, byKafka)
+	}
+	for _, l := range c.Links {
+		if r := e.linkPut(l, c.At); r.Refused != RefusedNot {
+			return r
+		}
+	}
+	return e.deleteKafka(c.DeleteKafka)
+}
+
+func (e *edit) deleteKafka(names []string) Result {
+	for _, name := range names {
+		if e.v.KafkaCluster(name) == nil {
+			return refuse(RefusedNotFound, "no Kafka cluster %s", name)
+		}
+		for _, l := range e.v.Links {
+			if l.Spec.Source == name || l.Spec.Target == name {
+				return refuse(RefusedInvalid, "Kafka cluster %s is used by link %s", name, l.Spec.Name)
+			}
+		}
+		e.v.Kafka = drop(e.v.Kafka, func(k KafkaCluster) bool { return k.Name == name })
+	}
+	return Result{}
+}
+
+func (e *edit) linkPut(p LinkPut, at int64) Result {
+	for _, name := range []string{p.Spec.Source, p.Spec.Target} {
+		if e.v.KafkaCluster(name) == nil {
+			return refuse(RefusedNotFound, "link %s: no Kafka cluster %s", p.Spec.Name, name)
+		}
+	}
+	old := e.v.LinkNamed(p.Spec.Name)
+	if old != nil && !old.Deleting {
+		o, n := old.Spec, p.Spec
+		if o.Source != n.Source || o.Target != n.Target || o.Rename != n.Rename {
+			return refuse(RefusedInvalid, "link %s: source, target and rename cannot change; delete the link and create another", n.Name)
+		}
+		changed := *old
+		changed.Spec, changed.Revision = p.Spec, e.index
+		e.v.Links = put(e.v.Links, &changed, byLink)
+		return Result{}
+	}
+	l := &Link{ID: e.v.nextLink, Spec: p.Spec, CreatedAt: at, Revision: e.index, ProducerID: -1, Starts: p.Starts}
+	e.v.nextLink++
+	e.v.Links = put(e.v.Links, l, byLink)
+	e.add(Task{Kind: KindSync, Link: l.ID, Start: -1}, nil)
+	return Result{}
+}
+
+func (e *edit) linkState(c *LinkState) Result {
+	l := e.v.Link(c.Link)
+	if l == nil || l.Deleting {
+		return refuse(RefusedNotFound, "no link %d", c.Link)
+	}
+	if c.State != StateRunning && c.State != StatePaused {
+		return refuse(RefusedInvalid, "no such state of a link: %q", c.State)
+	}
+	changed := *l
+	changed.Spec.State, changed.Revision = c.State, e.index
+	e.v.Links = put(e.v.Links, &changed, byLink)
+	return Result{}
+}
+
+func (e *edit) linkPurge(c *LinkPurge) Result {
+	l := e.v.Link(c.Link)
+	if l == nil {
+		return Result{}
+	}
+	if !l.Deleting {
+		return refuse(RefusedInvalid, "link %s is not being deleted", l.Spec.Name)
+	}
+	ids := []int64{l.ProducerID}
+	for t := range e.State.view.Tasks {
+		if t.Link != l.ID {
+			continue
+		}
+		if t.Mapping != nil && !slices.Contains(ids, t.Mapping.ProducerID) {
+			ids = append(ids, t.Mapping.ProducerID)
+		}
+		e.set(t.ID, nil)
+		e.keys = append(e.keys, func(m map[taskKey]TaskID) { delete(m, keyOf(t)) })
+	}
+	spent := slices.Clone(e.v.Spent)
+	for _, id := range ids {
+		if id >= 0 {
+			spent = append(spent, SpentID{Kafka: l.Spec.Target, ProducerID: id, Link: l.Spec.Name})
+		}
+	}
+	e.v.Spent = spent
+	e.v.Links = drop(e.v.Links, func(o *Link) bool { return o.ID == l.ID })
+	e.v.Events = drop(e.v.Events, func(r LinkEvents) bool { return r.Link == l.ID })
+	return Result{}
+}
+
+func (e *edit) linkProducer(c *LinkProducer) Result {
+	l := e.v.Link(c.Link)
+	switch {
+	case l == nil:
+		return refuse(RefusedNotFound, "no link %d", c.Link)
+	case l.ProducerID == c.ProducerID:
+		return Result{}
+	case l.ProducerID != c.Prev:
+		return refuse(RefusedTurn, "link %s already has the producer id %d", l.Spec.Name, l.ProducerID)
+	}
+	changed := *l
+	changed.ProducerID = c.ProducerID
+	if l.ProducerID >= 0 {
+		e.v.Spent = append(slices.Clone(e.v.Spent), SpentID{Kafka: l.Spec.Target, ProducerID: l.ProducerID, Link: l.Spec.Name})
+	}
+	e.v.Links = put(e.v.Links, &changed, byLink)
+	return Result{}
+}

@@ -1,0 +1,201 @@
+package fsm
+
+import "fmt"
+
+func (e *edit) streamsAdd(c *StreamsAdd) Result {
+	l := e.v.Link(c.Link)
+	if l == nil || l.Deleting {
+		return refuse(RefusedNotFound, "no link %d", c.Link)
+	}
+	seen := make(map[taskKey]bool, len(c.Streams))
+	for _, s := range c.Streams {
+		e.add(Task{
+			Kind: KindCopy, Link: l.ID, Stream: s, Start: l.StartOf(s.Topic, s.Partition),
+			Progress: Progress{Source: -1, Target: -1, SourceEpoch: -1, TargetEpoch: -1},
+		}, seen)
+	}
+	return Result{}
+}
+
+// assign skips items whose task is gone or has changed hands since the leader
+// decided; the next plan sees what became of them.
+func (e *edit) assign(c *Assign) Result {
+	type move struct {
+		link     LinkID
+		from, to string
+	}
+	var moves []move
+	count := map[move]int{}
+	for _, it := range c.Items {
+		t := e.v.Task(it.Task)
+		if t == nil || t.Turn != it.Turn || e.v.Node(it.To) == nil {
+			continue
+		}
+		n := *t
+		switch {
+		case it.Handover && t.Owner == it.To:
+			n.Next = "" // called back
+		case it.Handover && t.Owner != "":
+			n.Next = it.To
+		default:
+			n.Owner, n.Next, n.Turn, n.Since = it.To, "", t.Turn+1, e.index
+			if t.Owner != "" && t.Owner != it.To {
+				m := move{t.Link, t.Owner, it.To}
+				if count[m] == 0 {
+					moves = append(moves, m)
+				}
+				count[m]++
+			}
+		}
+		e.set(t.ID, &n)
+	}
+	for _, m := range moves {
+		from, to := e.nodeName(m.from), e.nodeName(m.to)
+		e.event(Event{
+			Link: m.link, Node: to, Code: CodeTakeover, From: -1, To: -1, First: c.At, Last: c.At,
+			Message: fmt.Sprintf("%s took over %d tasks from %s", to, count[m], from),
+		})
+	}
+	return Result{}
+}
+
+// current finds the task that a command of its owner is about.
+func (e *edit) current(id TaskID, turn uint64) (*Task, Result) {
+	t := e.v.Task(id)
+	if t == nil {
+		return nil, refuse(RefusedNotFound, "no task %d", id)
+	}
+	if t.Turn != turn {
+		return nil, refuse(RefusedTurn, "task %d is at turn %d, not %d", id, t.Turn, turn)
+	}
+	return t, Result{}
+}
+
+func (e *edit) mappingPut(c *MappingPut) Result {
+	t, r := e.current(c.Task, c.Turn)
+	if t == nil {
+		return r
+	}
+	version := uint32(0)
+	if t.Mapping != nil {
+		version = t.Mapping.Version
+	}
+	if c.Mapping.Version != version+1 {
+		return refuse(RefusedTurn, "task %d has mapping version %d", t.ID, version)
+	}
+	if len(c.Mapping.Segments) == 0 {
+		return refuse(RefusedInvalid, "task %d: a mapping without a segment", t.ID)
+	}
+	n := *t
+	m := c.Mapping
+	n.Mapping, n.Progress, n.Stop, n.Order = &m, c.Progress, nil, ""
+	e.set(t.ID, &n)
+	if c.Event != nil {
+		e.taskEvent(t, *c.Event)
+	}
+	return Result{}
+}
+
+func (e *edit) progress(c *ProgressBatch) Result {
+	for _, it := range c.Items {
+		t := e.v.Task(it.Task)
+		if t == nil || t.Turn != it.Turn || t.Owner != c.Node {
+			continue
+		}
+		n := *t
+		if t.Mapping != nil && t.Mapping.Version == it.Version {
+			n.Progress = it.Progress
+			if len(it.Segments) > 0 {
+				m := *t.Mapping
+				m.Segments = thin(extend(m.Segments, it.Segments))
+				n.Mapping = &m
+			}
+		}
+		if it.Release {
+			n.Owner, n.Next, n.Turn, n.Since = t.Next, "", t.Turn+1, e.index
+		}
+		e.set(t.ID, &n)
+	}
+	return Result{}
+}
+
+// MaxSegments bounds the checkpointed segments of a translated stream.
+const MaxSegments = 512
+
+// extend appends the segments that lie beyond the last one.
+func extend(have, more []Segment) []Segment {
+	out := append(make([]Segment, 0, len(have)+len(more)), have...)
+	for _, s := range more {
+		if last := out[len(out)-1]; s.Source > last.Source && s.Target >= last.Target {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// thin drops every second of the older half when there are too many; those
+// that stay are still exact at their start.
+func thin(s []Segment) []Segment {
+	for len(s) > MaxSegments {
+		half := len(s) / 2
+		kept := make([]Segment, 0, len(s))
+		for i, seg := range s {
+			if i == 0 || i >= half || i%2 == 0 {
+				kept = append(kept, seg)
+			}
+		}
+		s = kept
+	}
+	return s
+}
+
+func (e *edit) taskStop(c *TaskStop) Result {
+	t, r := e.current(c.Task, c.Turn)
+	if t == nil {
+		return r
+	}
+	n := *t
+	stop := c.Stop
+	n.Stop, n.Order = &stop, ""
+	e.set(t.ID, &n)
+	if c.Event != nil {
+		e.taskEvent(t, *c.Event)
+	}
+	return Result{}
+}
+
+// taskOrder lifts the stop for a retry; continue and recopy are carried out
+// by the owner, whose MappingPut lifts it.
+func (e *edit) taskOrder(c *TaskOrder) Result {
+	l := e.v.Link(c.Link)
+	if l == nil || l.Deleting {
+		return refuse(RefusedNotFound, "no link %d", c.Link)
+	}
+	matched, stopped := 0, 0
+	for t := range e.State.view.Tasks {
+		if t.Kind != KindCopy || t.Link != l.ID || c.Topic != "" && t.Stream.Topic != c.Topic ||
+			c.Topic != "" && c.Partition >= 0 && t.Stream.Partition != c.Partition {
+			continue
+		}
+		matched++
+		if t.Stop == nil && c.Order != OrderRetry {
+			continue
+		}
+		stopped++
+		n := *t
+		n.Attempt++
+		if c.Order == OrderRetry {
+			n.Stop = nil
+		} else {
+			n.Order = c.Order
+		}
+		e.set(t.ID, &n)
+	}
+	switch {
+	case matched == 0:
+		return refuse(RefusedNotFound, "link %s has no such stream", l.Spec.Name)
+	case stopped == 0:
+		return refuse(RefusedInvalid, "no stream named is stopped; there is nothing to %s", c.Order)
+	}
+	return Result{}
+}

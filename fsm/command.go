@@ -1,0 +1,313 @@
+package fsm
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+)
+
+// Type is the type of a command. Numbers are in the log: never reuse one.
+type Type uint8
+
+// The command types.
+const (
+	TypeClusterInit  Type = 1
+	TypeNodePut      Type = 2
+	TypeNodeRemove   Type = 3
+	TypeFeatureLevel Type = 4
+	TypeObjects      Type = 5
+	TypeKafkaPin     Type = 6
+	TypeLinkState    Type = 7
+	TypeLinkPurge    Type = 8
+	TypeLinkProducer Type = 9
+	TypeStreamsAdd   Type = 10
+	TypeAssign       Type = 11
+	TypeMappingPut   Type = 12
+	TypeProgress     Type = 13
+	TypeTaskStop     Type = 14
+	TypeTaskOrder    Type = 15
+	TypeEvents       Type = 16
+	TypeBarrier      Type = 17 // does nothing; its index proves a working log
+)
+
+// FeatureLevel is the highest feature level this build knows. A command
+// version above 1 states the level from which it may be proposed.
+const FeatureLevel = 1
+
+// Errors of decoding; a node that meets one must stop, since it can no longer
+// be equal to the others.
+var (
+	ErrCorrupt = errors.New("corrupt command")
+	ErrUnknown = errors.New("unknown command: this node is older than the cluster's feature level")
+)
+
+// Command is a change of the replicated facts. Every command is idempotent or
+// carries the turn, version or revision that it was decided on.
+type Command interface {
+	Type() Type
+}
+
+// The commands. At is always the proposer's clock in unix ms.
+type (
+	// ClusterInit gives the cluster its id; the first one wins.
+	ClusterInit struct {
+		ClusterID string `json:"clusterId"`
+		At        int64  `json:"at"`
+	}
+	// NodePut adds a node or replaces what is known of it.
+	NodePut struct {
+		Node Node  `json:"node"`
+		At   int64 `json:"at"`
+	}
+	// NodeRemove forgets a node. Its tasks keep their owner until reassigned.
+	NodeRemove struct {
+		ID string `json:"id"`
+		At int64  `json:"at"`
+	}
+	// FeatureRaise raises the feature level; a lower one is ignored.
+	FeatureRaise struct {
+		Level uint32 `json:"level"`
+	}
+	// Objects applies a set of objects, all or none. Expect holds what the
+	// proposer saw; a difference refuses the whole.
+	Objects struct {
+		Kafka       []KafkaCluster `json:"kafka,omitempty"`
+		Links       []LinkPut      `json:"links,omitempty"`
+		DeleteKafka []string       `json:"deleteKafka,omitempty"`
+		DeleteLinks []string       `json:"deleteLinks,omitempty"`
+		Expect      []Expectation  `json:"expect,omitempty"`
+		At          int64          `json:"at"`
+	}
+	// LinkPut creates the link of that name or changes its spec. Starts is
+	// used on creation only.
+	LinkPut struct {
+		Spec   LinkSpec  `json:"spec"`
+		Starts []StartAt `json:"starts,omitempty"`
+	}
+	// Expectation: the link of that name has this revision, 0: it is not there.
+	Expectation struct {
+		Link     string `json:"link"`
+		Revision uint64 `json:"revision"`
+	}
+	// KafkaPin pins the cluster id of a Kafka cluster; the first one wins.
+	KafkaPin struct {
+		Name      string `json:"name"`
+		ClusterID string `json:"clusterId"`
+	}
+	// LinkState pauses or runs a link.
+	LinkState struct {
+		Link  LinkID `json:"link"`
+		State string `json:"state"`
+		At    int64  `json:"at"`
+	}
+	// LinkPurge removes a link that is being deleted, with its tasks and
+	// events; its producer ids are remembered.
+	LinkPurge struct {
+		Link LinkID `json:"link"`
+	}
+	// LinkProducer records the producer id that the target issued for a link;
+	// the first one wins, a later one needs Prev, the id that it replaces.
+	LinkProducer struct {
+		Link       LinkID `json:"link"`
+		ProducerID int64  `json:"producerId"`
+		Prev       int64  `json:"prev"` // -1: none
+	}
+	// StreamsAdd adds copy tasks; those that exist are left alone.
+	StreamsAdd struct {
+		Link    LinkID      `json:"link"`
+		Streams []StreamKey `json:"streams"`
+		At      int64       `json:"at"`
+	}
+	// Assign gives tasks to nodes.
+	Assign struct {
+		Items []Assignment `json:"items"`
+		At    int64        `json:"at"`
+	}
+	// Assignment gives one task to the node To if its turn is still Turn. With
+	// Handover the owner drains it and releases it to To; else To owns it now.
+	Assignment struct {
+		Task     TaskID `json:"t"`
+		Turn     uint64 `json:"n"`
+		To       string `json:"to"`
+		Handover bool   `json:"h,omitempty"`
+	}
+	// MappingPut commits a mapping if the node still owns the task at this
+	// turn and the mapping's version is Mapping.Version-1. It carries out the
+	// task's order, if it has one, and lifts its stop.
+	MappingPut struct {
+		Task     TaskID   `json:"task"`
+		Turn     uint64   `json:"turn"`
+		Mapping  Mapping  `json:"mapping"`
+		Progress Progress `json:"progress"`
+		Event    *Event   `json:"event,omitempty"`
+		At       int64    `json:"at"`
+	}
+	// TaskStop records why a stream stands.
+	TaskStop struct {
+		Task  TaskID `json:"task"`
+		Turn  uint64 `json:"turn"`
+		Stop  Stop   `json:"stop"`
+		Event *Event `json:"event,omitempty"`
+	}
+	// TaskOrder gives stopped streams of a link an order. An empty Topic means
+	// all of the link, a negative Partition all of the topic.
+	TaskOrder struct {
+		Link      LinkID `json:"link"`
+		Topic     string `json:"topic,omitempty"`
+		Partition int32  `json:"partition"`
+		Order     Order  `json:"order"`
+		At        int64  `json:"at"`
+	}
+	// EventsAdd records events.
+	EventsAdd struct {
+		Events []Event `json:"events"`
+	}
+	// Barrier does nothing.
+	Barrier struct{}
+)
+
+// Type implements Command.
+func (*ClusterInit) Type() Type { return TypeClusterInit }
+
+// Type implements Command.
+func (*NodePut) Type() Type { return TypeNodePut }
+
+// Type implements Command.
+func (*NodeRemove) Type() Type { return TypeNodeRemove }
+
+// Type implements Command.
+func (*FeatureRaise) Type() Type { return TypeFeatureLevel }
+
+// Type implements Command.
+func (*Objects) Type() Type { return TypeObjects }
+
+// Type implements Command.
+func (*KafkaPin) Type() Type { return TypeKafkaPin }
+
+// Type implements Command.
+func (*LinkState) Type() Type { return TypeLinkState }
+
+// Type implements Command.
+func (*LinkPurge) Type() Type { return TypeLinkPurge }
+
+// Type implements Command.
+func (*LinkProducer) Type() Type { return TypeLinkProducer }
+
+// Type implements Command.
+func (*StreamsAdd) Type() Type { return TypeStreamsAdd }
+
+// Type implements Command.
+func (*Assign) Type() Type { return TypeAssign }
+
+// Type implements Command.
+func (*MappingPut) Type() Type { return TypeMappingPut }
+
+// Type implements Command.
+func (*ProgressBatch) Type() Type { return TypeProgress }
+
+// Type implements Command.
+func (*TaskStop) Type() Type { return TypeTaskStop }
+
+// Type implements Command.
+func (*TaskOrder) Type() Type { return TypeTaskOrder }
+
+// Type implements Command.
+func (*EventsAdd) Type() Type { return TypeEvents }
+
+// Type implements Command.
+func (*Barrier) Type() Type { return TypeBarrier }
+
+// newCommand gives an empty command of a type, nil for an unknown one.
+func newCommand(t Type) Command {
+	switch t {
+	case TypeClusterInit:
+		return new(ClusterInit)
+	case TypeNodePut:
+		return new(NodePut)
+	case TypeNodeRemove:
+		return new(NodeRemove)
+	case TypeFeatureLevel:
+		return new(FeatureRaise)
+	case TypeObjects:
+		return new(Objects)
+	case TypeKafkaPin:
+		return new(KafkaPin)
+	case TypeLinkState:
+		return new(LinkState)
+	case TypeLinkPurge:
+		return new(LinkPurge)
+	case TypeLinkProducer:
+		return new(LinkProducer)
+	case TypeStreamsAdd:
+		return new(StreamsAdd)
+	case TypeAssign:
+		return new(Assign)
+	case TypeMappingPut:
+		return new(MappingPut)
+	case TypeProgress:
+		return new(ProgressBatch)
+	case TypeTaskStop:
+		return new(TaskStop)
+	case TypeTaskOrder:
+		return new(TaskOrder)
+	case TypeEvents:
+		return new(EventsAdd)
+	case TypeBarrier:
+		return new(Barrier)
+	}
+	return nil
+}
+
+// An encoded command is: magic, type, version, payload, CRC32C of all before
+// (4 bytes, big endian). Raft's log store has no checksum of its own.
+const (
+	commandMagic   = 0xC5
+	commandVersion = 1
+	commandFrame   = 3 + 4
+)
+
+// castagnoli builds its table once inside hash/crc32.
+func checksum(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
+
+// Encode gives the bytes of a command as they stand in the log.
+func Encode(c Command) ([]byte, error) {
+	b := []byte{commandMagic, byte(c.Type()), commandVersion}
+	if p, ok := c.(*ProgressBatch); ok {
+		b = p.append(b)
+	} else {
+		j, err := json.Marshal(c)
+		if err != nil {
+			return nil, fmt.Errorf("encoding command %T: %w", c, err)
+		}
+		b = append(b, j...)
+	}
+	return binary.BigEndian.AppendUint32(b, checksum(b)), nil
+}
+
+// Decode is the inverse of Encode. Errors are ErrCorrupt or ErrUnknown,
+// wrapped; it never panics, whatever the bytes.
+func Decode(b []byte) (Command, error) {
+	if len(b) < commandFrame || b[0] != commandMagic {
+		return nil, fmt.Errorf("decoding command of %d bytes: %w", len(b), ErrCorrupt)
+	}
+	body, sum := b[:len(b)-4], binary.BigEndian.Uint32(b[len(b)-4:])
+	if checksum(body) != sum {
+		return nil, fmt.Errorf("decoding command: checksum differs: %w", ErrCorrupt)
+	}
+	c := newCommand(Type(b[1]))
+	if c == nil || b[2] != commandVersion {
+		return nil, fmt.Errorf("decoding command type %d version %d: %w", b[1], b[2], ErrUnknown)
+	}
+	if p, ok := c.(*ProgressBatch); ok {
+		if err := p.parse(body[3:]); err != nil {
+			return nil, err
+		}
+		return c, nil
+	}
+	if err := json.Unmarshal(body[3:], c); err != nil {
+		return nil, fmt.Errorf("decoding command type %d: %v: %w", b[1], err, ErrCorrupt)
+	}
+	return c, nil
+}

@@ -1,0 +1,99 @@
+package fsm
+
+// LinkID names a link for ever; a link deleted and created again under the
+// same name gets a new one.
+type LinkID uint64
+
+// Words of LinkSpec.
+const (
+	StartEarliest = "earliest"
+	StartLatest   = "latest"
+
+	OffsetsAuto       = "auto"
+	OffsetsIdentical  = "identical"
+	OffsetsTranslated = "translated"
+
+	OnLossHalt     = "halt"
+	OnLossContinue = "continue"
+	OnLossRecopy   = "recopy"
+
+	CopiesSkipFromTarget = "skip-from-target"
+	CopiesSkipAll        = "skip-all"
+
+	WritersOurs   = "ours"
+	WritersShared = "shared"
+
+	StateRunning = "running"
+	StatePaused  = "paused"
+)
+
+// LinkSpec is a link as an operator declared it, defaults filled in.
+type LinkSpec struct {
+	Name              string   `json:"name"`
+	Source            string   `json:"source"` // a KafkaCluster's name
+	Target            string   `json:"target"` // a KafkaCluster's name
+	Include           []string `json:"include"`
+	Exclude           []string `json:"exclude,omitempty"`
+	Rename            string   `json:"rename,omitempty"` // template with {topic} and {source}
+	Start             string   `json:"start"`            // earliest, latest or an RFC 3339 time
+	Offsets           string   `json:"offsets"`
+	OnLoss            string   `json:"onLoss"`
+	Copies            string   `json:"copies"`
+	Writers           string   `json:"writers"`
+	Limit             int64    `json:"limit,omitempty"`             // bytes/s, 0: none
+	ReplicationFactor int16    `json:"replicationFactor,omitempty"` // of created target topics, 0: the target's default
+	State             string   `json:"state"`                       // running or paused
+}
+
+// Link is a link with what the cluster decided about it.
+type Link struct {
+	ID         LinkID    `json:"id"`
+	Spec       LinkSpec  `json:"spec"`
+	CreatedAt  int64     `json:"createdAt"`          // unix ms, the proposer's clock
+	Revision   uint64    `json:"revision"`           // Raft index of the last change an operator made
+	Deleting   bool      `json:"deleting,omitempty"` // its tasks stop; it is purged when their owners have confirmed
+	ProducerID int64     `json:"producerId"`         // issued by the target, -1: none yet; the first command wins
+	Starts     []StartAt `json:"starts,omitempty"`   // resolved when the link was created, sorted by topic
+}
+
+// StartAt holds the start offsets that `start: latest` or a time meant for the
+// partitions of one topic at the moment the link was created. Partitions that
+// it does not list begin at their log start.
+type StartAt struct {
+	Topic   string  `json:"topic"`
+	Offsets []int64 `json:"offsets"` // by partition
+}
+
+// StartOf returns the offset resolved for a partition when the link was
+// created, or -1: the log start.
+func (l *Link) StartOf(topic string, partition int32) int64 {
+	for _, s := range l.Starts {
+		if s.Topic == topic && int(partition) < len(s.Offsets) {
+			return s.Offsets[partition]
+		}
+	}
+	return -1
+}
+
+// Running reports whether the link's tasks should run.
+func (l *Link) Running() bool { return !l.Deleting && l.Spec.State != StatePaused }
+
+// SpentID is the producer id of a deleted link: loop detection must know it
+// as long as its batches may still be read.
+type SpentID struct {
+	Kafka      string `json:"kafka"` // the target it wrote to
+	ProducerID int64  `json:"producerId"`
+	Link       string `json:"link"`
+}
+
+// Node is a member as the cluster knows it. Whether it votes is Raft's own
+// configuration.
+type Node struct {
+	ID         string `json:"id"` // ServerID: random, lives and dies with the data dir
+	Name       string `json:"name"`
+	Datacenter string `json:"datacenter,omitempty"`
+	Addr       string `json:"addr"`              // advertised peer address, host:port
+	HTTP       string `json:"http,omitempty"`    // address of its API, host:port
+	Feature    uint32 `json:"feature"`           // highest feature level that it knows
+	Leaving    bool   `json:"leaving,omitempty"` // drains: gets no task, hands over those it has
+}

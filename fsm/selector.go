@@ -1,0 +1,106 @@
+package fsm
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Selector decides which topics a link copies. A pattern is an exact name, a
+// "prefix*", or a "/regular expression/" that must match the whole name.
+// Exclude wins over include. Internal topics (see Internal) are selected by
+// their exact name only, never by a prefix or an expression.
+type Selector struct {
+	include, exclude []pattern
+}
+
+type pattern struct {
+	name   string // exact
+	prefix string
+	re     *regexp.Regexp
+	broad  bool // prefix or expression
+}
+
+func (p pattern) match(topic string) bool {
+	switch {
+	case p.re != nil:
+		return p.re.MatchString(topic)
+	case p.broad:
+		return strings.HasPrefix(topic, p.prefix)
+	}
+	return topic == p.name
+}
+
+// ParseSelector reads the patterns; the error names the faulty one.
+func ParseSelector(include, exclude []string) (*Selector, error) {
+	s := &Selector{}
+	for _, set := range []struct {
+		texts []string
+		to    *[]pattern
+	}{{include, &s.include}, {exclude, &s.exclude}} {
+		for _, text := range set.texts {
+			p, err := parsePattern(text)
+			if err != nil {
+				return nil, fmt.Errorf("topic pattern %q: %w", text, err)
+			}
+			*set.to = append(*set.to, p)
+		}
+	}
+	return s, nil
+}
+
+func parsePattern(text string) (pattern, error) {
+	switch {
+	case len(text) > 1 && text[0] == '/' && text[len(text)-1] == '/':
+		re, err := regexp.Compile("^(?:" + text[1:len(text)-1] + ")$")
+		return pattern{re: re, broad: true}, err
+	case strings.HasSuffix(text, "*"):
+		prefix := strings.TrimSuffix(text, "*")
+		if prefix != "" && !ValidTopic(prefix) {
+			return pattern{}, fmt.Errorf("a prefix has only letters, digits, '.', '_' and '-' before its '*'")
+		}
+		return pattern{prefix: prefix, broad: true}, nil
+	case !ValidTopic(text):
+		return pattern{}, fmt.Errorf("not a topic name, a prefix* or a /regular expression/")
+	}
+	return pattern{name: text}, nil
+}
+
+// Selects reports whether the topic is to be copied.
+func (s *Selector) Selects(topic string) bool {
+	internal := Internal(topic)
+	hit := func(p pattern) bool { return p.match(topic) && !(internal && p.broad) }
+	return slices.ContainsFunc(s.include, hit) &&
+		!slices.ContainsFunc(s.exclude, func(p pattern) bool { return p.match(topic) })
+}
+
+// Internal reports whether a topic belongs to Kafka, to MirrorMaker or to
+// Sluice itself.
+func Internal(topic string) bool {
+	return strings.HasPrefix(topic, "__") || strings.HasPrefix(topic, "mm2-") ||
+		topic == "heartbeats" || strings.HasSuffix(topic, ".heartbeats") ||
+		strings.HasSuffix(topic, ".internal") || strings.HasSuffix(topic, "-internal")
+}
+
+// ValidTopic reports whether Kafka takes the name: 1 to 249 of letters,
+// digits, '.', '_' and '-', not "." or "..".
+func ValidTopic(name string) bool {
+	if name == "" || len(name) > 249 || name == "." || name == ".." {
+		return false
+	}
+	return !strings.ContainsFunc(name, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '_' || r == '-')
+	})
+}
+
+// TargetTopic is the name of a source topic at the target of the link.
+func (s *LinkSpec) TargetTopic(topic string) string {
+	if s.Rename == "" {
+		return topic
+	}
+	return strings.NewReplacer("{topic}", topic, "{source}", s.Source).Replace(s.Rename)
+}
+
+// Selector parses the spec's patterns.
+func (s *LinkSpec) Selector() (*Selector, error) { return ParseSelector(s.Include, s.Exclude) }

@@ -1,0 +1,192 @@
+package fsm
+
+// TaskID names a task for ever; ids count up and are never used again.
+type TaskID uint64
+
+// Kind is the kind of a task.
+type Kind uint8
+
+// The kinds of tasks. Their numbers are in the log and in snapshots.
+const (
+	KindCopy    Kind = 1 // one stream
+	KindSync    Kind = 2 // a link's topics, configs, groups
+	KindObserve Kind = 3 // a Kafka cluster's sizes, lags, commits
+	KindMove    Kind = 4 // one data-balancing proposal
+)
+
+func (k Kind) String() string {
+	switch k {
+	case KindCopy:
+		return "copy"
+	case KindSync:
+		return "sync"
+	case KindObserve:
+		return "observe"
+	case KindMove:
+		return "move"
+	}
+	return "unknown"
+}
+
+// StreamKey is what a copy task copies: one source partition of one link.
+type StreamKey struct {
+	Topic       string `json:"topic,omitempty"`
+	Partition   int32  `json:"partition"`
+	TargetTopic string `json:"targetTopic,omitempty"`
+}
+
+// Task is the unit of work that one node owns at a time. A Task reached
+// through a View never changes; Apply replaces it.
+type Task struct {
+	ID      TaskID    `json:"id"`
+	Kind    Kind      `json:"kind"`
+	Link    LinkID    `json:"link,omitempty"`
+	Kafka   string    `json:"kafka,omitempty"` // of an observe or move task
+	Stream  StreamKey `json:"stream,omitzero"` // of a copy task
+	Start   int64     `json:"start"`           // offset resolved at creation of the link, -1: the log start
+	Owner   string    `json:"owner,omitempty"` // a node's ID, empty: nobody yet
+	Next    string    `json:"next,omitempty"`  // the owner drains and releases the task to this node
+	Turn    uint64    `json:"turn"`            // how often the task has changed hands
+	Since   uint64    `json:"since"`           // Raft index of the command that gave it to Owner
+	Mapping *Mapping  `json:"mapping,omitempty"`
+	// Progress is a hint: the truth is the target's log.
+	Progress Progress `json:"progress,omitzero"`
+	Stop     *Stop    `json:"stop,omitempty"`    // nil: the task runs
+	Order    Order    `json:"order,omitempty"`   // what an operator asked for, until the owner has carried it out
+	Attempt  uint32   `json:"attempt,omitempty"` // raised by every retry, continue or recopy
+}
+
+// Order is what an operator, or the link's policy, tells a stopped stream.
+type Order string
+
+// The orders.
+const (
+	OrderRetry    Order = "retry"    // try the same position again
+	OrderContinue Order = "continue" // skip what is lost: a new offset segment
+	OrderRecopy   Order = "recopy"   // a new generation from the log start, into an emptied target
+)
+
+// Phase says how a mapping gives the source offset of a target offset.
+type Phase uint8
+
+// The phases. Their numbers are in the log and in snapshots.
+const (
+	PhaseFilling    Phase = 1 // reserved: fillers are written up to the source's start
+	PhaseDense      Phase = 2 // every segment is in the FSM before the data that rests on it: the target's log end gives everything
+	PhaseTranslated Phase = 3 // segments are checkpointed with progress
+)
+
+func (p Phase) String() string {
+	switch p {
+	case PhaseFilling:
+		return "filling"
+	case PhaseDense:
+		return "dense"
+	case PhaseTranslated:
+		return "translated"
+	}
+	return "unknown"
+}
+
+// TopicID is Kafka's topic id; the zero value means a broker that has none.
+type TopicID [16]byte
+
+// Mapping says how a stream's source and target offsets, and its sequence
+// numbers, correspond. It is truth: a change is committed before the first
+// batch that rests on it is sent.
+type Mapping struct {
+	Version       uint32    `json:"version"`    // 1, 2, ...: compare-and-set
+	Generation    uint32    `json:"generation"` // raised by a deliberate re-copy
+	Phase         Phase     `json:"phase"`
+	SourceTopicID TopicID   `json:"sourceTopicId"`
+	TargetTopicID TopicID   `json:"targetTopicId"`
+	Segments      []Segment `json:"segments"`      // ascending in both offsets, never empty; the first holds source start and target start
+	ProducerID    int64     `json:"producerId"`    // issued by the target
+	ProducerEpoch int16     `json:"producerEpoch"` // of the batches to be sent
+	SequenceZero  int64     `json:"sequenceZero"`  // target offset where sequence 0 of this epoch stands
+}
+
+// Segment is the start of a range in which source and target offsets differ
+// by a constant: the source offset Source stands at the target offset Target.
+// It ends where the next one begins.
+type Segment struct {
+	Source int64 `json:"s"`
+	Target int64 `json:"t"`
+}
+
+// Shift is the constant target minus source offset of the segment.
+func (s Segment) Shift() int64 { return s.Target - s.Source }
+
+// Progress is how far a stream got inside its mapping. Offsets are those of
+// the next record.
+type Progress struct {
+	Source      int64 `json:"source"`
+	SourceEpoch int32 `json:"sourceEpoch"` // leader epoch of the last copied batch, -1: unknown
+	Target      int64 `json:"target"`
+	TargetEpoch int32 `json:"targetEpoch"` // leader epoch of the target when it acknowledged, -1: unknown
+	Records     int64 `json:"records"`     // copied in this generation
+	At          int64 `json:"at"`          // unix ms, the owner's clock
+}
+
+// Stop is why a stream stands, and the exact range it concerns.
+type Stop struct {
+	Code    Code   `json:"code"`
+	From    int64  `json:"from"`             // first offset concerned, -1: none
+	To      int64  `json:"to"`               // offset after the last one concerned
+	Target  bool   `json:"target,omitempty"` // the range is of the target partition, not of the source
+	Message string `json:"message"`
+	At      int64  `json:"at"` // unix ms
+}
+
+// Code is a reason code: why a stream stands or waits, or what an event tells.
+type Code string
+
+// The reason codes.
+const (
+	CodePositionLost      Code = "position-lost"
+	CodeSourceRecreated   Code = "source-recreated"
+	CodeSourceDeleted     Code = "source-deleted"
+	CodeSourceTruncated   Code = "source-truncated"
+	CodeTargetRecreated   Code = "target-recreated"
+	CodeTargetDeleted     Code = "target-deleted"
+	CodeTargetTruncated   Code = "target-truncated"
+	CodeTargetLostAcked   Code = "target-lost-acked"
+	CodeForeignWriter     Code = "foreign-writer"
+	CodeNotEmpty          Code = "not-empty"
+	CodePartitionMismatch Code = "partition-mismatch"
+	CodeRecordTooLarge    Code = "record-too-large"
+	CodeTimestampRefused  Code = "timestamp-refused"
+	CodeCorruptBatch      Code = "corrupt-batch"
+	CodeUnsupportedFormat Code = "unsupported-format"
+	CodeOverBudget        Code = "over-budget"
+	CodeIdentityLost      Code = "identity-lost"    // offsets: identical could not be kept
+	CodePositionUnknown   Code = "position-unknown" // a translated stream whose target moved past its checkpoint
+
+	CodeUnauthorized         Code = "unauthorized"
+	CodeAuthenticationFailed Code = "authentication-failed"
+	CodeUnreachable          Code = "unreachable"
+	CodeQuotaThrottled       Code = "quota-throttled"
+	CodeNotEnoughReplicas    Code = "not-enough-replicas"
+
+	CodeOpenTransaction Code = "open-transaction"
+
+	CodePaused     Code = "paused"
+	CodeStarting   Code = "starting" // an owner derives the position
+	CodeWaiting    Code = "waiting"  // unguarded: waits for a leader, or for the predecessor's last request to die
+	CodeCatchingUp Code = "catching-up"
+	CodeFilling    Code = "filling"
+	CodeCopying    Code = "copying"
+	CodeIdle       Code = "idle"
+
+	CodeTakeover    Code = "takeover"
+	CodeHandover    Code = "handover"
+	CodeLostRace    Code = "lost-race" // an owner met writes of its successor and stopped
+	CodeNewSegment  Code = "new-segment"
+	CodeTranslated  Code = "left-dense"
+	CodeEpochRaised Code = "producer-epoch-raised"
+	CodeRecopied    Code = "recopied"
+	CodeTopicAdded  Code = "topic-added"
+	CodeNodeJoined  Code = "node-joined"
+	CodeNodeLeft    Code = "node-left"
+	CodeNodeDead    Code = "node-dead"
+)
