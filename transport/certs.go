@@ -1,0 +1,163 @@
+package transport
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Validity of what CreateCA and CreateNodeCert make. Certificates begin an
+// hour ago, so that nodes with lagging clocks accept them at once.
+const (
+	caValidity   = 10 * 365 * 24 * time.Hour
+	nodeValidity = 825 * 24 * time.Hour
+	backdate     = time.Hour
+)
+
+// Names of the CA's files in its directory.
+const (
+	CACertFile = "ca.pem"
+	CAKeyFile  = "ca.key"
+)
+
+// CreateCA writes a new certificate authority, ca.pem and ca.key (ECDSA
+// P-256, ten years), to dir, which is created when missing. Existing files are
+// never overwritten.
+func CreateCA(dir string) error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return fmt.Errorf("creating CA key: %w", err)
+	}
+	cert := template("Sluice CA", caValidity)
+	cert.IsCA, cert.BasicConstraintsValid, cert.MaxPathLenZero = true, true, true
+	cert.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
+	der, err := x509.CreateCertificate(rand.Reader, cert, cert, &key.PublicKey, key)
+	if err != nil {
+		return fmt.Errorf("creating CA certificate: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("creating CA directory: %w", err)
+	}
+	return writePair(dir, CACertFile, CAKeyFile, der, key)
+}
+
+// CreateNodeCert writes NAME.pem and NAME.key, signed by the CA in dir, for
+// the host names and IP addresses under which other nodes dial this one. The
+// certificate serves both as a server's and as a client's. Existing files are
+// never overwritten.
+func CreateNodeCert(dir, name string, hosts []string) error {
+	if name == "" || name == "ca" || filepath.Base(name) != name {
+		return fmt.Errorf("node name %q is no file name of a node", name)
+	}
+	if len(hosts) == 0 {
+		return errors.New("a node's certificate needs at least one host name or IP address")
+	}
+	ca, caKey, err := loadCA(dir)
+	if err != nil {
+		return err
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return fmt.Errorf("creating node key: %w", err)
+	}
+	cert := template(name, nodeValidity)
+	if cert.NotAfter.After(ca.NotAfter) {
+		cert.NotAfter = ca.NotAfter
+	}
+	cert.KeyUsage = x509.KeyUsageDigitalSignature
+	cert.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
+	for _, host := range hosts {
+		if ip := net.ParseIP(host); ip != nil {
+			cert.IPAddresses = append(cert.IPAddresses, ip)
+		} else {
+			cert.DNSNames = append(cert.DNSNames, host)
+		}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, cert, ca, &key.PublicKey, caKey)
+	if err != nil {
+		return fmt.Errorf("signing node certificate: %w", err)
+	}
+	return writePair(dir, name+".pem", name+".key", der, key)
+}
+
+func template(name string, validity time.Duration) *x509.Certificate {
+	now := time.Now()
+	serial := new(big.Int).SetBytes([]byte(rand.Text())) // about 128 random bits
+	return &x509.Certificate{
+		SerialNumber: serial.Rsh(serial, 64),
+		Subject:      pkix.Name{CommonName: name, Organization: []string{"Sluice"}},
+		NotBefore:    now.Add(-backdate),
+		NotAfter:     now.Add(validity),
+	}
+}
+
+func loadCA(dir string) (*x509.Certificate, *ecdsa.PrivateKey, error) {
+	certPEM, err := os.ReadFile(filepath.Join(dir, CACertFile))
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading CA (create it with `sluice cert ca`): %w", err)
+	}
+	keyPEM, err := os.ReadFile(filepath.Join(dir, CAKeyFile))
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading CA key: %w", err)
+	}
+	certBlock, _ := pem.Decode(certPEM)
+	keyBlock, _ := pem.Decode(keyPEM)
+	if certBlock == nil || keyBlock == nil {
+		return nil, nil, fmt.Errorf("reading CA in %s: no PEM", dir)
+	}
+	cert, err := x509.ParseCertificate(certBlock.Bytes)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading CA certificate: %w", err)
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(keyBlock.Bytes)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading CA key: %w", err)
+	}
+	key, ok := parsed.(*ecdsa.PrivateKey)
+	if !ok {
+		return nil, nil, errors.New("reading CA key: not an ECDSA key")
+	}
+	return cert, key, nil
+}
+
+// writePair writes the key first (0600), then the certificate (0644). Neither
+// file may exist; a key whose certificate could not be written is removed.
+func writePair(dir, certFile, keyFile string, der []byte, key *ecdsa.PrivateKey) error {
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return fmt.Errorf("encoding key: %w", err)
+	}
+	keyPath, certPath := filepath.Join(dir, keyFile), filepath.Join(dir, certFile)
+	if _, err := os.Lstat(certPath); err == nil {
+		return fmt.Errorf("writing %s: %w; remove it first if it is not needed", certPath, os.ErrExist)
+	}
+	if err := writeNew(keyPath, "PRIVATE KEY", keyDER, 0o600); err != nil {
+		return err
+	}
+	if err := writeNew(certPath, "CERTIFICATE", der, 0o644); err != nil {
+		return errors.Join(err, os.Remove(keyPath))
+	}
+	return nil
+}
+
+func writeNew(path, kind string, der []byte, mode os.FileMode) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return fmt.Errorf("writing key pair: %w", err)
+	}
+	err = pem.Encode(f, &pem.Block{Type: kind, Bytes: der})
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,106 @@
+package transport
+
+import (
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// refusalCodes are the labels of sluice_transport_refused_total.
+var refusalCodes = [...]string{
+	"cluster-mismatch", "version-mismatch", "wrong-server", "not-ready", "bad-handshake", "timeout", "too-many", "busy", "probe",
+}
+
+// stats counts per kind; it is read by Collector.
+type stats struct {
+	acceptedBy, dialledBy, inBy, outBy [len(kindNames)]atomic.Uint64
+	refusedBy                          [len(refusalCodes)]atomic.Uint64
+	dialFailed, packetsDropped         atomic.Uint64
+}
+
+func (s *stats) accepted(k Kind) *atomic.Uint64 { return &s.acceptedBy[k-KindRaft] }
+func (s *stats) dialled(k Kind) *atomic.Uint64  { return &s.dialledBy[k-KindRaft] }
+func (s *stats) in(k Kind) *atomic.Uint64       { return &s.inBy[k-KindRaft] }
+func (s *stats) out(k Kind) *atomic.Uint64      { return &s.outBy[k-KindRaft] }
+
+// refused returns the counter of a code; an unknown one counts as
+// bad-handshake.
+func (s *stats) refused(code string) *atomic.Uint64 {
+	unknown := 0
+	for i, c := range refusalCodes {
+		if c == code {
+			return &s.refusedBy[i]
+		}
+		if c == "bad-handshake" {
+			unknown = i
+		}
+	}
+	return &s.refusedBy[unknown]
+}
+
+// collector turns stats into Prometheus metrics at each scrape.
+type collector struct {
+	t                                       *Transport
+	conns, handshakes, bytes, refused, drop *prometheus.Desc
+	dialFailed                              *prometheus.Desc
+}
+
+// Collector returns the transport's metrics: sluice_transport_*.
+func (t *Transport) Collector() prometheus.Collector {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("sluice_transport_"+name, help, labels, nil)
+	}
+	return &collector{
+		t:          t,
+		conns:      desc("connections", "Open connections to and from other nodes.", "kind", "direction"),
+		handshakes: desc("handshakes_total", "Handshakes that succeeded.", "kind", "direction"),
+		bytes:      desc("bytes_total", "Bytes between nodes, without TLS.", "kind", "direction"),
+		refused:    desc("refused_total", "Inbound connections that were refused.", "code"),
+		dialFailed: desc("dial_failures_total", "Dials that failed or were refused."),
+		drop:       desc("gossip_packets_dropped_total", "Gossip packets dropped because a queue was full."),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{c.conns, c.handshakes, c.bytes, c.refused, c.dialFailed, c.drop} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	counter := func(d *prometheus.Desc, v uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	s := &c.t.stats
+	open := c.t.countOpen()
+	for i, name := range kindNames {
+		counter(c.handshakes, s.acceptedBy[i].Load(), name, "in")
+		counter(c.handshakes, s.dialledBy[i].Load(), name, "out")
+		counter(c.bytes, s.inBy[i].Load(), name, "in")
+		counter(c.bytes, s.outBy[i].Load(), name, "out")
+		ch <- prometheus.MustNewConstMetric(c.conns, prometheus.GaugeValue, float64(open[i].in), name, "in")
+		ch <- prometheus.MustNewConstMetric(c.conns, prometheus.GaugeValue, float64(open[i].out), name, "out")
+	}
+	for i, code := range refusalCodes {
+		counter(c.refused, s.refusedBy[i].Load(), code)
+	}
+	counter(c.dialFailed, s.dialFailed.Load())
+	counter(c.drop, s.packetsDropped.Load())
+}
+
+type openConns struct{ in, out int }
+
+func (t *Transport) countOpen() (open [len(kindNames)]openConns) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for c := range t.conns {
+		if c.inbound {
+			open[c.kind-KindRaft].in++
+		} else {
+			open[c.kind-KindRaft].out++
+		}
+	}
+	return open
+}

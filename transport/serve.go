@@ -1,0 +1,137 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+)
+
+// serve carries one inbound connection through TLS and hello and hands it to
+// its listener.
+func (t *Transport) serve(raw net.Conn) {
+	if !t.trackRaw(raw) {
+		raw.Close()
+		return
+	}
+	deadline := time.Now().Add(t.cfg.HandshakeTimeout)
+	_ = raw.SetDeadline(deadline)
+	c, err := t.greet(raw)
+	if err != nil {
+		raw.Close()
+		t.untrackRaw(raw)
+		t.noteRefusal(raw.RemoteAddr(), err)
+		return
+	}
+	_ = raw.SetDeadline(time.Time{})
+	t.track(c)
+	t.stats.accepted(c.kind).Add(1)
+	l := t.listener(c.kind)
+	if l == nil {
+		c.Close()
+		return
+	}
+	timer := time.NewTimer(time.Until(deadline))
+	defer timer.Stop()
+	select {
+	case l.queue <- c:
+		// A listener that closed meanwhile has closed c, because it was tracked.
+	case <-l.done:
+		c.Close()
+	case <-timer.C:
+		t.stats.refused("busy").Add(1)
+		c.Close()
+	}
+}
+
+// greet is the acceptor's half of the handshake.
+func (t *Transport) greet(raw net.Conn) (*Conn, error) {
+	nc := raw
+	if t.tls != nil {
+		server := tls.Server(raw, t.tls.server())
+		if err := server.HandshakeContext(context.Background()); err != nil {
+			return nil, fmt.Errorf("TLS: %w", err)
+		}
+		nc = server
+	}
+	var first [1]byte
+	if _, err := io.ReadFull(nc, first[:]); err != nil {
+		return nil, err
+	}
+	kind := Kind(first[0])
+	if !kind.valid() {
+		return nil, fmt.Errorf("%w: first byte 0x%02x: %s", ErrBadHandshake, first[0], explainFirstByte(first[0], t.tls == nil))
+	}
+	theirs, err := readHello(nc)
+	if err != nil {
+		return nil, err
+	}
+	self := t.Self()
+	if err = judge(kind, self, theirs); err == nil && t.listener(kind) == nil {
+		err = fmt.Errorf("%w: %s", ErrNotReady, kind)
+	}
+	reply := hello{Version: ProtocolVersion, Identity: self}
+	if err != nil {
+		reply.Refused, reply.Detail = refusalCode(err), err.Error()
+		_ = writeHello(nc, 0, reply)
+		return nil, err
+	}
+	if err := writeHello(nc, 0, reply); err != nil {
+		return nil, err
+	}
+	return &Conn{Conn: nc, t: t, kind: kind, peer: theirs.Identity, inbound: true}, nil
+}
+
+// refusalLogEvery spaces equal warnings: peers redial many times a second.
+const refusalLogEvery = 10 * time.Second
+
+// noteRefusal counts a failed inbound handshake and logs it, each kind of
+// failure of a host once in ten seconds. A connection that says nothing and
+// goes is a probe.
+func (t *Transport) noteRefusal(from net.Addr, err error) {
+	code := refusalCode(err)
+	level := t.log.Warn
+	var timeout net.Error
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
+		t.stats.refused("probe").Add(1)
+		return
+	case errors.As(err, &timeout) && timeout.Timeout():
+		code = "timeout"
+	case errors.Is(err, ErrNotReady):
+		level = t.log.Debug
+	}
+	t.stats.refused(code).Add(1)
+	host, _, _ := net.SplitHostPort(from.String())
+	if t.mayWarn(host + " " + code) {
+		level("refused a connection", "from", from.String(), "code", code, "error", err)
+	}
+}
+
+// mayWarn says whether key was silent long enough, and forgets old keys.
+func (t *Transport) mayWarn(key string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	for k, at := range t.warned {
+		if now.Sub(at) >= refusalLogEvery {
+			delete(t.warned, k)
+		}
+	}
+	if _, recent := t.warned[key]; recent {
+		return false
+	}
+	t.warned[key] = now
+	return true
+}
+
+// rawOf returns the socket below a TLS session.
+func rawOf(nc net.Conn) net.Conn {
+	if s, ok := nc.(*tls.Conn); ok {
+		return s.NetConn()
+	}
+	return nc
+}

@@ -1,0 +1,119 @@
+package transport
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+)
+
+// certStore holds the node's certificate and the CA, and reads the files again
+// when one of them has changed.
+type certStore struct {
+	files TLSFiles
+	log   *slog.Logger
+
+	mu     sync.Mutex
+	stamps [3]stamp
+	cert   *tls.Certificate
+	roots  *x509.CertPool
+}
+
+// stamp tells one state of a file from another.
+type stamp struct {
+	modified time.Time
+	size     int64
+}
+
+func newCertStore(files TLSFiles, log *slog.Logger) (*certStore, error) {
+	s := &certStore{files: files, log: log}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stamps, err := s.stat()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.load(stamps); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *certStore) stat() (stamps [3]stamp, err error) {
+	for i, file := range []string{s.files.Cert, s.files.Key, s.files.CA} {
+		info, err := os.Stat(file)
+		if err != nil {
+			return stamps, fmt.Errorf("reading TLS files: %w", err)
+		}
+		stamps[i] = stamp{info.ModTime(), info.Size()}
+	}
+	return stamps, nil
+}
+
+// load reads all three files; on an error the store is as before. Callers hold
+// mu.
+func (s *certStore) load(stamps [3]stamp) error {
+	if info, err := os.Stat(s.files.Key); err == nil && info.Mode().Perm()&0o077 != 0 {
+		s.log.Warn("private key is readable by others", "file", s.files.Key, "mode", fmt.Sprintf("%#o", info.Mode().Perm()))
+	}
+	cert, err := tls.LoadX509KeyPair(s.files.Cert, s.files.Key)
+	if err != nil {
+		return fmt.Errorf("reading %s and %s: %w", s.files.Cert, s.files.Key, err)
+	}
+	pem, err := os.ReadFile(s.files.CA)
+	if err != nil {
+		return fmt.Errorf("reading CA: %w", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return fmt.Errorf("reading CA %s: no certificate in it", s.files.CA)
+	}
+	s.cert, s.roots, s.stamps = &cert, roots, stamps
+	return nil
+}
+
+// current returns what the files hold. While they cannot be read (a renewal in
+// progress writes them one by one) the last good state stays.
+func (s *certStore) current() (*tls.Certificate, *x509.CertPool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stamps, err := s.stat()
+	if err == nil && stamps != s.stamps {
+		if err = s.load(stamps); err == nil {
+			s.log.Info("TLS files changed: loaded", "cert", s.files.Cert)
+		}
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.log.Warn("TLS files changed: keeping the former ones", "error", err)
+	}
+	return s.cert, s.roots
+}
+
+// server returns the configuration for one inbound connection.
+func (s *certStore) server() *tls.Config {
+	cert, roots := s.current()
+	return &tls.Config{
+		MinVersion:             tls.VersionTLS13,
+		Certificates:           []tls.Certificate{*cert},
+		ClientAuth:             tls.RequireAndVerifyClientCert,
+		ClientCAs:              roots,
+		SessionTicketsDisabled: true, // a resumed session would outlive a changed CA
+	}
+}
+
+// client returns the configuration for dialling host, whose certificate must
+// name it.
+func (s *certStore) client(host string) *tls.Config {
+	cert, roots := s.current()
+	return &tls.Config{
+		MinVersion:   tls.VersionTLS13,
+		Certificates: []tls.Certificate{*cert},
+		RootCAs:      roots,
+		ServerName:   host,
+	}
+}

@@ -1,0 +1,264 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sluice/test/vnet"
+)
+
+// pki makes a CA and certificates for hosts 127.0.0.1 to 127.0.0.3, n1 to n3.
+func pki(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := CreateCA(dir); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"1", "2", "3"} {
+		if err := CreateNodeCert(dir, "n"+name, []string{"127.0.0." + name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func files(dir, name string) TLSFiles {
+	return TLSFiles{
+		Cert: filepath.Join(dir, name+".pem"), Key: filepath.Join(dir, name+".key"), CA: filepath.Join(dir, CACertFile),
+	}
+}
+
+func startTLS(t *testing.T, n *vnet.Network, ip string, tlsFiles TLSFiles) *node {
+	t.Helper()
+	cfg := hostConfig(n, ip)
+	cfg.Insecure, cfg.TLS = false, tlsFiles
+	tr := start(t, cfg, Identity{ServerID: "id-" + ip, Name: ip, ClusterID: "c"})
+	synctest.Wait()
+	return tr
+}
+
+// certNow makes certificates outside the bubble fit the bubble's clock, which
+// starts in the year 2000: the bubble sleeps until now.
+func certNow(real time.Time) { time.Sleep(time.Until(real)) }
+
+func TestMutualTLS(t *testing.T) {
+	dir, other, now := pki(t), pki(t), time.Now()
+	foreignKey := files(other, "n1")
+	foreignKey.CA = filepath.Join(dir, CACertFile) // trusts us, is not trusted
+	wrongHost := files(dir, "n3")                  // says 127.0.0.3
+	cases := []struct {
+		name    string
+		a, b    TLSFiles
+		wantErr string // at the dialler; empty: works
+		wantLog string // at the acceptor
+	}{
+		{"same CA", files(dir, "n1"), files(dir, "n2"), "", ""},
+		{"server of another CA", files(dir, "n1"), files(other, "n2"), "unknown authority", "bad certificate"},
+		{"client of another CA", foreignKey, files(dir, "n2"), "unknown certificate authority", "unknown authority"},
+		{"certificate of another host", files(dir, "n1"), wrongHost, "valid for 127.0.0.3", "bad certificate"},
+	}
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				certNow(now)
+				n := vnet.New()
+				a, b := startTLS(t, n, "127.0.0.1", tc.a), startTLS(t, n, "127.0.0.2", tc.b)
+				listen(t, b, KindRPC)
+				_, err := a.Dial(t.Context(), KindRPC, Target{Address: "127.0.0.2:7400"})
+				if (err == nil) != (tc.wantErr == "") || (err != nil && !strings.Contains(err.Error(), tc.wantErr)) {
+					t.Errorf("dial: %v", err)
+				}
+				synctest.Wait()
+				if !strings.Contains(b.log.String(), tc.wantLog) {
+					t.Errorf("acceptor's log: %s", b.log)
+				}
+				a.stop()
+				b.stop()
+				if n.Open() != 0 {
+					t.Errorf("%d connections left open", n.Open())
+				}
+			})
+		})
+	}
+}
+
+func TestPlainClientToTLSPort(t *testing.T) {
+	dir, now := pki(t), time.Now()
+	synctest.Test(t, func(t *testing.T) {
+		certNow(now)
+		n := vnet.New()
+		plain, b := startNode(t, n, "127.0.0.1", "a", "c"), startTLS(t, n, "127.0.0.2", files(dir, "n2"))
+		listen(t, b, KindRPC)
+		if _, err := plain.Dial(t.Context(), KindRPC, Target{Address: "127.0.0.2:7400"}); err == nil {
+			t.Error("a plaintext node came in")
+		}
+		synctest.Wait()
+		if !strings.Contains(b.log.String(), "first record does not look like a TLS handshake") {
+			t.Errorf("log: %s", b.log)
+		}
+		plain.stop()
+		b.stop()
+	})
+}
+
+func TestClientWithoutCertificateOrWithOldTLSIsRefused(t *testing.T) {
+	dir, now := pki(t), time.Now()
+	synctest.Test(t, func(t *testing.T) {
+		certNow(now)
+		n := vnet.New()
+		b := startTLS(t, n, "127.0.0.2", files(dir, "n2"))
+		l := listen(t, b, KindRPC)
+		for name, cfg := range map[string]*tls.Config{
+			"no certificate": {InsecureSkipVerify: true},
+			"TLS 1.2":        {InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12},
+		} {
+			raw, err := n.Host("127.0.0.9").Dial(t.Context(), "tcp", "127.0.0.2:7400")
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := tls.Client(raw, cfg)
+			err = c.Handshake()
+			if err == nil {
+				_, err = io.ReadAll(c) // in TLS 1.3 the refusal comes after the handshake
+			}
+			if err == nil {
+				t.Errorf("%s: came in", name)
+			}
+			raw.Close()
+		}
+		b.stop()
+		if _, err := l.Accept(); !errors.Is(err, ErrClosed) {
+			t.Errorf("accept: %v", err)
+		}
+	})
+}
+
+func TestChangedCertificateIsLoaded(t *testing.T) {
+	dir := pki(t)
+	store, err := newCertStore(files(dir, "n1"), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	serial := func() string {
+		cert, _ := store.current()
+		return cert.Leaf.SerialNumber.String()
+	}
+	first := serial()
+	for _, f := range []string{"n1.pem", "n1.key"} {
+		if err := os.Remove(filepath.Join(dir, f)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if serial() != first {
+		t.Error("missing files replaced the certificate")
+	}
+	if err := os.WriteFile(filepath.Join(dir, "n1.pem"), []byte("half written"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if serial() != first {
+		t.Error("broken files replaced the certificate")
+	}
+	_ = os.Remove(filepath.Join(dir, "n1.pem"))
+	if err := CreateNodeCert(dir, "n1", []string{"127.0.0.1"}); err != nil {
+		t.Fatal(err)
+	}
+	if serial() == first {
+		t.Error("the new certificate was not loaded")
+	}
+}
+
+func TestCreatedCertificates(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "pki")
+	if err := CreateNodeCert(dir, "n1", []string{"h"}); err == nil || !strings.Contains(err.Error(), "cert ca") {
+		t.Errorf("without a CA: %v", err)
+	}
+	if err := CreateCA(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := CreateNodeCert(dir, "n1", []string{"n1.example", "127.0.0.1"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []string{"ca.key", "n1.key"} {
+		info, err := os.Stat(filepath.Join(dir, f))
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v %v", f, info.Mode(), err)
+		}
+	}
+	before, _ := os.ReadFile(filepath.Join(dir, "n1.key"))
+	if err := CreateCA(dir); !errors.Is(err, os.ErrExist) {
+		t.Errorf("second CA: %v", err)
+	}
+	if err := CreateNodeCert(dir, "n1", []string{"h"}); !errors.Is(err, os.ErrExist) {
+		t.Errorf("second certificate: %v", err)
+	}
+	if after, _ := os.ReadFile(filepath.Join(dir, "n1.key")); string(after) != string(before) {
+		t.Error("a key was overwritten")
+	}
+	for _, name := range []string{"", "ca", "../x", "a/b"} {
+		if err := CreateNodeCert(dir, name, []string{"h"}); err == nil {
+			t.Errorf("node name %q was accepted", name)
+		}
+	}
+	if err := CreateNodeCert(dir, "n2", nil); err == nil {
+		t.Error("a certificate without hosts was made")
+	}
+	data, _ := os.ReadFile(filepath.Join(dir, "n1.pem"))
+	block, _ := pem.Decode(data)
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cert.VerifyHostname("n1.example") != nil || cert.VerifyHostname("127.0.0.1") != nil || cert.IsCA ||
+		cert.SerialNumber.Sign() <= 0 || cert.SerialNumber.BitLen() < 100 {
+		t.Errorf("certificate: %v %v, serial of %d bits", cert.DNSNames, cert.IPAddresses, cert.SerialNumber.BitLen())
+	}
+}
+
+// TestRealTCP runs two nodes over the kernel: mTLS, a chosen local address,
+// and no goroutine or connection left (TestMain checks).
+func TestRealTCP(t *testing.T) {
+	dir := pki(t)
+	ln, err := net.Listen("tcp", "127.0.0.2:0")
+	if err != nil {
+		t.Skip("127.0.0.2 is not there: ", err)
+	}
+	address := ln.Addr().String()
+	b := start(t, Config{Listen: address, TLS: files(dir, "n2"), Network: Network{
+		Listen: func(context.Context, string, string) (net.Listener, error) { return ln, nil },
+	}}, Identity{ServerID: "b", Name: "b", ClusterID: "c"})
+	defer b.stop()
+	l := listen(t, b, KindGossip)
+	a, err := New(Config{Listen: "127.0.0.1:1", DialFrom: "127.0.0.1", TLS: files(dir, "n1")},
+		Identity{ServerID: "a", Name: "a", ClusterID: "c"}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := a.Dial(t.Context(), KindGossip, Target{Address: address, ServerID: "b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	in, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if host, _, _ := net.SplitHostPort(in.RemoteAddr().String()); host != "127.0.0.1" {
+		t.Errorf("dialled from %s", host)
+	}
+	state := c.Conn.(*tls.Conn).ConnectionState()
+	if state.Version != tls.VersionTLS13 {
+		t.Errorf("TLS version %x", state.Version)
+	}
+}
