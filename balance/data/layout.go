@@ -1,0 +1,202 @@
+package data
+
+import "slices"
+
+// layout is who holds what while a plan is made: the model as flat arrays and
+// the sums per broker. A replica is a number; the replicas of partition p are
+// first[p] to first[p+1], in the order of the partition's list.
+type layout struct {
+	m  *Model
+	ix brokerIndex
+
+	first []int32 // by partition, one more than there are
+	part  []int32 // by replica: its partition
+	size  []int64 // by replica: its bytes
+	at    []int32 // by replica: the broker that holds it now
+	home  []int32 // by replica: the broker that held it at the start of the plan
+	lead  []int32 // by partition: the replica that leads it
+	lead0 []int32 // by partition: the broker that led it at the start of the plan
+
+	load []load // by broker
+
+	rackOf []int32 // by broker
+	racks  int     // count of racks
+	caps   []int32 // by replication factor: copies that one rack may hold
+}
+
+// load is what a broker carries.
+type load struct {
+	bytes, in, out  int64
+	count, leaders  int32
+	fixed           int64 // bytes that no plan may take away
+	fixedN, fixedLd int32 // replicas and leaders likewise
+}
+
+func newLayout(m *Model) *layout {
+	l := &layout{m: m, ix: newBrokerIndex(m.Brokers), load: make([]load, len(m.Brokers))}
+	n := 0
+	for i := range m.Partitions {
+		n += len(m.Partitions[i].Replicas)
+	}
+	np := len(m.Partitions)
+	l.first = make([]int32, np+1)
+	l.size = make([]int64, n)
+	l.part, l.at, l.home = make([]int32, n), make([]int32, n), make([]int32, n)
+	l.lead, l.lead0 = make([]int32, np), make([]int32, np)
+	r := int32(0)
+	for i := range m.Partitions {
+		p := &m.Partitions[i]
+		l.first[i], l.lead[i] = r, r
+		for _, id := range p.Replicas {
+			l.part[r], l.at[r], l.size[r] = int32(i), l.ix.of(id), p.Size
+			r++
+		}
+		l.lead0[i] = l.at[l.first[i]]
+	}
+	l.first[np] = r
+	copy(l.home, l.at)
+	l.sum()
+	l.findRacks()
+	return l
+}
+
+func (l *layout) sum() {
+	for i := range l.m.Partitions {
+		p := &l.m.Partitions[i]
+		for r := l.first[i]; r < l.first[i+1]; r++ {
+			b := &l.load[l.at[r]]
+			b.bytes += p.Size
+			b.in += p.In
+			b.count++
+			if p.Hold != Free {
+				b.fixed += p.Size
+				b.fixedN++
+			}
+		}
+		b := &l.load[l.at[l.lead[i]]]
+		b.leaders++
+		b.out += p.Out
+		if p.Hold == Excluded {
+			b.fixedLd++
+		}
+	}
+}
+
+// findRacks numbers the racks by name and fixes how many copies of a
+// partition one rack may hold: as few as the living brokers allow, which is
+// ceil(RF / racks) where no rack is smaller than that.
+func (l *layout) findRacks() {
+	var names []string
+	for i := range l.m.Brokers {
+		names = append(names, l.m.Brokers[i].Rack)
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	l.racks = len(names)
+	l.rackOf = make([]int32, len(l.m.Brokers))
+	stay := make([]int32, l.racks)
+	for i := range l.m.Brokers {
+		k, _ := slices.BinarySearch(names, l.m.Brokers[i].Rack)
+		l.rackOf[i] = int32(k)
+		if !l.m.Brokers[i].State.leaves() {
+			stay[k]++
+		}
+	}
+	maxRF := 0
+	for i := range l.m.Partitions {
+		maxRF = max(maxRF, len(l.m.Partitions[i].Replicas))
+	}
+	l.caps = make([]int32, maxRF+1)
+	for rf := 1; rf <= maxRF; rf++ {
+		l.caps[rf] = rackCap(int32(rf), stay)
+	}
+}
+
+// rackCap returns the smallest count of copies per rack with which rf copies
+// fit into racks of so many brokers; rf if they do not fit at all.
+func rackCap(rf int32, stay []int32) int32 {
+	for c := int32(1); c < rf; c++ {
+		room := int32(0)
+		for _, n := range stay {
+			room += min(n, c)
+		}
+		if room >= rf {
+			return c
+		}
+	}
+	return rf
+}
+
+func (l *layout) free(r int32) bool         { return l.m.Partitions[l.part[r]].Hold == Free }
+func (l *layout) leads(r int32) bool        { return l.lead[l.part[r]] == r }
+func (l *layout) rf(p int32) int32          { return l.first[p+1] - l.first[p] }
+func (l *layout) state(b int32) State       { return l.m.Brokers[b].State }
+func (l *layout) leaves(b int32) bool       { return l.m.Brokers[b].State.leaves() }
+func (l *layout) mayTake(r, b int32) bool   { return l.m.Brokers[b].State.gains() || l.mayReturn(r, b) }
+func (l *layout) mayReturn(r, b int32) bool { return l.home[r] == b && !l.leaves(b) }
+
+// legal reports whether replica r may move to broker b: b takes replicas, does
+// not hold the partition, and its rack stays within the cap. A replica that
+// came from a cordoned broker may go back to it.
+func (l *layout) legal(r, b int32) bool {
+	p := l.part[r]
+	if !l.mayTake(r, b) {
+		return false
+	}
+	rack, copies := l.rackOf[b], int32(0)
+	lo, hi := l.first[p], l.first[p+1]
+	for q := lo; q < hi; q++ {
+		c := l.at[q]
+		if c == b {
+			return false
+		}
+		if q != r && l.rackOf[c] == rack {
+			copies++
+		}
+	}
+	return copies < l.caps[hi-lo] || l.rackOf[l.at[r]] == rack
+}
+
+// move puts replica r on broker b; a leader takes its leadership along.
+func (l *layout) move(r, b int32) {
+	p := &l.m.Partitions[l.part[r]]
+	from, to := &l.load[l.at[r]], &l.load[b]
+	from.bytes -= p.Size
+	from.in -= p.In
+	from.count--
+	to.bytes += p.Size
+	to.in += p.In
+	to.count++
+	if l.leads(r) {
+		from.leaders--
+		from.out -= p.Out
+		to.leaders++
+		to.out += p.Out
+	}
+	l.at[r] = b
+}
+
+// setLeader makes replica r the leader of its partition.
+func (l *layout) setLeader(r int32) {
+	pi := l.part[r]
+	p := &l.m.Partitions[pi]
+	from, to := &l.load[l.at[l.lead[pi]]], &l.load[l.at[r]]
+	from.leaders--
+	from.out -= p.Out
+	to.leaders++
+	to.out += p.Out
+	l.lead[pi] = r
+}
+
+// replicaList returns the partition's brokers by id: the leader first, the
+// rest in the order of the original list.
+func (l *layout) replicaList(p int32) []int32 {
+	list := make([]int32, 0, l.rf(p))
+	list = append(list, l.m.Brokers[l.at[l.lead[p]]].ID)
+	for r := l.first[p]; r < l.first[p+1]; r++ {
+		if r != l.lead[p] {
+			list = append(list, l.m.Brokers[l.at[r]].ID)
+		}
+	}
+	return list
+}
