@@ -34,11 +34,13 @@ func (e *edit) assign(c *Assign) Result {
 		n := *t
 		switch {
 		case it.Handover && t.Owner == it.To:
-			n.Next = "" // called back
+			n.Next, n.NextAt = "", 0 // called back
 		case it.Handover && t.Owner != "":
-			n.Next = it.To
+			if t.Next != it.To {
+				n.Next, n.NextAt = it.To, c.At
+			}
 		default:
-			n.Owner, n.Next, n.Turn, n.Since = it.To, "", t.Turn+1, e.index
+			n.giveTo(it.To, e.index)
 			if t.Owner != "" && t.Owner != it.To {
 				m := move{t.Link, t.Owner, it.To}
 				if count[m] == 0 {
@@ -57,6 +59,11 @@ func (e *edit) assign(c *Assign) Result {
 		})
 	}
 	return Result{}
+}
+
+// giveTo changes hands by the command at a Raft index.
+func (t *Task) giveTo(node string, index uint64) {
+	t.Owner, t.Next, t.NextAt, t.Turn, t.Since = node, "", 0, t.Turn+1, index
 }
 
 // current finds the task that a command of its owner is about.
@@ -112,7 +119,7 @@ func (e *edit) progress(c *ProgressBatch) Result {
 			}
 		}
 		if it.Release {
-			n.Owner, n.Next, n.Turn, n.Since = t.Next, "", t.Turn+1, e.index
+			n.giveTo(t.Next, e.index)
 		}
 		e.set(t.ID, &n)
 	}

@@ -41,13 +41,14 @@ type Task struct {
 	ID      TaskID    `json:"id"`
 	Kind    Kind      `json:"kind"`
 	Link    LinkID    `json:"link,omitempty"`
-	Kafka   string    `json:"kafka,omitempty"` // of an observe or move task
-	Stream  StreamKey `json:"stream,omitzero"` // of a copy task
-	Start   int64     `json:"start"`           // offset resolved at creation of the link, -1: the log start
-	Owner   string    `json:"owner,omitempty"` // a node's ID, empty: nobody yet
-	Next    string    `json:"next,omitempty"`  // the owner drains and releases the task to this node
-	Turn    uint64    `json:"turn"`            // how often the task has changed hands
-	Since   uint64    `json:"since"`           // Raft index of the command that gave it to Owner
+	Kafka   string    `json:"kafka,omitempty"`  // of an observe or move task
+	Stream  StreamKey `json:"stream,omitzero"`  // of a copy task
+	Start   int64     `json:"start"`            // offset resolved at creation of the link, -1: the log start
+	Owner   string    `json:"owner,omitempty"`  // a node's ID, empty: nobody yet
+	Next    string    `json:"next,omitempty"`   // the owner drains and releases the task to this node
+	NextAt  int64     `json:"nextAt,omitempty"` // unix ms when Next was set, the proposer's clock
+	Turn    uint64    `json:"turn"`             // how often the task has changed hands
+	Since   uint64    `json:"since"`            // Raft index of the command that gave it to Owner
 	Mapping *Mapping  `json:"mapping,omitempty"`
 	// Progress is a hint: the truth is the target's log.
 	Progress Progress `json:"progress,omitzero"`
