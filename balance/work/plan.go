@@ -1,0 +1,294 @@
+package work
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"sluice/fsm"
+)
+
+// HandoverTimeout is how long an owner may take to drain and release a task.
+// After it the task is forced: compare-and-append keeps a late owner harmless.
+const HandoverTimeout = 30 * time.Second
+
+// BaseCost is what a task weighs besides its traffic, in bytes/s: even a
+// silent partition costs its place in fetch sessions and reports.
+const BaseCost = 64 << 10
+
+// maxRate keeps sums of weights far from overflow, in bytes/s.
+const maxRate = 1 << 40
+
+// Inputs are the measured values that a plan rests on.
+type Inputs struct {
+	Now int64 // unix ms, the leader's clock
+	// Alive are the IDs of the nodes that may be given work. A node of the View
+	// that is neither here nor in Dead is silent: it keeps its tasks and gets
+	// none. A leaving node (fsm.Node.Leaving) gets none in any case.
+	Alive []string
+	// Dead are the IDs of the nodes whose tasks must go elsewhere at once.
+	// Nodes that the View does not hold are dead too; Dead wins over Alive.
+	Dead []string
+	// Rates is the traffic of each task in bytes/s, smoothed by the caller; a
+	// task without one weighs BaseCost.
+	Rates map[fsm.TaskID]int64
+}
+
+// Plan returns the assignments that bring the tasks to the nodes that should
+// own them, forced ones first, each part in the order of task ids; nil when
+// all is well.
+//
+// Tasks without an owner, or of a dead one, are given away at once, all in one
+// plan. Tasks of leaving nodes are handed over, all at once. Beyond that at
+// most MaxOpen handovers are open at a time: first of tasks outside their
+// preferred datacenter, then to level the load, and these only once the
+// imbalance exceeds a band. A handover to a node that is gone is redirected or
+// called back, one that stays open longer than HandoverTimeout is forced. If
+// the plan is applied and nothing else changes, the next plan is empty.
+func Plan(v *fsm.View, in Inputs) []fsm.Assignment {
+	p := newPlanner(v, in)
+	for t := range v.Tasks {
+		if pool, ok := p.poolOf(t); ok {
+			p.tasks++
+			p.judge(item{task: t, weight: p.weight(t), pool: pool})
+		}
+	}
+	p.placeHomeless()
+	p.budget = MaxOpen(p.tasks) - p.open
+	p.bringHome()
+	p.level()
+	return p.result()
+}
+
+// item is one task in a plan under way.
+type item struct {
+	task   *fsm.Task
+	weight int64
+	pool   int
+	kind   decision
+}
+
+// decision is what the plan says about a task.
+type decision uint8
+
+const (
+	stays    decision = iota // nothing to say unless it is moved
+	forced                   // its new owner owns it at once; moving it again within the plan is free
+	handover                 // its owner drains it first
+	callback                 // stays, but the open handover must be taken back
+)
+
+// planner holds a plan under way. A task's load counts where it will be once
+// the plan and all open handovers are carried out.
+type planner struct {
+	view     *fsm.View
+	in       Inputs
+	nodes    []node         // that may be given work, by ID
+	index    map[string]int // of nodes, by ID; looked up only
+	dead     map[string]bool
+	pools    [][]int        // nodes that a task prefers; 0 is all of them
+	poolByDC map[string]int // looked up only
+	homeless []item         // forced or handover: must be given a node
+	tasks    int
+	open     int // voluntary handovers under way
+	budget   int // voluntary handovers that may still be begun
+	out      []fsm.Assignment
+}
+
+// node is one that may be given work.
+type node struct {
+	id   string
+	load int64 // bytes/s
+	// movable are its tasks that may be moved, by pool and freedom (see list),
+	// each ascending by weight, then id.
+	movable [][]item
+}
+
+func newPlanner(v *fsm.View, in Inputs) *planner {
+	p := &planner{view: v, in: in, index: map[string]int{}, dead: map[string]bool{}, poolByDC: map[string]int{}, pools: [][]int{nil}}
+	alive := make(map[string]bool, len(in.Alive))
+	for _, id := range in.Alive {
+		alive[id] = true
+	}
+	for _, id := range in.Dead {
+		p.dead[id] = true
+	}
+	for _, n := range v.Nodes {
+		if n.Leaving || p.dead[n.ID] || !alive[n.ID] {
+			continue
+		}
+		i := len(p.nodes)
+		p.index[n.ID] = i
+		p.nodes = append(p.nodes, node{id: n.ID})
+		p.pools[0] = append(p.pools[0], i)
+		if n.Datacenter == "" {
+			continue
+		}
+		pool, ok := p.poolByDC[n.Datacenter]
+		if !ok {
+			pool = len(p.pools)
+			p.poolByDC[n.Datacenter] = pool
+			p.pools = append(p.pools, nil)
+		}
+		p.pools[pool] = append(p.pools[pool], i)
+	}
+	for i := range p.nodes {
+		p.nodes[i].movable = make([][]item, 2*len(p.pools))
+	}
+	return p
+}
+
+// poolOf gives the nodes that should carry the task: those in the datacenter
+// that it writes to (read far, write near) or observes, or all when none of
+// them may be given work. It reports false for a task that needs no owner.
+func (p *planner) poolOf(t *fsm.Task) (int, bool) {
+	kafka := t.Kafka
+	if t.Link != 0 {
+		l := p.view.Link(t.Link)
+		if l == nil || l.Deleting {
+			return 0, false
+		}
+		kafka = l.Spec.Target
+	}
+	if k := p.view.KafkaCluster(kafka); k != nil {
+		return p.poolByDC[k.Datacenter], true
+	}
+	return 0, true
+}
+
+func (p *planner) weight(t *fsm.Task) int64 {
+	return BaseCost + min(max(p.in.Rates[t.ID], 0), maxRate)
+}
+
+// gone reports whether nobody runs the node's tasks any more.
+func (p *planner) gone(id string) bool {
+	return id == "" || p.dead[id] || p.view.Node(id) == nil
+}
+
+// leaving reports whether the node, which is not gone, hands its tasks over.
+func (p *planner) leaving(id string) bool { return p.view.Node(id).Leaving }
+
+// judge says what is to become of a task, from its owner and its open handover.
+func (p *planner) judge(it item) {
+	t := it.task
+	next, receives := p.index[t.Next]
+	overdue := t.Next != "" && p.in.Now-t.NextAt > HandoverTimeout.Milliseconds()
+	switch {
+	case p.gone(t.Owner) || overdue && receives:
+		it.kind = forced
+		if receives && slices.Contains(p.pools[it.pool], next) {
+			p.keep(it, next)
+			return
+		}
+	case receives || t.Next != "" && !overdue && !p.gone(t.Next) && !p.leaving(t.Next):
+		// Under way; a silent receiver may come back.
+		if receives {
+			p.nodes[next].load += it.weight
+		}
+		if !p.leaving(t.Owner) {
+			p.open++
+		}
+		return
+	case !p.leaving(t.Owner):
+		if t.Next != "" {
+			it.kind = callback
+		}
+		if owner, ok := p.index[t.Owner]; ok {
+			p.keep(it, owner)
+		} else if it.kind == callback {
+			p.say(it, t.Owner, true)
+		}
+		return
+	case overdue:
+		it.kind = forced
+	default:
+		it.kind = handover
+	}
+	p.homeless = append(p.homeless, it)
+}
+
+// keep puts a task on a node from which it may be moved again.
+func (p *planner) keep(it item, n int) {
+	p.nodes[n].load += it.weight
+	l := p.nodes[n].list(it)
+	*l = append(*l, it)
+}
+
+func (n *node) list(it item) *[]item {
+	i := 2 * it.pool
+	if it.kind == forced {
+		i++
+	}
+	return &n.movable[i]
+}
+
+// say adds an assignment to the plan.
+func (p *planner) say(it item, to string, handover bool) {
+	p.out = append(p.out, fsm.Assignment{Task: it.task.ID, Turn: it.task.Turn, To: to, Handover: handover})
+}
+
+// placeHomeless gives each task that needs a node to the least loaded one of
+// its pool, heaviest first.
+func (p *planner) placeHomeless() {
+	slices.SortFunc(p.homeless, func(a, b item) int {
+		return cmp.Or(cmp.Compare(b.weight, a.weight), cmp.Compare(a.task.ID, b.task.ID))
+	})
+	for _, it := range p.homeless {
+		n := p.leastLoaded(it.pool)
+		switch {
+		case n < 0:
+		case it.kind == forced:
+			p.keep(it, n)
+		default:
+			p.nodes[n].load += it.weight
+			p.say(it, p.nodes[n].id, true)
+		}
+	}
+	for i := range p.nodes {
+		for _, l := range p.nodes[i].movable {
+			slices.SortFunc(l, byWeight)
+		}
+	}
+}
+
+func byWeight(a, b item) int {
+	return cmp.Or(cmp.Compare(a.weight, b.weight), cmp.Compare(a.task.ID, b.task.ID))
+}
+
+// leastLoaded returns -1 for an empty pool.
+func (p *planner) leastLoaded(pool int) int {
+	best := -1
+	for _, n := range p.pools[pool] {
+		if best < 0 || p.nodes[n].load < p.nodes[best].load {
+			best = n
+		}
+	}
+	return best
+}
+
+// result adds what is still to be said about tasks that were not moved, and
+// puts everything in order.
+func (p *planner) result() []fsm.Assignment {
+	for _, n := range p.nodes {
+		for _, l := range n.movable {
+			for _, it := range l {
+				switch it.kind {
+				case forced:
+					p.say(it, n.id, false)
+				case callback:
+					p.say(it, n.id, true)
+				}
+			}
+		}
+	}
+	slices.SortFunc(p.out, func(a, b fsm.Assignment) int {
+		if a.Handover != b.Handover {
+			if b.Handover {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(a.Task, b.Task)
+	})
+	return p.out
+}
