@@ -36,8 +36,28 @@ func newFlow(l *layout) *flow {
 	for i := range f.bucket {
 		f.bucket[i], all = all[:0:n[i]], all[n[i]:]
 	}
-	f.each(func(i int, r int32) { f.bucket[i] = append(f.bucket[i], r) })
+	for cost := 1; cost >= -1; cost-- { // the cheap ones last: they are taken first
+		f.each(func(i int, r int32) {
+			if f.cost(r) == cost {
+				f.bucket[i] = append(f.bucket[i], r)
+			}
+		})
+	}
 	return f
+}
+
+// cost is how many more partitions end under another leader than they began
+// with if r takes the lead: -1, 0 or 1.
+func (f *flow) cost(r int32) int {
+	p := f.part[r]
+	c := 0
+	if f.at[r] != f.lead0[p] {
+		c++
+	}
+	if f.at[f.lead[p]] != f.lead0[p] {
+		c--
+	}
+	return c
 }
 
 // each calls fn for every replica that could take the lead of its partition.

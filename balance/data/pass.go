@@ -6,12 +6,15 @@ import "math"
 // move replicas once at most.
 type pass struct {
 	*layout
-	o      Options
-	t      *targets
-	v      levels
-	budget int64  // bytes that may still travel
-	moved  []bool // by replica: moved in this pass
-	lists  lists
+	o         Options
+	t         *targets
+	leadAt    []span // by broker: leaders it should have
+	v         levels
+	budget    int64   // bytes that may still travel
+	moved     []bool  // by replica: moved in this pass
+	inPerByte float64 // bytes a second per byte stored, of the cluster
+	lists     lists
+	order     []int32 // partitions by size
 }
 
 // lists holds, per broker, the free replicas that it held when the pass
@@ -22,7 +25,13 @@ type lists struct {
 	prev []int32 // by place: nearest place at or below it that may still hold a replica; -1: none
 }
 
-func newLists(l *layout) lists {
+// relist lets the next phases move any replica again, where it is now.
+func (q *pass) relist() {
+	clear(q.moved)
+	q.lists = newLists(q.layout, q.order)
+}
+
+func newLists(l *layout, order []int32) lists {
 	v := lists{from: make([]int32, len(l.load)+1)}
 	for r := range l.at {
 		if l.free(int32(r)) {
@@ -36,7 +45,7 @@ func newLists(l *layout) lists {
 	v.item, v.prev = make([]int32, n), make([]int32, n)
 	next := make([]int32, len(l.load))
 	copy(next, v.from)
-	for _, p := range l.bySize() {
+	for _, p := range order {
 		if l.m.Partitions[p].Hold != Free {
 			continue
 		}
@@ -170,8 +179,19 @@ func (q *pass) pick(b int32, k int) []int32 {
 	}
 	out := make([]int32, 0, k)
 	left := surplus
+	excess := q.load[b].leaders - q.leadAt[b].hi
 	for i := k - 1; i >= 0; i-- {
-		r := list[place(i, lo)]
+		at := place(i, lo)
+		for j := at; j >= place(i-1, lo)+1 && j > at-choices && i > 0; j-- {
+			if q.leads(list[j]) == (excess > 0) {
+				at = j
+				break
+			}
+		}
+		r := list[at]
+		if q.leads(r) {
+			excess--
+		}
 		if s := float64(q.size[r]); s <= left {
 			left -= s
 			out = append(out, r)
@@ -243,14 +263,29 @@ func (q *pass) diskPool(pool int32) {
 	}
 }
 
-// largest returns the largest replica of s that d may take and that has at
-// most t bytes; -1 if there is none.
+// choices is how many replicas of nearly the wanted size are weighed against
+// each other.
+const choices = 12
+
+// largest returns, of the replicas of s that d may take and that have at most
+// t bytes, the largest or a slightly smaller one that suits better otherwise;
+// -1 if there is none.
 func (q *pass) largest(s, d int32, t float64) int32 {
-	for i := q.below(s, t); i >= 0; i = q.unmoved(s, i-1) {
+	best, top, least, seen := int32(-1), 0.0, int64(1), 0
+	for i := q.below(s, t); i >= 0 && seen < choices; i = q.unmoved(s, i-1) {
 		r := q.lists.item[i]
-		if q.size[r] > 0 && q.legal(r, d) && q.affords(r, d) {
-			return r
+		if q.size[r] < least {
+			break
+		}
+		if !q.legal(r, d) || !q.affords(r, d) {
+			continue
+		}
+		if seen++; seen == 1 {
+			least = q.size[r] - q.size[r]/4
+		}
+		if v := q.suits(r, d); best < 0 || v > top {
+			best, top = r, v
 		}
 	}
-	return -1
+	return best
 }

@@ -15,6 +15,7 @@ type planner struct {
 	*layout
 	o      Options
 	budget int64
+	order  []int32 // partitions by size
 }
 
 // Plan returns what should change in m. The model must be valid and sorted.
@@ -31,6 +32,7 @@ func Plan(m *Model, o Options) (*Proposal, error) {
 	if o.MaxBytes > 0 {
 		q.budget = o.MaxBytes
 	}
+	q.order = q.bySize()
 	q.replicas()
 	newFlow(q.layout).run()
 	return q.propose(), nil
@@ -68,7 +70,10 @@ func (q *planner) replicas() {
 // pass runs all phases with the bands' margins scaled.
 func (q *planner) pass(scale float64) {
 	p := &pass{layout: q.layout, o: q.o, t: q.targets(q.o), budget: q.budget,
-		moved: make([]bool, len(q.at)), lists: newLists(q.layout)}
+		moved: make([]bool, len(q.at)), order: q.order}
+	p.leadAt = q.leaderShares()
+	p.inPerByte = q.inPerByte()
+	p.relist()
 	margin := scale * q.o.DiskBand
 	p.v = p.levels(p.t, margin)
 	p.drain()
@@ -78,8 +83,22 @@ func (q *planner) pass(scale float64) {
 	p.counts(false)
 	p.v = p.levels(p.t, margin)
 	p.disk()
+	p.relist()
 	p.counts(true)
 	q.budget = p.budget
+}
+
+// inPerByte returns the bytes a second that a stored byte takes on average.
+func (l *layout) inPerByte() float64 {
+	in, bytes := 0.0, 0.0
+	for b := range l.load {
+		in += float64(l.load[b].in)
+		bytes += float64(l.load[b].bytes)
+	}
+	if bytes == 0 {
+		return 0
+	}
+	return in / bytes
 }
 
 // score is how far a layout is from what is demanded.
