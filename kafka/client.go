@@ -1,0 +1,260 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/sasl"
+
+	"sluice/fsm"
+)
+
+// Client reaches one Kafka cluster: metadata and administration over kgo, and
+// Conns of our own. Get it anew from the Pool rather than keep it for long:
+// after a change of its object every call fails.
+type Client struct {
+	pool  *Pool
+	kgo   *kgo.Client
+	dial  dialFunc // TLS included
+	mech  sasl.Mechanism
+	total *counters
+
+	mu       sync.Mutex
+	spec     fsm.KafkaCluster
+	closed   bool
+	brokers  map[int32]BrokerInfo // of the last Metadata
+	versions apiVersions          // of the cluster's least broker; nil: not asked
+	conns    map[*Conn]struct{}
+}
+
+func newClient(p *Pool, spec fsm.KafkaCluster, total *counters) (*Client, error) {
+	if _, err := tlsConfig(spec.TLS); err != nil {
+		return nil, err // each connection reads it anew; here it is found early
+	}
+	mech, err := mechanism(spec.SASL)
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{
+		pool: p, spec: spec, mech: mech, total: total,
+		dial:  secured(p.cfg.DialContext, spec.TLS),
+		conns: map[*Conn]struct{}{},
+	}
+	opts := []kgo.Opt{
+		kgo.SeedBrokers(spec.Bootstrap...),
+		kgo.ClientID(p.cfg.ClientID),
+		kgo.Dialer(c.dialWithin),
+		kgo.RequestTimeoutOverhead(p.cfg.RequestTimeout),
+		kgo.RetryTimeout(p.cfg.RequestTimeout),
+		kgo.DisableClientMetrics(),
+		kgo.WithLogger(kgoLogger{p.log.With("cluster", spec.Name)}),
+	}
+	if mech != nil {
+		opts = append(opts, kgo.SASL(mech))
+	}
+	if c.kgo, err = kgo.NewClient(opts...); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// dialWithin opens a connection within the dial timeout, for kgo.
+func (c *Client) dialWithin(ctx context.Context, network, addr string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.pool.cfg.DialTimeout)
+	defer cancel()
+	return c.dial(ctx, network, addr)
+}
+
+// adopt takes spec over if it reaches the same brokers in the same way.
+func (c *Client) adopt(spec fsm.KafkaCluster) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !sameAccess(c.spec, spec) {
+		return false
+	}
+	c.spec = spec
+	return true
+}
+
+// Spec returns the object that the Client was made from.
+func (c *Client) Spec() fsm.KafkaCluster {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.spec
+}
+
+// Kgo returns the client beneath, for what this package does not offer.
+func (c *Client) Kgo() *kgo.Client { return c.kgo }
+
+// Check asks for the Kafka cluster's id and returns it; ErrClusterIDMismatch,
+// with the id, when another one is pinned.
+func (c *Client) Check(ctx context.Context) (clusterID string, err error) {
+	m, err := c.Metadata(ctx)
+	return m.ClusterID, err
+}
+
+// Supports reports whether every broker that answers speaks version of the
+// API key. It asks the brokers once per Client.
+func (c *Client) Supports(ctx context.Context, key, version int16) (bool, error) {
+	c.mu.Lock()
+	versions := c.versions
+	c.mu.Unlock()
+	if versions == nil {
+		var err error
+		if versions, err = c.askVersions(ctx); err != nil {
+			return false, fmt.Errorf("asking for API versions: %w", err)
+		}
+		c.mu.Lock()
+		c.versions = versions
+		c.mu.Unlock()
+	}
+	return versions.supports(key, version), nil
+}
+
+// askVersions returns what all brokers that answer speak.
+func (c *Client) askVersions(ctx context.Context) (apiVersions, error) {
+	m, err := c.Metadata(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var versions apiVersions
+	var errs []error
+	for _, b := range m.Brokers {
+		req := newVersionsRequest()
+		resp, err := req.RequestWith(ctx, c.kgo.Broker(int(b.ID)))
+		if err == nil {
+			err = kerr.ErrorForCode(resp.ErrorCode)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("broker %d: %w", b.ID, err))
+			continue
+		}
+		versions = versions.and(newAPIVersions(resp))
+	}
+	if versions == nil {
+		return nil, errors.Join(errs...)
+	}
+	return versions, nil
+}
+
+// Dial opens a connection of the caller's own to a broker: TCP, TLS, API
+// versions, SASL. The broker's address is what the last Metadata told, and is
+// asked for anew when there is none or it failed last time. Errors:
+// ErrUnknownBroker, ErrClosed, *kerr.Error of a refused login, the network's.
+func (c *Client) Dial(ctx context.Context, broker int32) (*Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.pool.cfg.DialTimeout)
+	defer cancel()
+	info, err := c.broker(ctx, broker)
+	if err != nil {
+		return nil, fmt.Errorf("dialling broker %d: %w", broker, err)
+	}
+	addr := net.JoinHostPort(info.Host, strconv.Itoa(int(info.Port)))
+	nc, err := c.dial(ctx, "tcp", addr)
+	if err != nil {
+		c.forgetBroker(broker)
+		return nil, fmt.Errorf("dialling broker %d: %w", broker, err)
+	}
+	versions, err := shake(ctx, nc, c.pool.cfg.ClientID, info.Host, c.mech)
+	if err != nil {
+		nc.Close()
+		c.forgetBroker(broker)
+		return nil, fmt.Errorf("dialling broker %d: %w", broker, err)
+	}
+	return c.adoptConn(nc, versions, broker)
+}
+
+// adoptConn starts a Conn that close will find.
+func (c *Client) adoptConn(nc net.Conn, versions apiVersions, broker int32) (*Conn, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		nc.Close()
+		return nil, fmt.Errorf("dialling broker %d: %w", broker, ErrClosed)
+	}
+	conn := newConn(nc, versions, connConfig{
+		broker: broker, clientID: c.pool.cfg.ClientID,
+		requestTimeout: c.pool.cfg.RequestTimeout, maxResponse: c.pool.cfg.MaxResponse,
+		buffers: c.pool.cfg.Buffers, total: c.total, onDone: c.dropConn,
+	})
+	c.conns[conn] = struct{}{}
+	c.pool.open.Add(1)
+	return conn, nil
+}
+
+func (c *Client) dropConn(conn *Conn) {
+	c.mu.Lock()
+	delete(c.conns, conn)
+	c.mu.Unlock()
+	c.pool.open.Done()
+}
+
+// broker returns where a broker is, asking when it is not known.
+func (c *Client) broker(ctx context.Context, id int32) (BrokerInfo, error) {
+	for range 2 {
+		c.mu.Lock()
+		info, ok := c.brokers[id]
+		c.mu.Unlock()
+		if ok {
+			return info, nil
+		}
+		if _, err := c.Metadata(ctx); err != nil {
+			return BrokerInfo{}, err
+		}
+	}
+	return BrokerInfo{}, fmt.Errorf("%w: %d", ErrUnknownBroker, id)
+}
+
+func (c *Client) forgetBroker(id int32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.brokers, id)
+}
+
+// close ends the Client and its Conns without waiting for their callbacks.
+func (c *Client) close() {
+	c.mu.Lock()
+	c.closed = true
+	conns := make([]*Conn, 0, len(c.conns))
+	for conn := range c.conns {
+		conns = append(conns, conn)
+	}
+	c.mu.Unlock()
+	for _, conn := range conns {
+		conn.Close()
+	}
+	c.kgo.Close()
+}
+
+// Broker returns the one-shot calls to a broker over the Client's shared
+// connections.
+func (c *Client) Broker(id int32) Broker { return Broker{kgoBroker{c.kgo.Broker(int(id))}} }
+
+// kgoBroker asks a broker over kgo's connections, a second time at once when
+// the connection turned out to be dead (brokers close idle ones).
+type kgoBroker struct{ b *kgo.Broker }
+
+func (k kgoBroker) Request(ctx context.Context, req kmsg.Request) (kmsg.Response, error) {
+	resp, err := k.b.Request(ctx, req)
+	if err != nil && ctx.Err() == nil && kgo.IsRetryableBrokerErr(err) {
+		resp, err = k.b.Request(ctx, req)
+	}
+	// kgo does not export its error for a request that the broker knows in no
+	// version that it speaks.
+	if err != nil && strings.Contains(err.Error(), "broker is too old") {
+		err = fmt.Errorf("%w: %w", ErrUnsupported, err)
+	}
+	return resp, err
+}
+
+// Request issues a request over kgo, which chooses the broker and retries.
+func (c *Client) Request(ctx context.Context, req kmsg.Request) (kmsg.Response, error) {
+	return c.kgo.Request(ctx, req)
+}

@@ -1,0 +1,217 @@
+package kafka
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+)
+
+// Conn is one ordered, pipelined connection to one broker.
+//
+// Requests are written in call order by one goroutine and answered in that
+// order by another. Every queued request's callback runs exactly once, never
+// inside the call that queued it and never two of one Conn at the same time,
+// in order except that a request refused by BeforeWrite is answered ahead of
+// those in flight. A callback may queue requests and close the Conn; one that
+// blocks stops this Conn's reading, which is back-pressure.
+//
+// The first error ends the Conn. What is outstanding then gets that error
+// with ErrNotSent or ErrPerhapsSent, after the last use of its batches.
+type Conn struct {
+	nc       net.Conn
+	out      vectorWriter
+	in       *bufio.Reader
+	cfg      connConfig
+	versions apiVersions
+	ctx      context.Context // ends with the Conn; bounds waits for buffers
+	cancel   context.CancelFunc
+	done     chan struct{}
+	stats    connCounters
+
+	callbacks sync.Mutex // held while a callback runs
+
+	mu         sync.Mutex
+	changed    sync.Cond // on mu: queue, written, mute or err
+	queue      fifo      // not yet taken by the writer
+	inFlight   fifo      // taken by the writer, unanswered
+	free       []*call
+	mutedUntil time.Time
+	nextCorr   int32
+	err        error
+
+	scratch  []byte              // reader's: bodies of produce responses
+	produced []ProducedPartition // reader's: answer of one produce response
+}
+
+// connConfig is what a Conn needs to know beside its socket.
+type connConfig struct {
+	broker         int32
+	clientID       string
+	requestTimeout time.Duration
+	maxResponse    int
+	buffers        *Buffers
+	total          *counters   // of the Kafka cluster; a Conn adds to it
+	onDone         func(*Conn) // when dead and all callbacks have run; may be nil
+}
+
+// minRate is the slowest transfer, in bytes per second, that is not taken for
+// a dead broker: a body may take requestTimeout and size/minRate.
+const minRate = 128 << 10
+
+// readBuffer holds the head of a response and all of a small one, so that a
+// small response costs one read; larger bodies are read straight into place.
+const readBuffer = 4 << 10
+
+// newConn starts a Conn on a socket that is logged in.
+func newConn(nc net.Conn, versions apiVersions, cfg connConfig) *Conn {
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &Conn{
+		nc: nc, out: newVectorWriter(nc), in: bufio.NewReaderSize(nc, readBuffer),
+		cfg: cfg, versions: versions, ctx: ctx, cancel: cancel, done: make(chan struct{}),
+	}
+	c.changed.L = &c.mu
+	c.stats.total = cfg.total
+	c.stats.open()
+	go c.run()
+	return c
+}
+
+// run reads until the Conn is dead, waits for the writer, fails what is
+// outstanding and closes done.
+func (c *Conn) run() {
+	writer := make(chan struct{})
+	go func() {
+		defer close(writer)
+		c.fail(c.writeLoop())
+	}()
+	c.fail(c.readLoop())
+	<-writer
+	c.drain()
+	c.stats.close()
+	if c.cfg.onDone != nil {
+		c.cfg.onDone(c)
+	}
+	close(c.done)
+}
+
+// Done is closed when the Conn is dead and all callbacks have run.
+func (c *Conn) Done() <-chan struct{} { return c.done }
+
+// Err returns what ended the Conn, nil while it lives; ErrClosed after Close.
+func (c *Conn) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// Close ends the Conn. It does not wait: Done tells when the last callback
+// has run.
+func (c *Conn) Close() { c.fail(ErrClosed) }
+
+// BrokerID returns the broker that the Conn was dialled to.
+func (c *Conn) BrokerID() int32 { return c.cfg.broker }
+
+// Stats returns the Conn's counters so far.
+func (c *Conn) Stats() ConnStats { return c.stats.read() }
+
+// Supports reports whether the broker speaks version of the API key.
+func (c *Conn) Supports(key, version int16) bool { return c.versions.supports(key, version) }
+
+// fail ends the Conn with its first error and wakes everyone.
+func (c *Conn) fail(err error) {
+	c.mu.Lock()
+	first := c.err == nil
+	if first {
+		c.err = err
+	}
+	c.mu.Unlock()
+	if first {
+		c.cancel()
+		c.nc.Close()
+		c.changed.Broadcast()
+	}
+}
+
+// enqueue gives cl its place in the order. The error, when the Conn is dead,
+// is ErrNotSent; cl is the caller's again.
+func (c *Conn) enqueue(cl *call) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return fmt.Errorf("%w: %w", ErrNotSent, c.err)
+	}
+	cl.setCorrelation(c.nextCorr)
+	c.nextCorr++
+	c.queue.push(cl)
+	c.changed.Broadcast()
+	return nil
+}
+
+// newCall returns an unused call.
+func (c *Conn) newCall() *call {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	last := len(c.free) - 1
+	if last < 0 {
+		return new(call)
+	}
+	cl := c.free[last]
+	c.free = c.free[:last]
+	return cl
+}
+
+// recycle keeps cl for newCall.
+func (c *Conn) recycle(cl *call) {
+	cl.reset()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.free = append(c.free, cl)
+}
+
+// mute keeps the writer still for d: a client obeys the throttle time of a
+// response by itself (KIP-219).
+func (c *Conn) mute(d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	c.stats.throttled(d)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if until := time.Now().Add(d); until.After(c.mutedUntil) {
+		c.mutedUntil = until
+	}
+}
+
+// drain fails everything outstanding, in order. Both loops have ended.
+func (c *Conn) drain() {
+	for {
+		c.mu.Lock()
+		kind, from := ErrPerhapsSent, &c.inFlight
+		if from.len() == 0 {
+			kind, from = ErrNotSent, &c.queue
+		}
+		cl, err := from.pop(), c.err
+		c.mu.Unlock()
+		if cl == nil {
+			return
+		}
+		if kind == ErrNotSent && !cl.claim() {
+			continue
+		}
+		c.answer(cl, func() { cl.fail(fmt.Errorf("%w: %w", kind, err)) })
+	}
+}
+
+// answer runs a callback and keeps its call for newCall, unless a Request may
+// still look at it.
+func (c *Conn) answer(cl *call, callback func()) {
+	c.callbacks.Lock()
+	callback()
+	c.callbacks.Unlock()
+	if cl.onBody == nil {
+		c.recycle(cl)
+	}
+}

@@ -1,0 +1,182 @@
+package kafka
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/sasl"
+)
+
+// handshake is the talk with a broker before requests are pipelined: one
+// request, one answer. Deadlines are the socket's.
+type handshake struct {
+	nc        net.Conn
+	formatter *kmsg.RequestFormatter
+	corr      int32
+}
+
+// maxHandshake bounds a response during the handshake, in bytes.
+const maxHandshake = 1 << 20
+
+// shake asks for the API versions, logs in with mech (nil: no login) and
+// returns the versions. host is the broker's, which a mechanism may need.
+func shake(ctx context.Context, nc net.Conn, clientID, host string, mech sasl.Mechanism) (apiVersions, error) {
+	stop := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if at, ok := ctx.Deadline(); ok {
+		if err := nc.SetDeadline(at); err != nil {
+			return nil, fmt.Errorf("setting deadline: %w", err)
+		}
+	}
+	h := &handshake{nc: nc, formatter: kmsg.NewRequestFormatter(kmsg.FormatterClientID(clientID))}
+	versions, err := h.apiVersions()
+	if err == nil && mech != nil {
+		err = h.login(ctx, versions, host, mech)
+	}
+	if err == nil && stop() {
+		err = nc.SetDeadline(time.Time{})
+	}
+	if ctxErr := ctx.Err(); ctxErr != nil {
+		return nil, ctxErr
+	}
+	return versions, err
+}
+
+// apiVersions asks with version 3 and, if the broker is too old for that, as
+// it then says in the format of version 0, with 0.
+func (h *handshake) apiVersions() (apiVersions, error) {
+	req := newVersionsRequest()
+	resp := kmsg.NewPtrApiVersionsResponse()
+	for _, version := range []int16{3, 0} {
+		req.SetVersion(version)
+		body, err := h.roundTrip(req)
+		if err != nil {
+			return nil, fmt.Errorf("asking for API versions: %w", err)
+		}
+		if len(body) >= 2 && int16(binary.BigEndian.Uint16(body)) == kerr.UnsupportedVersion.Code && version > 0 {
+			continue
+		}
+		resp.SetVersion(version)
+		if err := resp.ReadFrom(body); err != nil {
+			return nil, fmt.Errorf("asking for API versions: %w: %w", ErrProtocol, err)
+		}
+		if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
+			return nil, fmt.Errorf("asking for API versions: %w", err)
+		}
+		break
+	}
+	return newAPIVersions(resp), nil
+}
+
+// newVersionsRequest names this software, without which brokers refuse
+// version 3 and up.
+func newVersionsRequest() *kmsg.ApiVersionsRequest {
+	req := kmsg.NewPtrApiVersionsRequest()
+	req.ClientSoftwareName, req.ClientSoftwareVersion = "sluice", "1"
+	return req
+}
+
+// login runs SaslHandshake and SaslAuthenticate (KIP-43, KIP-152).
+func (h *handshake) login(ctx context.Context, versions apiVersions, host string, mech sasl.Mechanism) error {
+	req := kmsg.NewPtrSASLHandshakeRequest()
+	req.Mechanism = mech.Name()
+	resp := kmsg.NewPtrSASLHandshakeResponse()
+	if err := h.ask(versions, req, resp); err != nil {
+		return fmt.Errorf("choosing SASL mechanism: %w", err)
+	}
+	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
+		return fmt.Errorf("choosing SASL mechanism %s of %q: %w", mech.Name(), resp.SupportedMechanisms, err)
+	}
+	session, send, err := mech.Authenticate(ctx, host)
+	if err != nil {
+		return fmt.Errorf("starting SASL login: %w", err)
+	}
+	for done := false; !done; {
+		auth := kmsg.NewPtrSASLAuthenticateRequest()
+		auth.SASLAuthBytes = send
+		answer := kmsg.NewPtrSASLAuthenticateResponse()
+		if err := h.ask(versions, auth, answer); err != nil {
+			return fmt.Errorf("SASL login: %w", err)
+		}
+		if err := kerr.ErrorForCode(answer.ErrorCode); err != nil {
+			if answer.ErrorMessage != nil {
+				return fmt.Errorf("SASL login: %w: %s", err, *answer.ErrorMessage)
+			}
+			return fmt.Errorf("SASL login: %w", err)
+		}
+		if done, send, err = session.Challenge(answer.SASLAuthBytes); err != nil {
+			return fmt.Errorf("SASL login: %w", err)
+		}
+	}
+	return nil
+}
+
+// ask sends req in the best version, at least 1 for SASL, and decodes the
+// answer into resp.
+func (h *handshake) ask(versions apiVersions, req kmsg.Request, resp kmsg.Response) error {
+	low := int16(0)
+	if req.Key() == keySASLHandshake {
+		low = 1 // 0 is followed by bare tokens instead of SaslAuthenticate
+	}
+	version, err := versions.best(req.Key(), low, req.MaxVersion())
+	if err != nil {
+		return err
+	}
+	req.SetVersion(version)
+	resp.SetVersion(version)
+	body, err := h.roundTrip(req)
+	if err != nil {
+		return err
+	}
+	return decode(resp, body)
+}
+
+const keySASLHandshake = 17
+
+// roundTrip sends req and returns the body of its answer, behind the
+// correlation id.
+func (h *handshake) roundTrip(req kmsg.Request) ([]byte, error) {
+	h.corr--
+	if _, err := h.nc.Write(h.formatter.AppendRequest(nil, req, h.corr)); err != nil {
+		return nil, err
+	}
+	var head [8]byte
+	if _, err := io.ReadFull(h.nc, head[:]); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = fmt.Errorf("%w (wrong listener, or not logged in as it wants?)", io.ErrUnexpectedEOF)
+		}
+		return nil, err
+	}
+	size := int32(binary.BigEndian.Uint32(head[:])) - 4
+	if corr := int32(binary.BigEndian.Uint32(head[4:])); corr != h.corr || size < 0 || size > maxHandshake {
+		return nil, fmt.Errorf("%w: not a Kafka response (plaintext to a TLS listener?)", ErrProtocol)
+	}
+	body := make([]byte, size)
+	_, err := io.ReadFull(h.nc, body)
+	return body, err
+}
+
+// decode reads a response behind its correlation id into resp.
+func decode(resp kmsg.Response, body []byte) error {
+	if resp.IsFlexible() && resp.Key() != keyAPIVersions {
+		r := wireReader{b: body}
+		r.skipTags()
+		if r.bad {
+			return fmt.Errorf("%w: response header cut short", ErrProtocol)
+		}
+		body = body[r.at:]
+	}
+	if err := resp.ReadFrom(body); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrProtocol, kmsg.NameForKey(resp.Key()), err)
+	}
+	return nil
+}
+
+const keyAPIVersions = 18

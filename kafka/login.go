@@ -1,0 +1,115 @@
+package kafka
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/twmb/franz-go/pkg/sasl"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"sluice/fsm"
+)
+
+// tlsConfig reads the keys and certificates that spec refers to; nil for
+// plaintext. It is called for every connection, so that a renewed file counts
+// from the next one on.
+func tlsConfig(spec *fsm.TLS) (*tls.Config, error) {
+	if spec == nil {
+		return nil, nil
+	}
+	cfg := &tls.Config{ServerName: spec.ServerName, MinVersion: tls.VersionTLS12}
+	if spec.CA != "" {
+		ca, err := ResolveSecret(spec.CA)
+		if err != nil {
+			return nil, fmt.Errorf("reading CA: %w", err)
+		}
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM([]byte(ca)) {
+			return nil, errors.New("reading CA: no PEM certificate in it")
+		}
+	}
+	if spec.Cert == "" && spec.Key == "" {
+		return cfg, nil
+	}
+	cert, err := ResolveSecret(spec.Cert)
+	if err != nil {
+		return nil, fmt.Errorf("reading client certificate: %w", err)
+	}
+	key, err := ResolveSecret(spec.Key)
+	if err != nil {
+		return nil, fmt.Errorf("reading client key: %w", err)
+	}
+	pair, err := tls.X509KeyPair([]byte(cert), []byte(key))
+	if err != nil {
+		return nil, fmt.Errorf("reading client certificate and key: %w", err)
+	}
+	cfg.Certificates = []tls.Certificate{pair}
+	return cfg, nil
+}
+
+// mechanism returns the SASL mechanism of spec, nil for none. The password is
+// resolved anew for every login.
+func mechanism(spec *fsm.SASL) (sasl.Mechanism, error) {
+	if spec == nil {
+		return nil, nil
+	}
+	password := func() (string, error) {
+		p, err := ResolveSecret(spec.Password)
+		if err != nil {
+			return "", fmt.Errorf("reading SASL password: %w", err)
+		}
+		return p, nil
+	}
+	scramAuth := func(context.Context) (scram.Auth, error) {
+		p, err := password()
+		return scram.Auth{User: spec.Username, Pass: p}, err
+	}
+	switch spec.Mechanism {
+	case "PLAIN":
+		return plain.Plain(func(context.Context) (plain.Auth, error) {
+			p, err := password()
+			return plain.Auth{User: spec.Username, Pass: p}, err
+		}), nil
+	case "SCRAM-SHA-256":
+		return scram.Sha256(scramAuth), nil
+	case "SCRAM-SHA-512":
+		return scram.Sha512(scramAuth), nil
+	}
+	return nil, fmt.Errorf("SASL mechanism %q is not PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", spec.Mechanism)
+}
+
+// dialFunc opens a connection, as net.Dialer.DialContext does.
+type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// secured returns dial with TLS by spec on top.
+func secured(dial dialFunc, spec *fsm.TLS) dialFunc {
+	if spec == nil {
+		return dial
+	}
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		cfg, err := tlsConfig(spec)
+		if err != nil {
+			return nil, err
+		}
+		if cfg.ServerName == "" {
+			if cfg.ServerName, _, err = net.SplitHostPort(addr); err != nil {
+				return nil, fmt.Errorf("dialling %s: %w", addr, err)
+			}
+		}
+		nc, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		tc := tls.Client(nc, cfg)
+		if err := tc.HandshakeContext(ctx); err != nil {
+			nc.Close()
+			return nil, fmt.Errorf("TLS handshake with %s: %w", addr, err)
+		}
+		return tc, nil
+	}
+}

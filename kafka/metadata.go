@@ -1,0 +1,123 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Metadata is what one broker knew about the Kafka cluster when it was asked.
+type Metadata struct {
+	ClusterID  string
+	Controller int32 // -1: unknown
+	Brokers    []BrokerInfo
+	Topics     []TopicMetadata
+}
+
+// BrokerInfo says where a broker is.
+type BrokerInfo struct {
+	ID   int32
+	Host string
+	Port int32
+	Rack string // empty: none
+}
+
+// TopicMetadata is one topic.
+type TopicMetadata struct {
+	Name       string
+	ID         [16]byte // zero: the brokers have no topic ids
+	Internal   bool
+	Err        error // a *kerr.Error, or nil
+	Partitions []PartitionMetadata
+}
+
+// PartitionMetadata is one partition.
+type PartitionMetadata struct {
+	Partition   int32
+	Leader      int32 // -1: none
+	LeaderEpoch int32 // -1: unknown
+	Replicas    []int32
+	ISR         []int32
+	Offline     []int32
+	Err         error // a *kerr.Error, or nil
+}
+
+// Metadata asks a broker, never a cache, for these topics; without topics it
+// tells of brokers only. ErrClusterIDMismatch, with the answer, when another
+// cluster id is pinned.
+func (c *Client) Metadata(ctx context.Context, topics ...string) (Metadata, error) {
+	req := kmsg.NewPtrMetadataRequest()
+	req.Topics = make([]kmsg.MetadataRequestTopic, len(topics)) // empty, not nil: no topics
+	for i := range topics {
+		req.Topics[i] = kmsg.NewMetadataRequestTopic()
+		req.Topics[i].Topic = &topics[i]
+	}
+	return c.metadata(ctx, req)
+}
+
+// AllMetadata is Metadata of every topic that we are allowed to see.
+func (c *Client) AllMetadata(ctx context.Context) (Metadata, error) {
+	return c.metadata(ctx, kmsg.NewPtrMetadataRequest())
+}
+
+func (c *Client) metadata(ctx context.Context, req *kmsg.MetadataRequest) (Metadata, error) {
+	resp, err := req.RequestWith(ctx, c.kgo)
+	if err == nil {
+		err = kerr.ErrorForCode(resp.ErrorCode)
+	}
+	if err != nil {
+		return Metadata{}, fmt.Errorf("asking for metadata: %w", err)
+	}
+	m := newMetadata(resp)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if pinned := c.spec.ClusterID; pinned != "" && pinned != m.ClusterID {
+		return m, fmt.Errorf("%w: %q instead of %q", ErrClusterIDMismatch, m.ClusterID, pinned)
+	}
+	c.brokers = make(map[int32]BrokerInfo, len(m.Brokers))
+	for _, b := range m.Brokers {
+		c.brokers[b.ID] = b
+	}
+	return m, nil
+}
+
+func newMetadata(resp *kmsg.MetadataResponse) Metadata {
+	m := Metadata{
+		Controller: resp.ControllerID,
+		Brokers:    make([]BrokerInfo, len(resp.Brokers)),
+		Topics:     make([]TopicMetadata, len(resp.Topics)),
+	}
+	if resp.ClusterID != nil {
+		m.ClusterID = *resp.ClusterID
+	}
+	for i, b := range resp.Brokers {
+		m.Brokers[i] = BrokerInfo{ID: b.NodeID, Host: b.Host, Port: b.Port}
+		if b.Rack != nil {
+			m.Brokers[i].Rack = *b.Rack
+		}
+	}
+	for i := range resp.Topics {
+		m.Topics[i] = newTopicMetadata(&resp.Topics[i])
+	}
+	return m
+}
+
+func newTopicMetadata(t *kmsg.MetadataResponseTopic) TopicMetadata {
+	out := TopicMetadata{
+		ID: t.TopicID, Internal: t.IsInternal, Err: kerr.ErrorForCode(t.ErrorCode),
+		Partitions: make([]PartitionMetadata, len(t.Partitions)),
+	}
+	if t.Topic != nil {
+		out.Name = *t.Topic
+	}
+	for i, p := range t.Partitions {
+		out.Partitions[i] = PartitionMetadata{
+			Partition: p.Partition, Leader: p.Leader, LeaderEpoch: p.LeaderEpoch,
+			Replicas: p.Replicas, ISR: p.ISR, Offline: p.OfflineReplicas,
+			Err: kerr.ErrorForCode(p.ErrorCode),
+		}
+	}
+	return out
+}

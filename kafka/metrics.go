@@ -1,0 +1,101 @@
+package kafka
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// ConnStats are the counters of one Conn since it was dialled.
+type ConnStats struct {
+	BytesIn, BytesOut   int64 // on the wire, without TLS
+	Requests, Responses int64
+	Throttled           time.Duration // asked for by the broker, in sum
+}
+
+// counters count what ConnStats says, for one Conn or for all of a Kafka
+// cluster.
+type counters struct {
+	conns, bytesIn, bytesOut, requests, responses, throttledNanos atomic.Int64
+}
+
+// connCounters are a Conn's own counters, which add to those of its cluster.
+type connCounters struct {
+	own   counters
+	total *counters
+}
+
+func (c *connCounters) open()  { c.total.conns.Add(1) }
+func (c *connCounters) close() { c.total.conns.Add(-1) }
+
+func (c *connCounters) wrote(size int) {
+	c.own.bytesOut.Add(int64(size))
+	c.own.requests.Add(1)
+	c.total.bytesOut.Add(int64(size))
+	c.total.requests.Add(1)
+}
+
+func (c *connCounters) got(size int) {
+	c.own.bytesIn.Add(int64(size))
+	c.own.responses.Add(1)
+	c.total.bytesIn.Add(int64(size))
+	c.total.responses.Add(1)
+}
+
+func (c *connCounters) throttled(d time.Duration) {
+	c.own.throttledNanos.Add(int64(d))
+	c.total.throttledNanos.Add(int64(d))
+}
+
+func (c *connCounters) read() ConnStats {
+	return ConnStats{
+		BytesIn: c.own.bytesIn.Load(), BytesOut: c.own.bytesOut.Load(),
+		Requests: c.own.requests.Load(), Responses: c.own.responses.Load(),
+		Throttled: time.Duration(c.own.throttledNanos.Load()),
+	}
+}
+
+// poolCollector reads a Pool's counters when it is scraped.
+type poolCollector struct{ pool *Pool }
+
+// clusterMetric is one exported counter, labelled by Kafka cluster.
+type clusterMetric struct {
+	name, help string
+	kind       prometheus.ValueType
+	value      func(*counters) float64
+}
+
+func clusterMetrics() []clusterMetric {
+	return []clusterMetric{
+		{"sluice_kafka_connections", "Open fetch and produce connections.", prometheus.GaugeValue,
+			func(c *counters) float64 { return float64(c.conns.Load()) }},
+		{"sluice_kafka_received_bytes_total", "Bytes of responses read.", prometheus.CounterValue,
+			func(c *counters) float64 { return float64(c.bytesIn.Load()) }},
+		{"sluice_kafka_sent_bytes_total", "Bytes of requests written.", prometheus.CounterValue,
+			func(c *counters) float64 { return float64(c.bytesOut.Load()) }},
+		{"sluice_kafka_requests_total", "Requests written.", prometheus.CounterValue,
+			func(c *counters) float64 { return float64(c.requests.Load()) }},
+		{"sluice_kafka_responses_total", "Responses read.", prometheus.CounterValue,
+			func(c *counters) float64 { return float64(c.responses.Load()) }},
+		{"sluice_kafka_throttled_seconds_total", "Time that brokers asked to wait.", prometheus.CounterValue,
+			func(c *counters) float64 { return time.Duration(c.throttledNanos.Load()).Seconds() }},
+	}
+}
+
+// Describe sends no descriptors: which clusters there are is known at scrape
+// time only.
+func (poolCollector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect sends one sample per metric and Kafka cluster.
+func (c poolCollector) Collect(out chan<- prometheus.Metric) {
+	clusters := c.pool.allCounters()
+	for _, m := range clusterMetrics() {
+		desc := prometheus.NewDesc(m.name, m.help, []string{"cluster"}, nil)
+		for name, n := range clusters {
+			out <- prometheus.MustNewConstMetric(desc, m.kind, m.value(n), name)
+		}
+	}
+	desc := prometheus.NewDesc("sluice_kafka_idle_buffer_bytes", "Bytes of pooled buffers not in use.", nil, nil)
+	out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(c.pool.cfg.Buffers.Idle()))
+}
