@@ -1,0 +1,69 @@
+package rewrite
+
+import (
+	"fmt"
+	"math"
+
+	"sluice/kafka"
+)
+
+// Builder collects records into one batch. The zero value is empty.
+type Builder struct {
+	raw      []byte // encoded records
+	count    int32
+	base     int64 // timestamp of the first record
+	maxStamp int64
+}
+
+// Reset drops the records and keeps the buffer.
+func (b *Builder) Reset() { *b = Builder{raw: b.raw[:0]} }
+
+// Add copies a record in. Offsets are given anew: 0, 1, 2, ...; all else is
+// kept.
+func (b *Builder) Add(r *Record) {
+	if b.count == 0 {
+		b.base, b.maxStamp = r.Timestamp, r.Timestamp
+	}
+	b.maxStamp = max(b.maxStamp, r.Timestamp)
+	b.raw = appendRecord(b.raw, r, r.Timestamp-b.base, b.count)
+	b.count++
+}
+
+// Count returns the number of records.
+func (b *Builder) Count() int { return int(b.count) }
+
+// Size returns the bytes of the batch before compression, header included.
+func (b *Builder) Size() int { return kafka.HeaderSize + len(b.raw) }
+
+// Build appends the batch to dst, which may be nil, compressed with codec:
+// CreateTime, base offset 0, leader epoch -1, no producer (kafka.Rewrite sets
+// it), CRC valid. It returns the batch alone, which aliases dst where its
+// capacity suffices. The Builder is as before. Without records it returns nil.
+func (c *Codec) Build(dst []byte, codec kafka.Attributes, from *Builder) (kafka.Batch, error) {
+	if from.count == 0 {
+		return nil, nil
+	}
+	start := len(dst)
+	out := append(dst, make([]byte, kafka.HeaderSize)...)
+	out, err := c.compress(codec, out, from.raw)
+	if err != nil {
+		return nil, fmt.Errorf("compressing a batch of %d records: %w", from.count, err)
+	}
+	if len(out)-start > math.MaxInt32 {
+		return nil, fmt.Errorf("building a batch of %d bytes: %w", len(out)-start, ErrOverBudget)
+	}
+	b := kafka.Batch(out[start:])
+	b[magicAt] = 2
+	b.SetLength()
+	b.SetBaseOffset(0)
+	b.SetLeaderEpoch(-1)
+	b.SetAttributes(codec)
+	b.SetCounts(from.count-1, from.count)
+	b.SetTimestamps(from.base, from.maxStamp)
+	b.SetProducer(-1, -1, -1)
+	b.UpdateCRC()
+	return b, nil
+}
+
+// magicAt is where the format stands, in every format.
+const magicAt = 16

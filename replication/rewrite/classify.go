@@ -1,0 +1,68 @@
+package rewrite
+
+import "sluice/kafka"
+
+// Class says what has to happen to a batch.
+type Class uint8
+
+// The classes.
+const (
+	Closed       Class = iota // passes as it is, after kafka.Rewrite
+	NeedsOpening              // goes through Codec.Rebuild; the Reason says why
+	Control                   // a transaction marker: never written, a mapping change
+	Unsupported               // message format 0, 1 or an unknown one
+)
+
+func (c Class) String() string {
+	switch c {
+	case Closed:
+		return "closed"
+	case NeedsOpening:
+		return "needs-opening"
+	case Control:
+		return "control"
+	}
+	return "unsupported"
+}
+
+// Reason says why a batch has to be opened.
+type Reason uint8
+
+// The reasons. A batch may have several; the first of this order is told.
+const (
+	ReasonNone          Reason = iota
+	ReasonGaps                 // compaction removed records: a broker refuses the batch in Produce
+	ReasonLogAppendTime        // the header holds the one true timestamp, which the target would drop
+	ReasonResume               // records below the wanted offset are already copied
+)
+
+func (r Reason) String() string {
+	switch r {
+	case ReasonGaps:
+		return "gaps"
+	case ReasonLogAppendTime:
+		return "log-append-time"
+	case ReasonResume:
+		return "resume"
+	}
+	return "none"
+}
+
+// Classify decides from a header alone. from is the next source offset that
+// the stream wants; a batch wholly below it is of no interest to the caller
+// and must have been skipped before.
+func Classify(h *kafka.Header, from int64) (Class, Reason) {
+	switch {
+	case h.Magic != 2:
+		return Unsupported, ReasonNone
+	case h.Attributes&kafka.AttrControl != 0:
+		return Control, ReasonNone
+	case !h.Dense():
+		return NeedsOpening, ReasonGaps
+	case h.Attributes&kafka.AttrLogAppendTime != 0:
+		return NeedsOpening, ReasonLogAppendTime
+	case from > h.BaseOffset:
+		return NeedsOpening, ReasonResume
+	}
+	return Closed, ReasonNone
+}

@@ -1,0 +1,219 @@
+package rewrite
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/s2"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+
+	"sluice/kafka"
+)
+
+// The codecs, as they stand in a batch's attributes.
+const (
+	CodecNone   kafka.Attributes = 0
+	CodecGzip   kafka.Attributes = 1
+	CodecSnappy kafka.Attributes = 2
+	CodecLZ4    kafka.Attributes = 3
+	CodecZstd   kafka.Attributes = 4
+)
+
+// ErrOverBudget says that a batch decompresses to more than the caller's
+// limit.
+var ErrOverBudget = errors.New("batch decompresses to more than the memory budget allows")
+
+// Codec holds the state of compressors and decompressors, made when first
+// used, and the buffers of Rebuild. It starts no goroutine and is not safe for
+// concurrent use: keep a few and hand them out.
+type Codec struct {
+	gzipReader *gzip.Reader
+	gzipWriter *gzip.Writer
+	lz4Reader  *lz4.Reader
+	lz4Writer  *lz4.Writer
+	zstdReader *zstd.Decoder
+	zstdWriter *zstd.Encoder
+	source     bytes.Reader
+
+	scratch []byte // Rebuild: records of the batch being read
+	builder Builder
+}
+
+// NewCodec returns a Codec that holds no memory yet.
+func NewCodec() *Codec { return &Codec{} }
+
+// Held returns the bytes of buffers that Rebuild keeps for its next call.
+func (c *Codec) Held() int { return cap(c.scratch) + cap(c.builder.raw) }
+
+// Drop gives those buffers to the garbage collector.
+func (c *Codec) Drop() { c.scratch, c.builder.raw = nil, nil }
+
+// decompress appends the decompressed src to dst.
+func (c *Codec) decompress(codec kafka.Attributes, dst, src []byte, limit int) ([]byte, error) {
+	var err error
+	switch codec {
+	case CodecGzip:
+		dst, err = c.gunzip(dst, src, limit)
+	case CodecSnappy:
+		dst, err = unsnappy(dst, src, limit)
+	case CodecLZ4:
+		if c.lz4Reader == nil {
+			c.lz4Reader = lz4.NewReader(nil)
+		}
+		c.source.Reset(src)
+		c.lz4Reader.Reset(&c.source)
+		dst, err = readAll(dst, c.lz4Reader, len(src), limit)
+	case CodecZstd:
+		dst, err = c.unzstd(dst, src, limit)
+	default:
+		return nil, fmt.Errorf("%w: unknown codec %d", kafka.ErrCorruptBatch, codec)
+	}
+	if err != nil && !errors.Is(err, ErrOverBudget) {
+		return nil, fmt.Errorf("%w: decompressing: %v", kafka.ErrCorruptBatch, err)
+	}
+	return dst, err
+}
+
+func (c *Codec) gunzip(dst, src []byte, limit int) ([]byte, error) {
+	c.source.Reset(src)
+	if c.gzipReader == nil {
+		c.gzipReader = new(gzip.Reader)
+	}
+	if err := c.gzipReader.Reset(&c.source); err != nil {
+		return nil, err
+	}
+	return readAll(dst, c.gzipReader, len(src), limit)
+}
+
+// unzstd decodes in one call, so that no window is allocated beside the
+// output. Java writes frames without their content size: the room is doubled
+// until it suffices.
+func (c *Codec) unzstd(dst, src []byte, limit int) ([]byte, error) {
+	if c.zstdReader == nil {
+		r, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecodeAllCapLimit(true))
+		if err != nil {
+			return nil, err
+		}
+		c.zstdReader = r
+	}
+	var frame zstd.Header
+	room := 4 * len(src)
+	if err := frame.Decode(src); err == nil && frame.HasFCS && !frame.Skippable {
+		room = int(min(frame.FrameContentSize, uint64(limit)+1))
+	}
+	for {
+		room = min(max(room, cap(dst), 512), limit)
+		dst = grow(dst[:0], room)
+		out, err := c.zstdReader.DecodeAll(src, dst[:0:room])
+		if !errors.Is(err, zstd.ErrDecoderSizeExceeded) {
+			return out, err
+		}
+		if room == limit {
+			return nil, ErrOverBudget
+		}
+		room = 2 * room
+	}
+}
+
+// readAll appends what r gives to dst; guess is about the compressed size.
+func readAll(dst []byte, r io.Reader, guess, limit int) ([]byte, error) {
+	dst = grow(dst, min(max(3*guess, 512), limit))
+	for {
+		if len(dst) == cap(dst) {
+			dst = grow(dst, min(cap(dst), limit-len(dst))+1)
+		}
+		n, err := r.Read(dst[len(dst):cap(dst)])
+		dst = dst[:len(dst)+n]
+		if len(dst) > limit {
+			return nil, ErrOverBudget
+		}
+		if errors.Is(err, io.EOF) {
+			return dst, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// grow returns b with room for at least n more bytes.
+func grow(b []byte, n int) []byte {
+	if cap(b)-len(b) >= n {
+		return b
+	}
+	out := make([]byte, len(b), len(b)+n)
+	copy(out, b)
+	return out
+}
+
+// compress appends the compressed src to dst.
+func (c *Codec) compress(codec kafka.Attributes, dst, src []byte) ([]byte, error) {
+	switch codec {
+	case CodecNone:
+		return append(dst, src...), nil
+	case CodecGzip:
+		out := appender{dst}
+		if c.gzipWriter == nil {
+			c.gzipWriter = gzip.NewWriter(nil)
+		}
+		c.gzipWriter.Reset(&out)
+		return out.finish(c.gzipWriter, src)
+	case CodecSnappy:
+		// One plain block, as librdkafka writes it; every client reads it.
+		n := s2.MaxEncodedLen(len(src))
+		dst = grow(dst, n)
+		block := s2.EncodeSnappy(dst[len(dst):len(dst)+n], src)
+		return dst[:len(dst)+len(block)], nil
+	case CodecLZ4:
+		out := appender{dst}
+		if err := c.resetLZ4(&out); err != nil {
+			return nil, err
+		}
+		return out.finish(c.lz4Writer, src)
+	case CodecZstd:
+		if c.zstdWriter == nil {
+			w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithZeroFrames(true))
+			if err != nil {
+				return nil, err
+			}
+			c.zstdWriter = w
+		}
+		return c.zstdWriter.EncodeAll(src, dst), nil
+	}
+	return nil, fmt.Errorf("%w: unknown codec %d", kafka.ErrCorruptBatch, codec)
+}
+
+// resetLZ4 keeps to blocks of 64 KiB, the size that Kafka's own clients write
+// and expect to allocate for.
+func (c *Codec) resetLZ4(out io.Writer) error {
+	if c.lz4Writer == nil {
+		c.lz4Writer = lz4.NewWriter(nil)
+		if err := c.lz4Writer.Apply(lz4.BlockSizeOption(lz4.Block64Kb)); err != nil {
+			return err
+		}
+	}
+	c.lz4Writer.Reset(out)
+	return nil
+}
+
+// appender is a Writer that appends.
+type appender struct{ b []byte }
+
+func (a *appender) Write(p []byte) (int, error) {
+	a.b = append(a.b, p...)
+	return len(p), nil
+}
+
+func (a *appender) finish(w io.WriteCloser, src []byte) ([]byte, error) {
+	if _, err := w.Write(src); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return a.b, nil
+}

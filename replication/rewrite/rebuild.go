@@ -1,0 +1,103 @@
+package rewrite
+
+import (
+	"math"
+
+	"sluice/fsm"
+	"sluice/kafka"
+)
+
+// Job is one way through the slow path: several source batches in, one batch
+// for the target out.
+type Job struct {
+	Batches []kafka.Batch // in the order of their offsets, no control or aborted ones
+	Cursor  Cursor        // records below Cursor.Source are dropped
+	Keep    func(*Record) bool
+	// Limits, 0: none. Where one is met, the cursor of the result stands
+	// before the first record that did not fit, perhaps inside a batch, and
+	// Rebuild goes on from there.
+	MaxRecords int
+	MaxBytes   int // of the records before compression; one record always fits
+	// Budget bounds what one batch may decompress to, in bytes.
+	Budget int
+}
+
+// Rebuilt is what became of a Job.
+type Rebuilt struct {
+	Batch    kafka.Batch // nil: no record is left to write
+	Segments []fsm.Segment
+	Cursor   Cursor
+	Done     int // batches of the Job that are done with
+}
+
+// Rebuild opens the batches and builds one of what is to be written, with the
+// codec of the first one, appended to dst[:0] where its capacity suffices.
+// Offset deltas are consecutive and timestamps are CreateTime, those of
+// LogAppendTime batches the append time. Segments are those that begin inside
+// the batch; they have to be recorded before it is sent (dense) or together
+// with progress (translated).
+//
+// On an error nothing is returned of the batches before the one that failed:
+// call it again without that batch.
+func (c *Codec) Rebuild(job Job, dst []byte) (Rebuilt, error) {
+	out := Rebuilt{Cursor: job.Cursor}
+	c.builder.Reset()
+	codec := CodecNone
+	for i, b := range job.Batches {
+		rs, err := c.Open(b, c.scratch, job.Budget)
+		if err != nil {
+			return Rebuilt{}, err
+		}
+		c.scratch = rs.Scratch
+		if i == 0 {
+			codec = rs.Header.Attributes & kafka.AttrCodecMask
+		}
+		whole, err := c.take(&rs, &job, &out)
+		if err != nil {
+			return Rebuilt{}, err
+		}
+		if !whole {
+			break
+		}
+		out.Cursor.Skip(&rs.Header) // over the offsets after the last record
+		out.Done++
+	}
+	var err error
+	out.Batch, err = c.Build(dst[:0], codec, &c.builder)
+	return out, err
+}
+
+// take adds the records of one batch; false when a limit was met.
+func (c *Codec) take(rs *Records, job *Job, out *Rebuilt) (whole bool, err error) {
+	maxRecords := job.MaxRecords
+	if maxRecords <= 0 {
+		maxRecords = math.MaxInt32
+	}
+	var rec Record
+	for {
+		more, err := rs.Next(&rec)
+		if err != nil || !more {
+			return true, err
+		}
+		if rec.Offset < out.Cursor.Source {
+			continue
+		}
+		if job.Keep != nil && !job.Keep(&rec) {
+			out.Cursor.Source = rec.Offset + 1
+			continue
+		}
+		full := c.builder.Count() >= maxRecords || job.MaxBytes > 0 && c.builder.Count() > 0 &&
+			c.builder.Size()+len(rec.Key)+len(rec.Value)+len(rec.RawHeaders)+recordOverhead > job.MaxBytes
+		if full {
+			return false, nil
+		}
+		if seg, changed := out.Cursor.write(rec.Offset); changed {
+			out.Segments = append(out.Segments, seg)
+		}
+		c.builder.Add(&rec)
+	}
+}
+
+// recordOverhead is the most that lengths, deltas and attributes of a record
+// take, in bytes.
+const recordOverhead = 5 + 1 + 10 + 5 + 5 + 5 + 5
