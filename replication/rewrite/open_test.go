@@ -131,7 +131,7 @@ func TestOpenRefusesWhatIsDamaged(t *testing.T) {
 	body := func(count int32, records ...byte) kafka.Batch {
 		b := kafka.Batch(append(bytes.Clone(whole[:kafka.HeaderSize]), records...))
 		b.SetLength()
-		b.SetCounts(max(count, 1)-1, count)
+		setCounts(b, max(count, 1)-1, count)
 		b.UpdateCRC()
 		return b
 	}
@@ -161,9 +161,9 @@ func TestOpenRefusesWhatIsDamaged(t *testing.T) {
 		"snappy that is none":      {with(whole, func(b kafka.Batch) { b.SetAttributes(CodecSnappy) }), kafka.ErrCorruptBatch, "offset 50"},
 		"lz4 that is none":         {with(whole, func(b kafka.Batch) { b.SetAttributes(CodecLZ4) }), kafka.ErrCorruptBatch, "offset 50"},
 		"zstd that is none":        {with(whole, func(b kafka.Batch) { b.SetAttributes(CodecZstd) }), kafka.ErrCorruptBatch, "offset 50"},
-		"more records than told":   {with(whole, func(b kafka.Batch) { b.SetCounts(1, 1) }), kafka.ErrCorruptBatch, "offset 51"},
-		"fewer records than told":  {with(whole, func(b kafka.Batch) { b.SetCounts(2, 3) }), kafka.ErrCorruptBatch, "offset 52"},
-		"no records but bytes":     {with(whole, func(b kafka.Batch) { b.SetCounts(1, 0) }), kafka.ErrCorruptBatch, "offset 50"},
+		"more records than told":   {with(whole, func(b kafka.Batch) { setCounts(b, 1, 1) }), kafka.ErrCorruptBatch, "offset 51"},
+		"fewer records than told":  {with(whole, func(b kafka.Batch) { setCounts(b, 2, 3) }), kafka.ErrCorruptBatch, "offset 52"},
+		"no records but bytes":     {with(whole, func(b kafka.Batch) { setCounts(b, 1, 0) }), kafka.ErrCorruptBatch, "offset 50"},
 		"record longer than bytes": {body(1, 0x7e, 0), kafka.ErrCorruptBatch, "offset 50"},
 		"negative record length":   {body(1, 1, 0), kafka.ErrCorruptBatch, "offset 50"},
 		"endless varint":           {body(1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff), kafka.ErrCorruptBatch, "offset 50"},
@@ -188,6 +188,11 @@ func TestOpenRefusesWhatIsDamaged(t *testing.T) {
 			}
 		})
 	}
+}
+
+func setCounts(b kafka.Batch, lastDelta, count int32) {
+	b.SetLastOffsetDelta(lastDelta)
+	b.SetCount(count)
 }
 
 // After an error Next keeps failing, whatever the caller does.
