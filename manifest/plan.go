@@ -1,0 +1,318 @@
+package manifest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"sluice/fsm"
+)
+
+// Action is what has to be done with an object.
+type Action string
+
+// The actions.
+const (
+	ActionNone   Action = "unchanged"
+	ActionCreate Action = "create"
+	ActionUpdate Action = "update"
+	ActionDelete Action = "delete"
+)
+
+// FieldChange is one key of an object that changes. From and To are as they
+// would be written, empty: not there.
+type FieldChange struct {
+	Path string `json:"path"`
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// Change is what has to be done with one object.
+type Change struct {
+	Action Action
+	Kind   Kind
+	Name   string
+	Fields []FieldChange // of an update
+	Kafka  *fsm.KafkaCluster
+	Link   *fsm.LinkSpec // as it will be, State filled in
+	// Revision is the link's when the plan was made, 0: there was none.
+	Revision uint64
+}
+
+// Plan is what has to be done so that the facts are as objects say.
+type Plan struct {
+	Index   uint64 // of the View that it was made on
+	Changes []Change
+}
+
+// Count gives the number of changes with an action.
+func (p *Plan) Count(a Action) int {
+	n := 0
+	for _, c := range p.Changes {
+		if c.Action == a {
+			n++
+		}
+	}
+	return n
+}
+
+// Empty reports whether nothing has to be done.
+func (p *Plan) Empty() bool { return p.Count(ActionNone) == len(p.Changes) }
+
+// NewPlan compares objects with the facts. What cannot be done is refused
+// with Errors: a link to an unknown Kafka cluster, a change of what cannot
+// change, two links that write one topic, cycles that would copy for ever.
+// Objects of the facts that are not among objects stay as they are.
+func NewPlan(v *fsm.View, objects []Object) (*Plan, error) {
+	var errs Errors
+	p := &Plan{Index: v.Index}
+	kafka := map[string]fsm.KafkaCluster{}
+	for _, k := range v.Kafka {
+		kafka[k.Name] = k
+	}
+	for i := range objects {
+		if o := &objects[i]; o.Kind == KindKafkaCluster {
+			c := planKafka(v, o, &errs)
+			kafka[o.Name] = *c.Kafka
+			p.Changes = append(p.Changes, c)
+		}
+	}
+	for i := range objects {
+		if o := &objects[i]; o.Kind == KindLink {
+			p.Changes = append(p.Changes, planLink(v, o, kafka, &errs))
+		}
+	}
+	if len(errs) == 0 {
+		checkTopology(v, objects, kafka, &errs)
+	}
+	return p, errs.err()
+}
+
+func planKafka(v *fsm.View, o *Object, errs *Errors) Change {
+	want := *o.Kafka
+	c := Change{Action: ActionCreate, Kind: o.Kind, Name: o.Name, Kafka: &want}
+	old := v.KafkaCluster(o.Name)
+	if old == nil {
+		return c
+	}
+	if want.ClusterID == "" {
+		want.ClusterID = old.ClusterID
+	}
+	if old.ClusterID != "" && want.ClusterID != old.ClusterID {
+		errs.add(o.At("spec.clusterId"), "spec.clusterId: %s is pinned to the cluster id %s; to talk to another Kafka cluster give it another name, or delete this one and its links first", o.Name, old.ClusterID)
+	}
+	c.Fields = compare(kafkaFields(old), kafkaFields(&want))
+	c.Action = updateIf(len(c.Fields) > 0)
+	return c
+}
+
+func planLink(v *fsm.View, o *Object, kafka map[string]fsm.KafkaCluster, errs *Errors) Change {
+	want := *o.Link
+	c := Change{Action: ActionCreate, Kind: o.Kind, Name: o.Name, Link: &want}
+	names := make([]string, 0, len(kafka))
+	for n := range kafka {
+		names = append(names, n)
+	}
+	for path, name := range map[string]string{"spec.source": want.Source, "spec.target": want.Target} {
+		if _, ok := kafka[name]; !ok {
+			errs.add(o.At(path), "%s: there is no KafkaCluster %q%s", path, name, suggest(name, names))
+		}
+	}
+	old := v.LinkNamed(o.Name)
+	if old == nil || old.Deleting {
+		if want.State == "" {
+			want.State = fsm.StateRunning
+		}
+		return c
+	}
+	c.Revision = old.Revision
+	if want.State == "" { // whoever paused it has a reason
+		want.State = old.Spec.State
+	}
+	c.Fields = compare(linkFields(&old.Spec), linkFields(&want))
+	c.Action = updateIf(len(c.Fields) > 0)
+	for _, f := range c.Fields {
+		if why := immutable(f.Path); why != "" {
+			errs.add(o.At(f.Path), "%s: cannot change from %q to %q: %s", f.Path, f.From, f.To, why)
+		}
+	}
+	return c
+}
+
+func updateIf(changed bool) Action {
+	if changed {
+		return ActionUpdate
+	}
+	return ActionNone
+}
+
+// immutable says why a key of a link cannot change, and what to do instead;
+// empty: it can.
+func immutable(path string) string {
+	switch path {
+	case "spec.source", "spec.target", "spec.rename":
+		return "the copies that exist rest on it; create a link of another name, or delete this one (the target keeps its data) and apply again"
+	case "spec.start":
+		return "it held when the link was created; leave it as it was, or delete the link (the target keeps its data) and apply again"
+	}
+	return ""
+}
+
+// checkTopology looks at all links together, as they will be.
+func checkTopology(v *fsm.View, objects []Object, kafka map[string]fsm.KafkaCluster, errs *Errors) {
+	var routes []*route
+	mine := map[string]bool{}
+	add := func(spec *fsm.LinkSpec, at Pos) {
+		r, err := newRoute(spec, at)
+		if err != nil {
+			errs.add(at, "%v", err)
+			return
+		}
+		routes = append(routes, r)
+	}
+	for i := range objects {
+		if o := &objects[i]; o.Kind == KindLink {
+			mine[o.Name] = true
+			add(o.Link, o.At("metadata.name"))
+		}
+	}
+	for _, l := range v.Links {
+		if !l.Deleting && !mine[l.Spec.Name] {
+			add(&l.Spec, Pos{})
+		}
+	}
+	for _, r := range routes {
+		if r.pos != (Pos{}) {
+			checkClusters(r, kafka, errs)
+		}
+	}
+	checkCollisions(routes, errs)
+	checkCycles(routes, errs)
+}
+
+// PlanDelete plans the deletion of objects; those that are not there count as
+// unchanged. A Kafka cluster that a remaining link uses is refused.
+func PlanDelete(v *fsm.View, objects []Object) (*Plan, error) {
+	var errs Errors
+	p := &Plan{Index: v.Index}
+	gone := map[string]bool{}
+	for i := len(objects) - 1; i >= 0; i-- { // links first
+		o := &objects[i]
+		c := Change{Action: ActionNone, Kind: o.Kind, Name: o.Name, Kafka: o.Kafka, Link: o.Link}
+		switch o.Kind {
+		case KindLink:
+			if l := v.LinkNamed(o.Name); l != nil && !l.Deleting {
+				c.Action, c.Revision, gone[o.Name] = ActionDelete, l.Revision, true
+			}
+		case KindKafkaCluster:
+			if v.KafkaCluster(o.Name) != nil {
+				c.Action = ActionDelete
+			}
+			for _, l := range v.Links {
+				if (l.Spec.Source == o.Name || l.Spec.Target == o.Name) && !l.Deleting && !gone[l.Spec.Name] {
+					errs.add(o.At("metadata.name"), "KafkaCluster %s is used by link %s; delete the link first", o.Name, l.Spec.Name)
+				}
+			}
+		}
+		p.Changes = append(p.Changes, c)
+	}
+	return p, errs.err()
+}
+
+// Command is the plan as one command, which is refused when a link of it has
+// changed meanwhile. at is the proposer's clock in unix ms, starts holds the
+// start offsets resolved for links to be created. Deletions of Kafka clusters
+// are left out: they must wait until their links are purged.
+func (p *Plan) Command(at int64, starts map[string][]fsm.StartAt) *fsm.Objects {
+	cmd := &fsm.Objects{At: at}
+	for _, c := range p.Changes {
+		if c.Action == ActionNone {
+			continue
+		}
+		switch {
+		case c.Action == ActionDelete && c.Kind == KindLink:
+			cmd.DeleteLinks = append(cmd.DeleteLinks, c.Name)
+		case c.Action == ActionDelete:
+			continue
+		case c.Kind == KindKafkaCluster:
+			cmd.Kafka = append(cmd.Kafka, *c.Kafka)
+		default:
+			cmd.Links = append(cmd.Links, fsm.LinkPut{Spec: *c.Link, Starts: starts[c.Name]})
+		}
+		if c.Kind == KindLink {
+			cmd.Expect = append(cmd.Expect, fsm.Expectation{Link: c.Name, Revision: c.Revision})
+		}
+	}
+	return cmd
+}
+
+// Deleted gives the Kafka clusters that the plan deletes.
+func (p *Plan) Deleted() []string {
+	var out []string
+	for _, c := range p.Changes {
+		if c.Action == ActionDelete && c.Kind == KindKafkaCluster {
+			out = append(out, c.Name)
+		}
+	}
+	return out
+}
+
+// field is one key of an object and its value as text.
+type field struct{ path, value string }
+
+func kafkaFields(k *fsm.KafkaCluster) []field {
+	out := []field{
+		{"spec.bootstrap", list(k.Bootstrap)}, {"spec.datacenter", k.Datacenter}, {"spec.clusterId", k.ClusterID},
+	}
+	if t := k.TLS; t != nil {
+		out = append(out, field{"spec.tls", "on"}, field{"spec.tls.ca", t.CA}, field{"spec.tls.cert", t.Cert},
+			field{"spec.tls.key", t.Key}, field{"spec.tls.serverName", t.ServerName})
+	}
+	if s := k.SASL; s != nil {
+		out = append(out, field{"spec.sasl.mechanism", s.Mechanism}, field{"spec.sasl.username", s.Username}, field{"spec.sasl.password", s.Password})
+	}
+	return out
+}
+
+func linkFields(l *fsm.LinkSpec) []field {
+	factor := ""
+	if l.ReplicationFactor > 0 {
+		factor = fmt.Sprint(l.ReplicationFactor)
+	}
+	return []field{
+		{"spec.source", l.Source}, {"spec.target", l.Target},
+		{"spec.topics.include", list(l.Include)}, {"spec.topics.exclude", list(l.Exclude)},
+		{"spec.rename", l.Rename}, {"spec.start", l.Start}, {"spec.offsets", l.Offsets}, {"spec.onLoss", l.OnLoss},
+		{"spec.copies", l.Copies}, {"spec.writers", l.Writers}, {"spec.limit", FormatRate(l.Limit)},
+		{"spec.targetTopics.replicationFactor", factor}, {"spec.state", l.State},
+	}
+}
+
+func list(items []string) string {
+	if len(items) == 0 {
+		return ""
+	}
+	return "[" + strings.Join(items, ", ") + "]"
+}
+
+// compare gives the fields that differ, those of the new object first.
+func compare(from, to []field) []FieldChange {
+	var out []FieldChange
+	find := func(set []field, path string) string {
+		if i := slices.IndexFunc(set, func(f field) bool { return f.path == path }); i >= 0 {
+			return set[i].value
+		}
+		return ""
+	}
+	for _, f := range to {
+		if old := find(from, f.path); old != f.value {
+			out = append(out, FieldChange{f.path, old, f.value})
+		}
+	}
+	for _, f := range from {
+		if f.value != "" && !slices.ContainsFunc(to, func(t field) bool { return t.path == f.path }) {
+			out = append(out, FieldChange{f.path, f.value, ""})
+		}
+	}
+	return out
+}

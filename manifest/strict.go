@@ -1,0 +1,225 @@
+package manifest
+
+import (
+	"encoding"
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// Decode stores the document in the struct that into points to. Keys are the
+// field's yaml or json tag, or its name with a small first letter; an embedded
+// struct's keys stand beside the others. Every key must be known and have a
+// value; what is absent keeps the value that it has. The errors are Errors.
+func (d Document) Decode(into any) (Fields, error) {
+	dec := &decoder{file: d.at.File, anchors: d.anchors, fields: Fields{"": d.at}}
+	dec.value("", d.body, reflect.ValueOf(into).Elem())
+	return dec.fields, dec.errs.err()
+}
+
+type decoder struct {
+	file    string
+	anchors map[string]ast.Node
+	fields  Fields
+	errs    Errors
+}
+
+// plain follows aliases and takes anchors off; nil after an error.
+func (d *decoder) plain(n ast.Node) ast.Node {
+	for range len(d.anchors) + 2 {
+		switch x := n.(type) {
+		case *ast.AnchorNode:
+			n = x.Value
+		case *ast.AliasNode:
+			name := x.Value.GetToken().Value
+			to, ok := d.anchors[name]
+			if !ok {
+				d.errs.add(position(d.file, n), "no anchor &%s in this document", name)
+				return nil
+			}
+			n = to
+		case *ast.TagNode:
+			d.errs.add(position(d.file, n), "YAML tags such as %s are not understood", x.Start.Value)
+			return nil
+		default:
+			return n
+		}
+	}
+	d.errs.add(position(d.file, n), "an alias that contains itself")
+	return nil
+}
+
+func (d *decoder) value(path string, n ast.Node, v reflect.Value) {
+	at := position(d.file, n)
+	n = d.plain(n)
+	if n == nil {
+		return
+	}
+	if n.Type() == ast.NullType {
+		d.errs.add(at, "%s: has no value; give it one or leave the key out", name(path))
+		return
+	}
+	if path != "" {
+		d.fields[path] = at
+	}
+	if v.Kind() == reflect.Pointer {
+		if v.IsNil() {
+			v.Set(reflect.New(v.Type().Elem()))
+		}
+		v = v.Elem()
+	}
+	if _, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok || v.Type() == reflect.TypeFor[time.Duration]() {
+		d.scalar(at, path, n, v)
+		return
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		d.mapping(at, path, n, v)
+	case reflect.Slice:
+		d.sequence(at, path, n, v)
+	default:
+		d.scalar(at, path, n, v)
+	}
+}
+
+func (d *decoder) mapping(at Pos, path string, n ast.Node, v reflect.Value) {
+	if n.Type() != ast.MappingType && n.Type() != ast.MappingValueType {
+		d.errs.add(at, "%s: expected keys and values, found %s", name(path), describe(n))
+		return
+	}
+	known := map[string]reflect.Value{}
+	order := keysOf(v, known, nil)
+	seen := map[string]bool{}
+	for _, kv := range pairs(n) {
+		key, keyAt := kv.Key.GetToken().Value, position(d.file, kv.Key)
+		field, ok := known[key]
+		switch {
+		case kv.Key.IsMergeKey():
+			d.errs.add(keyAt, "merge keys (<<) are not understood; write the keys out")
+		case !ok:
+			d.errs.add(keyAt, "unknown key %q%s%s", key, inside(path), suggest(key, order))
+		case seen[key]:
+			d.errs.add(keyAt, "the key %q stands here twice", key)
+		default:
+			d.value(join(path, key), kv.Value, field)
+		}
+		seen[key] = true
+	}
+}
+
+// word is a scalar and its place.
+type word struct {
+	text string
+	at   Pos
+}
+
+// keys gives the document's own keys that have a scalar value, known or not.
+func (d Document) keys() map[string]word {
+	out := map[string]word{}
+	for _, kv := range pairs(d.body) {
+		if text, ok := scalarText(kv.Value); ok {
+			out[kv.Key.GetToken().Value] = word{text, position(d.at.File, kv.Value)}
+		}
+	}
+	return out
+}
+
+// pairs gives the keys and values of a mapping, nil for another node.
+func pairs(n ast.Node) []*ast.MappingValueNode {
+	switch x := n.(type) {
+	case *ast.MappingNode:
+		return x.Values
+	case *ast.MappingValueNode:
+		return []*ast.MappingValueNode{x}
+	}
+	return nil
+}
+
+// keysOf gathers the keys of a struct and the fields they name.
+func keysOf(v reflect.Value, known map[string]reflect.Value, order []string) []string {
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		if f.Anonymous {
+			order = keysOf(v.Field(i), known, order)
+			continue
+		}
+		if !f.IsExported() {
+			continue
+		}
+		tag, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		if tag == "" {
+			tag, _, _ = strings.Cut(f.Tag.Get("json"), ",")
+		}
+		if tag == "-" {
+			continue
+		}
+		if tag == "" {
+			tag = strings.ToLower(f.Name[:1]) + f.Name[1:]
+		}
+		known[tag] = v.Field(i)
+		order = append(order, tag)
+	}
+	return order
+}
+
+func (d *decoder) sequence(at Pos, path string, n ast.Node, v reflect.Value) {
+	seq, ok := n.(*ast.SequenceNode)
+	if !ok {
+		d.errs.add(at, "%s: expected a list, found %s; write [%s]", name(path), describe(n), n.String())
+		return
+	}
+	out := reflect.MakeSlice(v.Type(), len(seq.Values), len(seq.Values))
+	for i, item := range seq.Values {
+		d.value(fmt.Sprintf("%s[%d]", path, i), item, out.Index(i))
+	}
+	v.Set(out)
+}
+
+func (d *decoder) scalar(at Pos, path string, n ast.Node, v reflect.Value) {
+	text, ok := scalarText(n)
+	if !ok {
+		hint := ""
+		if m, isMap := n.(*ast.MappingNode); isMap && m.IsFlowStyle {
+			hint = "; put text with braces in quotes"
+		}
+		d.errs.add(at, "%s: expected one value, found %s%s", name(path), describe(n), hint)
+		return
+	}
+	if err := setScalar(v, text); err != nil {
+		d.errs.add(at, "%s: %v", name(path), err)
+	}
+}
+
+func describe(n ast.Node) string {
+	switch n.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+		return "keys and values"
+	case *ast.SequenceNode:
+		return "a list"
+	}
+	return "one value"
+}
+
+func name(path string) string {
+	if path == "" {
+		return "the document"
+	}
+	return path
+}
+
+func inside(path string) string {
+	if path == "" {
+		return ""
+	}
+	return " in " + path
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}

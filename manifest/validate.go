@@ -1,0 +1,201 @@
+package manifest
+
+import (
+	"fmt"
+	"net"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"sluice/fsm"
+)
+
+// CheckName reports what is wrong with the name of an object or node: 1 to 63
+// letters, digits, '.', '_' and '-' that begin with a letter or digit. A Kafka
+// cluster's name may become part of topic names.
+func CheckName(name string) error {
+	if !fsm.ValidTopic(name) || len(name) > 63 || strings.ContainsAny(name[:1], "._-") {
+		return fmt.Errorf("%q is not a name: 1 to 63 letters, digits, '.', '_', '-', the first a letter or digit", name)
+	}
+	return nil
+}
+
+// check finds what is wrong with the object for itself, without others.
+func (o *Object) check(errs *Errors) {
+	c := checker{o, errs}
+	c.name("metadata.name", o.Name)
+	if o.Kafka != nil {
+		c.kafka(o.Kafka)
+	} else {
+		c.link(o.Link)
+	}
+}
+
+type checker struct {
+	*Object
+	errs *Errors
+}
+
+func (c checker) fault(path, format string, args ...any) {
+	c.errs.add(c.At(path), "%s: %s", path, fmt.Sprintf(format, args...))
+}
+
+func (c checker) name(path, name string) {
+	switch err := CheckName(name); {
+	case name == "":
+		c.fault(path, "is missing")
+	case err != nil:
+		c.fault(path, "%v", err)
+	}
+}
+
+func (c checker) oneOf(path, word string, known ...string) {
+	if !slices.Contains(known, word) {
+		c.fault(path, "%q is unknown%s", word, suggest(word, known))
+	}
+}
+
+func (c checker) kafka(k *fsm.KafkaCluster) {
+	if len(k.Bootstrap) == 0 {
+		c.fault("spec.bootstrap", "is missing; name at least one broker, host:port")
+	}
+	for i, addr := range k.Bootstrap {
+		host, port, err := net.SplitHostPort(addr)
+		if n, perr := strconv.Atoi(port); err != nil || perr != nil || host == "" || n < 1 || n > 65535 {
+			c.fault(fmt.Sprintf("spec.bootstrap[%d]", i), "%q is not host:port", addr)
+		}
+	}
+	if k.Datacenter != "" {
+		c.name("spec.datacenter", k.Datacenter)
+	}
+	if t := k.TLS; t != nil {
+		c.pem("spec.tls.ca", t.CA, true)
+		c.pem("spec.tls.cert", t.Cert, true)
+		c.pem("spec.tls.key", t.Key, false)
+		if (t.Cert == "") != (t.Key == "") {
+			c.fault("spec.tls", "cert and key go together")
+		}
+	}
+	if s := k.SASL; s != nil {
+		c.oneOf("spec.sasl.mechanism", s.Mechanism, "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+		if s.Username == "" {
+			c.fault("spec.sasl.username", "is missing")
+		}
+		if s.Password == "" {
+			c.fault("spec.sasl.password", "is missing")
+		} else if err := checkSecret(s.Password); err != nil {
+			c.fault("spec.sasl.password", "%v", err)
+		}
+	}
+}
+
+// pem checks a certificate or key: a reference, or the text itself where that
+// is no secret.
+func (c checker) pem(path, text string, plain bool) {
+	if text == "" || plain && strings.HasPrefix(strings.TrimSpace(text), "-----BEGIN CERTIFICATE-----") {
+		return
+	}
+	if err := checkSecret(text); err != nil {
+		c.fault(path, "%v", err)
+	}
+}
+
+// checkSecret never shows the text: it may be the secret.
+func checkSecret(text string) error {
+	kind, ref, ok := strings.Cut(strings.TrimSuffix(strings.TrimPrefix(text, "${"), "}"), ":")
+	switch {
+	case !strings.HasPrefix(text, "${") || !strings.HasSuffix(text, "}"):
+		return fmt.Errorf("a secret is given by reference, ${file:/path} or ${env:NAME}, never as text: it would stand in the replicated log")
+	case !ok || kind != "file" && kind != "env":
+		return fmt.Errorf("%q is not a known kind of reference%s", kind, suggest(kind, []string{"file", "env"}))
+	case kind == "file" && !strings.HasPrefix(ref, "/"):
+		return fmt.Errorf("a file is named by its whole path, ${file:/path}: every node reads its own")
+	case kind == "env" && ref == "":
+		return fmt.Errorf("the variable's name is missing, ${env:NAME}")
+	}
+	return nil
+}
+
+func (c checker) link(l *fsm.LinkSpec) {
+	c.name("spec.source", l.Source)
+	c.name("spec.target", l.Target)
+	if l.Source == l.Target && l.Source != "" {
+		c.fault("spec.target", "is the source itself")
+	}
+	c.topics(l)
+	c.rename(l)
+	c.oneOf("spec.offsets", l.Offsets, fsm.OffsetsAuto, fsm.OffsetsIdentical, fsm.OffsetsTranslated)
+	c.oneOf("spec.onLoss", l.OnLoss, fsm.OnLossHalt, fsm.OnLossContinue, fsm.OnLossRecopy)
+	c.oneOf("spec.copies", l.Copies, fsm.CopiesSkipFromTarget, fsm.CopiesSkipAll)
+	c.oneOf("spec.writers", l.Writers, fsm.WritersOurs, fsm.WritersShared)
+	if l.State != "" {
+		c.oneOf("spec.state", l.State, fsm.StateRunning, fsm.StatePaused)
+	}
+	if l.ReplicationFactor < 0 {
+		c.fault("spec.targetTopics.replicationFactor", "%d is less than 1", l.ReplicationFactor)
+	}
+	c.start(l)
+	if l.Offsets == fsm.OffsetsIdentical && l.Writers == fsm.WritersShared {
+		c.fault("spec.writers", "offsets cannot be identical where others write too; choose offsets: auto or writers: ours")
+	}
+}
+
+func (c checker) start(l *fsm.LinkSpec) {
+	if l.Start != fsm.StartEarliest && l.Start != fsm.StartLatest {
+		if _, err := time.Parse(time.RFC3339, l.Start); err != nil {
+			c.fault("spec.start", "%q is neither earliest, latest nor a time like 2026-01-31T12:00:00Z%s",
+				l.Start, hint(l.Start, fsm.StartEarliest, fsm.StartLatest))
+			return
+		}
+	}
+	if l.Offsets == fsm.OffsetsIdentical && l.Start != fsm.StartEarliest {
+		c.fault("spec.start", "offsets: identical copies from the earliest record; with start: %s the offsets differ by a constant: choose offsets: auto", l.Start)
+	}
+}
+
+// hint is suggest without the list of all words.
+func hint(word string, known ...string) string {
+	if s := suggest(word, known); strings.Contains(s, "mean") {
+		return s
+	}
+	return ""
+}
+
+func (c checker) topics(l *fsm.LinkSpec) {
+	if len(l.Include) == 0 {
+		c.fault("spec.topics.include", `is missing; name topics, a "prefix*" or a "/regular expression/"; "*" is all`)
+	}
+	for key, patterns := range map[string][]string{"include": l.Include, "exclude": l.Exclude} {
+		for i, p := range patterns {
+			if _, err := fsm.ParseSelector([]string{p}, nil); err != nil {
+				c.fault(fmt.Sprintf("spec.topics.%s[%d]", key, i), "%v", err)
+			}
+		}
+	}
+}
+
+// rename checks the template: known placeholders, and two topics never get
+// the same name.
+func (c checker) rename(l *fsm.LinkSpec) {
+	if l.Rename == "" {
+		return
+	}
+	for _, p := range regexp.MustCompile(`\{[^}]*\}?`).FindAllString(l.Rename, -1) {
+		if p != "{topic}" && p != "{source}" {
+			c.fault("spec.rename", "unknown placeholder %s%s", p, suggest(p, []string{"{topic}", "{source}"}))
+			return
+		}
+	}
+	switch n := strings.Count(l.Rename, "{topic}"); {
+	case n > 1:
+		c.fault("spec.rename", "{topic} stands in it %d times; once is enough", n)
+	case n == 0 && (len(l.Include) != 1 || !fsm.ValidTopic(l.Include[0])):
+		c.fault("spec.rename", "without {topic} all topics would get the same name; only a link of a single topic can do that")
+	case !fsm.ValidTopic(l.TargetTopic("t")):
+		c.fault("spec.rename", "%q does not give a topic name: letters, digits, '.', '_' and '-'", l.Rename)
+	case fsm.Internal(l.TargetTopic("t")) && !fsm.Internal("t"):
+		c.fault("spec.rename", "%q gives names that are kept for internal topics", l.Rename)
+	}
+}
