@@ -1,0 +1,203 @@
+package kafkalab
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// testContext ends with the test or after a time that no healthy run needs.
+func testContext(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// roundTrip produces one record through opts and reads it back.
+func roundTrip(ctx context.Context, topic string, opts ...kgo.Opt) error {
+	cl, err := kgo.NewClient(append(opts, kgo.ConsumeTopics(topic), kgo.DefaultProduceTopic(topic))...)
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	want := fmt.Sprint(time.Now().UnixNano())
+	if err := cl.ProduceSync(ctx, kgo.StringRecord(want)).FirstErr(); err != nil {
+		return fmt.Errorf("producing: %w", err)
+	}
+	for {
+		fs := cl.PollFetches(ctx)
+		if err := fs.Err(); err != nil {
+			return fmt.Errorf("consuming: %w", err)
+		}
+		for _, r := range fs.Records() {
+			if string(r.Value) == want {
+				return nil
+			}
+		}
+	}
+}
+
+func TestListeners(t *testing.T) {
+	listeners := []Listener{Plaintext(), TLS(), MutualTLS(), SASLPlain(), SCRAM(), SCRAM256(), SCRAM().WithTLS()}
+	for _, version := range []string{V4, V3} {
+		t.Run(version, func(t *testing.T) {
+			c := Start(t, Config{Version: version, Listeners: listeners})
+			ctx := testContext(t)
+			if err := c.CreateTopic(ctx, Topic{Name: "t"}); err != nil {
+				t.Fatal(err)
+			}
+			for _, l := range listeners {
+				opts, err := c.ClientOpts(l)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := roundTrip(ctx, "t", opts...); err != nil {
+					t.Errorf("listener %s: %v", l.Name, err)
+				}
+			}
+		})
+	}
+}
+
+func TestBrokersDieAndReturn(t *testing.T) {
+	var asked []string
+	c := Start(t, Config{Brokers: 2, SeparateController: true, Racks: []string{"a", "b"},
+		Overrides: map[string]string{"broker.session.timeout.ms": "3000", "replica.lag.time.max.ms": "2000"},
+		AdvertisedVia: func(broker int, real string) string {
+			asked = append(asked, fmt.Sprint(broker))
+			return ""
+		}})
+	ctx := testContext(t)
+	if len(asked) != 2 {
+		t.Errorf("AdvertisedVia asked for brokers %v", asked)
+	}
+	err := c.CreateTopic(ctx, Topic{Name: "t", Assignment: [][]int32{{0, 1}, {1, 0}},
+		Configs: map[string]string{"min.insync.replicas": "1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaderIs := func(id int) func(Partition) bool { return func(p Partition) bool { return p.Leader == id } }
+
+	if err := c.KillBroker(0); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.WaitPartitions(ctx, "t", leaderIs(1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := roundTrip(ctx, "t", kgo.SeedBrokers(c.Bootstrap()...)); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.StartBroker(ctx, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.WaitInSync(ctx, "t"); err != nil {
+		t.Fatal(err)
+	}
+
+	// Unclean election: the follower stands still, the leader dies with what only it has.
+	if err := c.PauseBroker(0); err != nil {
+		t.Fatal(err)
+	}
+	alone := func(p Partition) bool { return p.Leader == 1 && len(p.ISR) == 1 }
+	if err := c.WaitPartitions(ctx, "t", alone); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.KillBroker(1); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.ResumeBroker(0); err != nil {
+		t.Fatal(err)
+	}
+	for p := range int32(2) {
+		if err := c.ElectUnclean(ctx, "t", p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.WaitPartitions(ctx, "t", leaderIs(0)); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.StartBroker(ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.RestartBroker(ctx, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.WaitInSync(ctx, "t"); err != nil {
+		t.Fatal(err)
+	}
+	u, err := c.BrokerUsage(0)
+	if err != nil || u.CPU() <= 0 || u.RSS < 1<<20 || u.MaxRSS < u.RSS {
+		t.Errorf("usage %+v, %v", u, err)
+	}
+}
+
+func TestCloseLeavesNothing(t *testing.T) {
+	Require(t)
+	ctx := testContext(t)
+	c, err := Open(ctx, Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := c.BrokerPID(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(c.Dir()); !os.IsNotExist(err) {
+		t.Errorf("the folder is still there: %v", err)
+	}
+	if _, err := Usage(pid); err == nil {
+		t.Errorf("process %d still runs", pid)
+	}
+	if err := c.Close(); err != nil {
+		t.Errorf("closing twice: %v", err)
+	}
+}
+
+func TestSweepRemovesOrphans(t *testing.T) {
+	parent := t.TempDir()
+	orphan, used := filepath.Join(parent, dirPrefix+"1"), filepath.Join(parent, dirPrefix+"2")
+	old := time.Now().Add(-time.Hour)
+	for _, d := range []string{orphan, used} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		lock, err := tryLockFile(filepath.Join(d, "in-use"))
+		if err != nil || lock == nil {
+			t.Fatalf("locking: %v, %v", lock, err)
+		}
+		if d == orphan {
+			lock.Close()
+		} else {
+			defer lock.Close()
+		}
+		if err := os.Chtimes(d, old, old); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sweep(parent)
+	if fileExists(orphan) || !fileExists(used) {
+		t.Errorf("orphan there: %v, used there: %v", fileExists(orphan), fileExists(used))
+	}
+}
+
+func TestConfigRefused(t *testing.T) {
+	for name, cfg := range map[string]Config{
+		"version":   {Version: "2.0"},
+		"brokers":   {Brokers: -1},
+		"listeners": {Listeners: []Listener{Plaintext(), Plaintext()}},
+		"broker":    {PerBroker: map[int]map[string]string{1: nil}},
+	} {
+		if _, err := Open(t.Context(), cfg); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
