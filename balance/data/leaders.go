@@ -5,6 +5,7 @@ package data
 // many to one with too few, and only the ends change their counts.
 type flow struct {
 	*layout
+	o      Options
 	want   []span
 	bucket [][]int32 // by b*brokers+c: replicas on c whose partition b may lead; stale entries are dropped when met
 }
@@ -28,8 +29,8 @@ func (l *layout) leaderShares() []span {
 	return spans(f.solve())
 }
 
-func newFlow(l *layout) *flow {
-	f := &flow{layout: l, want: l.leaderShares(), bucket: make([][]int32, len(l.load)*len(l.load))}
+func newFlow(l *layout, o Options) *flow {
+	f := &flow{layout: l, o: o, want: l.leaderShares(), bucket: make([][]int32, len(l.load)*len(l.load))}
 	n := make([]int32, len(f.bucket))
 	f.each(func(i int, r int32) { n[i]++ })
 	all := make([]int32, len(l.at))
@@ -102,9 +103,19 @@ func (f *flow) shift(b, c int32) {
 	f.eachOf(f.part[r], func(i int, r int32) { f.bucket[i] = append(f.bucket[i], r) })
 }
 
-// run takes leaders from brokers above their ceiling, then gives to those
-// below their floor, over the shortest chains.
+// run evens out what the goals ask for.
 func (f *flow) run() {
+	if f.o.Goals.Has(GoalLeaders) {
+		f.evenLeaders()
+	}
+	if f.o.Goals.Has(GoalBytesOut) {
+		f.evenOut()
+	}
+}
+
+// evenLeaders takes leaders from brokers above their ceiling, then gives to
+// those below their floor, over the shortest chains.
+func (f *flow) evenLeaders() {
 	f.drive(
 		func(b int32) bool { return f.load[b].leaders > f.want[b].hi },
 		func(b int32) bool { return f.load[b].leaders < f.want[b].lo })

@@ -240,23 +240,26 @@ func (q *pass) diskPool(pool int32) {
 	}
 	blocked := make([]bool, len(sources)*len(receivers))
 	for {
-		bs, bd, t := -1, -1, 0.0
+		bs, bd, top := -1, -1, 0.0
 		for i, s := range sources {
 			surplus := q.surplus(s)
-			if surplus <= t {
+			if surplus <= 0 {
 				continue
 			}
 			for j, d := range receivers {
-				if v := math.Min(surplus, q.deficit(d)); v > t && !blocked[i*len(receivers)+j] {
-					bs, bd, t = i, j, v
+				if t := math.Min(surplus, q.deficit(d)); t > 0 && !blocked[i*len(receivers)+j] {
+					if v := t * q.contrast(s, d); v > top {
+						bs, bd, top = i, j, v
+					}
 				}
 			}
 		}
 		if bs < 0 {
 			return
 		}
-		if r := q.largest(sources[bs], receivers[bd], t); r >= 0 {
-			q.put(r, receivers[bd])
+		s, d := sources[bs], receivers[bd]
+		if r := q.largest(s, d, math.Min(q.surplus(s), q.deficit(d))); r >= 0 {
+			q.put(r, d)
 		} else {
 			blocked[bs*len(receivers)+bd] = true
 		}
@@ -264,15 +267,22 @@ func (q *pass) diskPool(pool int32) {
 }
 
 // choices is how many replicas of nearly the wanted size are weighed against
-// each other.
-const choices = 12
+// each other, and choicesIn how many if bytes-in is a goal.
+const (
+	choices   = 12
+	choicesIn = 200
+)
 
 // largest returns, of the replicas of s that d may take and that have at most
-// t bytes, the largest or a slightly smaller one that suits better otherwise;
+// t bytes, the largest or a somewhat smaller one that suits better otherwise;
 // -1 if there is none.
 func (q *pass) largest(s, d int32, t float64) int32 {
+	most, part, weigh := choices, 0.75, q.suits
+	if q.o.Goals.Has(GoalBytesIn) {
+		most, part, weigh = choicesIn, 0.2, q.suitsRates
+	}
 	best, top, least, seen := int32(-1), 0.0, int64(1), 0
-	for i := q.below(s, t); i >= 0 && seen < choices; i = q.unmoved(s, i-1) {
+	for i := q.below(s, t); i >= 0 && seen < most; i = q.unmoved(s, i-1) {
 		r := q.lists.item[i]
 		if q.size[r] < least {
 			break
@@ -281,9 +291,9 @@ func (q *pass) largest(s, d int32, t float64) int32 {
 			continue
 		}
 		if seen++; seen == 1 {
-			least = q.size[r] - q.size[r]/4
+			least = max(1, int64(part*float64(q.size[r])))
 		}
-		if v := q.suits(r, d); best < 0 || v > top {
+		if v := weigh(r, d); best < 0 || v > top {
 			best, top = r, v
 		}
 	}

@@ -34,7 +34,7 @@ func Plan(m *Model, o Options) (*Proposal, error) {
 	}
 	q.order = q.bySize()
 	q.replicas()
-	newFlow(q.layout).run()
+	newFlow(q.layout, o).run()
 	return q.propose(), nil
 }
 
@@ -75,16 +75,18 @@ func (q *planner) pass(scale float64) {
 	p.inPerByte = q.inPerByte()
 	p.relist()
 	margin := scale * q.o.DiskBand
-	p.v = p.levels(p.t, margin)
+	p.v = p.diskLevels(margin)
 	p.drain()
 	p.t = q.targets(q.o)
-	p.v = p.levels(p.t, margin)
+	p.v = p.diskLevels(margin)
 	p.sample()
 	p.counts(false)
-	p.v = p.levels(p.t, margin)
+	p.v = p.diskLevels(margin)
 	p.disk()
 	p.relist()
 	p.counts(true)
+	p.relist()
+	p.evenIn(scale)
 	q.budget = p.budget
 }
 
@@ -142,6 +144,9 @@ func (q *planner) score() score {
 		}
 		if q.o.Goals.Has(GoalDisk) {
 			s.outside += beyond(x, t.disk[b], q.o.DiskBand)
+		}
+		if q.o.Goals.Has(GoalBytesIn) {
+			s.outside += beyond(float64(q.load[b].in), t.in[b], q.o.InBand)
 		}
 	}
 	return s

@@ -129,33 +129,38 @@ func (l *layout) inTargets(o Options) []float64 {
 	return f.solve()
 }
 
-// levels are the bytes to which a source falls and a receiver rises.
+// levels are what a source falls to and a receiver rises to, by broker.
 type levels struct{ hi, lo []float64 }
 
-// levels finds, per pool, the levels with which as much leaves as arrives, at
-// the least total: sources lose what is above hi, receivers gain what is
-// missing to lo, and nothing travels twice. margin is the aimed part of the
-// mean, such as 0.0195.
-func (l *layout) levels(t *targets, margin float64) levels {
-	v := levels{make([]float64, len(l.load)), make([]float64, len(l.load))}
+// levels finds, per pool, the levels of x with which as much leaves as
+// arrives, at the least total: sources lose what is above hi, receivers gain
+// what is missing to lo, and nothing travels twice. margin is the aimed part
+// of the share, such as 0.0195.
+func (t *targets) levels(x, share []float64, margin float64) levels {
+	v := levels{make([]float64, len(x)), make([]float64, len(x))}
 	for k := range t.pools {
-		l.poolLevels(t, int32(k), margin, v)
+		hi, lo := t.poolLevels(x, share, margin, int32(k))
+		for b, pool := range t.pool {
+			if pool == int32(k) {
+				v.hi[b], v.lo[b] = hi*share[b], lo*share[b]
+			}
+		}
 	}
 	return v
 }
 
-func (l *layout) poolLevels(t *targets, pool int32, margin float64, v levels) {
+func (t *targets) poolLevels(x, share []float64, margin float64, pool int32) (hi, lo float64) {
 	arriving := 0.0 // from brokers that leave, and over rack borders
 	for b, k := range t.pool {
 		if k == pool {
-			arriving += t.disk[b] - float64(l.load[b].bytes)
+			arriving += share[b] - x[b]
 		}
 	}
 	over := func(u float64) float64 {
 		s := math.Max(arriving, 0)
 		for b, k := range t.pool {
 			if k == pool {
-				s += math.Max(0, float64(l.load[b].bytes)-u*t.disk[b])
+				s += math.Max(0, x[b]-u*share[b])
 			}
 		}
 		return s
@@ -164,23 +169,32 @@ func (l *layout) poolLevels(t *targets, pool int32, margin float64, v levels) {
 		s := math.Max(-arriving, 0)
 		for b, k := range t.pool {
 			if k == pool {
-				s += math.Max(0, d*t.disk[b]-float64(l.load[b].bytes))
+				s += math.Max(0, d*share[b]-x[b])
 			}
 		}
 		return s
 	}
-	hi, lo := 1+margin, 1-margin
+	hi, lo = 1+margin, 1-margin
 	switch o, u := over(hi), under(lo); {
 	case o < u:
-		hi = bisect(lo, hi, func(x float64) bool { return over(x) <= u })
+		hi = bisect(lo, hi, func(v float64) bool { return over(v) <= u })
 	case o > u:
-		lo = bisect(lo, hi, func(x float64) bool { return under(x) >= o })
+		lo = bisect(lo, hi, func(v float64) bool { return under(v) >= o })
 	}
-	for b, k := range t.pool {
-		if k == pool {
-			v.hi[b], v.lo[b] = math.Min(hi*t.disk[b], t.limit[b]), lo*t.disk[b]
-		}
+	return hi, lo
+}
+
+// diskLevels are the levels of bytes, within the disk limits.
+func (q *pass) diskLevels(margin float64) levels {
+	x := make([]float64, len(q.load))
+	for b := range x {
+		x[b] = float64(q.load[b].bytes)
 	}
+	v := q.t.levels(x, q.t.disk, margin)
+	for b := range x {
+		v.hi[b] = math.Min(v.hi[b], q.t.limit[b])
+	}
+	return v
 }
 
 // bisect returns the smallest x in [a, b] for which yes holds, given that it
