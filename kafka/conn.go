@@ -3,6 +3,7 @@ package kafka
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"sync"
@@ -130,7 +131,7 @@ func (c *Conn) fail(err error) {
 	c.mu.Unlock()
 	if first {
 		c.cancel()
-		c.nc.Close()
+		closeNow(c.nc)
 		c.changed.Broadcast()
 	}
 }
@@ -214,4 +215,12 @@ func (c *Conn) answer(cl *call, callback func()) {
 	if cl.onBody == nil {
 		c.recycle(cl)
 	}
+}
+
+// closeNow closes a socket without a TLS farewell, which may block.
+func closeNow(nc net.Conn) {
+	if tc, ok := nc.(*tls.Conn); ok {
+		nc = tc.NetConn()
+	}
+	nc.Close()
 }

@@ -76,9 +76,7 @@ func (c *Conn) write(cl *call) error {
 	cl.sent = time.Now()
 	c.inFlight.push(cl)
 	c.mu.Unlock()
-	if err := c.nc.SetWriteDeadline(cl.sent.Add(transferTime(c.cfg.requestTimeout, size))); err != nil {
-		return fmt.Errorf("writing request: %w", err)
-	}
+	_ = c.nc.SetWriteDeadline(cl.sent.Add(transferTime(c.cfg.requestTimeout, size)))
 	if err := c.out.write(cl); err != nil {
 		return timeoutError("writing request", err)
 	}
@@ -88,23 +86,21 @@ func (c *Conn) write(cl *call) error {
 	cl.written = true
 	c.changed.Broadcast()
 	if c.inFlight.peek() == cl {
-		return c.awaitHead()
+		c.awaitHead()
 	}
 	return nil
 }
 
 // awaitHead sets the read deadline for the oldest call in flight. A broker
 // answers the requests of a connection one after another, so the time of a
-// request runs from when it became the oldest. Called with mu held.
-func (c *Conn) awaitHead() error {
+// request runs from when it became the oldest. A socket that refuses is closed,
+// which the next read tells. Called with mu held.
+func (c *Conn) awaitHead() {
 	var at time.Time // none: an idle connection may be silent
 	if cl := c.inFlight.peek(); cl != nil {
 		at = time.Now().Add(transferTime(c.cfg.requestTimeout+cl.wait, cl.size()))
 	}
-	if err := c.nc.SetReadDeadline(at); err != nil {
-		return fmt.Errorf("setting read deadline: %w", err)
-	}
-	return nil
+	_ = c.nc.SetReadDeadline(at)
 }
 
 // readLoop reads responses and runs callbacks until the Conn is dead.
@@ -159,10 +155,7 @@ func (c *Conn) readHead() (*call, int, error) {
 // readBody fills b. It must not be slower than minRate.
 func (c *Conn) readBody(b []byte) error {
 	if len(b) > c.in.Buffered() {
-		at := time.Now().Add(transferTime(c.cfg.requestTimeout, len(b)))
-		if err := c.nc.SetReadDeadline(at); err != nil {
-			return fmt.Errorf("setting read deadline: %w", err)
-		}
+		_ = c.nc.SetReadDeadline(time.Now().Add(transferTime(c.cfg.requestTimeout, len(b))))
 	}
 	if _, err := io.ReadFull(c.in, b); err != nil {
 		return timeoutError("reading response", err)
@@ -172,18 +165,20 @@ func (c *Conn) readBody(b []byte) error {
 
 // retire takes the answered call out of flight. A broker may answer before
 // our writer has noticed that the request is out: the caller's batches are
-// still in use then, so retire waits for the writer.
+// still in use then, so retire waits for the writer. An answer that is here is
+// handed over even if the Conn has died since.
 func (c *Conn) retire(cl *call) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for !cl.written && c.err == nil {
 		c.changed.Wait()
 	}
-	if c.err != nil {
+	if !cl.written {
 		return c.err
 	}
 	c.inFlight.pop()
-	return c.awaitHead()
+	c.awaitHead()
+	return nil
 }
 
 // readFetch reads a fetch response into a pooled buffer and hands it over.
