@@ -110,7 +110,8 @@ func (c *Cluster) DeleteTopics(ctx context.Context, names ...string) error {
 }
 
 // ElectUnclean has the controller elect any living replica as leader of one partition, also one
-// that lacks acknowledged records. It waits until the partition has a leader.
+// that lacks acknowledged records. It asks again until the leader is a broker that runs: a leader
+// that was killed counts as living, so that no election is needed, until its session has timed out.
 func (c *Cluster) ElectUnclean(ctx context.Context, topic string, partition int32) error {
 	req := kmsg.NewPtrElectLeadersRequest()
 	req.ElectionType, req.TimeoutMillis = 1, 30_000
@@ -132,10 +133,12 @@ func (c *Cluster) ElectUnclean(ctx context.Context, topic string, partition int3
 		if err != nil {
 			return err
 		}
-		if int(partition) >= len(parts) || parts[partition].Leader < 0 {
-			return fmt.Errorf("%s/%d has no leader yet", topic, partition)
+		for _, n := range c.runningBrokers() {
+			if int(partition) < len(parts) && parts[partition].Leader == n.id {
+				return nil
+			}
 		}
-		return nil
+		return fmt.Errorf("%s/%d has no living leader yet", topic, partition)
 	})
 }
 

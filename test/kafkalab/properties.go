@@ -61,7 +61,10 @@ func (c *Cluster) properties(n *node) map[string]string {
 		// The default, 128 MiB, is half of the default heap.
 		"log.cleaner.dedupe.buffer.size": "16777216",
 		// Pre-touching index files of 10 MiB per partition costs start-up and disk.
-		"log.index.size.max.bytes":             "1048576",
+		"log.index.size.max.bytes": "1048576",
+		// Brokers are unfenced by a heartbeat: at the default, 2 s, each start would wait for one. It also
+		// leaves room for a shorter broker.session.timeout.ms, which must be twice as long.
+		"broker.heartbeat.interval.ms":         "500",
 		"auto.create.topics.enable":            "false",
 		"controlled.shutdown.retry.backoff.ms": "500",
 	}
