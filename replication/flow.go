@@ -1,0 +1,436 @@
+package replication
+
+import (
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"sluice/fsm"
+	"sluice/kafka"
+	"sluice/replication/position"
+	"sluice/replication/rewrite"
+)
+
+// window is how many batches of a stream may be in flight: the broker
+// remembers the last five of a producer id, so a sixth could not be told from
+// a lost one.
+const window = 5
+
+// flowBytes bounds what waits of one stream; beyond it the lane leaves the
+// stream out until half of it is sent.
+const flowBytes = 4 << 20
+
+// item is one batch on its way.
+type item struct {
+	buf      *kafka.Buf // released when done; nil: the batch has memory of its own
+	batch    kafka.Batch
+	from     int64 // first source offset
+	next     int64 // source offset after it
+	epoch    int32 // source leader epoch
+	target   int64 // base offset to expect
+	count    int32
+	maxTime  int64         // ms, of its records
+	segments []fsm.Segment // that begin in it (translated)
+	taken    time.Time     // when it arrived, for latency
+}
+
+func (it *item) release() {
+	if it.buf != nil {
+		it.buf.Release()
+		it.buf = nil
+	}
+}
+
+// flow is the data of one stream between its lane and its outlet, from one
+// derived position to the first trouble. The lane's and the outlet's
+// goroutines call it; the stream only waits for its end.
+type flow struct {
+	s          *Stream
+	m          fsm.Mapping // does not change while the flow lives
+	skip       map[int64]bool
+	expiration int64 // ms, of idle producer ids at the target
+	tgtEpoch   int32
+	lane       *lane
+	guarded    *outlet
+	alone      *outlet // the unguarded one
+
+	mu       sync.Mutex
+	out      *outlet // where it sends now
+	ready    bool    // stands in out's list
+	cursor   rewrite.Cursor
+	queue    []item
+	bytes    int // of queue
+	coming   int // bytes that the lane has fetched and not handed over yet
+	inflight []item
+	window   int
+	sentTime int64     // ms, max timestamp of the last batch sent: the predecessor
+	ackTime  int64     // and of the last one acknowledged
+	paused   bool      // the lane left it out for being full
+	wary     time.Time // until then a request of an earlier life may still be appended
+	ended    bool
+	quiet    chan struct{} // closed when ended and nothing is in flight
+	trouble  trouble
+	wrong    []written     // batches that stand elsewhere than expected
+	unsure   []item        // sent, and not known to be written: in order, without bytes
+	acked    fsm.Progress  // up to the last acknowledged batch
+	segments []fsm.Segment // of a translated stream, not checkpointed yet
+	high     int64         // source's last stable offset as last seen
+	lastMove time.Time
+	ackBytes int64
+}
+
+// written is a batch that the broker put elsewhere than expected.
+type written struct {
+	item item
+	base int64
+}
+
+// take accepts fetched records of a partition. It runs on the lane's
+// connection and returns quickly; buf is retained for what stays.
+func (f *flow) take(p *kafka.FetchedPartition, buf *kafka.Buf, codec *rewrite.Codec) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.coming = 0
+	if f.ended {
+		return
+	}
+	f.high = p.LastStableOffset
+	aborted := (*rewrite.Aborted)(nil)
+	if len(p.Aborted) > 0 {
+		aborted = rewrite.NewAborted(p.Aborted)
+	}
+	now := f.s.r.now()
+	rest := p.Records
+	for {
+		b, r, err := kafka.NextBatch(rest)
+		if err != nil {
+			f.refuse(b, err)
+			return
+		}
+		if b == nil {
+			break
+		}
+		rest = r
+		if !f.takeBatch(b, buf, codec, aborted, now) {
+			return
+		}
+	}
+	f.enqueue()
+}
+
+// wantsData reports whether the lane should fetch for the flow. Where memory
+// is short only flows that hold nothing get more, so that those which cannot
+// send never take it all.
+func (f *flow) wantsData() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	held := f.bytes + f.coming
+	want := !f.ended && held < flowBytes && (held == 0 || !f.s.r.budget.Short())
+	f.paused = !want
+	return want
+}
+
+// arriving counts bytes that will be handed over.
+func (f *flow) arriving(bytes int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.coming += bytes
+}
+
+// refuse ends the flow at a batch that cannot be read at all.
+func (f *flow) refuse(b kafka.Batch, err error) {
+	t := trouble{remedy: halt, code: fsm.CodeCorruptBatch, source: true, from: f.cursor.Source, to: f.cursor.Source + 1, msg: err.Error()}
+	if b != nil {
+		t.code = fsm.CodeUnsupportedFormat
+	}
+	f.end(t)
+}
+
+// takeBatch accepts one batch; false when it ended the flow.
+func (f *flow) takeBatch(b kafka.Batch, buf *kafka.Buf, codec *rewrite.Codec, aborted *rewrite.Aborted, now time.Time) bool {
+	h, err := kafka.ParseHeader(b)
+	if err == nil {
+		err = b.VerifyCRC()
+	}
+	at := max(h.BaseOffset, f.cursor.Source)
+	if err != nil {
+		return f.end(trouble{remedy: halt, code: fsm.CodeCorruptBatch, source: true, from: at, to: h.LastOffset() + 1, msg: err.Error()})
+	}
+	drop := false
+	if aborted != nil {
+		if drop, err = aborted.Skip(codec, b); err != nil {
+			return f.end(trouble{remedy: halt, code: fsm.CodeCorruptBatch, source: true, from: at, to: h.LastOffset() + 1, msg: err.Error()})
+		}
+	}
+	if h.LastOffset() < f.cursor.Source {
+		return true
+	}
+	class, _ := rewrite.Classify(&h, f.cursor.Source)
+	if class == rewrite.Control || drop || f.skip[h.ProducerID] || h.Count == 0 {
+		return f.gap(h.LastOffset()+1, gapReason(class, drop, h.Count))
+	}
+	if h.BaseOffset > f.cursor.Source && !f.gap(h.BaseOffset, "offsets are missing at the source (compaction or an aborted transaction)") {
+		return false
+	}
+	if class == rewrite.NeedsOpening {
+		return f.open(b, &h, codec, now)
+	}
+	it := item{buf: buf, batch: b, from: h.BaseOffset, epoch: h.LeaderEpoch, target: f.cursor.Target, count: h.Count, maxTime: h.MaxTimestamp, taken: now}
+	if seg, changed := f.cursor.Pass(&h); changed {
+		it.segments = []fsm.Segment{seg}
+	}
+	it.next = f.cursor.Source
+	buf.Retain()
+	f.push(it)
+	return true
+}
+
+func gapReason(class rewrite.Class, aborted bool, count int32) string {
+	switch {
+	case class == rewrite.Control:
+		return "a transaction marker takes an offset"
+	case aborted:
+		return "an aborted transaction takes offsets"
+	case count == 0:
+		return "compaction emptied a batch"
+	}
+	return "a batch that another link wrote is not copied back"
+}
+
+// gap moves over source offsets that are not written. A dense stream leaves
+// dense there, for the next shift must be committed before data that rests on
+// it; a known segment's gap is crossed freely. False: the flow ended.
+func (f *flow) gap(to int64, why string) bool {
+	if f.m.Phase == fsm.PhaseDense && to > f.knownNext() {
+		return f.end(trouble{remedy: leaveDense, code: fsm.CodeTranslated, source: true, from: f.cursor.Source, to: to, msg: why})
+	}
+	f.cursor.Source = max(f.cursor.Source, to)
+	return true
+}
+
+// knownNext is the source offset that the mapping gives for the cursor's
+// target offset: beyond cursor.Source where a committed segment begins.
+func (f *flow) knownNext() int64 { return position.Source(&f.m, f.cursor.Target) }
+
+// open sends a batch through the slow path.
+func (f *flow) open(b kafka.Batch, h *kafka.Header, codec *rewrite.Codec, now time.Time) bool {
+	job := rewrite.Job{Batches: []kafka.Batch{b}, Cursor: f.cursor, Budget: int(f.s.r.cfg.Memory / 4)}
+	for done := false; !done; {
+		out, err := codec.Rebuild(job, nil)
+		if err != nil {
+			return f.end(trouble{remedy: halt, code: codeOfOpen(err), source: true, from: max(h.BaseOffset, f.cursor.Source), to: h.LastOffset() + 1, msg: err.Error()})
+		}
+		// Gaps inside the batch: a dense stream has to commit them first.
+		if f.m.Phase == fsm.PhaseDense && !h.Dense() {
+			return f.end(trouble{remedy: leaveDense, code: fsm.CodeTranslated, source: true, from: f.cursor.Source, to: f.cursor.Source, msg: "compaction removed records of a batch"})
+		}
+		if out.Batch != nil {
+			f.push(item{
+				batch: out.Batch, from: max(h.BaseOffset, f.cursor.Source), next: out.Cursor.Source, epoch: h.LeaderEpoch,
+				target: f.cursor.Target, count: out.Batch.Count(), maxTime: out.Batch.MaxTimestamp(), segments: out.Segments, taken: now,
+			})
+		}
+		f.cursor, job.Cursor = out.Cursor, out.Cursor
+		done = out.Done > 0 || out.Batch == nil
+	}
+	return true
+}
+
+// push queues a batch, made ready to be sent.
+func (f *flow) push(it item) {
+	kafka.Rewrite(it.batch, f.m.ProducerID, f.m.ProducerEpoch, position.Sequence(&f.m, it.target))
+	f.queue = append(f.queue, it)
+	f.bytes += len(it.batch)
+	// A segment that the mapping already knows begins here: jump its gap.
+	if f.m.Phase == fsm.PhaseDense {
+		if next := f.knownNext(); next > f.cursor.Source {
+			f.cursor.Source, f.cursor.Shift = next, f.cursor.Target-next
+		}
+	}
+}
+
+// enqueue puts the flow on its outlet's list when it has something to send.
+func (f *flow) enqueue() {
+	if !f.ended && !f.ready && len(f.queue) > 0 && len(f.inflight) < f.window {
+		f.ready = true
+		f.out.enqueue(f)
+	}
+}
+
+// pick hands the outlet the next batch to send, at most room bytes unless
+// nothing has been picked yet. It moves the flow to the other outlet where
+// the guard says so.
+func (f *flow) pick(o *outlet, room int, empty bool) (kafka.ProducePartition, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ready = false
+	if f.ended || len(f.queue) == 0 || len(f.inflight) >= f.window {
+		return kafka.ProducePartition{}, false
+	}
+	it := f.queue[0]
+	if !f.route(&it) {
+		return kafka.ProducePartition{}, false
+	}
+	if f.out != o {
+		f.enqueue()
+		return kafka.ProducePartition{}, false
+	}
+	if len(it.batch) > room && !empty {
+		f.enqueue()
+		return kafka.ProducePartition{}, false
+	}
+	f.queue[0] = item{}
+	f.queue = f.queue[1:]
+	f.bytes -= len(it.batch)
+	f.inflight = append(f.inflight, it)
+	f.sentTime = it.maxTime
+	if f.paused && f.bytes < flowBytes/2 {
+		f.paused = false
+		f.lane.resume()
+	}
+	return kafka.ProducePartition{Topic: f.s.key.TargetTopic, TopicID: f.m.TargetTopicID, Partition: f.s.key.Partition, Batch: it.batch}, true
+}
+
+// route chooses the outlet for the next batch; false when it has to wait or
+// the flow ended. The predecessor decides whether the broker surely knows us
+// when the batch arrives. The batch's own age counts too: appended, it would
+// let the state expire while a lost copy of it is still on its way.
+func (f *flow) route(it *item) bool {
+	now := f.s.r.now()
+	ms := now.UnixMilli()
+	guarded := position.Guarded(f.sentTime, ms, f.expiration) && position.Guarded(it.maxTime, ms, f.expiration)
+	if guarded == (f.out == f.guarded) {
+		return true
+	}
+	if len(f.inflight) > 0 {
+		return false // judged again when all is acknowledged
+	}
+	f.window = 1
+	if guarded {
+		f.out = f.guarded
+		return true
+	}
+	if now.Before(f.wary) {
+		return f.end(trouble{remedy: quietly, code: fsm.CodeWaiting, from: -1, to: -1, msg: "an earlier request may still be appended"})
+	}
+	f.out = f.alone
+	return true
+}
+
+// answered takes the broker's answer, or the error that took its place, for
+// the oldest batch in flight.
+func (f *flow) answered(p *kafka.ProducedPartition, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	it := f.inflight[0]
+	f.inflight = f.inflight[1:]
+	defer f.settle()
+	defer it.release()
+	if f.ended || err != nil || p.ErrorCode != 0 {
+		f.unsure = append(f.unsure, item{from: it.from, next: it.next, epoch: it.epoch, target: it.target, count: it.count, maxTime: it.maxTime, segments: it.segments})
+	}
+	switch {
+	case err != nil:
+		t := troubleOf(err, false)
+		t.remedy = again
+		if isAny(err, errLease) {
+			t.remedy, t.code = later, fsm.CodeWaiting
+		}
+		f.fail(t, &it)
+	case p.ErrorCode != 0:
+		t := troubleOf(kerr.ErrorForCode(p.ErrorCode), false)
+		t.perhaps = p.ErrorCode == kerr.RequestTimedOut.Code || p.ErrorCode == kerr.NotEnoughReplicasAfterAppend.Code
+		if t.remedy == halt {
+			t.source, t.from, t.to = true, it.from, it.next
+		}
+		if p.ErrorMessage != "" {
+			t.msg += ": " + p.ErrorMessage
+		}
+		f.fail(t, &it)
+	case p.BaseOffset != it.target:
+		f.wrong = append(f.wrong, written{it, p.BaseOffset})
+		f.fail(trouble{remedy: mismatch, code: fsm.CodeForeignWriter, from: it.target, to: p.BaseOffset, msg: "a batch was written at another offset than expected"}, &it)
+	default:
+		f.ack(&it)
+	}
+}
+
+// ack books a batch that stands where it should.
+func (f *flow) ack(it *item) {
+	f.ackTime = it.maxTime
+	f.lastMove = f.s.r.now()
+	f.acked = fsm.Progress{
+		Source: it.next, SourceEpoch: it.epoch, Target: it.target + int64(it.count), TargetEpoch: f.tgtEpoch,
+		Records: f.acked.Records + int64(it.count), At: f.lastMove.UnixMilli(),
+	}
+	f.segments = append(f.segments, it.segments...)
+	f.ackBytes += int64(len(it.batch))
+	f.s.r.stats.acked(it, f.lastMove)
+	if f.out == f.guarded {
+		f.window = window
+	}
+	f.enqueue()
+}
+
+// fail ends the flow after a batch that did not go well. The first trouble
+// counts: what follows it in flight only echoes it.
+func (f *flow) fail(t trouble, it *item) {
+	if t.from < 0 && t.remedy == halt {
+		t.from, t.to = it.from, it.next
+	}
+	f.end(t)
+}
+
+// end ends the flow; always false, for callers that return it.
+func (f *flow) end(t trouble) bool {
+	if f.ended {
+		// A later loss of certainty must not be hidden by the first trouble.
+		f.trouble.perhaps = f.trouble.perhaps || t.perhaps
+		return false
+	}
+	f.ended, f.trouble = true, t
+	for i := range f.queue {
+		f.queue[i].release()
+	}
+	f.queue, f.bytes = nil, 0
+	f.settle()
+	return false
+}
+
+// settle closes quiet once nothing is in flight any more.
+func (f *flow) settle() {
+	if f.ended && len(f.inflight) == 0 {
+		select {
+		case <-f.quiet:
+		default:
+			close(f.quiet)
+		}
+	}
+}
+
+// stop ends the flow from outside.
+func (f *flow) stop(t trouble) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.end(t)
+}
+
+// reconnected narrows the window: the first batch on a new connection goes
+// alone.
+func (f *flow) reconnected() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.window = 1
+}
+
+// codeOfOpen gives the reason code for an error of opening a batch.
+func codeOfOpen(err error) fsm.Code {
+	switch {
+	case isAny(err, rewrite.ErrOverBudget):
+		return fsm.CodeOverBudget
+	case isAny(err, kafka.ErrUnsupportedFormat):
+		return fsm.CodeUnsupportedFormat
+	}
+	return fsm.CodeCorruptBatch
+}

@@ -1,0 +1,275 @@
+package replication
+
+import (
+	"fmt"
+
+	"sluice/fsm"
+	"sluice/kafka"
+	"sluice/replication/position"
+)
+
+// automatic are the stops that the link's onLoss policy goes on from by
+// itself; all others need a person.
+var automatic = [...]fsm.Code{
+	fsm.CodePositionLost, fsm.CodeSourceRecreated, fsm.CodeSourceTruncated,
+	fsm.CodeTargetRecreated, fsm.CodeTargetTruncated, fsm.CodeForeignWriter,
+	fsm.CodeRecordTooLarge, fsm.CodeTimestampRefused, fsm.CodeCorruptBatch, fsm.CodeOverBudget,
+}
+
+// order is what to do about a stopped stream: the operator's order, else what
+// the link's policy says for such a stop, else nothing.
+func order(t *fsm.Task, spec *fsm.LinkSpec) fsm.Order {
+	if t.Order != "" {
+		return t.Order
+	}
+	for _, c := range automatic {
+		if c != t.Stop.Code {
+			continue
+		}
+		switch spec.OnLoss {
+		case fsm.OnLossContinue:
+			return fsm.OrderContinue
+		case fsm.OnLossRecopy:
+			return fsm.OrderRecopy
+		}
+	}
+	return ""
+}
+
+// obey carries out the order of a stopped stream; false when there is none or
+// it cannot be carried out yet.
+func (s *Stream) obey(t *fsm.Task) bool {
+	var err error
+	switch order(t, s.spec()) {
+	case fsm.OrderContinue:
+		err = s.goPast(t)
+	case fsm.OrderRecopy:
+		err = s.recopy(t)
+	default:
+		return false
+	}
+	if err != nil {
+		s.set(t.Stop.Code, "cannot go on yet: "+troubleIn(err, false).msg)
+		return false
+	}
+	s.tried = 0
+	return true
+}
+
+// goPast commits a new offset segment behind what stopped the stream. What is
+// skipped stands in the event.
+func (s *Stream) goPast(t *fsm.Task) error {
+	src, dst, err := s.places()
+	if err != nil {
+		return err
+	}
+	if t.Mapping == nil {
+		return s.adopt(t, src, dst)
+	}
+	if err := s.waitQuietly(dst); err != nil {
+		return err
+	}
+	obs, err := s.read(s.ctx, dst, t.Mapping)
+	if err != nil {
+		return fail(troubleIn(err, false))
+	}
+	first, end, err := s.sourceRange(src)
+	if err != nil {
+		return err
+	}
+	c := &past{s: s, t: t, m: next(t.Mapping), obs: obs, first: first, end: end}
+	c.m.SourceTopicID, c.m.TargetTopicID = src.topicID, dst.topicID
+	if err := c.find(dst); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.wrong = nil
+	s.mu.Unlock()
+	_, err = s.commit(t, c.m, s.progressAt(c.source, obs.LogEnd, c.records()), &fsm.Event{
+		Code: fsm.CodeNewSegment, From: t.Stop.From, To: t.Stop.To,
+		Message: fmt.Sprintf("went on past %s: source offset %d stands at target offset %d", t.Stop.Code, c.source, obs.LogEnd),
+	})
+	return err
+}
+
+// past finds where a stopped stream goes on.
+type past struct {
+	s          *Stream
+	t          *fsm.Task
+	m          fsm.Mapping
+	obs        reading
+	first, end int64 // of the source's log
+	source     int64 // found: the next source offset
+}
+
+// find decides the next source offset, and what of the mapping has to change.
+func (c *past) find(dst place) error {
+	at := c.s.progress().Source
+	switch c.t.Stop.Code {
+	case fsm.CodeSourceRecreated:
+		c.begin(c.first)
+	case fsm.CodeSourceTruncated:
+		c.begin(max(c.first, min(c.t.Stop.From, c.end)))
+	case fsm.CodeTargetRecreated, fsm.CodeTargetTruncated:
+		c.begin(max(at, c.first))
+		return c.s.freshEpoch(&c.m, dst, c.obs.LogEnd)
+	case fsm.CodeForeignWriter:
+		return c.behindForeign(dst)
+	case fsm.CodePositionUnknown, fsm.CodeIdentityLost:
+		c.segment(max(at, c.first))
+		c.m.Phase = fsm.PhaseTranslated
+		if c.t.Stop.Code == fsm.CodePositionUnknown {
+			return c.s.freshEpoch(&c.m, dst, c.obs.LogEnd)
+		}
+	case fsm.CodePositionLost:
+		c.segment(max(at, c.first))
+	default: // a batch that cannot be copied
+		c.segment(max(at, c.t.Stop.To))
+	}
+	return nil
+}
+
+// segment appends one that begins at the source offset.
+func (c *past) segment(source int64) {
+	c.source = source
+	seg := fsm.Segment{Source: source, Target: c.obs.LogEnd}
+	last := &c.m.Segments[len(c.m.Segments)-1]
+	switch {
+	case last.Target == seg.Target:
+		*last = seg // nothing was written in the last one
+	case seg.Source > last.Source:
+		c.m.Segments = append(c.m.Segments, seg)
+	}
+}
+
+// begin starts a new generation at the source offset.
+func (c *past) begin(source int64) {
+	c.source = source
+	c.m.Generation++
+	c.m.Segments = []fsm.Segment{{Source: source, Target: c.obs.LogEnd}}
+}
+
+func (c *past) records() int64 {
+	if c.m.Generation != c.t.Mapping.Generation {
+		return 0
+	}
+	return c.s.progress().Records
+}
+
+// behindForeign goes on behind another writer's records. How many of ours are
+// in the log tells the sequence of our last batch there.
+func (c *past) behindForeign(dst place) error {
+	ours, err := c.s.lastOurs(c.t.Mapping, dst, c.obs)
+	if err != nil {
+		return err
+	}
+	if ours < 0 {
+		return fail(trouble{remedy: halt, code: fsm.CodeForeignWriter, from: c.t.Stop.From, to: c.t.Stop.To, msg: "none of our records is left in the target to tell the position from; recopy"})
+	}
+	source, ok := c.s.sourceOf(c.t.Mapping, ours)
+	if !ok {
+		return fail(trouble{remedy: halt, code: fsm.CodePositionUnknown, from: ours, to: c.obs.LogEnd, msg: "a translated stream cannot be counted; recopy"})
+	}
+	c.segment(max(source, c.first))
+	if c.obs.Producer != nil && c.obs.Producer.Epoch == c.t.Mapping.ProducerEpoch {
+		c.m.SequenceZero += c.obs.LogEnd - ours // our sequence goes on where it was
+		return nil
+	}
+	return c.s.freshEpoch(&c.m, dst, c.obs.LogEnd)
+}
+
+// sourceOf gives the source offset of the next record when ours is the
+// mapping's target offset behind our last record.
+func (s *Stream) sourceOf(m *fsm.Mapping, ours int64) (int64, bool) {
+	if m.Phase == fsm.PhaseDense {
+		return position.Source(m, ours), true
+	}
+	return s.known(ours)
+}
+
+// lastOurs is the target offset, as the mapping would have it without foreign
+// records, behind our last record in the log; -1 when none is found.
+func (s *Stream) lastOurs(m *fsm.Mapping, dst place, obs reading) (int64, error) {
+	near := max(s.progress().Target, m.Segments[0].Target)
+	if p := obs.Producer; p != nil && p.Epoch == m.ProducerEpoch {
+		return position.OffsetOf(m, p.LastSequence, near) + 1, nil
+	}
+	ours := int64(-1)
+	from := min(near, obs.LogEnd)
+	err := s.scan(s.ctx, s.dst, dst, s.key.TargetTopic, max(from-1, obs.LogStart), obs.LogEnd, func(b kafka.Batch) error {
+		if h := b.Header(); h.ProducerID == m.ProducerID && h.ProducerEpoch == m.ProducerEpoch {
+			ours = position.OffsetOf(m, h.BaseSequence, near) + int64(h.Count)
+		}
+		return nil
+	})
+	if err == nil && ours < 0 && near == s.progress().Target {
+		ours = near // everything behind the checkpoint is foreign
+	}
+	return ours, err
+}
+
+// adopt begins a stream in a target that is not empty, or where identical
+// offsets cannot be had, because an operator said so.
+func (s *Stream) adopt(t *fsm.Task, src, dst place) error {
+	pid, err := s.producer(dst)
+	if err != nil {
+		return err
+	}
+	obs, err := s.read(s.ctx, dst, nil)
+	if err != nil {
+		return fail(troubleIn(err, false))
+	}
+	first, _, err := s.sourceRange(src)
+	if err != nil {
+		return err
+	}
+	start := max(first, t.Start)
+	m := fsm.Mapping{
+		Version: 1, Generation: 1, Phase: fsm.PhaseDense, SourceTopicID: src.topicID, TargetTopicID: dst.topicID,
+		Segments: []fsm.Segment{{Source: start, Target: obs.LogEnd}}, ProducerID: pid, SequenceZero: obs.LogEnd,
+	}
+	_, err = s.commit(t, m, s.progressAt(start, obs.LogEnd, 0), &fsm.Event{Code: fsm.CodeNewSegment, From: obs.LogStart, To: obs.LogEnd,
+		Message: fmt.Sprintf("begins behind the target's own records: source offset %d stands at target offset %d", start, obs.LogEnd)})
+	return err
+}
+
+// recopy begins a new generation from the log start, once the operator has
+// emptied or recreated the target. It deletes nothing itself.
+func (s *Stream) recopy(t *fsm.Task) error {
+	src, dst, err := s.places()
+	if err != nil {
+		return err
+	}
+	obs, err := s.read(s.ctx, dst, t.Mapping)
+	if err != nil {
+		return fail(troubleIn(err, false))
+	}
+	if obs.LogEnd > obs.LogStart {
+		return fail(trouble{remedy: later, code: t.Stop.Code, from: obs.LogStart, to: obs.LogEnd,
+			msg: fmt.Sprintf("recopy begins when the target partition is empty; it holds [%d, %d)", obs.LogStart, obs.LogEnd)})
+	}
+	if t.Mapping == nil {
+		return s.adopt(t, src, dst)
+	}
+	if err := s.waitQuietly(dst); err != nil {
+		return err
+	}
+	first, _, err := s.sourceRange(src)
+	if err != nil {
+		return err
+	}
+	m := next(t.Mapping)
+	m.Generation++
+	m.Phase = fsm.PhaseDense
+	if s.spec().Offsets == fsm.OffsetsTranslated {
+		m.Phase = fsm.PhaseTranslated
+	}
+	m.SourceTopicID, m.TargetTopicID = src.topicID, dst.topicID
+	m.Segments = []fsm.Segment{{Source: first, Target: obs.LogEnd}}
+	if err := s.freshEpoch(&m, dst, obs.LogEnd); err != nil {
+		return err
+	}
+	_, err = s.commit(t, m, s.progressAt(first, obs.LogEnd, 0), &fsm.Event{Code: fsm.CodeRecopied, From: first, To: -1,
+		Message: fmt.Sprintf("generation %d begins at source offset %d", m.Generation, first)})
+	return err
+}

@@ -1,0 +1,320 @@
+package replication
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"sluice/fsm"
+	"sluice/kafka"
+	"sluice/replication/position"
+	"sluice/replication/rewrite"
+)
+
+// errorOf gives a broker's error code as an error.
+func errorOf(code int16) error { return kerr.ErrorForCode(code) }
+
+// open resolves the mapping if there is none, derives the position and starts
+// a flow there.
+func (s *Stream) open(t *fsm.Task) (*flow, error) {
+	s.set(fsm.CodeStarting, "")
+	src, dst, err := s.places()
+	if err != nil {
+		return nil, err
+	}
+	if t.Mapping == nil {
+		if t, err = s.begin(t, src, dst); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.checkIDs(t.Mapping, src, dst); err != nil {
+		return nil, err
+	}
+	expiration := s.dst.expiryOf(s.ctx, dst.leader)
+	pos, high, err := s.locate(t, dst)
+	if err != nil {
+		return nil, err
+	}
+	now := s.r.now()
+	guarded := position.Guarded(pos.LastTime, now.UnixMilli(), expiration)
+	if s.quiet || !guarded && now.Before(s.wary) {
+		if err := s.waitQuietly(dst); err != nil {
+			return nil, err
+		}
+		if pos, high, err = s.locate(t, dst); err != nil {
+			return nil, err
+		}
+		guarded = position.Guarded(pos.LastTime, s.r.nowMs(), expiration)
+	}
+	if err := s.compareSource(t, src, dst, pos); err != nil {
+		return nil, err
+	}
+	s.settle(t, pos, high)
+	return s.start(t.Mapping, src, dst, pos, expiration, guarded), nil
+}
+
+// places finds both partitions, as brokers say now.
+func (s *Stream) places() (src, dst place, err error) {
+	if src, err = s.src.topo.find(s.ctx, s.key.Topic, s.key.Partition, true); err != nil {
+		return src, dst, fail(troubleIn(err, true))
+	}
+	if dst, err = s.dst.topo.find(s.ctx, s.key.TargetTopic, s.key.Partition, true); err != nil {
+		return src, dst, fail(troubleIn(err, false))
+	}
+	for _, p := range []struct {
+		place
+		source bool
+		topic  string
+	}{{src, true, s.key.Topic}, {dst, false, s.key.TargetTopic}} {
+		if p.leader < 0 {
+			return src, dst, fail(trouble{remedy: later, code: fsm.CodeUnreachable, source: p.source, from: -1, to: -1,
+				msg: fmt.Sprintf("%s/%d has no leader", p.topic, s.key.Partition)})
+		}
+	}
+	return src, dst, nil
+}
+
+// checkIDs compares the topics' ids with those that the mapping was made for.
+func (s *Stream) checkIDs(m *fsm.Mapping, src, dst place) error {
+	switch {
+	case m.SourceTopicID != fsm.TopicID(src.topicID):
+		return fail(trouble{remedy: halt, code: fsm.CodeSourceRecreated, source: true, from: 0, to: s.progress().Source,
+			msg: "the source topic was deleted and created again: what was copied belongs to the old one"})
+	case m.TargetTopicID != fsm.TopicID(dst.topicID):
+		return fail(trouble{remedy: halt, code: fsm.CodeTargetRecreated, from: 0, to: s.progress().Target,
+			msg: "the target topic was deleted and created again: the copy is gone"})
+	}
+	return nil
+}
+
+// begin resolves the start of a stream that has none, and commits it as its
+// first mapping. It is never resolved again.
+func (s *Stream) begin(t *fsm.Task, src, dst place) (*fsm.Task, error) {
+	pid, err := s.producer(dst)
+	if err != nil {
+		return nil, err
+	}
+	start := t.Start
+	if start < 0 {
+		err := s.src.call(s.ctx, src.leader, func(ctx context.Context, b kafka.Broker) (err error) {
+			start, err = one(b.ListOffsets(ctx, kafka.ReadUncommitted, []kafka.OffsetQuery{
+				{Topic: s.key.Topic, Partition: s.key.Partition, LeaderEpoch: src.epoch, Timestamp: kafka.Earliest}}))
+			return err
+		})
+		if err != nil {
+			return nil, fail(troubleIn(err, true))
+		}
+	}
+	obs, err := s.read(s.ctx, dst, nil)
+	if err != nil {
+		return nil, fail(troubleIn(err, false))
+	}
+	if obs.LogEnd > obs.LogStart && s.spec().Writers != fsm.WritersShared {
+		return nil, fail(trouble{remedy: halt, code: fsm.CodeNotEmpty, from: obs.LogStart, to: obs.LogEnd,
+			msg: "the target partition holds records that this link did not write"})
+	}
+	m := fsm.Mapping{
+		Version: 1, Generation: 1, Phase: fsm.PhaseDense, SourceTopicID: src.topicID, TargetTopicID: dst.topicID,
+		Segments: []fsm.Segment{{Source: start, Target: obs.LogEnd}}, ProducerID: pid, SequenceZero: obs.LogEnd,
+	}
+	switch s.spec().Offsets {
+	case fsm.OffsetsTranslated:
+		m.Phase = fsm.PhaseTranslated
+	case fsm.OffsetsIdentical:
+		if start != obs.LogEnd {
+			return nil, fail(trouble{remedy: halt, code: fsm.CodeIdentityLost, from: obs.LogEnd, to: start,
+				msg: fmt.Sprintf("offsets: identical needs the source to start where the target ends, at %d, but it starts at %d", obs.LogEnd, start)})
+		}
+	}
+	return s.commit(t, m, s.progressAt(start, obs.LogEnd, 0), nil)
+}
+
+// producer returns the link's producer id at the target, asking for one when
+// there is none yet; the first that is committed wins.
+func (s *Stream) producer(dst place) (int64, error) {
+	l := s.r.ctl.View().Link(s.link)
+	if l == nil {
+		return 0, fail(trouble{remedy: later, code: fsm.CodeStarting, from: -1, to: -1, msg: "the link is gone"})
+	}
+	if l.ProducerID >= 0 {
+		return l.ProducerID, nil
+	}
+	id, err := s.newProducer(dst)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := s.propose(&fsm.LinkProducer{Link: s.link, ProducerID: id, Prev: -1}); err != nil {
+		return 0, err
+	}
+	if l = s.r.ctl.View().Link(s.link); l == nil || l.ProducerID < 0 {
+		return 0, fail(trouble{remedy: later, code: fsm.CodeStarting, from: -1, to: -1, msg: "the link has no producer id yet"})
+	}
+	return l.ProducerID, nil
+}
+
+func (s *Stream) newProducer(dst place) (id int64, err error) {
+	err = s.dst.call(s.ctx, dst.leader, func(ctx context.Context, b kafka.Broker) (err error) {
+		id, _, err = b.InitProducerID(ctx)
+		return err
+	})
+	if err != nil {
+		return 0, fail(troubleIn(err, false))
+	}
+	return id, nil
+}
+
+// propose commits a command; a failure without an answer is tried later.
+func (s *Stream) propose(c fsm.Command) (fsm.Result, error) {
+	ctx, cancel := context.WithTimeout(s.ctx, 10*time.Second)
+	defer cancel()
+	res, err := s.r.ctl.Propose(ctx, c)
+	if err != nil {
+		return res, fail(trouble{remedy: later, code: fsm.CodeWaiting, from: -1, to: -1, msg: "the cluster did not commit: " + err.Error()})
+	}
+	return res, nil
+}
+
+// commit puts a mapping into the FSM, before any batch that rests on it.
+func (s *Stream) commit(t *fsm.Task, m fsm.Mapping, p fsm.Progress, ev *fsm.Event) (*fsm.Task, error) {
+	now := s.r.nowMs()
+	if ev != nil {
+		ev.First, ev.Last, ev.Node = now, now, s.r.cfg.Name
+	}
+	res, err := s.propose(&fsm.MappingPut{Task: t.ID, Turn: s.turn, Mapping: m, Progress: p, Event: ev, At: now})
+	if err != nil {
+		return nil, err
+	}
+	if res.Refused == fsm.RefusedInvalid {
+		return nil, fail(trouble{remedy: later, code: fsm.CodeStarting, from: -1, to: -1, msg: res.Message})
+	}
+	// Refused as stale or not, what counts is what the View says now.
+	now2 := s.task()
+	if now2 == nil || now2.Mapping == nil {
+		return nil, fail(trouble{remedy: again, code: fsm.CodeLostRace, from: -1, to: -1, msg: "the task changed hands"})
+	}
+	s.mu.Lock()
+	s.last, s.version, s.segments, s.unsure = now2.Progress, now2.Mapping.Version, nil, nil
+	s.mu.Unlock()
+	return now2, nil
+}
+
+// locate derives where the stream goes on.
+func (s *Stream) locate(t *fsm.Task, dst place) (position.Position, int64, error) {
+	obs, err := s.read(s.ctx, dst, t.Mapping)
+	if err != nil {
+		return position.Position{}, 0, fail(troubleIn(err, false))
+	}
+	pos := position.Derive(t.Mapping, s.progress(), obs.Observed, s.known)
+	switch pos.Outcome {
+	case position.Found, position.LostAcked:
+		return pos, obs.high, nil
+	case position.Foreign:
+		return pos, 0, fail(trouble{remedy: halt, code: fsm.CodeForeignWriter, from: pos.From, to: pos.To, msg: pos.Detail})
+	case position.RaiseEpoch:
+		return pos, 0, fail(trouble{remedy: newEpoch, code: fsm.CodeEpochRaised, from: obs.LogEnd, to: obs.LogEnd, msg: pos.Detail})
+	case position.Unknown:
+		return pos, 0, fail(trouble{remedy: s.unknownRemedy(), code: fsm.CodePositionUnknown, from: pos.From, to: pos.To, msg: pos.Detail})
+	case position.Truncated:
+		return pos, 0, fail(trouble{remedy: halt, code: fsm.CodeTargetTruncated, from: pos.From, to: pos.To, msg: pos.Detail})
+	}
+	return pos, 0, fail(trouble{remedy: later, code: fsm.CodeStarting, from: -1, to: -1, msg: "the end of the target's log could not be read"})
+}
+
+// unknownRemedy: a predecessor's last progress may still be on its way.
+func (s *Stream) unknownRemedy() remedy {
+	if s.tried < 3 {
+		return later
+	}
+	return halt
+}
+
+// known gives the source offset for a log end from what this process sent.
+func (s *Stream) known(target int64) (int64, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last.Target == target && s.last.Source >= 0 {
+		return s.last.Source, true
+	}
+	for _, it := range s.unsure {
+		if it.target+int64(it.count) == target {
+			return it.next, true
+		}
+	}
+	return 0, false
+}
+
+// settle makes the derived position the stream's progress.
+func (s *Stream) settle(t *fsm.Task, pos position.Position, high int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, it := range s.unsure {
+		if it.target >= s.last.Target && it.target+int64(it.count) <= pos.Target {
+			s.segments = append(s.segments, it.segments...)
+		}
+	}
+	s.unsure = nil
+	if s.last.Target != pos.Target {
+		s.last.SourceEpoch, s.last.TargetEpoch = -1, -1
+		s.last.Records = max(0, s.last.Records+pos.Target-s.last.Target)
+	}
+	s.last.Source, s.last.Target, s.last.At = pos.Source, pos.Target, s.r.nowMs()
+	s.version = t.Mapping.Version
+	s.held = high < pos.Target
+}
+
+// start joins lane and outlets at the position.
+func (s *Stream) start(m *fsm.Mapping, src, dst place, pos position.Position, expiration int64, guarded bool) *flow {
+	last := s.progress()
+	f := &flow{
+		s: s, m: *m, skip: s.loopIDs(), expiration: expiration, tgtEpoch: dst.epoch,
+		lane: s.src.lane(src.leader), guarded: s.dst.outlet(dst.leader, true, s.id), alone: s.dst.outlet(dst.leader, false, s.id),
+		window: 1, sentTime: pos.LastTime, ackTime: pos.LastTime, acked: last, wary: s.wary, quiet: make(chan struct{}),
+		high: -1, lastMove: s.r.now(),
+	}
+	f.out = f.alone
+	if guarded {
+		f.out = f.guarded
+	}
+	shift := m.Segments[len(m.Segments)-1].Shift()
+	if m.Phase == fsm.PhaseDense {
+		shift = pos.Target - pos.Source
+	}
+	f.cursor = rewrite.Cursor{Source: pos.Source, Target: pos.Target, Shift: shift}
+	s.mu.Lock()
+	s.flow = f
+	s.state, s.message = fsm.CodeCopying, ""
+	s.mu.Unlock()
+	f.guarded.attach(f)
+	f.alone.attach(f)
+	if pos.Outcome == position.LostAcked {
+		s.event(fsm.CodeTargetLostAcked, pos.From, pos.To, pos.Detail)
+	}
+	f.lane.attach(f, kafka.FetchPartition{
+		Topic: s.key.Topic, TopicID: src.topicID, Partition: s.key.Partition, Offset: pos.Source,
+		LeaderEpoch: src.epoch, LastFetchedEpoch: last.SourceEpoch,
+	})
+	return f
+}
+
+// loopIDs are the producer ids whose batches the link does not copy: those of
+// links that write into its source, as its policy says.
+func (s *Stream) loopIDs() map[int64]bool {
+	v, spec := s.r.ctl.View(), s.spec()
+	ids := map[int64]bool{}
+	for _, l := range v.Links {
+		if l.Spec.Target == spec.Source && l.ProducerID >= 0 && (spec.Copies == fsm.CopiesSkipAll || l.Spec.Source == spec.Target) {
+			ids[l.ProducerID] = true
+		}
+	}
+	for _, id := range v.Spent {
+		if id.Kafka == spec.Source {
+			ids[id.ProducerID] = true
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	return ids
+}

@@ -1,0 +1,96 @@
+// Package position owns the arithmetic of exactly once: which source record
+// each target offset and each sequence number is, what a target's log says
+// about how far a stream got, and whether the broker surely still holds our
+// producer state.
+//
+// It is pure: values in, values out, no clock, I/O, goroutine or logger. It
+// must not know connections, batches' contents or the control plane.
+package position
+
+import (
+	"sort"
+
+	"sluice/fsm"
+)
+
+// sequences count from 0 to 2^31-1 and start again at 0 (Kafka's
+// DefaultRecordBatch.incrementSequence).
+const sequences = int64(1) << 31
+
+// Sequence returns the sequence number of the record that stands, or will
+// stand, at the target offset.
+func Sequence(m *fsm.Mapping, target int64) int32 {
+	d := (target - m.SequenceZero) % sequences
+	if d < 0 {
+		d += sequences
+	}
+	return int32(d)
+}
+
+// OffsetOf is the inverse of Sequence: of the target offsets that have the
+// sequence number, the one nearest to near.
+func OffsetOf(m *fsm.Mapping, sequence int32, near int64) int64 {
+	d := (int64(sequence) - int64(Sequence(m, near))) % sequences
+	if d > sequences/2 {
+		d -= sequences
+	}
+	if d < -sequences/2 {
+		d += sequences
+	}
+	return near + d
+}
+
+// Source returns the source offset of the next record to copy when the
+// target's log ends at target. Where a segment ends there, that is the start
+// of the next one.
+func Source(m *fsm.Mapping, target int64) int64 {
+	s := m.Segments
+	i := sort.Search(len(s), func(i int) bool { return s[i].Target > target })
+	if i == 0 {
+		return s[0].Source
+	}
+	return target - s[i-1].Shift()
+}
+
+// Target returns where the source offset stands at the target, by the segment
+// that it lies in. It is false for an offset before the stream's start and
+// for one that a gap between two segments swallowed; the offset returned is
+// then that of the next record which has a place.
+func Target(m *fsm.Mapping, source int64) (int64, bool) {
+	s := m.Segments
+	i := sort.Search(len(s), func(i int) bool { return s[i].Source > source })
+	if i == 0 {
+		return s[0].Target, false
+	}
+	at := source + s[i-1].Shift()
+	if i < len(s) && at >= s[i].Target {
+		return s[i].Target, false
+	}
+	return at, true
+}
+
+// Shift is the constant between target and source offsets, and whether it has
+// been the same from the stream's start on.
+func Shift(m *fsm.Mapping) (shift int64, constant bool) {
+	shift = m.Segments[0].Shift()
+	for _, s := range m.Segments[1:] {
+		if s.Shift() != shift {
+			return m.Segments[len(m.Segments)-1].Shift(), false
+		}
+	}
+	return shift, true
+}
+
+// Hour in milliseconds, the most that Guarded keeps clear of the expiry.
+const hour = int64(3600_000)
+
+// Guarded reports whether the broker surely still holds our producer state:
+// the last appended batch (not the one to be sent) is younger than the
+// expiration less min(1 h, a quarter of it). All in ms; last is that batch's
+// max timestamp, negative: there is none.
+func Guarded(last, now, expiration int64) bool {
+	if last < 0 {
+		return false
+	}
+	return now-last < expiration-min(hour, expiration/4)
+}

@@ -1,0 +1,142 @@
+package replication
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"sluice/fsm"
+	"sluice/kafka"
+)
+
+// ErrNotOwner is what Control.ConfirmOwner answers when another node owns the
+// task, or this node at another turn.
+var ErrNotOwner = errors.New("not the owner of the task any more")
+
+// Control is what streams need of the control plane.
+type Control interface {
+	// View is this node's copy of the facts; it may be behind.
+	View() *fsm.View
+	// Propose commits a command and returns its result once this node has
+	// applied it. An error means that the outcome is unknown.
+	Propose(ctx context.Context, c fsm.Command) (fsm.Result, error)
+	// ConfirmOwner asks a leader: nil, this node still owns the task at this
+	// turn; ErrNotOwner, it does not; any other error, nobody could be asked.
+	ConfirmOwner(ctx context.Context, id fsm.TaskID, turn uint64) error
+	// LeaseAge is how long ago a leader last confirmed the facts that View
+	// shows (the worse of wall and monotonic clock).
+	LeaseAge() time.Duration
+	// Record keeps an event and commits it when it can.
+	Record(ev fsm.Event)
+}
+
+// Config of a Runner.
+type Config struct {
+	Node        string        // this node's ServerID
+	Name        string        // and its name, for events
+	Lease       time.Duration // T: an unguarded write needs a confirmation no older; default 3 s
+	Lifetime    time.Duration // broker-side timeout of an unguarded request, and so its lifetime; default 5 s
+	MaxRequest  int           // bytes of one produce request; default 512 KiB
+	MaxFetch    int           // bytes of one fetch answer; default 4 MiB, at most an eighth of Memory
+	MaxWait     time.Duration // long poll of an idle fetch; default 250 ms
+	Memory      int64         // bytes of batches held; default 256 MiB
+	LookupEvery time.Duration // how often leaders of idle streams are looked up; default 5 s
+	Now         func() time.Time
+}
+
+// DefaultConfig returns the defaults of profile lan.
+func DefaultConfig() Config {
+	return Config{
+		Lease: 3 * time.Second, Lifetime: 5 * time.Second,
+		MaxRequest: 512 << 10, MaxFetch: 4 << 20, MaxWait: 250 * time.Millisecond,
+		Memory: 256 << 20, LookupEvery: 5 * time.Second, Now: time.Now,
+	}
+}
+
+// Validate checks and completes the configuration.
+func (c *Config) Validate() error {
+	if c.Memory < 16<<20 {
+		return fmt.Errorf("memory: %d bytes; at least 16 MiB are needed", c.Memory)
+	}
+	c.MaxFetch = min(c.MaxFetch, int(c.Memory/8))
+	return nil
+}
+
+// Runner owns the streams of this node and what they share.
+type Runner struct {
+	cfg    Config
+	pool   *kafka.Pool
+	ctl    Control
+	log    *slog.Logger
+	budget *Budget
+	stats  stats
+
+	mu      sync.Mutex
+	sites   map[string]*site
+	streams map[fsm.TaskID]*Stream
+	ctx     context.Context // of all streams, ends with Close
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
+}
+
+// NewRunner makes a Runner; it starts nothing.
+func NewRunner(cfg Config, pool *kafka.Pool, budget *Budget, ctl Control, log *slog.Logger) (*Runner, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("configuring replication: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Runner{
+		cfg: cfg, pool: pool, ctl: ctl, log: log, budget: budget,
+		sites: map[string]*site{}, streams: map[fsm.TaskID]*Stream{},
+		ctx: ctx, cancel: cancel,
+	}, nil
+}
+
+// Start runs the stream of a copy task that this node owns. The stream runs
+// until Stop or Drain.
+func (r *Runner) Start(t *fsm.Task) *Stream {
+	s := newStream(r, t)
+	r.mu.Lock()
+	r.streams[t.ID] = s
+	r.mu.Unlock()
+	r.wg.Add(1)
+	go func() {
+		defer r.wg.Done()
+		s.run()
+		r.mu.Lock()
+		if r.streams[t.ID] == s {
+			delete(r.streams, t.ID)
+		}
+		r.mu.Unlock()
+	}()
+	return s
+}
+
+// Close stops all streams at once and waits for them.
+func (r *Runner) Close() {
+	r.cancel()
+	r.wg.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.sites {
+		s.close()
+	}
+}
+
+// site returns the shared state of a Kafka cluster.
+func (r *Runner) site(name string) *site {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.sites[name]
+	if s == nil {
+		s = newSite(r, name)
+		r.sites[name] = s
+	}
+	return s
+}
+
+func (r *Runner) now() time.Time { return r.cfg.Now() }
+func (r *Runner) nowMs() int64   { return r.cfg.Now().UnixMilli() }
