@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 )
 
 // Batch is one record batch as the bytes it is, header included. Its methods
@@ -235,7 +234,7 @@ func (b Batch) SetLength() { binary.BigEndian.PutUint32(b[posLength:], uint32(le
 // VerifyCRC returns ErrCorruptBatch when the CRC does not fit the bytes.
 func (b Batch) VerifyCRC() error {
 	stored := binary.BigEndian.Uint32(b[posCRC:])
-	if sum := crc32.Checksum(b[posAttributes:], crc32.MakeTable(crc32.Castagnoli)); sum != stored {
+	if sum := checksum(b[posAttributes:]); sum != stored {
 		return fmt.Errorf("%w: crc %08x, bytes give %08x", ErrCorruptBatch, stored, sum)
 	}
 	return nil
@@ -243,18 +242,21 @@ func (b Batch) VerifyCRC() error {
 
 // UpdateCRC recomputes the CRC from the bytes.
 func (b Batch) UpdateCRC() {
-	sum := crc32.Checksum(b[posAttributes:], crc32.MakeTable(crc32.Castagnoli))
-	binary.BigEndian.PutUint32(b[posCRC:], sum)
+	binary.BigEndian.PutUint32(b[posCRC:], checksum(b[posAttributes:]))
 }
 
 // Rewrite makes b ready to be produced: base offset 0, leader epoch -1, the
 // given producer id, epoch and sequence, transactional and delete-horizon
-// bits cleared, CRC recomputed. Everything else stays. The source's CRC is to
-// be verified before, for Rewrite would make a damaged batch look whole.
+// bits cleared, and the CRC brought along. Everything else stays. The CRC
+// must have been that of the bytes (VerifyCRC, or UpdateCRC after a change of
+// the caller's own): a wrong one stays wrong, so that the broker refuses it.
 func Rewrite(b Batch, producerID int64, epoch int16, seq int32) {
+	before := checksum(b[posAttributes:HeaderSize])
 	b.SetBaseOffset(0)
 	b.SetLeaderEpoch(-1)
 	b.SetAttributes(b.Attributes() &^ (AttrTransactional | AttrDeleteHorizon))
 	b.SetProducer(producerID, epoch, seq)
-	b.UpdateCRC()
+	diff := before ^ checksum(b[posAttributes:HeaderSize])
+	crc := binary.BigEndian.Uint32(b[posCRC:]) ^ checksumShift(diff, len(b)-HeaderSize)
+	binary.BigEndian.PutUint32(b[posCRC:], crc)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -109,6 +110,29 @@ func TestRewrite(t *testing.T) {
 	}
 }
 
+// TestRewriteAnySize compares the CRC that Rewrite carries along with one
+// computed anew, and leaves damage visible.
+func TestRewriteAnySize(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for n := 0; n < 1<<22; n += 1 + n/2 {
+		b := append(testBatch(1<<40, 1, ""), make([]byte, n)...)
+		for i := range b[HeaderSize:] {
+			b[HeaderSize+i] = byte(r.Uint32())
+		}
+		b.SetAttributes(Attributes(r.Uint32() & 0x7f))
+		b.UpdateCRC()
+		Rewrite(b, r.Int64(), int16(r.Int32()), r.Int32())
+		if err := b.VerifyCRC(); err != nil {
+			t.Fatalf("%d bytes of records: %v", n, err)
+		}
+		b[len(b)-1] ^= 1
+		Rewrite(b, 1, 2, 3)
+		if b.VerifyCRC() == nil {
+			t.Fatalf("%d bytes of records: rewriting hid damage", n)
+		}
+	}
+}
+
 func TestNextBatch(t *testing.T) {
 	one, two := testBatch(0, 2, "a"), testBatch(2, 3, "bb")
 	both := append(append([]byte(nil), one...), two...)
@@ -210,6 +234,7 @@ func FuzzHeader(f *testing.F) {
 				t.Fatalf("%+v", h)
 			}
 			records := append([]byte(nil), b[HeaderSize:]...)
+			b.UpdateCRC()
 			Rewrite(b, 1, 2, 3)
 			if b.VerifyCRC() != nil || !bytes.Equal(records, b[HeaderSize:]) {
 				t.Fatal("rewriting broke the batch")
