@@ -7,9 +7,11 @@ import (
 )
 
 // drain places the replicas that must move: those on brokers that leave and
-// those that break the rack rule, the largest first.
-func (q *pass) drain() {
+// those that break the rack rule, the largest first. It reports whether any
+// moved.
+func (q *pass) drain() bool {
 	must := q.mustMove()
+	any := false
 	for again := true; again; { // one placement may make room for another
 		again = false
 		for _, r := range must {
@@ -18,10 +20,11 @@ func (q *pass) drain() {
 			}
 			if d := q.drainReceiver(r); d >= 0 {
 				q.put(r, d)
-				again = true
+				again, any = true, true
 			}
 		}
 	}
+	return any
 }
 
 // mustMove lists the free replicas that hold a hard rule broken.

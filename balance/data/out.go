@@ -124,6 +124,9 @@ func (e *outEvener) between(a, b int32, t *trade) {
 func (e *outEvener) live(b, c int32) []int32 {
 	i := int(b)*len(e.load) + int(c)
 	e.bucket[i] = slices.DeleteFunc(e.bucket[i], func(r int32) bool { return e.at[e.lead[e.part[r]]] != b || e.at[r] != c })
+	if len(e.bucket[i]) > 64 {
+		slices.Sort(e.bucket[i]) // which ones are weighed must not depend on the past
+	}
 	return e.bucket[i][:min(len(e.bucket[i]), 64)]
 }
 

@@ -1,37 +1,102 @@
 package data
 
-import "slices"
+// Load is what a broker carries.
+type Load struct {
+	Bytes    int64 `json:"bytes"`
+	Replicas int32 `json:"replicas"`
+	Leaders  int32 `json:"leaders"`
+	In       int64 `json:"in"`  // bytes a second
+	Out      int64 `json:"out"` // bytes a second
+}
 
-// Change is what a proposal makes of one partition.
+// BrokerFigures is a broker before and after a proposal.
+type BrokerFigures struct {
+	ID      int32   `json:"id"`
+	Rack    string  `json:"rack"`
+	State   string  `json:"state"`
+	Disk    int64   `json:"disk"`  // capacity in bytes
+	Share   int64   `json:"share"` // bytes that its capacity asks for
+	Before  Load    `json:"before"`
+	After   Load    `json:"after"`
+	Peak    int64   `json:"peak"` // the most bytes it holds on the way
+	DirsMax float64 `json:"dirsMax,omitempty"`
+	DirsMin float64 `json:"dirsMin,omitempty"` // fullest and emptiest log dir after, in parts of its share
+}
+
+// Change is what a proposal makes of one partition. From is the list to go
+// back to.
 type Change struct {
-	Partition int // place in the model
-	From, To  []int32
+	Partition int     `json:"-"` // place in the model
+	Topic     string  `json:"topic"`
+	ID        int32   `json:"partition"`
+	From      []int32 `json:"from"`
+	To        []int32 `json:"to"`
+	FromDirs  []int16 `json:"fromDirs,omitempty"` // index into the brokers' log dirs
+	ToDirs    []int16 `json:"toDirs,omitempty"`
 }
 
-// Proposal is what should change, and what that costs.
+// Step sets the replicas of one partition.
+type Step struct {
+	Change int     `json:"change"` // place in the proposal's changes
+	To     []int32 `json:"to"`
+	Dirs   []int16 `json:"dirs,omitempty"`
+}
+
+// Stage is steps that are carried out together: until all of them are done, a
+// replica that moves takes up disk on both sides.
+type Stage struct {
+	Steps []Step `json:"steps"`
+	Bytes int64  `json:"bytes"`
+}
+
+// Bound is what no plan with the same result can undercut, in bytes.
+type Bound struct {
+	Bytes    int64   `json:"bytes"`    // of all below together
+	Disk     int64   `json:"disk"`     // bytes above and below the levels that the result has
+	Replicas int64   `json:"replicas"` // the smallest replicas that counts ask for
+	In       int64   `json:"bytesIn"`  // the replicas with most bytes-in per byte that bytes-in asks for
+	Ratio    float64 `json:"ratio"`    // bytes that travel / Bytes; 1 if neither
+}
+
+// Unmet is a demand that the proposal does not meet, and why.
+type Unmet struct {
+	Code       string   `json:"code"`
+	Hard       bool     `json:"hard"` // a rule is broken, not just a band missed
+	Brokers    []int32  `json:"brokers,omitempty"`
+	Partitions []string `json:"partitions,omitempty"` // at most ten
+	What       string   `json:"what"`
+	Help       string   `json:"help"`
+}
+
+// Proposal is what should change and what that costs.
 type Proposal struct {
-	Changes       []Change
-	Moves         int
-	LeaderChanges int
-	Bytes         int64
+	Changes       []Change        `json:"changes"`
+	Stages        []Stage         `json:"stages"`
+	Moves         int             `json:"moves"`         // replicas that change brokers
+	Bytes         int64           `json:"bytes"`         // that travel between brokers
+	LeaderChanges int             `json:"leaderChanges"` // partitions that end under another leader
+	DirMoves      int             `json:"dirMoves"`      // replicas that change log dirs on their broker
+	DirBytes      int64           `json:"dirBytes"`
+	Brokers       []BrokerFigures `json:"brokers"`
+	Bound         Bound           `json:"bound"`
+	Seconds       float64         `json:"seconds"` // to move all at the throttle; 0: not asked for
+	Unmet         []Unmet         `json:"unmet"`
 }
 
-func (q *planner) propose() *Proposal {
-	p := &Proposal{}
-	for i := range q.m.Partitions {
-		from, to := q.m.Partitions[i].Replicas, q.replicaList(int32(i))
-		if !slices.Equal(from, to) {
-			p.Changes = append(p.Changes, Change{Partition: i, From: from, To: to})
-		}
-		if from[0] != to[0] {
-			p.LeaderChanges++
-		}
-	}
-	for r := range q.at {
-		if q.at[r] != q.home[r] {
-			p.Moves++
-			p.Bytes += q.size[r]
+// Empty reports whether there is nothing to do.
+func (p *Proposal) Empty() bool { return len(p.Changes) == 0 }
+
+// Apply returns the model as it is once the proposal has been carried out. It
+// shares what does not change with m.
+func (p *Proposal) Apply(m *Model) *Model {
+	after := &Model{Brokers: m.Brokers, Partitions: append([]Partition(nil), m.Partitions...)}
+	for i := range p.Changes {
+		c := &p.Changes[i]
+		part := &after.Partitions[c.Partition]
+		part.Replicas = c.To
+		if c.ToDirs != nil {
+			part.Dirs = c.ToDirs
 		}
 	}
-	return p
+	return after
 }

@@ -1,0 +1,196 @@
+package data
+
+import (
+	"slices"
+)
+
+// hop is one replica going to a broker.
+type hop struct{ r, to int32 }
+
+// propose writes down the way from the original layout to the present one.
+func (q *planner) propose() *Proposal {
+	stages := q.route()
+	p := &Proposal{Changes: []Change{}, Stages: []Stage{}, Unmet: []Unmet{}}
+	changeOf := q.changes(p)
+	q.cut(p, changeOf, stages)
+	q.figures(p)
+	p.Bound = q.bound(p.Bytes)
+	p.Seconds = q.seconds(p)
+	p.Unmet = append(p.Unmet, q.unmet()...)
+	return p
+}
+
+// route returns the stages: straight from the original layout if that way can
+// be gone whole, else pass by pass.
+func (q *planner) route() [][]hop {
+	if len(q.taken) == 0 {
+		return nil
+	}
+	end := slices.Clone(q.at)
+	stages := q.hops(q.stages(q.orig, q.targets(q.o).limit))
+	if slices.Equal(end, q.at) {
+		return stages
+	}
+	for r, b := range end {
+		if q.at[r] != b {
+			q.move(int32(r), b)
+		}
+	}
+	return q.taken
+}
+
+// hops adds to each stage's replicas where they go.
+func (l *layout) hops(stages [][]int32) [][]hop {
+	all := make([][]hop, len(stages))
+	for i, stage := range stages {
+		for _, r := range stage {
+			all[i] = append(all[i], hop{r, l.at[r]})
+		}
+	}
+	return all
+}
+
+// changes lists the partitions whose list changes; it returns each
+// partition's place in that list, -1 for the others.
+func (q *planner) changes(p *Proposal) []int32 {
+	changeOf := make([]int32, len(q.m.Partitions))
+	for i := range q.m.Partitions {
+		changeOf[i] = -1
+		part := &q.m.Partitions[i]
+		from, to := part.Replicas, q.replicaList(int32(i))
+		if slices.Equal(from, to) {
+			continue
+		}
+		changeOf[i] = int32(len(p.Changes))
+		p.Changes = append(p.Changes, Change{Partition: i, Topic: part.Topic, ID: part.ID, From: from, To: to})
+		if from[0] != to[0] {
+			p.LeaderChanges++
+		}
+	}
+	for r, b := range q.orig {
+		if q.at[r] != b {
+			p.Moves++
+		}
+	}
+	return changeOf
+}
+
+// cut turns stages of hops into steps. A partition gets its final order, and
+// so its leader, with its last step.
+func (q *planner) cut(p *Proposal, changeOf []int32, stages [][]hop) {
+	left := make(map[int32]int) // by partition: hops to come
+	for _, stage := range stages {
+		for _, h := range stage {
+			left[q.part[h.r]]++
+		}
+	}
+	now := slices.Clone(q.orig)
+	for _, stage := range stages {
+		var s Stage
+		var parts []int32
+		for _, h := range stage {
+			now[h.r] = h.to
+			s.Bytes += q.size[h.r]
+			left[q.part[h.r]]--
+			parts = append(parts, q.part[h.r])
+		}
+		p.Bytes += s.Bytes
+		slices.Sort(parts)
+		for _, part := range slices.Compact(parts) {
+			step := Step{Change: int(changeOf[part])}
+			if left[part] == 0 {
+				step.To = q.replicaList(part)
+			} else {
+				for r := q.first[part]; r < q.first[part+1]; r++ {
+					step.To = append(step.To, q.m.Brokers[now[r]].ID)
+				}
+			}
+			if step.Change >= 0 { // a partition that came back to where it was needs no change of its own
+				s.Steps = append(s.Steps, step)
+			}
+		}
+		p.Stages = append(p.Stages, s)
+	}
+	q.cutLeaders(p, left)
+}
+
+// cutLeaders adds the partitions that change only their order to the last
+// stage.
+func (q *planner) cutLeaders(p *Proposal, moved map[int32]int) {
+	var steps []Step
+	for i := range p.Changes {
+		if _, ok := moved[int32(p.Changes[i].Partition)]; !ok {
+			steps = append(steps, Step{Change: i, To: p.Changes[i].To})
+		}
+	}
+	if steps == nil {
+		return
+	}
+	if len(p.Stages) == 0 {
+		p.Stages = append(p.Stages, Stage{})
+	}
+	last := &p.Stages[len(p.Stages)-1]
+	last.Steps = append(last.Steps, steps...)
+}
+
+// figures fills in every broker before, after and at its peak.
+func (q *planner) figures(p *Proposal) {
+	t := q.targets(q.o)
+	before := newLayout(q.m)
+	peak := q.peaks(p)
+	for b := range q.m.Brokers {
+		m := &q.m.Brokers[b]
+		p.Brokers = append(p.Brokers, BrokerFigures{
+			ID: m.ID, Rack: m.Rack, State: m.State.String(), Disk: m.Disk, Share: int64(t.disk[b]),
+			Before: before.load[b].public(), After: q.load[b].public(), Peak: peak[b],
+		})
+	}
+}
+
+func (l *load) public() Load {
+	return Load{Bytes: l.bytes, Replicas: l.count, Leaders: l.leaders, In: l.in, Out: l.out}
+}
+
+// peaks returns the most bytes that each broker holds on the way.
+func (q *planner) peaks(p *Proposal) []int64 {
+	return replayPeaks(q.m, q.ix, p)
+}
+
+// replayPeaks walks through the stages of p.
+func replayPeaks(m *Model, ix brokerIndex, p *Proposal) []int64 {
+	now := make([]int64, len(m.Brokers))
+	for i := range m.Partitions {
+		for _, id := range m.Partitions[i].Replicas {
+			now[ix.of(id)] += m.Partitions[i].Size
+		}
+	}
+	peak := slices.Clone(now)
+	lists := make([][]int32, len(p.Changes))
+	for i := range lists {
+		lists[i] = p.Changes[i].From
+	}
+	for _, stage := range p.Stages {
+		var gone []hop
+		for _, step := range stage.Steps {
+			size := m.Partitions[p.Changes[step.Change].Partition].Size
+			for _, id := range step.To {
+				if !slices.Contains(lists[step.Change], id) {
+					now[ix.of(id)] += size
+				}
+			}
+			for _, id := range lists[step.Change] {
+				if !slices.Contains(step.To, id) {
+					gone = append(gone, hop{int32(step.Change), ix.of(id)})
+				}
+			}
+			lists[step.Change] = step.To
+		}
+		for b := range now {
+			peak[b] = max(peak[b], now[b])
+		}
+		for _, g := range gone {
+			now[g.to] -= m.Partitions[p.Changes[g.r].Partition].Size
+		}
+	}
+	return peak
+}

@@ -1,0 +1,38 @@
+package data
+
+import "slices"
+
+// seconds estimates how long the proposal takes if every broker takes and
+// gives at most the throttle: stage by stage, the busiest broker decides. The
+// leader gives, so it is the broker that sends.
+func (q *planner) seconds(p *Proposal) float64 {
+	if q.o.Throttle <= 0 {
+		return 0
+	}
+	return estimate(q.m, q.ix, p, q.o.Throttle)
+}
+
+func estimate(m *Model, ix brokerIndex, p *Proposal, throttle int64) float64 {
+	lists := make([][]int32, len(p.Changes))
+	for i := range lists {
+		lists[i] = p.Changes[i].From
+	}
+	in, out := make([]int64, len(m.Brokers)), make([]int64, len(m.Brokers))
+	total := 0.0
+	for _, stage := range p.Stages {
+		clear(in)
+		clear(out)
+		for _, step := range stage.Steps {
+			have, size := lists[step.Change], m.Partitions[p.Changes[step.Change].Partition].Size
+			for _, id := range step.To {
+				if !slices.Contains(have, id) {
+					in[ix.of(id)] += size
+					out[ix.of(have[0])] += size
+				}
+			}
+			lists[step.Change] = step.To
+		}
+		total += float64(max(slices.Max(in), slices.Max(out))) / float64(throttle)
+	}
+	return total
+}

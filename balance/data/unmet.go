@@ -1,0 +1,3 @@
+package data
+
+func (q *planner) unmet() []Unmet { return nil }
