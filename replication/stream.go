@@ -67,6 +67,9 @@ func newStream(r *Runner, t *fsm.Task) *Stream {
 	return s
 }
 
+// Task returns the id of the stream's task.
+func (s *Stream) Task() fsm.TaskID { return s.id }
+
 // Done is closed when the stream has ended.
 func (s *Stream) Done() <-chan struct{} { return s.done }
 

@@ -1,0 +1,192 @@
+// Package rig runs replication without a cluster: the facts of a control plane
+// in one process, streams of one or more nodes on them, and a link between two
+// Kafka clusters, embedded or real.
+package rig
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"sluice/fsm"
+	"sluice/kafka"
+	"sluice/replication"
+)
+
+// Facts is a control plane of one process: an fsm.State behind a lock.
+type Facts struct {
+	mu     sync.Mutex
+	state  *fsm.State
+	index  uint64
+	before func(fsm.Command) error
+}
+
+// ErrCutOff is what a node that is cut off from every leader hears.
+var ErrCutOff = errors.New("no leader can be asked")
+
+// NewFacts makes the facts of a cluster with these nodes.
+func NewFacts(t testing.TB, nodes ...string) *Facts {
+	f := &Facts{state: fsm.NewState()}
+	for _, n := range nodes {
+		f.Do(t, &fsm.NodePut{Node: fsm.Node{ID: n, Name: n}})
+	}
+	return f
+}
+
+// Before is asked about every command before it is applied; an error keeps it
+// out, as a lost connection to the leader would.
+func (f *Facts) Before(ask func(fsm.Command) error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.before = ask
+}
+
+// Do applies a command that must not be refused.
+func (f *Facts) Do(t testing.TB, c fsm.Command) fsm.Result {
+	t.Helper()
+	r, err := f.Propose(context.Background(), c)
+	if err != nil || r.Refused != "" {
+		t.Fatalf("%T: %+v %v", c, r, err)
+	}
+	return r
+}
+
+// View returns the facts as they are.
+func (f *Facts) View() *fsm.View {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.state.View()
+}
+
+// Propose applies a command.
+func (f *Facts) Propose(_ context.Context, c fsm.Command) (fsm.Result, error) {
+	b, err := fsm.Encode(c)
+	if err != nil {
+		return fsm.Result{}, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.before != nil {
+		if err := f.before(c); err != nil {
+			return fsm.Result{}, err
+		}
+	}
+	f.index++
+	return f.state.Apply(f.index, b)
+}
+
+// Node is the facts as one node sees them; it can be cut off. It implements
+// replication.Control.
+type Node struct {
+	*Facts
+	mu    sync.Mutex
+	cut   bool
+	since time.Time
+	old   *fsm.View
+}
+
+// Cut cuts the node off from every leader, or joins it again.
+func (n *Node) Cut(cut bool) {
+	v := n.Facts.View()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.cut, n.since, n.old = cut, time.Now(), v
+}
+
+func (n *Node) isCut() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.cut
+}
+
+// View returns what the node last heard.
+func (n *Node) View() *fsm.View {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.cut {
+		return n.old
+	}
+	return n.Facts.View()
+}
+
+// Propose applies a command unless the node is cut off.
+func (n *Node) Propose(ctx context.Context, c fsm.Command) (fsm.Result, error) {
+	if n.isCut() {
+		return fsm.Result{}, ErrCutOff
+	}
+	return n.Facts.Propose(ctx, c)
+}
+
+// ConfirmOwner asks the facts.
+func (n *Node) ConfirmOwner(_ context.Context, id fsm.TaskID, turn uint64) error {
+	if n.isCut() {
+		return ErrCutOff
+	}
+	if t := n.Facts.View().Task(id); t == nil || t.Turn != turn {
+		return replication.ErrNotOwner
+	}
+	return nil
+}
+
+// LeaseAge is how long ago the node was not cut off.
+func (n *Node) LeaseAge() time.Duration {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.cut {
+		return time.Since(n.since)
+	}
+	return 0
+}
+
+// Record commits an event, or forgets it when the node is cut off.
+func (n *Node) Record(ev fsm.Event) {
+	_, _ = n.Propose(context.Background(), &fsm.EventsAdd{Events: []fsm.Event{ev}})
+}
+
+// Runner runs one node's streams on the facts. Lease and lifetime are short,
+// so that tests of unguarded streams are.
+func (f *Facts) Runner(t testing.TB, node string, tweak func(*replication.Config)) (*replication.Runner, *Node) {
+	t.Helper()
+	cfg := replication.DefaultConfig()
+	cfg.Node, cfg.Name = node, node
+	cfg.Lease, cfg.Lifetime = 300*time.Millisecond, 500*time.Millisecond
+	if tweak != nil {
+		tweak(&cfg)
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	if !testing.Verbose() {
+		log = slog.New(slog.DiscardHandler)
+	}
+	budget := replication.NewBudget(cfg.Memory)
+	kc := kafka.DefaultConfig()
+	kc.ClientID, kc.Buffers = node, kafka.NewBuffers(budget, 32<<20)
+	pool, err := kafka.NewPool(kc, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &Node{Facts: f}
+	r, err := replication.NewRunner(cfg, pool, budget, n, log.With("node", node))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close(); pool.Close() })
+	return r, n
+}
+
+// Until polls a condition for at most d.
+func Until(t testing.TB, d time.Duration, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(d)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %v: %s", d, what)
+		}
+		<-tick.C
+	}
+}

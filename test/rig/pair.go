@@ -1,0 +1,180 @@
+package rig
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"sluice/fsm"
+	"sluice/replication"
+)
+
+// Pair is a link "l" from the Kafka cluster "us" to "eu", its streams, and a
+// client of each side.
+type Pair struct {
+	*Facts
+	Source, Target *kgo.Client
+	boot           [2][]string
+}
+
+// Embedded starts two embedded Kafka clusters of two brokers and returns
+// their addresses.
+func Embedded(t testing.TB) (source, target []string) {
+	t.Helper()
+	var boot [2][]string
+	for i := range boot {
+		c, err := kfake.NewCluster(kfake.NumBrokers(2), kfake.ClusterID(fmt.Sprintf("cluster-%d", i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(c.Close)
+		boot[i] = c.ListenAddrs()
+	}
+	return boot[0], boot[1]
+}
+
+// NewPair links two Kafka clusters. Topics maps names to partition counts;
+// they are created on both sides where they do not exist.
+func NewPair(t testing.TB, source, target []string, spec fsm.LinkSpec, topics map[string]int32, nodes ...string) *Pair {
+	t.Helper()
+	p := &Pair{Facts: NewFacts(t, nodes...), boot: [2][]string{source, target}}
+	p.Source, p.Target = client(t, source), client(t, target)
+	for topic, n := range topics {
+		for _, cl := range []*kgo.Client{p.Source, p.Target} {
+			rs, err := kadm.NewClient(cl).CreateTopics(context.Background(), n, -1, nil, topic)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := rs[topic].Err; err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
+				t.Fatal(err)
+			}
+		}
+	}
+	spec.Name, spec.Source, spec.Target = "l", "us", "eu"
+	if spec.Offsets == "" {
+		spec.Offsets = fsm.OffsetsAuto
+	}
+	p.Do(t, &fsm.Objects{
+		Kafka: []fsm.KafkaCluster{{Name: "us", Bootstrap: source}, {Name: "eu", Bootstrap: target}},
+		Links: []fsm.LinkPut{{Spec: spec}},
+	})
+	var keys []fsm.StreamKey
+	for topic, n := range topics {
+		for i := range n {
+			keys = append(keys, fsm.StreamKey{Topic: topic, Partition: i, TargetTopic: topic})
+		}
+	}
+	p.Do(t, &fsm.StreamsAdd{Link: 1, Streams: keys})
+	return p
+}
+
+func client(t testing.TB, boot []string, opts ...kgo.Opt) *kgo.Client {
+	t.Helper()
+	cl, err := kgo.NewClient(append(opts, kgo.SeedBrokers(boot...), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cl.Close)
+	return cl
+}
+
+// Own gives every copy task to the runner's node, as a forced takeover, and
+// starts the streams there.
+func (p *Pair) Own(t testing.TB, r *replication.Runner, node string) []*replication.Stream {
+	t.Helper()
+	var items []fsm.Assignment
+	for task := range p.View().Tasks {
+		if task.Kind == fsm.KindCopy {
+			items = append(items, fsm.Assignment{Task: task.ID, Turn: task.Turn, To: node})
+		}
+	}
+	p.Do(t, &fsm.Assign{Items: items})
+	var out []*replication.Stream
+	for _, it := range items {
+		out = append(out, r.Start(p.View().Task(it.Task)))
+	}
+	return out
+}
+
+// Checkpoint commits the streams' progress once, as the cluster does every
+// second.
+func (p *Pair) Checkpoint(t testing.TB, node string, streams []*replication.Stream) {
+	t.Helper()
+	b := &fsm.ProgressBatch{Node: node, At: time.Now().UnixMilli()}
+	for _, s := range streams {
+		if it, ok := s.Progress(); ok {
+			b.Items = append(b.Items, it)
+		}
+	}
+	p.Do(t, b)
+	for i, j := 0, 0; i < len(streams) && j < len(b.Items); i++ {
+		if streams[i].Task() == b.Items[j].Task {
+			streams[i].Checkpointed(b.Items[j])
+			j++
+		}
+	}
+}
+
+// Produce appends records numbered [from, to) to a source partition: key
+// "k<n>", value "value <n>".
+func (p *Pair) Produce(t testing.TB, topic string, partition int32, from, to int) {
+	t.Helper()
+	p.ProduceAt(t, topic, partition, from, to, time.Now())
+}
+
+// ProduceAt is Produce with a timestamp.
+func (p *Pair) ProduceAt(t testing.TB, topic string, partition int32, from, to int, at time.Time) {
+	t.Helper()
+	var rs []*kgo.Record
+	for i := from; i < to; i++ {
+		rs = append(rs, &kgo.Record{Topic: topic, Partition: partition, Timestamp: at, Key: fmt.Appendf(nil, "k%d", i), Value: fmt.Appendf(nil, "value %d", i)})
+	}
+	if err := p.Source.ProduceSync(context.Background(), rs...).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Copied waits until the target partition holds n records and checks that
+// they are records [0, n) in order, each once, record i at offset i+shift.
+func (p *Pair) Copied(t testing.TB, topic string, partition int32, n int, shift int64) {
+	t.Helper()
+	got := p.Read(t, p.boot[1], topic, partition, n, 60*time.Second)
+	for i, r := range got {
+		if want := fmt.Sprintf("value %d", i); string(r.Value) != want || r.Offset != int64(i)+shift {
+			t.Fatalf("%s/%d: record %d is %q at offset %d, want %q at %d", topic, partition, i, r.Value, r.Offset, want, int64(i)+shift)
+		}
+	}
+}
+
+// Read reads n records from the start of a partition, and whatever more comes
+// in the same answer.
+func (p *Pair) Read(t testing.TB, boot []string, topic string, partition int32, n int, within time.Duration) []*kgo.Record {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	c, err := kgo.NewClient(kgo.SeedBrokers(boot...), kgo.FetchMaxWait(100*time.Millisecond),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: kgo.NewOffset().AtStart()}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	var out []*kgo.Record
+	for len(out) < n {
+		fs := c.PollFetches(ctx)
+		if ctx.Err() != nil {
+			t.Fatalf("%s/%d: %d records of %d within %v", topic, partition, len(out), n, within)
+		}
+		out = append(out, fs.Records()...)
+	}
+	if len(out) != n {
+		t.Fatalf("%s/%d: %d records, want %d", topic, partition, len(out), n)
+	}
+	return out
+}
