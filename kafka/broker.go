@@ -2,7 +2,9 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -63,7 +65,7 @@ func (b Broker) ListOffsets(ctx context.Context, iso Isolation, queries []Offset
 		index[partitionKey{topic: q.Topic, partition: q.Partition}] = i
 	}
 	if len(index) != len(queries) {
-		return nil, fmt.Errorf("listing offsets: a partition is asked for twice")
+		return nil, errors.New("listing offsets: a partition is asked for twice")
 	}
 	resp, err := req.RequestWith(ctx, b.r)
 	if err != nil {
@@ -163,18 +165,40 @@ func (b Broker) DescribeProducers(ctx context.Context, topic string, partition i
 }
 
 // InitProducerID issues a producer id that nobody had before, without a
-// transactional id.
+// transactional id. A broker that is just fetching its next block of ids from
+// the controller, as at its very first call, says COORDINATOR_LOAD_IN_PROGRESS:
+// it is asked again until ctx ends.
 func (b Broker) InitProducerID(ctx context.Context) (id int64, epoch int16, err error) {
 	req := kmsg.NewPtrInitProducerIDRequest()
 	req.ProducerID, req.ProducerEpoch = -1, -1
-	resp, err := req.RequestWith(ctx, b.r)
-	if err == nil {
-		err = kerr.ErrorForCode(resp.ErrorCode)
+	for {
+		resp, err := req.RequestWith(ctx, b.r)
+		if err == nil {
+			err = kerr.ErrorForCode(resp.ErrorCode)
+		}
+		if err == nil {
+			return resp.ProducerID, resp.ProducerEpoch, nil
+		}
+		if !errors.Is(err, kerr.CoordinatorLoadInProgress) || !pause(ctx, loadRetry) {
+			return -1, -1, fmt.Errorf("asking for a producer id: %w", err)
+		}
 	}
-	if err != nil {
-		return -1, -1, fmt.Errorf("asking for a producer id: %w", err)
+}
+
+// loadRetry is how long to wait for a broker that fetches a block of ids,
+// which takes it a few milliseconds.
+const loadRetry = 20 * time.Millisecond
+
+// pause waits for d and reports whether ctx still lives.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
-	return resp.ProducerID, resp.ProducerEpoch, nil
 }
 
 // Request issues any request.

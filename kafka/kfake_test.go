@@ -511,3 +511,22 @@ func testCertificate(t *testing.T) ([]byte, tls.Certificate) {
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
+
+// TestInitProducerIDWhileLoading: the broker has no block of ids yet.
+func TestInitProducerIDWhileLoading(t *testing.T) {
+	cluster, spec := testCluster(t, kfake.NumBrokers(1))
+	refused := 0
+	cluster.ControlKey(22, func(req kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		if refused++; refused > 2 {
+			return nil, nil, false
+		}
+		resp := req.ResponseKind().(*kmsg.InitProducerIDResponse)
+		resp.ErrorCode = kerr.CoordinatorLoadInProgress.Code
+		return resp, nil, true
+	})
+	c := testClient(t, spec)
+	if id, _, err := c.Broker(0).InitProducerID(testContext(t)); err != nil || id < 0 || refused != 3 {
+		t.Fatal(id, err, refused)
+	}
+}
