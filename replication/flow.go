@@ -78,6 +78,7 @@ type flow struct {
 	high     int64         // source's last stable offset as last seen
 	lastMove time.Time
 	ackBytes int64
+	rate     rate
 }
 
 // written is a batch that the broker put elsewhere than expected.

@@ -14,7 +14,7 @@ type Measurement struct {
 	Phase      fsm.Phase
 	LagRecords int64 // offsets between the position and the source's last stable offset, -1: unknown
 	LagMs      int64 // age of the last copied record while there is lag, -1: unknown
-	Bytes      int64 // acknowledged by this stream in this process, counts up
+	BytesPerS  int64 // acknowledged, since the last call of Measure
 	Records    int64 // copied in this generation
 	Source     int64
 	Target     int64
@@ -27,11 +27,13 @@ func (s *Stream) progress() fsm.Progress {
 	return s.last
 }
 
-// Progress returns what may be checkpointed, and whether there is anything:
-// a position is, once the target's high watermark has passed it.
-func (s *Stream) Progress() (fsm.ProgressItem, bool) {
+// report hands what may be checkpointed to the control plane: a position may,
+// once the target's high watermark has passed it. Segments are handed over
+// once; the control plane keeps them until they are committed.
+func (s *Stream) report() {
 	s.mu.Lock()
 	f, it, held := s.flow, fsm.ProgressItem{Task: s.id, Turn: s.turn, Version: s.version, Progress: s.last, Segments: s.segments}, s.held
+	s.segments = nil
 	s.mu.Unlock()
 	if f != nil {
 		f.mu.Lock()
@@ -39,32 +41,34 @@ func (s *Stream) Progress() (fsm.ProgressItem, bool) {
 			it.Progress, held = f.acked, false
 		}
 		it.Segments = append(it.Segments[:len(it.Segments):len(it.Segments)], f.segments...)
+		f.segments = nil
 		f.mu.Unlock()
-	}
-	return it, !held && it.Version > 0
-}
-
-// Checkpointed tells the stream that the progress is in the FSM.
-func (s *Stream) Checkpointed(it fsm.ProgressItem) {
-	upTo := int64(-1)
-	if n := len(it.Segments); n > 0 {
-		upTo = it.Segments[n-1].Source
-	}
-	cut := func(segs []fsm.Segment) []fsm.Segment {
-		for len(segs) > 0 && segs[0].Source <= upTo {
-			segs = segs[1:]
-		}
-		return segs
 	}
 	s.mu.Lock()
-	s.segments = cut(s.segments)
-	f := s.flow
-	s.mu.Unlock()
-	if f != nil {
-		f.mu.Lock()
-		f.segments = cut(f.segments)
-		f.mu.Unlock()
+	defer s.mu.Unlock()
+	if held || it.Version == 0 || it.Version != s.version || it.Progress == s.reported && len(it.Segments) == 0 {
+		s.segments = append(it.Segments, s.segments...)
+		return
 	}
+	s.reported = it.Progress
+	s.r.ctl.Progress(it)
+}
+
+// rate measures bytes per second between two calls.
+type rate struct {
+	bytes int64
+	at    time.Time
+	last  int64
+}
+
+func (r *rate) of(bytes int64, now time.Time) int64 {
+	if d := now.Sub(r.at); d >= 200*time.Millisecond {
+		if !r.at.IsZero() {
+			r.last = int64(float64(bytes-r.bytes) / d.Seconds())
+		}
+		r.bytes, r.at = bytes, now
+	}
+	return r.last
 }
 
 // Measure returns the stream's measurement.
@@ -78,11 +82,12 @@ func (s *Stream) Measure() Measurement {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	m.Phase, m.Source, m.Target, m.Records, m.Bytes = f.m.Phase, f.acked.Source, f.acked.Target, f.acked.Records, f.ackBytes
+	m.Phase, m.Source, m.Target, m.Records = f.m.Phase, f.acked.Source, f.acked.Target, f.acked.Records
+	now := f.s.r.now()
+	m.BytesPerS = f.rate.of(f.ackBytes, now)
 	if f.high < 0 {
 		return m
 	}
-	now := f.s.r.now()
 	m.LagRecords = max(0, f.high-f.acked.Source)
 	switch {
 	case m.LagRecords == 0:

@@ -31,6 +31,9 @@ type Control interface {
 	LeaseAge() time.Duration
 	// Record keeps an event and commits it when it can.
 	Record(ev fsm.Event)
+	// Progress keeps a stream's latest checkpoint, with the segments of all
+	// that came before, and commits it when it can.
+	Progress(it fsm.ProgressItem)
 }
 
 // Config of a Runner.
@@ -95,16 +98,21 @@ func NewRunner(cfg Config, pool *kafka.Pool, budget *Budget, ctl Control, log *s
 	}, nil
 }
 
-// Start runs the stream of a copy task that this node owns. The stream runs
-// until Stop or Drain.
-func (r *Runner) Start(t *fsm.Task) *Stream {
-	s := newStream(r, t)
+// Start runs the stream of a copy task that this node owns, until ctx ends
+// (it then stops at once, and the next owner derives what was written) or it
+// is drained.
+func (r *Runner) Start(ctx context.Context, t *fsm.Task) *Stream {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(r.ctx, cancel)
+	s := newStream(ctx, r, t)
 	r.mu.Lock()
 	r.streams[t.ID] = s
 	r.mu.Unlock()
 	r.wg.Add(1)
 	go func() {
 		defer r.wg.Done()
+		defer stop()
+		defer cancel()
 		s.run()
 		r.mu.Lock()
 		if r.streams[t.ID] == s {
@@ -113,6 +121,33 @@ func (r *Runner) Start(t *fsm.Task) *Stream {
 		r.mu.Unlock()
 	}()
 	return s
+}
+
+// Run hands in the progress of all streams every second until ctx ends.
+func (r *Runner) Run(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			r.Report()
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// Report hands in the progress of all streams now.
+func (r *Runner) Report() {
+	r.mu.Lock()
+	streams := make([]*Stream, 0, len(r.streams))
+	for _, s := range r.streams {
+		streams = append(streams, s)
+	}
+	r.mu.Unlock()
+	for _, s := range streams {
+		s.report()
+	}
 }
 
 // Close stops all streams at once and waits for them.

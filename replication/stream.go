@@ -44,16 +44,17 @@ type Stream struct {
 	wrong    []written     // of the last flow
 	version  uint32        // of the mapping that last lies in
 	held     bool          // last is not known to be replicated yet
+	reported fsm.Progress  // as last handed to the control plane
 }
 
-func newStream(r *Runner, t *fsm.Task) *Stream {
+func newStream(ctx context.Context, r *Runner, t *fsm.Task) *Stream {
 	v := r.ctl.View()
 	l := v.Link(t.Link)
 	s := &Stream{
 		r: r, id: t.ID, turn: t.Turn, link: t.Link, key: t.Stream,
 		drain: make(chan struct{}), done: make(chan struct{}), state: fsm.CodeStarting, last: t.Progress,
 	}
-	s.ctx, s.cancel = context.WithCancel(r.ctx)
+	s.ctx, s.cancel = context.WithCancel(ctx)
 	if l != nil {
 		s.src, s.dst = r.site(l.Spec.Source), r.site(l.Spec.Target)
 		s.log = r.log.With("link", l.Spec.Name, "topic", t.Stream.Topic, "partition", t.Stream.Partition)
@@ -73,25 +74,13 @@ func (s *Stream) Task() fsm.TaskID { return s.id }
 // Done is closed when the stream has ended.
 func (s *Stream) Done() <-chan struct{} { return s.done }
 
-// Stop ends the stream at once and waits: what is in flight may or may not
-// be written, which the next owner derives.
-func (s *Stream) Stop() {
-	s.cancel()
-	<-s.done
-}
+// Drain asks the stream to finish what is in flight, hand in its last
+// progress, and end. It returns at once.
+func (s *Stream) Drain() { s.once.Do(func() { close(s.drain) }) }
 
-// Drain finishes what is in flight, ends the stream and returns its last
-// progress, to be released with.
-func (s *Stream) Drain(ctx context.Context) fsm.ProgressItem {
-	s.once.Do(func() { close(s.drain) })
-	select {
-	case <-s.done:
-	case <-ctx.Done():
-		s.Stop()
-	}
-	it, _ := s.Progress()
-	return it
-}
+// Update tells that facts about the stream or its link have changed. The
+// stream reads the View whenever it acts, so there is nothing to keep.
+func (s *Stream) Update(*fsm.Task) {}
 
 func (s *Stream) draining() bool {
 	select {
@@ -122,6 +111,7 @@ func (s *Stream) spec() *fsm.LinkSpec {
 // run opens flow after flow until the stream is stopped, drained or lost.
 func (s *Stream) run() {
 	defer close(s.done)
+	defer s.report()
 	defer s.cancel()
 	if s.src == nil {
 		return

@@ -17,14 +17,14 @@ func TestCopiesIdentically(t *testing.T) {
 	p := embedded(t, fsm.LinkSpec{}, map[string]int32{"orders": 3, "pay": 1}, "n1")
 	p.Produce(t, "orders", 0, 0, 100)
 	p.Produce(t, "orders", 2, 0, 10)
-	r, _ := p.Runner(t, "n1", nil)
-	streams := p.Own(t, r, "n1")
+	r, n := p.Runner(t, "n1", nil)
+	p.Own(t, r, "n1")
 	p.Produce(t, "orders", 0, 100, 250)
 	p.Produce(t, "pay", 0, 0, 50)
 	p.Copied(t, "orders", 0, 250, 0)
 	p.Copied(t, "orders", 2, 10, 0)
 	p.Copied(t, "pay", 0, 50, 0)
-	p.Checkpoint(t, "n1", streams)
+	n.Checkpoint(t, r)
 	for task := range p.View().Tasks {
 		if task.Stream.Topic == "orders" && task.Stream.Partition == 0 && task.Progress.Source != 250 {
 			t.Errorf("progress %+v", task.Progress)

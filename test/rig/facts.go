@@ -87,6 +87,30 @@ type Node struct {
 	cut   bool
 	since time.Time
 	old   *fsm.View
+	id    string
+	items map[fsm.TaskID]fsm.ProgressItem
+}
+
+// Progress keeps a checkpoint until Checkpoint commits it.
+func (n *Node) Progress(it fsm.ProgressItem) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	it.Segments = append(n.items[it.Task].Segments, it.Segments...)
+	n.items[it.Task] = it
+}
+
+// Checkpoint commits what the runner's streams have to report now.
+func (n *Node) Checkpoint(t testing.TB, r *replication.Runner) {
+	t.Helper()
+	r.Report()
+	n.mu.Lock()
+	b := &fsm.ProgressBatch{Node: n.id, At: time.Now().UnixMilli()}
+	for _, it := range n.items {
+		b.Items = append(b.Items, it)
+	}
+	clear(n.items)
+	n.mu.Unlock()
+	n.Do(t, b)
 }
 
 // Cut cuts the node off from every leader, or joins it again.
@@ -168,7 +192,7 @@ func (f *Facts) Runner(t testing.TB, node string, tweak func(*replication.Config
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &Node{Facts: f}
+	n := &Node{Facts: f, id: node, items: map[fsm.TaskID]fsm.ProgressItem{}}
 	r, err := replication.NewRunner(cfg, pool, budget, n, log.With("node", node))
 	if err != nil {
 		t.Fatal(err)

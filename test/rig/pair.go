@@ -98,28 +98,9 @@ func (p *Pair) Own(t testing.TB, r *replication.Runner, node string) []*replicat
 	p.Do(t, &fsm.Assign{Items: items})
 	var out []*replication.Stream
 	for _, it := range items {
-		out = append(out, r.Start(p.View().Task(it.Task)))
+		out = append(out, r.Start(context.Background(), p.View().Task(it.Task)))
 	}
 	return out
-}
-
-// Checkpoint commits the streams' progress once, as the cluster does every
-// second.
-func (p *Pair) Checkpoint(t testing.TB, node string, streams []*replication.Stream) {
-	t.Helper()
-	b := &fsm.ProgressBatch{Node: node, At: time.Now().UnixMilli()}
-	for _, s := range streams {
-		if it, ok := s.Progress(); ok {
-			b.Items = append(b.Items, it)
-		}
-	}
-	p.Do(t, b)
-	for i, j := 0, 0; i < len(streams) && j < len(b.Items); i++ {
-		if streams[i].Task() == b.Items[j].Task {
-			streams[i].Checkpointed(b.Items[j])
-			j++
-		}
-	}
 }
 
 // Produce appends records numbered [from, to) to a source partition: key
