@@ -1,0 +1,277 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"golang.org/x/sync/errgroup"
+
+	"sluice/fsm"
+	"sluice/manifest"
+)
+
+func (s *Server) objectRoutes(h huma.API) {
+	type applyInput struct{ Body ApplyRequest }
+	operation(h, http.MethodPost, "/v1/apply", "apply", "Plan objects and carry the plan out, all or nothing",
+		func(ctx context.Context, in *applyInput) (Plan, error) { return s.apply(ctx, in.Body) })
+	type exportInput struct {
+		ReadParams
+		Kind string `query:"kind" enum:"KafkaCluster,Link" doc:"Absent: all kinds."`
+		Name string `query:"name" doc:"Absent: all names."`
+	}
+	operation(h, http.MethodGet, "/v1/objects", "exportObjects", "Objects as YAML that apply takes",
+		func(ctx context.Context, in *exportInput) (Objects, error) {
+			p, err := s.read(ctx, in.ReadParams)
+			if err != nil {
+				return Objects{}, err
+			}
+			text, err := manifest.Export(p.v, manifest.Kind(in.Kind), in.Name)
+			if err == nil && len(text) == 0 && in.Name != "" {
+				err = notFound(in.Kind, in.Name)
+			}
+			return Objects{p.meta("Objects"), string(text)}, err
+		})
+}
+
+// apply reads the facts afresh, plans, asks both Kafka clusters of every link
+// that is new or changes, and proposes.
+func (s *Server) apply(ctx context.Context, r ApplyRequest) (Plan, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*s.cfg.Timeout)
+	defer cancel()
+	objects, err := manifest.ParseAll(r.Sources)
+	if err != nil {
+		return Plan{}, asManifest(err)
+	}
+	if err := s.reread(ctx); err != nil {
+		return Plan{}, err
+	}
+	a := &applying{s: s, request: r, objects: objects}
+	if r.DryRun {
+		_, err := a.plan(ctx, s.Control.View())
+		return a.answer(false), err
+	}
+	if _, err := s.decide(ctx, func(v *fsm.View, _ bool) (fsm.Command, error) { return a.plan(ctx, v) }); err != nil {
+		return Plan{}, err
+	}
+	if err := a.pin(ctx); err != nil {
+		return Plan{}, err
+	}
+	if err := s.deleteKafka(ctx, a.last.Deleted()); err != nil {
+		return Plan{}, err
+	}
+	return a.answer(true), nil
+}
+
+// asManifest takes an error of reading the text for the caller's.
+func asManifest(err error) error {
+	if _, ok := err.(manifest.Errors); ok {
+		return err
+	}
+	return problem(http.StatusUnprocessableEntity, CodeManifest, "", "%v", err)
+}
+
+// applying is one apply under way. It may plan several times, when the facts
+// change meanwhile; the first plan that changed something is what is shown.
+type applying struct {
+	s       *Server
+	request ApplyRequest
+	objects []manifest.Object
+	last    *manifest.Plan
+	shown   *manifest.Plan
+	checked map[string]Preflight // by link: both clusters were asked once
+}
+
+// plan gives the command, nil when nothing has to be done.
+func (a *applying) plan(ctx context.Context, v *fsm.View) (fsm.Command, error) {
+	var err error
+	if a.request.Delete {
+		a.last, err = manifest.PlanDelete(v, a.objects)
+	} else {
+		a.last, err = manifest.NewPlan(v, a.objects)
+	}
+	if err != nil {
+		p := asProblem(err)
+		p.Status, p.Code, p.Title = http.StatusConflict, CodeRefused, http.StatusText(http.StatusConflict)
+		return nil, p
+	}
+	if a.shown == nil || a.shown.Empty() {
+		a.shown = a.last
+	}
+	if err := a.expected(); err != nil {
+		return nil, err
+	}
+	if err := a.preflight(ctx, v); err != nil {
+		return nil, err
+	}
+	return a.command(), nil
+}
+
+// expected compares the plan with the revisions that the caller saw, in the
+// first plan only: later ones see the caller's own change.
+func (a *applying) expected() error {
+	if a.shown != a.last {
+		return nil
+	}
+	for _, x := range a.request.Expect {
+		for _, c := range a.last.Changes {
+			if c.Kind == manifest.KindLink && c.Name == x.Link && c.Revision != x.Revision {
+				return problem(http.StatusConflict, CodeStale, "plan again",
+					"link %s has revision %d, not %d: it has changed since the plan was made", x.Link, c.Revision, x.Revision)
+			}
+		}
+	}
+	return nil
+}
+
+// command is the last plan as a command. Cluster ids that preflight has seen
+// are pinned with the objects; start offsets go with new links.
+func (a *applying) command() fsm.Command {
+	starts := map[string][]fsm.StartAt{}
+	for name, f := range a.checked {
+		starts[name] = f.Starts
+		for i, c := range a.last.Changes {
+			if c.Kafka != nil && c.Kafka.ClusterID == "" {
+				a.last.Changes[i].Kafka.ClusterID = f.ClusterIDs[c.Name]
+			}
+		}
+	}
+	cmd := a.last.Command(time.Now().UnixMilli(), starts)
+	if len(cmd.Kafka)+len(cmd.Links)+len(cmd.DeleteLinks) == 0 {
+		return nil
+	}
+	return cmd
+}
+
+// pin pins the cluster ids of Kafka clusters that were there already.
+func (a *applying) pin(ctx context.Context) error {
+	for _, f := range a.checked {
+		for name, id := range f.ClusterIDs {
+			_, err := a.s.decide(ctx, func(v *fsm.View, _ bool) (fsm.Command, error) {
+				if k := v.KafkaCluster(name); k == nil || k.ClusterID != "" || id == "" {
+					return nil, nil
+				}
+				return &fsm.KafkaPin{Name: name, ClusterID: id}, nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// preflight looks at both Kafka clusters of every link that is new or changes.
+func (a *applying) preflight(ctx context.Context, v *fsm.View) error {
+	if a.s.Preflight == nil || a.request.Delete {
+		return nil
+	}
+	clusters := map[string]fsm.KafkaCluster{}
+	for _, k := range v.Kafka {
+		clusters[k.Name] = k
+	}
+	var ask []*fsm.LinkSpec
+	for _, c := range a.last.Changes {
+		switch {
+		case c.Kafka != nil:
+			clusters[c.Name] = *c.Kafka
+		case c.Action == manifest.ActionCreate || c.Action == manifest.ActionUpdate:
+			if _, done := a.checked[c.Name]; !done {
+				ask = append(ask, c.Link)
+			}
+		}
+	}
+	found := make([]Preflight, len(ask))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(4)
+	for i, spec := range ask {
+		g.Go(func() (err error) {
+			if found[i], err = a.s.Preflight.Check(gctx, v, *spec, clusters); err != nil {
+				err = fmt.Errorf("link %s: looking at both Kafka clusters: %w", spec.Name, err)
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return problem(http.StatusUnprocessableEntity, CodePreflight, "nothing was changed; put it right and apply again", "%v", err)
+	}
+	return a.judge(ask, found)
+}
+
+// judge keeps what preflight found, and refuses when it found a refusal.
+func (a *applying) judge(asked []*fsm.LinkSpec, found []Preflight) error {
+	if a.checked == nil {
+		a.checked = map[string]Preflight{}
+	}
+	var refused []Finding
+	for i, f := range found {
+		for _, list := range [][]Finding{f.Refusals, f.Warnings} {
+			for j := range list {
+				list[j].Link = asked[i].Name
+			}
+		}
+		a.checked[asked[i].Name] = f
+		refused = append(refused, f.Refusals...)
+	}
+	if len(refused) == 0 {
+		return nil
+	}
+	p := problem(http.StatusUnprocessableEntity, CodePreflight, "nothing was changed; put it right and apply again", "the Kafka clusters do not allow it")
+	for _, f := range refused {
+		p.Detail += fmt.Sprintf("; link %s: %s (%s)", f.Link, f.Message, f.Code)
+	}
+	p.Findings = refused
+	return p
+}
+
+func (a *applying) answer(applied bool) Plan {
+	out := Plan{Meta: a.s.picture().meta("Plan"), Applied: applied, Changes: []Change{}, Warnings: []Finding{}}
+	if a.shown == nil {
+		return out
+	}
+	for _, c := range a.shown.Changes {
+		fields := c.Fields
+		if fields == nil {
+			fields = []manifest.FieldChange{}
+		}
+		out.Changes = append(out.Changes, Change{Action: c.Action, Kind: c.Kind, Name: c.Name, Fields: fields, Revision: c.Revision})
+	}
+	for _, f := range a.checked {
+		out.Warnings = append(out.Warnings, f.Warnings...)
+	}
+	slices.SortFunc(out.Warnings, func(x, y Finding) int {
+		return cmp.Compare(x.Link+"\x00"+x.Message, y.Link+"\x00"+y.Message)
+	})
+	return out
+}
+
+// deleteKafka deletes Kafka clusters once their links are purged.
+func (s *Server) deleteKafka(ctx context.Context, names []string) error {
+	for _, name := range names {
+		for {
+			v := s.Control.View()
+			i := slices.IndexFunc(v.Links, func(l *fsm.Link) bool { return l.Spec.Source == name || l.Spec.Target == name })
+			if i < 0 {
+				break
+			}
+			if err := s.Control.WaitIndex(ctx, v.Index+1); err != nil {
+				return problem(http.StatusGatewayTimeout, CodeTimeout, "delete it again once the link is gone (`sluice link ls`)",
+					"Kafka cluster %s stays: link %s is not gone yet", name, v.Links[i].Spec.Name)
+			}
+		}
+		_, err := s.decide(ctx, func(v *fsm.View, _ bool) (fsm.Command, error) {
+			if v.KafkaCluster(name) == nil {
+				return nil, nil
+			}
+			return &fsm.Objects{DeleteKafka: []string{name}, At: time.Now().UnixMilli()}, nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

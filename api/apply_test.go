@@ -1,0 +1,120 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"sluice/fsm"
+	"sluice/manifest"
+)
+
+// checker is a Preflighter with set answers.
+type checker struct {
+	answer Preflight
+	err    error
+	asked  []string
+	seen   map[string]fsm.KafkaCluster
+}
+
+func (c *checker) Check(_ context.Context, _ *fsm.View, spec fsm.LinkSpec, clusters map[string]fsm.KafkaCluster) (Preflight, error) {
+	c.asked, c.seen = append(c.asked, spec.Name), clusters
+	return c.answer, c.err
+}
+
+func TestApplyAsksTheKafkaClustersFirst(t *testing.T) {
+	f := newFake(t)
+	pf := &checker{answer: Preflight{Refusals: []Finding{{Code: fsm.CodeNotEmpty, Message: "orders is not empty"}}}}
+	_, c := f.serve(func(_ *Config, p *Parts) { p.Preflight = pf })
+	_, err := c.Apply(t.Context(), request(objects))
+	if code(err) != CodePreflight || !strings.Contains(err.Error(), "link us-eu: orders is not empty (not-empty)") {
+		t.Errorf("%v", err)
+	}
+	if len(f.View().Kafka) != 0 || pf.seen["eu"].Bootstrap[0] != "eu:1" {
+		t.Error("something was changed, or the new clusters were not shown to preflight")
+	}
+	pf.answer = Preflight{
+		Warnings:   []Finding{{Code: fsm.CodeUnauthorized, Message: "cannot describe producers"}},
+		ClusterIDs: map[string]string{"us": "id-us", "eu": "id-eu"},
+		Starts:     []fsm.StartAt{{Topic: "orders", Offsets: []int64{5, 6}}},
+	}
+	p, err := c.Apply(t.Context(), request(objects))
+	if err != nil || len(p.Warnings) != 1 || p.Warnings[0].Link != "us-eu" {
+		t.Fatalf("%+v %v", p, err)
+	}
+	v := f.View()
+	if v.KafkaCluster("eu").ClusterID != "id-eu" || v.LinkNamed("us-eu").StartOf("orders", 1) != 6 {
+		t.Errorf("%+v %+v", v.Kafka, v.LinkNamed("us-eu"))
+	}
+	// A plan after it shows nothing and asks nobody.
+	pf.asked = nil
+	dry := request(objects)
+	dry.DryRun = true
+	p, err = c.Apply(t.Context(), dry)
+	if err != nil || p.Applied || len(pf.asked) != 0 || p.Changes[0].Action != manifest.ActionNone || p.Changes[2].Action != manifest.ActionNone {
+		t.Errorf("%+v %v %v", p, err, pf.asked)
+	}
+	pf.err = errors.New("dial tcp: refused")
+	if _, err = c.Apply(t.Context(), request(strings.Replace(objects, `["*"]`, `[a]`, 1))); code(err) != CodePreflight || !strings.Contains(err.Error(), "refused") {
+		t.Error(err)
+	}
+}
+
+func TestApplyRefusals(t *testing.T) {
+	f := newFake(t)
+	_, c := f.serve(nil)
+	_, err := c.Apply(t.Context(), request(strings.Replace(objects, "source:", "sorce:", 1)))
+	var p *Problem
+	if !errors.As(err, &p) || p.Code != CodeManifest || p.Status != 422 || p.Errors[0].Location != "links.yaml:14:8" {
+		t.Errorf("%+v", err)
+	}
+	if _, err = c.Apply(t.Context(), request(objects)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = c.Apply(t.Context(), request(strings.Replace(objects, "source: us, target: eu", "source: eu, target: us", 1))); code(err) != CodeRefused {
+		t.Errorf("%v", err)
+	}
+	stale := request(strings.Replace(objects, `["*"]`, `[a]`, 1))
+	stale.Expect = []fsm.Expectation{{Link: "us-eu", Revision: 1}}
+	if _, err = c.Apply(t.Context(), stale); code(err) != CodeStale {
+		t.Errorf("%v", err)
+	}
+	stale.Expect[0].Revision = f.View().LinkNamed("us-eu").Revision
+	f.lost = 1
+	if _, err = c.Apply(t.Context(), stale); err != nil {
+		t.Errorf("its own change, lost on the way, was taken for a foreign one: %v", err)
+	}
+	if _, err = c.Apply(t.Context(), request("")); code(err) != CodeManifest {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestDeleteWaitsForTheLinkToBeGone before it deletes its Kafka clusters.
+func TestDeleteWaitsForTheLinkToBeGone(t *testing.T) {
+	f := newFake(t)
+	_, c := f.serve(nil)
+	if _, err := c.Apply(t.Context(), request(objects)); err != nil {
+		t.Fatal(err)
+	}
+	id := f.View().LinkNamed("us-eu").ID
+	done := make(chan error, 1)
+	go func() {
+		r := request(objects)
+		r.Delete = true
+		_, err := c.Apply(context.Background(), r)
+		done <- err
+	}()
+	for l := f.View().Link(id); !l.Deleting; l = f.View().Link(id) {
+		if err := f.WaitIndex(t.Context(), f.View().Index+1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.do(&fsm.LinkPurge{Link: id})
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if v := f.View(); len(v.Kafka)+len(v.Links) != 0 {
+		t.Errorf("%+v %+v", v.Kafka, v.Links)
+	}
+}

@@ -1,0 +1,284 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ClientConfig says how to reach the API.
+type ClientConfig struct {
+	// Addresses are tried in turn until one can be reached: http://host:port,
+	// https://host:port or host:port.
+	Addresses  []string
+	TokenFile  string        // bearer token; empty: none
+	CAFile     string        // PEM that the server's certificate is checked with; empty: the system's roots
+	Timeout    time.Duration // for one request; 0: the context alone counts
+	Consistent bool          // ask the leader before every read
+	MinIndex   uint64        // wait for that index before every read
+}
+
+// Client speaks to a Sluice node. It is safe for concurrent use.
+type Client struct {
+	cfg   ClientConfig
+	urls  []string
+	token string
+	http  *http.Client
+}
+
+// NewClient checks the configuration; it connects to nothing.
+func NewClient(cfg ClientConfig) (*Client, error) {
+	c := &Client{cfg: cfg, http: &http.Client{Timeout: cfg.Timeout}}
+	for _, a := range cfg.Addresses {
+		if !strings.Contains(a, "://") {
+			a = "http://" + a
+		}
+		u, err := url.Parse(a)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return nil, fmt.Errorf("address %q is not http://host:port", a)
+		}
+		c.urls = append(c.urls, u.Scheme+"://"+u.Host)
+	}
+	if len(c.urls) == 0 {
+		return nil, errors.New("no address to ask")
+	}
+	if cfg.TokenFile != "" {
+		b, err := os.ReadFile(cfg.TokenFile)
+		if err != nil {
+			return nil, fmt.Errorf("reading token file: %w", err)
+		}
+		c.token = strings.TrimSpace(string(b))
+	}
+	if cfg.CAFile != "" {
+		pem, err := os.ReadFile(cfg.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("reading CA file: %w", err)
+		}
+		pool := x509.NewCertPool()
+		if !pool.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("reading CA file: no certificate in %s", cfg.CAFile)
+		}
+		t := http.DefaultTransport.(*http.Transport).Clone()
+		t.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+		c.http.Transport = t
+	}
+	return c, nil
+}
+
+// Addresses are the addresses that the client asks, as they will be used.
+func (c *Client) Addresses() []string { return c.urls }
+
+// call sends one request and reads the answer into out. The error is a
+// *Problem when the node answered with one.
+func (c *Client) call(ctx context.Context, method, path string, query url.Values, in, out any) error {
+	var body []byte
+	if in != nil {
+		var err error
+		if body, err = json.Marshal(in); err != nil {
+			return fmt.Errorf("encoding request: %w", err)
+		}
+	}
+	if method == http.MethodGet {
+		query = c.freshness(query)
+	}
+	var errs []error
+	for _, base := range c.urls {
+		err := c.one(ctx, method, base+path, query, body, out)
+		if err == nil || !unreachable(err) {
+			return err
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// unreachable reports whether a request was surely not begun, so that another
+// node may be asked, whatever the request.
+func unreachable(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+func (c *Client) freshness(q url.Values) url.Values {
+	if q == nil {
+		q = url.Values{}
+	}
+	if c.cfg.Consistent {
+		q.Set("consistent", "true")
+	}
+	if c.cfg.MinIndex > 0 {
+		q.Set("minIndex", strconv.FormatUint(c.cfg.MinIndex, 10))
+	}
+	return q
+}
+
+func (c *Client) one(ctx context.Context, method, address string, query url.Values, body []byte, out any) error {
+	if len(query) > 0 {
+		address += "?" + query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("asking %s: %w", address, err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return err // names method and address
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, 256<<20))
+	if err != nil {
+		return fmt.Errorf("reading the answer of %s: %w", address, err)
+	}
+	if resp.StatusCode >= 400 {
+		return readProblem(address, resp, b)
+	}
+	if err := json.Unmarshal(b, out); err != nil {
+		return fmt.Errorf("reading the answer of %s: %w", address, err)
+	}
+	return nil
+}
+
+func readProblem(address string, resp *http.Response, body []byte) error {
+	p := new(Problem)
+	if err := json.Unmarshal(body, p); err != nil || p.Code == "" {
+		return fmt.Errorf("%s answered %s; is it a Sluice node?", address, resp.Status)
+	}
+	return p
+}
+
+// Status asks for the whole picture.
+func (c *Client) Status(ctx context.Context, tasks, events int) (*Status, error) {
+	q := url.Values{"tasks": {strconv.Itoa(tasks)}, "events": {strconv.Itoa(events)}}
+	return get[Status](ctx, c, "/v1/status", q)
+}
+
+// Links lists all links.
+func (c *Client) Links(ctx context.Context) (*List[Link], error) {
+	return get[List[Link]](ctx, c, "/v1/links", nil)
+}
+
+// Link asks for one link and its tasks.
+func (c *Client) Link(ctx context.Context, name string) (*LinkDetail, error) {
+	return get[LinkDetail](ctx, c, "/v1/links/"+url.PathEscape(name), nil)
+}
+
+// Pause stops a link; it is done when nobody is left in Ack.Unconfirmed.
+func (c *Client) Pause(ctx context.Context, name string) (*Ack, error) {
+	return post[Ack](ctx, c, "/v1/links/"+url.PathEscape(name)+"/pause", nil)
+}
+
+// Resume runs a paused link.
+func (c *Client) Resume(ctx context.Context, name string) (*Ack, error) {
+	return post[Ack](ctx, c, "/v1/links/"+url.PathEscape(name)+"/resume", nil)
+}
+
+// Order gives stopped streams of a link an order: retry, continue, recopy.
+func (c *Client) Order(ctx context.Context, name, order string, sel StreamSelector) (*Ack, error) {
+	return post[Ack](ctx, c, "/v1/links/"+url.PathEscape(name)+"/"+order, sel)
+}
+
+// DeleteLink deletes a link; it is done when the link is no longer there.
+func (c *Client) DeleteLink(ctx context.Context, name string) (*Ack, error) {
+	return remove[Ack](ctx, c, "/v1/links/"+url.PathEscape(name))
+}
+
+// Apply plans objects, and carries the plan out unless r says DryRun.
+func (c *Client) Apply(ctx context.Context, r ApplyRequest) (*Plan, error) {
+	return post[Plan](ctx, c, "/v1/apply", r)
+}
+
+// Export asks for objects as YAML; empty kind and name: all.
+func (c *Client) Export(ctx context.Context, kind, name string) (*Objects, error) {
+	q := url.Values{}
+	if kind != "" {
+		q.Set("kind", kind)
+	}
+	if name != "" {
+		q.Set("name", name)
+	}
+	return get[Objects](ctx, c, "/v1/objects", q)
+}
+
+// Events asks for the newest events; an empty link means all, the zero time
+// from the beginning.
+func (c *Client) Events(ctx context.Context, link string, since time.Time, limit int) (*Events, error) {
+	q := url.Values{"limit": {strconv.Itoa(limit)}}
+	if link != "" {
+		q.Set("link", link)
+	}
+	if !since.IsZero() {
+		q.Set("since", since.UTC().Format(time.RFC3339Nano))
+	}
+	return get[Events](ctx, c, "/v1/events", q)
+}
+
+// Members lists the nodes.
+func (c *Client) Members(ctx context.Context) (*List[Node], error) {
+	return get[List[Node]](ctx, c, "/v1/members", nil)
+}
+
+// Join tells the node asked to join the cluster of the node at a peer address.
+func (c *Client) Join(ctx context.Context, address string) (*Ack, error) {
+	return post[Ack](ctx, c, "/v1/join", map[string]string{"address": address})
+}
+
+// Leave tells the node asked to leave for good.
+func (c *Client) Leave(ctx context.Context) (*Ack, error) { return post[Ack](ctx, c, "/v1/leave", nil) }
+
+// RemoveMember takes out a node that is gone for good.
+func (c *Client) RemoveMember(ctx context.Context, name string) (*Ack, error) {
+	return remove[Ack](ctx, c, "/v1/members/"+url.PathEscape(name))
+}
+
+// StartVerify starts a comparison on the node asked.
+func (c *Client) StartVerify(ctx context.Context, r VerifyRequest) (*Verify, error) {
+	return post[Verify](ctx, c, "/v1/verify", r)
+}
+
+// Verify asks how a comparison goes.
+func (c *Client) Verify(ctx context.Context, id string) (*Verify, error) {
+	return get[Verify](ctx, c, "/v1/verify/"+url.PathEscape(id), nil)
+}
+
+// VerifyJobs lists the comparisons of the node asked.
+func (c *Client) VerifyJobs(ctx context.Context) (*List[VerifyJob], error) {
+	return get[List[VerifyJob]](ctx, c, "/v1/verify", nil)
+}
+
+// CancelVerify stops a comparison.
+func (c *Client) CancelVerify(ctx context.Context, id string) (*Verify, error) {
+	return remove[Verify](ctx, c, "/v1/verify/"+url.PathEscape(id))
+}
+
+func get[T any](ctx context.Context, c *Client, path string, q url.Values) (*T, error) {
+	out := new(T)
+	return out, c.call(ctx, http.MethodGet, path, q, nil, out)
+}
+
+func post[T any](ctx context.Context, c *Client, path string, in any) (*T, error) {
+	out := new(T)
+	return out, c.call(ctx, http.MethodPost, path, nil, in, out)
+}
+
+func remove[T any](ctx context.Context, c *Client, path string) (*T, error) {
+	out := new(T)
+	return out, c.call(ctx, http.MethodDelete, path, nil, nil, out)
+}

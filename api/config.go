@@ -1,0 +1,79 @@
+package api
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+)
+
+// Config says where the API listens and who may use it.
+type Config struct {
+	Listen    string        // host:port
+	Cert, Key string        // PEM files; empty: plain HTTP
+	TokenFile string        // holds the bearer token that every request must show; empty: none
+	Advertise string        // host:port that others are told; empty: Listen
+	Timeout   time.Duration // for one request, unless it waits on purpose
+}
+
+// DefaultConfig listens on loopback.
+func DefaultConfig() Config { return Config{Listen: "127.0.0.1:8080", Timeout: 30 * time.Second} }
+
+// Validate reports every mistake at once. Beyond loopback TLS and a token are
+// required: whoever reaches the API can pause and delete links.
+func (c Config) Validate() error {
+	var errs []error
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		errs = append(errs, fmt.Errorf("listen %q is not host:port", c.Listen))
+	} else if !loopback(host) && (c.Cert == "" || c.TokenFile == "") {
+		errs = append(errs, fmt.Errorf("listen %q is reachable from outside: that needs tls and tokenFile, or choose 127.0.0.1", c.Listen))
+	}
+	if (c.Cert == "") != (c.Key == "") {
+		errs = append(errs, errors.New("tls: cert and key go together"))
+	}
+	if c.Timeout <= 0 {
+		errs = append(errs, fmt.Errorf("timeout %s is not positive", c.Timeout))
+	}
+	return errors.Join(errs...)
+}
+
+func loopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}
+
+// token reads the token file; without one every request is let in.
+func (c Config) token() ([]byte, error) {
+	if c.TokenFile == "" {
+		return nil, nil
+	}
+	b, err := os.ReadFile(c.TokenFile)
+	if err != nil {
+		return nil, fmt.Errorf("reading token file: %w", err)
+	}
+	if b = bytes.TrimSpace(b); len(b) < 16 {
+		return nil, fmt.Errorf("reading token file: %s holds less than 16 characters", c.TokenFile)
+	}
+	return b, nil
+}
+
+// Open binds the port, so that a wrong address fails before anything starts.
+func (c Config) Open() (net.Listener, error) {
+	l, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listening for HTTP: %w", err)
+	}
+	if c.Cert == "" {
+		return l, nil
+	}
+	cert, err := tls.LoadX509KeyPair(c.Cert, c.Key)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("loading HTTP certificate: %w", err), l.Close())
+	}
+	return tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}), nil
+}

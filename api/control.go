@@ -1,0 +1,108 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"sluice/fsm"
+)
+
+// Errors that a Control returns, wrapped.
+var (
+	// ErrNoLeader: nobody can change anything now, and nothing was changed.
+	ErrNoLeader = errors.New("the cluster has no leader")
+	// ErrAmbiguous: the change was perhaps made. The caller reads again and
+	// decides again.
+	ErrAmbiguous = errors.New("the outcome is not known")
+	// ErrNoVerify: there is no verify job of that id on this node.
+	ErrNoVerify = errors.New("no such verify job")
+)
+
+// Control is the replicated facts as this node sees them.
+type Control interface {
+	View() *fsm.View
+	// WaitIndex blocks until the View has the index.
+	WaitIndex(ctx context.Context, index uint64) error
+	// Confirm asks the leader, and returns an index that contains all that was
+	// committed before the call. ErrNoLeader when there is none.
+	Confirm(ctx context.Context) (uint64, error)
+	// Propose returns after the command was applied somewhere; its error is
+	// ErrNoLeader, ErrAmbiguous or the context's, wrapped.
+	Propose(ctx context.Context, c fsm.Command) (fsm.Result, error)
+}
+
+// Cluster is the membership as this node sees it.
+type Cluster interface {
+	State() ClusterState
+	Members() []Member
+	// Leave drains this node, takes it out of the cluster and ends the
+	// process; it returns when draining has begun.
+	Leave(ctx context.Context) error
+	// Remove takes out a node that is gone for good.
+	Remove(ctx context.Context, id string) error
+}
+
+// Joiner lets this node ask others to take it in.
+type Joiner interface {
+	// Join asks the node at the peer address, host:port.
+	Join(ctx context.Context, addr string) error
+}
+
+// ClusterState is what this node knows of the cluster.
+type ClusterState struct {
+	NodeID    string    // this node
+	Leader    string    // a node's ID, empty: none
+	Quorum    bool      // a leader has confirmed an index to this node lately
+	Term      uint64    // Raft's
+	Confirmed time.Time // when a leader last confirmed this node's index; zero: never
+}
+
+// Member is a node and its newest report. Members of Raft that the facts do
+// not know yet have only an ID.
+type Member struct {
+	ID    string
+	Voter bool
+	Alive bool
+	// Heard is when the report came, by this node's clock; zero: never.
+	Heard   time.Time
+	Version string
+	// Index is that of the facts which the node has carried out: what must not
+	// run any more since then has stopped.
+	Index    uint64
+	Measures []Measure
+}
+
+// Measure is what an owner tells about its task.
+type Measure struct {
+	Task           fsm.TaskID
+	Turn           uint64
+	State          fsm.Code
+	Message        string
+	LagRecords     int64 // -1: unknown
+	LagMillis      int64 // -1: unknown
+	BytesPerSecond float64
+	Source, Target int64 // offsets of the next record, -1: unknown
+}
+
+// Preflighter looks at both Kafka clusters before a link is created or changed.
+type Preflighter interface {
+	Check(ctx context.Context, v *fsm.View, spec fsm.LinkSpec, clusters map[string]fsm.KafkaCluster) (Preflight, error)
+}
+
+// Preflight is the answer of a Preflighter.
+type Preflight struct {
+	Refusals   []Finding
+	Warnings   []Finding
+	ClusterIDs map[string]string // by the Kafka cluster's name: what it answered, to be pinned
+	Starts     []fsm.StartAt     // what `start: latest` or a time means now
+}
+
+// Verifier compares both sides of a link record by record. Jobs live in the
+// memory of this node.
+type Verifier interface {
+	Start(ctx context.Context, r VerifyRequest) (VerifyJob, error)
+	Get(id string) (VerifyJob, error) // ErrNoVerify
+	List() []VerifyJob
+	Cancel(id string) error // ErrNoVerify
+}

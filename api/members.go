@@ -1,0 +1,78 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"sluice/fsm"
+)
+
+func (s *Server) memberRoutes(h huma.API) {
+	operation(h, http.MethodGet, "/v1/members", "listMembers", "The nodes, those that are not well first",
+		func(ctx context.Context, in *ReadParams) (List[Node], error) {
+			p, err := s.read(ctx, *in)
+			if err != nil {
+				return List[Node]{}, err
+			}
+			return List[Node]{p.meta("MemberList"), p.nodes()}, nil
+		})
+	type nameInput struct {
+		Name string `path:"name"`
+	}
+	operation(h, http.MethodDelete, "/v1/members/{name}", "removeMember", "Take out a node that is gone for good",
+		func(ctx context.Context, in *nameInput) (Ack, error) { return s.removeMember(ctx, in.Name) })
+	operation(h, http.MethodPost, "/v1/leave", "leave", "This node hands its tasks over, leaves the cluster for good and ends; done when it no longer answers",
+		func(ctx context.Context, _ *struct{}) (Ack, error) {
+			a := s.memberAck(s.Cluster.State().NodeID, "leaving")
+			return a, s.Cluster.Leave(ctx)
+		})
+	type joinInput struct {
+		Body struct {
+			Address string `json:"address" doc:"Peer address of a node of the cluster, host:port."`
+		}
+	}
+	operation(h, http.MethodPost, "/v1/join", "join", "This node asks to be taken in by another node's cluster",
+		func(ctx context.Context, in *joinInput) (Ack, error) {
+			if s.Joiner == nil {
+				return Ack{}, problem(http.StatusNotImplemented, CodeUnavailable, "set join in node.yaml and start the node", "this node cannot be told to join")
+			}
+			ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+			defer cancel()
+			err := s.Joiner.Join(ctx, in.Body.Address)
+			return s.memberAck(s.Cluster.State().NodeID, "joined"), err
+		})
+}
+
+func (s *Server) memberAck(id, state string) Ack {
+	p := s.picture()
+	return Ack{Meta: p.meta("Member"), Name: p.nodeName(id), State: state, Revision: p.v.Index, Unconfirmed: []string{}}
+}
+
+// removeMember refuses to take out a node that is alive: it would go on
+// asking to be let in; it can leave.
+func (s *Server) removeMember(ctx context.Context, name string) (Ack, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	defer cancel()
+	p := s.picture()
+	node := findNode(p.v, name)
+	if node == nil {
+		return Ack{}, notFound("node", name)
+	}
+	if p.member(node.ID).Alive {
+		return Ack{}, problem(http.StatusConflict, CodeRefused,
+			"let it leave with `sluice cluster leave --address` of that node, or stop it first", "node %s is alive", node.Name)
+	}
+	ack := s.memberAck(node.ID, "removed")
+	return ack, s.Cluster.Remove(ctx, node.ID)
+}
+
+func findNode(v *fsm.View, name string) *fsm.Node {
+	for i := range v.Nodes {
+		if v.Nodes[i].Name == name || v.Nodes[i].ID == name {
+			return &v.Nodes[i]
+		}
+	}
+	return nil
+}

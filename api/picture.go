@@ -1,0 +1,294 @@
+package api
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"sluice/fsm"
+	"sluice/manifest"
+)
+
+// silentAfter is the age of a report from which its node is shown as silent.
+const silentAfter = 5 * time.Second
+
+// picture is everything that one answer rests on, gathered once, so that its
+// parts agree.
+type picture struct {
+	v        *fsm.View
+	state    ClusterState
+	members  []Member
+	now      time.Time
+	measures map[fsm.TaskID]measured
+}
+
+// measured is a measurement and when it came.
+type measured struct {
+	Measure
+	heard time.Time
+}
+
+func newPicture(v *fsm.View, state ClusterState, members []Member, now time.Time) *picture {
+	p := &picture{v: v, state: state, members: members, now: now, measures: map[fsm.TaskID]measured{}}
+	for _, m := range members {
+		for _, x := range m.Measures {
+			t := v.Task(x.Task)
+			if t != nil && t.Owner == m.ID && t.Turn == x.Turn {
+				p.measures[x.Task] = measured{x, m.Heard}
+			}
+		}
+	}
+	return p
+}
+
+func (p *picture) meta(kind string) Meta {
+	m := Meta{
+		APIVersion: Version, Kind: kind, AsOf: p.now.UTC().Truncate(time.Millisecond), Index: p.v.Index,
+		AgeMillis: p.age(p.state.Confirmed), Node: p.nodeName(p.state.NodeID), Quorum: p.state.Quorum,
+	}
+	if p.state.Leader != "" {
+		m.Leader = p.nodeName(p.state.Leader)
+	}
+	return m
+}
+
+// age is the time since t in milliseconds, nil for the zero time.
+func (p *picture) age(t time.Time) *int64 {
+	if t.IsZero() {
+		return nil
+	}
+	return new(max(0, p.now.Sub(t).Milliseconds()))
+}
+
+func (p *picture) nodeName(id string) string {
+	if n := p.v.Node(id); n != nil {
+		return n.Name
+	}
+	return id
+}
+
+func (p *picture) member(id string) Member {
+	if i := slices.IndexFunc(p.members, func(m Member) bool { return m.ID == id }); i >= 0 {
+		return p.members[i]
+	}
+	return Member{ID: id}
+}
+
+// nodes gives the nodes of the facts by name, those that are not well first.
+func (p *picture) nodes() []Node {
+	owned := map[string]int{}
+	for t := range p.v.Tasks {
+		owned[t.Owner]++
+	}
+	out := make([]Node, 0, len(p.v.Nodes))
+	for _, n := range p.v.Nodes {
+		m := p.member(n.ID)
+		x := Node{
+			Name: n.Name, ID: n.ID, Datacenter: n.Datacenter, Address: n.Addr, HTTP: n.HTTP, Role: "non-voter",
+			State: "silent", AgeMillis: p.age(m.Heard), Version: m.Version, Index: m.Index, Tasks: owned[n.ID],
+		}
+		switch {
+		case n.ID == p.state.Leader:
+			x.Role = "leader"
+		case m.Voter:
+			x.Role = "voter"
+		}
+		if m.Alive && x.AgeMillis != nil && time.Duration(*x.AgeMillis)*time.Millisecond < silentAfter {
+			x.State = "alive"
+			if n.Leaving {
+				x.State = "leaving"
+			}
+		}
+		out = append(out, x)
+	}
+	slices.SortFunc(out, func(a, b Node) int {
+		return cmp.Or(boolOrder(a.State != "alive", b.State != "alive"), cmp.Compare(a.Name, b.Name))
+	})
+	return out
+}
+
+// boolOrder puts true first.
+func boolOrder(a, b bool) int {
+	switch {
+	case a && !b:
+		return -1
+	case b && !a:
+		return 1
+	}
+	return 0
+}
+
+// task shows one task.
+func (p *picture) task(t *fsm.Task) Task {
+	x := Task{
+		ID: t.ID, Kind: t.Kind.String(), Topic: t.Stream.Topic, Partition: t.Stream.Partition, TargetTopic: t.Stream.TargetTopic,
+		Turn: t.Turn, Side: "source", Records: t.Progress.Records,
+	}
+	if t.Owner != "" {
+		x.Owner = p.nodeName(t.Owner)
+	}
+	link := p.v.Link(t.Link)
+	if link != nil {
+		x.Link = link.Spec.Name
+	}
+	if m := t.Mapping; m != nil {
+		x.Phase, x.Generation = m.Phase.String(), m.Generation
+		x.Shift = new(m.Segments[len(m.Segments)-1].Shift())
+		x.Source, x.Target = known(t.Progress.Source), known(t.Progress.Target)
+	}
+	m, reported := p.measures[t.ID]
+	if reported {
+		x.AgeMillis = p.age(m.heard)
+		x.LagRecords, x.BytesPerSecond = known(m.LagRecords), m.BytesPerSecond
+		if m.LagMillis >= 0 {
+			x.LagSeconds = new(float64(m.LagMillis) / 1000)
+		}
+		if m.Source >= 0 {
+			x.Source, x.Target = known(m.Source), known(m.Target)
+		}
+	}
+	p.judge(&x, t, link, m, reported)
+	return x
+}
+
+// judge gives the reason code: what the facts say goes before what the owner
+// measured a moment ago.
+func (p *picture) judge(x *Task, t *fsm.Task, link *fsm.Link, m measured, reported bool) {
+	fresh := reported && p.now.Sub(m.heard) < silentAfter
+	switch {
+	case link != nil && link.Deleting:
+		x.State = CodeDeleting
+	case t.Stop != nil:
+		x.State, x.Message = t.Stop.Code, t.Stop.Message
+		if t.Stop.From >= 0 {
+			x.From, x.To = new(t.Stop.From), new(t.Stop.To)
+		}
+		if t.Stop.Target {
+			x.Side = "target"
+		}
+		if t.Order != "" {
+			x.Message += " (" + string(t.Order) + " is ordered)"
+		}
+	case link != nil && !link.Running():
+		x.State = fsm.CodePaused
+	case t.Owner == "":
+		x.State, x.Message = CodeUnassigned, "waits for the leader to give it to a node"
+	case fresh:
+		x.State, x.Message = m.State, m.Message
+	case !p.member(t.Owner).Alive:
+		x.State, x.Message = CodeUnreported, x.Owner+" is silent"
+	default:
+		x.State, x.Message = fsm.CodeStarting, ""
+	}
+	if !fresh { // an old figure is no figure
+		x.LagRecords, x.LagSeconds, x.BytesPerSecond = nil, nil, 0
+	}
+}
+
+func known(n int64) *int64 {
+	if n < 0 {
+		return nil
+	}
+	return &n
+}
+
+// tasks gives the tasks that match, worst first.
+func (p *picture) tasks(match func(*fsm.Task) bool) []Task {
+	out := []Task{}
+	for t := range p.v.Tasks {
+		if match(t) {
+			out = append(out, p.task(t))
+		}
+	}
+	slices.SortFunc(out, func(a, b Task) int {
+		return cmp.Or(
+			cmp.Compare(severityOf(b.State), severityOf(a.State)),
+			cmp.Compare(orBig(b.LagRecords), orBig(a.LagRecords)),
+			cmp.Compare(a.Link, b.Link), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.ID, b.ID),
+		)
+	})
+	return out
+}
+
+// orBig takes an unknown lag for a large one.
+func orBig(n *int64) int64 {
+	if n == nil {
+		return 1 << 62
+	}
+	return *n
+}
+
+// totals sums up the copy tasks among tasks.
+func totals(tasks []Task) Totals {
+	var t Totals
+	for _, x := range tasks {
+		if x.Kind != fsm.KindCopy.String() {
+			continue
+		}
+		t.Streams++
+		t.BytesPerSecond += x.BytesPerSecond
+		t.Records += x.Records
+		if severityOf(x.State) == sevStopped {
+			t.Stopped++
+		}
+		if x.LagRecords == nil {
+			t.LagUnknown++
+		} else {
+			t.LagRecords = new(deref(t.LagRecords) + *x.LagRecords)
+		}
+		if x.LagSeconds != nil && (t.LagSeconds == nil || *x.LagSeconds > *t.LagSeconds) {
+			t.LagSeconds = x.LagSeconds
+		}
+	}
+	return t
+}
+
+func deref(n *int64) int64 {
+	if n == nil {
+		return 0
+	}
+	return *n
+}
+
+// link shows one link; tasks are its own, worst first.
+func (p *picture) link(l *fsm.Link, tasks []Task) Link {
+	s := l.Spec
+	x := Link{
+		Name: s.Name, ID: l.ID, Source: s.Source, Target: s.Target, State: s.State, Condition: fsm.CodeStarting,
+		Unconfirmed: p.unconfirmed(l), Include: nonNil(s.Include), Exclude: nonNil(s.Exclude), Rename: s.Rename, Start: s.Start,
+		Offsets: s.Offsets, OnLoss: s.OnLoss, Copies: s.Copies, Writers: s.Writers, Limit: manifest.FormatRate(s.Limit),
+		ReplicationFactor: s.ReplicationFactor, Revision: l.Revision, CreatedAt: time.UnixMilli(l.CreatedAt).UTC(), Totals: totals(tasks),
+	}
+	switch {
+	case l.Deleting:
+		x.State, x.Condition = "deleting", CodeDeleting
+	case len(tasks) > 0:
+		x.Condition = tasks[0].State
+	case !l.Running():
+		x.Condition = fsm.CodePaused
+	}
+	return x
+}
+
+// unconfirmed names the nodes that own tasks of the link and have not
+// reported that they carried out its last change.
+func (p *picture) unconfirmed(l *fsm.Link) []string {
+	out := []string{}
+	for t := range p.v.Tasks {
+		if t.Link != l.ID || t.Owner == "" || p.member(t.Owner).Index >= l.Revision {
+			continue
+		}
+		if name := p.nodeName(t.Owner); !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func nonNil(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}

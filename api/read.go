@@ -1,0 +1,95 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"reflect"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// ReadParams are understood by every read.
+type ReadParams struct {
+	Consistent bool   `query:"consistent" doc:"Ask the leader first, so that the answer holds all that was committed before."`
+	MinIndex   uint64 `query:"minIndex" doc:"Wait until this node has that index, as a change returned it."`
+}
+
+// answer is an answer with a body.
+type answer[T any] struct{ Body T }
+
+// operation registers one operation; errors are Problems.
+func operation[I, O any](h huma.API, method, path, id, summary string, do func(context.Context, *I) (O, error)) {
+	schema := h.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")
+	op := huma.Operation{
+		OperationID: id, Method: method, Path: path, Summary: summary, MaxBodyBytes: 8 << 20,
+		Responses: map[string]*huma.Response{"default": {
+			Description: "What went wrong, as RFC 9457 words it.",
+			Content:     map[string]*huma.MediaType{"application/problem+json": {Schema: schema}},
+		}},
+	}
+	huma.Register(h, op, func(ctx context.Context, in *I) (*answer[O], error) {
+		out, err := do(ctx, in)
+		if err != nil {
+			return nil, asProblem(err)
+		}
+		return &answer[O]{out}, nil
+	})
+}
+
+// read gathers a picture that is as fresh as was asked for.
+func (s *Server) read(ctx context.Context, r ReadParams) (*picture, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	defer cancel()
+	index := r.MinIndex
+	if r.Consistent {
+		confirmed, err := s.Control.Confirm(ctx)
+		if err != nil {
+			return nil, err
+		}
+		index = max(index, confirmed)
+	}
+	if err := s.Control.WaitIndex(ctx, index); err != nil {
+		return nil, problem(http.StatusGatewayTimeout, CodeTimeout, "ask another node, or ask again",
+			"this node has index %d and waited for %d", s.Control.View().Index, index)
+	}
+	return s.picture(), nil
+}
+
+// picture gathers what this node knows now, without waiting.
+func (s *Server) picture() *picture {
+	return newPicture(s.Control.View(), s.Cluster.State(), s.Cluster.Members(), time.Now())
+}
+
+func (s *Server) statusRoutes(h huma.API) {
+	type statusInput struct {
+		ReadParams
+		Tasks  int `query:"tasks" default:"100" minimum:"0" maximum:"100000" doc:"How many tasks at most."`
+		Events int `query:"events" default:"20" minimum:"0" maximum:"1000" doc:"How many events at most."`
+	}
+	operation(h, http.MethodGet, "/v1/status", "getStatus", "The whole picture, with or without a leader",
+		func(ctx context.Context, in *statusInput) (Status, error) {
+			p, err := s.read(ctx, in.ReadParams)
+			if err != nil {
+				return Status{}, err
+			}
+			return p.status(in.Tasks, in.Events), nil
+		})
+	type eventsInput struct {
+		ReadParams
+		Link  string    `query:"link" doc:"Only of this link."`
+		Since time.Time `query:"since" doc:"Only those that happened (again) at or after this time, RFC 3339."`
+		Limit int       `query:"limit" default:"200" minimum:"1" maximum:"10000"`
+	}
+	operation(h, http.MethodGet, "/v1/events", "listEvents", "Events, newest first",
+		func(ctx context.Context, in *eventsInput) (Events, error) {
+			p, err := s.read(ctx, in.ReadParams)
+			if err != nil {
+				return Events{}, err
+			}
+			if in.Link != "" && p.v.LinkNamed(in.Link) == nil {
+				return Events{}, notFound("link", in.Link)
+			}
+			return p.events(eventQuery{link: in.Link, since: in.Since, limit: in.Limit}), nil
+		})
+}

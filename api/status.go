@@ -1,0 +1,123 @@
+package api
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"sluice/fsm"
+)
+
+// status gives the whole picture; at most maxTasks tasks and maxEvents events.
+func (p *picture) status(maxTasks, maxEvents int) Status {
+	all := p.tasks(func(*fsm.Task) bool { return true })
+	s := Status{
+		Meta: p.meta("Status"), Health: Healthy, Problems: []string{}, ClusterID: p.v.ClusterID,
+		Nodes: p.nodes(), Links: p.links(all), TaskCount: len(all), Totals: totals(all),
+		Events: p.events(eventQuery{limit: maxEvents}).Items,
+	}
+	s.Tasks = all[:min(maxTasks, len(all))]
+	p.diagnose(&s, all)
+	return s
+}
+
+// links gives all links, worst first.
+func (p *picture) links(all []Task) []Link {
+	byName := map[string][]Task{}
+	for _, t := range all {
+		byName[t.Link] = append(byName[t.Link], t)
+	}
+	out := []Link{}
+	for _, l := range p.v.Links {
+		out = append(out, p.link(l, byName[l.Spec.Name]))
+	}
+	slices.SortStableFunc(out, func(a, b Link) int {
+		return cmp.Or(cmp.Compare(severityOf(b.Condition), severityOf(a.Condition)), cmp.Compare(a.Name, b.Name))
+	})
+	return out
+}
+
+// diagnose says whether it is well, and why not.
+func (p *picture) diagnose(s *Status, all []Task) {
+	bad := func(format string, args ...any) {
+		s.Health = Unhealthy
+		s.Problems = append(s.Problems, fmt.Sprintf(format, args...))
+	}
+	if !s.Quorum {
+		bad("no quorum: nothing can be changed; copying goes on where it is safe")
+	}
+	for _, n := range s.Nodes {
+		if n.State == "silent" {
+			bad("node %s is silent", n.Name)
+		}
+	}
+	for _, l := range s.Links {
+		if l.Totals.Stopped > 0 {
+			bad("link %s: %d of %d streams are stopped (%s)", l.Name, l.Totals.Stopped, l.Totals.Streams, l.Condition)
+		}
+		if l.State == "running" && l.Totals.Streams == 0 && s.Health == Healthy && severityOf(l.Condition) == sevWorking {
+			s.Health = Working
+		}
+	}
+	waiting := map[fsm.Code]int{}
+	for _, t := range all {
+		switch sev := severityOf(t.State); {
+		case sev == sevWaiting:
+			waiting[t.State]++
+		case sev == sevWorking && s.Health == Healthy:
+			s.Health = Working
+		case sev == sevStopped && t.Kind != fsm.KindCopy.String():
+			bad("%s task of link %s: %s", t.Kind, t.Link, t.State)
+		}
+	}
+	codes := make([]fsm.Code, 0, len(waiting))
+	for c := range waiting {
+		codes = append(codes, c)
+	}
+	slices.Sort(codes)
+	for _, c := range codes {
+		bad("%d tasks wait: %s", waiting[c], c)
+	}
+}
+
+// eventQuery selects events.
+type eventQuery struct {
+	link  string    // empty: all
+	since time.Time // zero: all
+	limit int
+}
+
+// events gives the newest events that match, newest first.
+func (p *picture) events(q eventQuery) Events {
+	out := Events{Meta: p.meta("EventList"), Items: []Event{}}
+	for _, ring := range p.v.Events {
+		name := ""
+		if l := p.v.Link(ring.Link); l != nil {
+			name = l.Spec.Name
+		}
+		if q.link != "" && q.link != name {
+			continue
+		}
+		out.Dropped += ring.Dropped
+		for _, e := range ring.Events {
+			if e.Last >= q.since.UnixMilli() || q.since.IsZero() {
+				out.Items = append(out.Items, event(e, name))
+			}
+		}
+	}
+	slices.SortFunc(out.Items, func(a, b Event) int { return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(b.Seq, a.Seq)) })
+	out.Items = out.Items[:min(q.limit, len(out.Items))]
+	return out
+}
+
+func event(e *fsm.Event, link string) Event {
+	x := Event{
+		Seq: e.Seq, Link: link, Topic: e.Topic, Partition: e.Part, Node: e.Node, Code: e.Code, Message: e.Message,
+		First: time.UnixMilli(e.First).UTC(), Last: time.UnixMilli(e.Last).UTC(), Count: e.Count,
+	}
+	if e.From >= 0 {
+		x.From, x.To = new(e.From), new(e.To)
+	}
+	return x
+}

@@ -1,0 +1,258 @@
+package api
+
+import (
+	"time"
+
+	"sluice/fsm"
+	"sluice/manifest"
+)
+
+// Version is the version of the transfer types.
+const Version = "sluice/v1"
+
+// Meta stands at the top of every answer: what it is, and how old.
+type Meta struct {
+	APIVersion string    `json:"apiVersion" doc:"Always sluice/v1."`
+	Kind       string    `json:"kind" doc:"What the answer holds."`
+	AsOf       time.Time `json:"asOf" doc:"When this node answered, UTC."`
+	Index      uint64    `json:"index" doc:"Raft index of the facts that the answer rests on."`
+	AgeMillis  *int64    `json:"ageMillis" doc:"Milliseconds since a leader confirmed that index to this node; null: never since it started."`
+	Node       string    `json:"node" doc:"Name of the node that answered."`
+	Leader     string    `json:"leader" doc:"Name of the leader; empty: there is none."`
+	Quorum     bool      `json:"quorum" doc:"Whether anything can be changed now."`
+}
+
+// List is an answer of several items.
+type List[T any] struct {
+	Meta
+	Items []T `json:"items"`
+}
+
+// Health is the short answer to "is it well".
+type Health string
+
+// The healths.
+const (
+	Healthy   Health = "healthy"   // everything copies or waits for records
+	Working   Health = "working"   // something starts or catches up
+	Unhealthy Health = "unhealthy" // something needs a person
+)
+
+// Status is the whole picture, worst first.
+type Status struct {
+	Meta
+	Health    Health   `json:"health" enum:"healthy,working,unhealthy"`
+	Problems  []string `json:"problems" doc:"Why it is unhealthy, for a person."`
+	ClusterID string   `json:"clusterId"`
+	Nodes     []Node   `json:"nodes"`
+	Links     []Link   `json:"links"`
+	Tasks     []Task   `json:"tasks" doc:"Worst first, at most as many as were asked for."`
+	TaskCount int      `json:"taskCount" doc:"How many tasks there are in all."`
+	Totals    Totals   `json:"totals"`
+	Events    []Event  `json:"events" doc:"Newest first."`
+}
+
+// Totals sums up copy tasks.
+type Totals struct {
+	Streams        int      `json:"streams"`
+	Stopped        int      `json:"stopped" doc:"Streams that wait for a person."`
+	LagRecords     *int64   `json:"lagRecords" doc:"Sum over the streams whose lag is known; null: of none."`
+	LagSeconds     *float64 `json:"lagSeconds" doc:"The largest; null: unknown."`
+	LagUnknown     int      `json:"lagUnknown" doc:"Streams whose lag is not known now."`
+	BytesPerSecond float64  `json:"bytesPerSecond"`
+	Records        int64    `json:"records" doc:"Copied since the current generation of each stream began."`
+}
+
+// Node is a member of the cluster.
+type Node struct {
+	Name       string `json:"name"`
+	ID         string `json:"id"`
+	Datacenter string `json:"datacenter"`
+	Address    string `json:"address" doc:"Peer address, host:port."`
+	HTTP       string `json:"http" doc:"Address of its API, host:port."`
+	Role       string `json:"role" enum:"leader,voter,non-voter"`
+	State      string `json:"state" enum:"alive,silent,leaving"`
+	AgeMillis  *int64 `json:"ageMillis" doc:"Milliseconds since its newest report; null: none has come."`
+	Version    string `json:"version"`
+	Index      uint64 `json:"index" doc:"Index of the facts that it has carried out."`
+	Tasks      int    `json:"tasks" doc:"How many it owns."`
+}
+
+// Link is a link and how it does.
+type Link struct {
+	Name              string     `json:"name"`
+	ID                fsm.LinkID `json:"id"`
+	Source            string     `json:"source"`
+	Target            string     `json:"target"`
+	State             string     `json:"state" enum:"running,paused,deleting" doc:"What it is told to do."`
+	Condition         fsm.Code   `json:"condition" doc:"Reason code of its worst task."`
+	Unconfirmed       []string   `json:"unconfirmed" doc:"Nodes that have not reported that they carried out the last change."`
+	Include           []string   `json:"include"`
+	Exclude           []string   `json:"exclude"`
+	Rename            string     `json:"rename"`
+	Start             string     `json:"start"`
+	Offsets           string     `json:"offsets"`
+	OnLoss            string     `json:"onLoss"`
+	Copies            string     `json:"copies"`
+	Writers           string     `json:"writers"`
+	Limit             string     `json:"limit" doc:"Empty: none."`
+	ReplicationFactor int16      `json:"replicationFactor" doc:"Of created topics; 0: the target's default."`
+	Revision          uint64     `json:"revision" doc:"Index of the last change that an operator made."`
+	CreatedAt         time.Time  `json:"createdAt"`
+	Totals            Totals     `json:"totals"`
+}
+
+// LinkDetail is a link with its tasks.
+type LinkDetail struct {
+	Meta
+	Link
+	Tasks  []Task  `json:"tasks" doc:"Worst first."`
+	Events []Event `json:"events" doc:"Newest first."`
+}
+
+// Task is a task and how it does.
+type Task struct {
+	ID             fsm.TaskID `json:"id"`
+	Kind           string     `json:"kind" enum:"copy,sync,observe,move"`
+	Link           string     `json:"link"`
+	Topic          string     `json:"topic"`
+	Partition      int32      `json:"partition"`
+	TargetTopic    string     `json:"targetTopic"`
+	Owner          string     `json:"owner" doc:"Name of the node that owns it; empty: nobody yet."`
+	Turn           uint64     `json:"turn" doc:"How often it has changed hands."`
+	State          fsm.Code   `json:"state" doc:"Reason code."`
+	Message        string     `json:"message"`
+	From           *int64     `json:"from" doc:"First offset that the message is about; null: none."`
+	To             *int64     `json:"to" doc:"Offset after the last one that it is about."`
+	Side           string     `json:"side" enum:"source,target" doc:"Whose offsets From and To are."`
+	Phase          string     `json:"phase" doc:"dense or translated; empty: not begun."`
+	Shift          *int64     `json:"shift" doc:"Target minus source offset at the end; 0: identical; null: not begun."`
+	Generation     uint32     `json:"generation"`
+	Source         *int64     `json:"source" doc:"Source offset of the next record; null: not known."`
+	Target         *int64     `json:"target" doc:"Target offset of the next record; null: not known."`
+	Records        int64      `json:"records" doc:"Copied in this generation."`
+	LagRecords     *int64     `json:"lagRecords" doc:"null: unknown."`
+	LagSeconds     *float64   `json:"lagSeconds" doc:"null: unknown."`
+	BytesPerSecond float64    `json:"bytesPerSecond"`
+	AgeMillis      *int64     `json:"ageMillis" doc:"Milliseconds since the owner's report; null: it has not reported on the task."`
+}
+
+// Event is something that an operator must find later.
+type Event struct {
+	Seq       uint64    `json:"seq"`
+	Link      string    `json:"link" doc:"Empty: the cluster's own."`
+	Topic     string    `json:"topic"`
+	Partition int32     `json:"partition" doc:"Means something where topic is set."`
+	Node      string    `json:"node"`
+	Code      fsm.Code  `json:"code"`
+	Message   string    `json:"message"`
+	From      *int64    `json:"from" doc:"First offset concerned; null: none."`
+	To        *int64    `json:"to" doc:"Offset after the last one concerned."`
+	First     time.Time `json:"first"`
+	Last      time.Time `json:"last"`
+	Count     uint32    `json:"count" doc:"How often it happened from first to last."`
+}
+
+// Events are events, newest first.
+type Events struct {
+	Meta
+	Dropped uint64  `json:"dropped" doc:"Older ones that fell out of the rings."`
+	Items   []Event `json:"items"`
+}
+
+// Finding is something that preflight found.
+type Finding struct {
+	Link    string   `json:"link"`
+	Code    fsm.Code `json:"code"`
+	Message string   `json:"message"`
+}
+
+// ApplyRequest carries objects as text.
+type ApplyRequest struct {
+	Sources []manifest.Source `json:"sources" minItems:"1" doc:"The texts, with the names that errors give them."`
+	DryRun  bool              `json:"dryRun,omitempty" doc:"Plan and check, but change nothing."`
+	Delete  bool              `json:"delete,omitempty" doc:"Delete the objects instead. The target keeps its data."`
+	Expect  []fsm.Expectation `json:"expect,omitempty" doc:"Revisions of links that a plan showed; a difference refuses the whole. 0: not there."`
+}
+
+// Plan is what an apply changes, or changed.
+type Plan struct {
+	Meta
+	Applied  bool      `json:"applied"`
+	Changes  []Change  `json:"changes"`
+	Warnings []Finding `json:"warnings"`
+}
+
+// Change is what happens to one object.
+type Change struct {
+	Action   manifest.Action        `json:"action" enum:"unchanged,create,update,delete"`
+	Kind     manifest.Kind          `json:"kind" enum:"KafkaCluster,Link"`
+	Name     string                 `json:"name"`
+	Fields   []manifest.FieldChange `json:"fields"`
+	Revision uint64                 `json:"revision" doc:"Of the link before the change; 0: there was none."`
+}
+
+// Objects are objects as YAML text.
+type Objects struct {
+	Meta
+	YAML string `json:"yaml"`
+}
+
+// StreamSelector names streams of a link.
+type StreamSelector struct {
+	Topic     string `json:"topic,omitempty" doc:"Empty: all of the link."`
+	Partition *int32 `json:"partition,omitempty" minimum:"0" doc:"Absent: all of the topic."`
+}
+
+// Ack is the answer to a change.
+type Ack struct {
+	Meta
+	Name        string   `json:"name"`
+	State       string   `json:"state" doc:"What holds now."`
+	Revision    uint64   `json:"revision" doc:"Index of the change."`
+	Unconfirmed []string `json:"unconfirmed" doc:"Nodes that have not reported yet that they carried it out."`
+}
+
+// VerifyRequest says what to compare.
+type VerifyRequest struct {
+	Link      string   `json:"link"`
+	Topics    []string `json:"topics,omitempty" doc:"Source topics; empty: all of the link."`
+	MaxFaults int      `json:"maxFaults,omitempty" minimum:"0" maximum:"1000" doc:"How many differences are listed; 0: 20. All are counted."`
+}
+
+// VerifyJob is a comparison, under way or done.
+type VerifyJob struct {
+	ID         string     `json:"id"`
+	Link       string     `json:"link"`
+	Node       string     `json:"node" doc:"The node whose memory holds the job."`
+	State      string     `json:"state" enum:"running,done,failed,cancelled"`
+	Error      string     `json:"error" doc:"Why it failed."`
+	Started    time.Time  `json:"started"`
+	Finished   *time.Time `json:"finished"`
+	Partitions int        `json:"partitions"`
+	Done       int        `json:"done" doc:"Partitions compared to the end."`
+	Records    int64      `json:"records" doc:"Compared so far."`
+	Total      int64      `json:"total" doc:"To compare, as far as it is known."`
+	Equal      bool       `json:"equal" doc:"Nothing has differed so far."`
+	Missing    int64      `json:"missing"`
+	Duplicate  int64      `json:"duplicate"`
+	Different  int64      `json:"different"`
+	Misplaced  int64      `json:"misplaced" doc:"Out of order, or at another offset than promised."`
+	Faults     []Fault    `json:"faults" doc:"The first differences."`
+}
+
+// Fault is one difference between the sides.
+type Fault struct {
+	Kind      string `json:"kind" enum:"missing,duplicate,different,misplaced"`
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	Source    int64  `json:"source" doc:"Source offset, -1: none."`
+	Target    int64  `json:"target" doc:"Target offset, -1: none."`
+	Message   string `json:"message"`
+}
+
+// Verify is the answer about one job.
+type Verify struct {
+	Meta
+	Job VerifyJob `json:"job"`
+}
