@@ -229,14 +229,13 @@ func (o *outlet) done() {
 // leased is asked straight before an unguarded request is written.
 func (o *outlet) leased(parts []part) error {
 	r := o.site.r
-	if age := r.ctl.LeaseAge(); age > r.cfg.Lease {
-		return fmt.Errorf("%w: for %v", errLease, age.Round(time.Millisecond))
-	}
-	v := r.ctl.View()
 	for _, p := range parts {
-		t := v.Task(p.f.s.id)
-		if t == nil || t.Turn != p.f.s.turn || t.Owner != r.cfg.Node {
-			return fmt.Errorf("%w: task %d changed hands", errLease, p.f.s.id)
+		age, ok := r.ctl.Lease(p.f.s.id, p.f.s.turn)
+		switch {
+		case !ok:
+			return fmt.Errorf("%w: task %d is not ours", errLease, p.f.s.id)
+		case age > r.cfg.Lease:
+			return fmt.Errorf("%w: for %v", errLease, age.Round(time.Millisecond))
 		}
 	}
 	return nil

@@ -26,9 +26,10 @@ type Control interface {
 	// ConfirmOwner asks a leader: nil, this node still owns the task at this
 	// turn; ErrNotOwner, it does not; any other error, nobody could be asked.
 	ConfirmOwner(ctx context.Context, id fsm.TaskID, turn uint64) error
-	// LeaseAge is how long ago a leader last confirmed the facts that View
-	// shows (the worse of wall and monotonic clock).
-	LeaseAge() time.Duration
+	// Lease is how long ago a leader last confirmed that this node owns the
+	// task at this turn (the worse of wall and monotonic clock); false: none
+	// has, or it does not.
+	Lease(id fsm.TaskID, turn uint64) (age time.Duration, ok bool)
 	// Record keeps an event and commits it when it can.
 	Record(ev fsm.Event)
 	// Progress keeps a stream's latest checkpoint, with the segments of all

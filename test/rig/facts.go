@@ -156,14 +156,16 @@ func (n *Node) ConfirmOwner(_ context.Context, id fsm.TaskID, turn uint64) error
 	return nil
 }
 
-// LeaseAge is how long ago the node was not cut off.
-func (n *Node) LeaseAge() time.Duration {
+// Lease is how long ago the node was not cut off.
+func (n *Node) Lease(id fsm.TaskID, turn uint64) (time.Duration, bool) {
+	t := n.View().Task(id)
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	age := time.Duration(0)
 	if n.cut {
-		return time.Since(n.since)
+		age = time.Since(n.since)
 	}
-	return 0
+	return age, t != nil && t.Turn == turn && t.Owner == n.id
 }
 
 // Record commits an event, or forgets it when the node is cut off.
