@@ -55,7 +55,8 @@ func newClient(t testing.TB, spec fsm.KafkaCluster) *kafka.Client {
 	return c
 }
 
-// newTopic makes a topic and returns its id once partition 0 has a leader.
+// newTopic makes a topic and returns it once every leader leads: a broker
+// tells of itself as leader a moment before it takes requests as such.
 func newTopic(t testing.TB, c *kafka.Client, name string, partitions int32) kafka.TopicMetadata {
 	t.Helper()
 	ctx := testContext(t)
@@ -72,12 +73,19 @@ func newTopic(t testing.TB, c *kafka.Client, name string, partitions int32) kafk
 		topic := m.Topics[0]
 		ready := topic.Err == nil && len(topic.Partitions) == int(partitions)
 		for _, p := range topic.Partitions {
-			ready = ready && p.Leader >= 0 && p.Err == nil
+			ready = ready && p.Leader >= 0 && p.Err == nil && leads(ctx, c, name, p)
 		}
 		if ready {
 			return topic
 		}
 	}
+}
+
+func leads(ctx context.Context, c *kafka.Client, topic string, p kafka.PartitionMetadata) bool {
+	got, err := c.Broker(p.Leader).ListOffsets(ctx, kafka.ReadUncommitted, []kafka.OffsetQuery{
+		{Topic: topic, Partition: p.Partition, LeaderEpoch: p.LeaderEpoch, Timestamp: kafka.Latest},
+	})
+	return err == nil && got[0].Err == nil
 }
 
 func dial(t testing.TB, c *kafka.Client, broker int32) *kafka.Conn {
