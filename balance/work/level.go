@@ -5,13 +5,10 @@ import (
 	"slices"
 )
 
-// The bands, in percent of the mean load of two nodes. Leveling begins when
-// two nodes differ by more than outer and then goes on down to inner, so that
-// small changes of traffic start nothing.
-const (
-	outerBand = 20
-	innerBand = 10
-)
+// band is the difference of two nodes, in percent of their mean load, up to
+// which nothing is leveled. One band is enough: whatever noise pushes over its
+// edge moves a task for good, and so takes the pair away from the edge.
+const band = 20
 
 // MaxOpen is how many voluntary handovers may be open at a time when there
 // are so many tasks.
@@ -37,8 +34,8 @@ func (p *planner) bringHome() {
 // difference of two nodes without turning it round by more than half, so the
 // sum of squares falls, it ends, and no step undoes another.
 func (p *planner) level() {
-	for band := int64(outerBand); ; band = innerBand {
-		it, from, to := p.step(band)
+	for {
+		it, from, to := p.step()
 		if from < 0 {
 			return
 		}
@@ -47,8 +44,8 @@ func (p *planner) level() {
 }
 
 // step finds the next move for a pair of nodes that differ by more than the
-// band, the heaviest and the lightest first; from is -1 when there is none.
-func (p *planner) step(band int64) (it item, from, to int) {
+// band, the most and the least loaded first; from is -1 when there is none.
+func (p *planner) step() (it item, from, to int) {
 	order := slices.Clone(p.pools[0])
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(p.nodes[b].load, p.nodes[a].load) })
 	for _, from := range order {

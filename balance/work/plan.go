@@ -272,11 +272,11 @@ func (p *planner) result() []fsm.Assignment {
 	for _, n := range p.nodes {
 		for _, l := range n.movable {
 			for _, it := range l {
-				switch it.kind {
-				case forced:
-					p.say(it, n.id, false)
-				case callback:
-					p.say(it, n.id, true)
+				// A late handover that leveling brought back to its owner needs
+				// no force.
+				back := it.kind == callback || it.kind == forced && n.id == it.task.Owner
+				if it.kind != stays {
+					p.say(it, n.id, back)
 				}
 			}
 		}

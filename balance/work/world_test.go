@@ -1,7 +1,7 @@
 package work
 
 import (
-	"fmt"
+	"slices"
 	"testing"
 
 	"sluice/fsm"
@@ -69,6 +69,7 @@ func (w *world) inputs() Inputs {
 	return Inputs{Now: w.now, Alive: w.alive, Rates: map[fsm.TaskID]int64{}}
 }
 
+// apply commits a plan at the time of the world.
 func (w *world) apply(plan []fsm.Assignment) {
 	if len(plan) > 0 {
 		w.do(&fsm.Assign{Items: plan, At: w.now})
@@ -80,7 +81,7 @@ func (w *world) release(except ...string) {
 	byOwner := map[string]*fsm.ProgressBatch{}
 	var batches []*fsm.ProgressBatch
 	for t := range w.view().Tasks {
-		if t.Next == "" || fmt.Sprint(except) == fmt.Sprint([]string{t.Owner}) {
+		if t.Next == "" || slices.Contains(except, t.Owner) {
 			continue
 		}
 		b := byOwner[t.Owner]
@@ -102,13 +103,14 @@ func (w *world) settle(in Inputs) int {
 	w.t.Helper()
 	total := 0
 	for range 1000 {
+		w.release(in.Dead...)
 		plan := Plan(w.view(), in)
 		if len(plan) == 0 {
 			return total
 		}
 		total += len(plan)
+		w.now = in.Now
 		w.apply(plan)
-		w.release(in.Dead...)
 	}
 	w.t.Fatal("plans never end")
 	return total
