@@ -1,0 +1,113 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// Config is what a node must be told; the peer port is transport's.
+type Config struct {
+	Name         string        // the operator's name for the node, unique in the cluster
+	Datacenter   string        // empty: unknown
+	DataDir      string        // Raft's log and the node's identity; belongs to one process at a time
+	HTTP         string        // advertised address of the API, host:port
+	Join         []string      // peer addresses asked at the first start; empty: a cluster of its own
+	Profile      Profile       // distances between the nodes
+	MaxVoters    int           // further nodes carry work without a vote
+	PromoteAfter time.Duration // a new node votes after that long in good health
+	Wall         func() time.Time
+	Fatal        func(error) // ends the process when the disk hangs and nothing can be ended cleanly
+	hooks        hooks
+}
+
+// hooks are set by this package's tests only.
+type hooks struct {
+	store func(raft.LogStore) raft.LogStore // wraps the log store, to make a disk fail
+}
+
+// Profile is a preset of timings.
+type Profile string
+
+// The profiles: nodes in one region, or with round trips up to 300 ms.
+const (
+	ProfileLAN Profile = "lan"
+	ProfileWAN Profile = "wan"
+)
+
+// DeadAfter is T: a node that is silent for so long is dead, and a leader's
+// confirmation older than that is none (DESIGN section 4, rule 3).
+func (p Profile) DeadAfter() time.Duration { return p.timing().dead }
+
+// timing holds the durations that a profile sets.
+type timing struct {
+	heartbeat time.Duration // Raft: a follower stands for election after that
+	lease     time.Duration // Raft: a leader without a quorum steps down after that
+	rpc       time.Duration // one call between nodes
+	silent    time.Duration // a node not heard for so long gets no new tasks
+	dead      time.Duration // T
+	propose   time.Duration // a proposal, with all forwarding
+	disk      time.Duration // a canary write that takes longer ends the process
+}
+
+func (p Profile) timing() timing {
+	t := timing{
+		heartbeat: time.Second, lease: 500 * time.Millisecond, rpc: 2 * time.Second,
+		silent: 1800 * time.Millisecond, dead: 3 * time.Second, propose: 10 * time.Second, disk: 15 * time.Second,
+	}
+	if p == ProfileWAN {
+		t.heartbeat, t.lease, t.rpc = 2*time.Second, time.Second, 5*time.Second
+		t.silent, t.dead, t.propose, t.disk = 4*time.Second, 10*time.Second, 20*time.Second, 30*time.Second
+	}
+	return t
+}
+
+// DefaultConfig returns the values that Validate fills in.
+func DefaultConfig() Config {
+	return Config{Profile: ProfileLAN, MaxVoters: 5, PromoteAfter: 10 * time.Second, Wall: wallClock, Fatal: exit}
+}
+
+// wallClock reads the wall clock without Go's monotonic reading.
+func wallClock() time.Time { return time.Now().Round(0) }
+
+func exit(err error) {
+	fmt.Fprintln(os.Stderr, "fatal:", err)
+	os.Exit(1)
+}
+
+// Validate fills defaults and reports every mistake at once.
+func (c *Config) Validate() error {
+	d := DefaultConfig()
+	if c.Profile == "" {
+		c.Profile = d.Profile
+	}
+	if c.MaxVoters == 0 {
+		c.MaxVoters = d.MaxVoters
+	}
+	if c.PromoteAfter == 0 {
+		c.PromoteAfter = d.PromoteAfter
+	}
+	if c.Wall == nil {
+		c.Wall = d.Wall
+	}
+	if c.Fatal == nil {
+		c.Fatal = d.Fatal
+	}
+	var errs []error
+	if c.Name == "" {
+		errs = append(errs, errors.New("a node needs a name"))
+	}
+	if c.DataDir == "" {
+		errs = append(errs, errors.New("a node needs a data dir"))
+	}
+	if c.Profile != ProfileLAN && c.Profile != ProfileWAN {
+		errs = append(errs, fmt.Errorf("profile %q is neither lan nor wan", c.Profile))
+	}
+	if c.MaxVoters < 1 || c.MaxVoters > 7 {
+		errs = append(errs, fmt.Errorf("max voters %d is not between 1 and 7", c.MaxVoters))
+	}
+	return errors.Join(errs...)
+}

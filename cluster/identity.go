@@ -1,0 +1,83 @@
+package cluster
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Identity is what a data dir makes of a node. ServerID is random and lives
+// and dies with the data dir: a wiped node has forgotten its vote, so it must
+// not come back under the id that gave it.
+type Identity struct {
+	ServerID  string `json:"serverId"`
+	ClusterID string `json:"clusterId,omitempty"` // empty before the node belongs to a cluster
+	Bootstrap bool   `json:"bootstrap,omitempty"` // this node decided to begin the cluster
+}
+
+const identityFile = "node.json"
+
+// OpenIdentity reads the identity in a data dir, or makes one there. It is
+// called before the transport is built, which presents the ServerID.
+func OpenIdentity(dataDir string) (Identity, error) {
+	var id Identity
+	data, err := os.ReadFile(filepath.Join(dataDir, identityFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		id.ServerID = strings.ToLower(rand.Text())
+		return id, saveIdentity(dataDir, id)
+	}
+	if err != nil {
+		return id, fmt.Errorf("reading the node's identity: %w", err)
+	}
+	if err := json.Unmarshal(data, &id); err != nil || id.ServerID == "" {
+		return id, fmt.Errorf("reading %s: not the identity of a node: %w", filepath.Join(dataDir, identityFile), err)
+	}
+	return id, nil
+}
+
+// saveIdentity replaces the file as a whole: after a crash it is the former
+// or the new one.
+func saveIdentity(dataDir string, id Identity) error {
+	if err := os.MkdirAll(dataDir, 0o700); err != nil {
+		return fmt.Errorf("creating data dir: %w", err)
+	}
+	data, err := json.Marshal(id)
+	if err != nil {
+		return fmt.Errorf("encoding identity: %w", err)
+	}
+	path := filepath.Join(dataDir, identityFile)
+	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("writing identity: %w", err)
+	}
+	_, err = f.Write(append(data, '\n'))
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("writing identity: %w", err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return fmt.Errorf("writing identity: %w", err)
+	}
+	return syncDir(dataDir)
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("opening data dir: %w", err)
+	}
+	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+		return fmt.Errorf("syncing data dir: %w", err)
+	}
+	return nil
+}
+
+// forget removes identity and log after a node has left its cluster: started
+// again it is a new node.
+func forget(dataDir string) error {
+	return errors.Join(os.RemoveAll(filepath.Join(dataDir, raftDir)), os.Remove(filepath.Join(dataDir, identityFile)))
+}

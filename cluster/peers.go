@@ -1,0 +1,119 @@
+package cluster
+
+import (
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// peers is Raft's network transport with two things added.
+//
+// It remembers when the last acknowledged request to each server was sent.
+// raft.VerifyLeader counts an answer to a heartbeat that was sent before the
+// question, which a process that was stopped for a minute finds in its socket
+// buffer; what rests on leadership must compare the moment of sending.
+//
+// And it holds a failed append back until the server's heartbeats get through
+// again. Raft waits up to ten seconds between appends after a long outage, and
+// a returning node would stand idle for that long.
+type peers struct {
+	*raft.NetworkTransport
+
+	mu      sync.Mutex
+	acked   map[raft.ServerID]time.Time     // when the last acknowledged request was sent
+	back    map[raft.ServerID]chan struct{} // closed when a request gets through
+	release chan struct{}                   // closed and replaced to let all held appends go
+	closed  bool
+}
+
+func newPeers(t *raft.NetworkTransport) *peers {
+	return &peers{
+		NetworkTransport: t, acked: map[raft.ServerID]time.Time{},
+		back: map[raft.ServerID]chan struct{}{}, release: make(chan struct{}),
+	}
+}
+
+// isHeartbeat reports what raft's heartbeat goroutine sends: no entries, no
+// previous entry, no commit index.
+func isHeartbeat(a *raft.AppendEntriesRequest) bool {
+	return len(a.Entries) == 0 && a.PrevLogEntry == 0 && a.PrevLogTerm == 0 && a.LeaderCommitIndex == 0
+}
+
+// AppendEntries implements raft.Transport.
+func (p *peers) AppendEntries(id raft.ServerID, target raft.ServerAddress, a *raft.AppendEntriesRequest, r *raft.AppendEntriesResponse) error {
+	sent := time.Now()
+	err := p.NetworkTransport.AppendEntries(id, target, a, r)
+	switch {
+	case err == nil:
+		p.heard(id, sent, r.Term == a.Term)
+	case !isHeartbeat(a):
+		p.hold(id)
+	}
+	return err
+}
+
+// heard notes a request that got through; acknowledged: the server takes this
+// node for its leader. (It may still miss entries before those sent.)
+func (p *peers) heard(id raft.ServerID, sent time.Time, acknowledged bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if acknowledged {
+		p.acked[id] = sent
+	}
+	if ch := p.back[id]; ch != nil {
+		close(ch)
+		delete(p.back, id)
+	}
+}
+
+// hold waits for the next heartbeat to id, or for letGo.
+func (p *peers) hold(id raft.ServerID) {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return
+	}
+	back := p.back[id]
+	if back == nil {
+		back = make(chan struct{})
+		p.back[id] = back
+	}
+	release := p.release
+	p.mu.Unlock()
+	select {
+	case <-back:
+	case <-release:
+	}
+}
+
+// letGo ends all holding, at the end of a term or when the membership changes.
+func (p *peers) letGo() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	close(p.release)
+	p.release = make(chan struct{})
+}
+
+// Close implements raft.WithClose.
+func (p *peers) Close() error {
+	p.letGo()
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	return p.NetworkTransport.Close()
+}
+
+// ackedSince counts the servers, of those listed, that acknowledged a request
+// sent at or after t.
+func (p *peers) ackedSince(t time.Time, voters []raft.ServerID) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 0
+	for _, id := range voters {
+		if at, ok := p.acked[id]; ok && !at.Before(t) {
+			n++
+		}
+	}
+	return n
+}

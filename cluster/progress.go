@@ -1,0 +1,156 @@
+package cluster
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"sluice/fsm"
+)
+
+// Pace of progress. A stream that moves fast is checkpointed every second, one
+// that goes along steadily every five: what is copied after a checkpoint is
+// read again from the target's log by a new owner.
+const (
+	progressEvery  = time.Second
+	progressSteady = 5 * time.Second
+	fastRecords    = 10_000 // in a second
+)
+
+// progressSink collects progress and proposes it in batches.
+type progressSink struct {
+	n    *Node
+	wake chan struct{} // a release is waiting
+
+	mu      sync.Mutex
+	pending map[fsm.TaskID]*pendingProgress
+}
+
+// pendingProgress is what is known of one task and not yet committed.
+type pendingProgress struct {
+	item      fsm.ProgressItem
+	dirty     bool
+	committed time.Time // when progress was last committed
+	records   int64     // Records then
+	released  time.Time // when a release was last asked for
+}
+
+func newProgressSink(n *Node) *progressSink {
+	return &progressSink{n: n, wake: make(chan struct{}, 1), pending: map[fsm.TaskID]*pendingProgress{}}
+}
+
+// Progress hands in how far a task's owner got. It returns at once; only the
+// last item of a task is kept, with the segments of all. Without a quorum
+// items wait.
+func (n *Node) Progress(item fsm.ProgressItem) { n.progress.put(item) }
+
+func (p *progressSink) put(item fsm.ProgressItem) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	have := p.pending[item.Task]
+	if have == nil || have.item.Turn != item.Turn {
+		have = &pendingProgress{records: item.Progress.Records, committed: time.Now().Add(progressEvery - progressSteady)}
+		p.pending[item.Task] = have
+	} else if have.dirty && have.item.Version == item.Version {
+		item.Segments = append(have.item.Segments, item.Segments...)
+		item.Release = item.Release || have.item.Release
+	}
+	have.item, have.dirty = item, true
+}
+
+// release gives a drained task to its next owner, with its last progress.
+func (p *progressSink) release(t *fsm.Task) {
+	p.mu.Lock()
+	have := p.pending[t.ID]
+	if have == nil || have.item.Turn != t.Turn {
+		have = &pendingProgress{item: fsm.ProgressItem{Task: t.ID, Turn: t.Turn, Version: mappingVersion(t), Progress: t.Progress}}
+		p.pending[t.ID] = have
+	}
+	again := time.Since(have.released) < progressEvery // it is under way
+	if !again {
+		have.item.Release, have.dirty, have.released = true, true, time.Now()
+	}
+	p.mu.Unlock()
+	if !again {
+		p.n.kick(p.wake)
+	}
+}
+
+// run commits what is due until ctx ends.
+func (p *progressSink) run(ctx context.Context) error {
+	tick := time.NewTicker(progressEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-p.wake:
+		case <-ctx.Done():
+			return nil
+		}
+		p.flush(ctx, false)
+	}
+}
+
+// flush commits what is due, or all; releases are always due.
+func (p *progressSink) flush(ctx context.Context, all bool) {
+	batch := &fsm.ProgressBatch{Node: p.n.self.ServerID, At: p.n.nowMillis(), Items: p.take(time.Now(), all)}
+	for _, b := range batch.Split() {
+		result, err := p.n.Propose(ctx, b)
+		if err != nil {
+			p.n.log.Debug("committing progress", "tasks", len(b.Items), "error", err)
+			p.restore(b.Items)
+			continue
+		}
+		p.n.log.Debug("committed progress", "tasks", len(b.Items), "index", result.Index)
+	}
+}
+
+// take removes what is due, in the order of task ids, and forgets tasks that
+// are no longer this node's.
+func (p *progressSink) take(now time.Time, all bool) []fsm.ProgressItem {
+	v := p.n.View()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var items []fsm.ProgressItem
+	for id, have := range p.pending {
+		t := v.Task(id)
+		if t == nil || t.Turn > have.item.Turn {
+			delete(p.pending, id)
+			continue
+		}
+		if !have.dirty || !(all || have.item.Release || have.isDue(now)) {
+			continue
+		}
+		items = append(items, have.item)
+		have.dirty, have.committed, have.records = false, now, have.item.Progress.Records
+		have.item.Segments, have.item.Release = nil, false
+	}
+	sortItems(items)
+	return items
+}
+
+func (h *pendingProgress) isDue(now time.Time) bool {
+	since := now.Sub(h.committed)
+	fast := float64(h.item.Progress.Records-h.records) >= fastRecords*since.Seconds()
+	return since >= progressSteady || (fast && since >= progressEvery)
+}
+
+// restore puts back what could not be committed, under what came since. The
+// FSM ignores segments that it has already.
+func (p *progressSink) restore(items []fsm.ProgressItem) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, it := range items {
+		have := p.pending[it.Task]
+		switch {
+		case have == nil || have.item.Turn != it.Turn:
+			continue
+		case !have.dirty:
+			have.item = it
+		case have.item.Version == it.Version:
+			have.item.Segments = append(it.Segments, have.item.Segments...)
+		}
+		have.item.Release = have.item.Release || it.Release
+		have.dirty = true
+	}
+}

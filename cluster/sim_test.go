@@ -1,0 +1,402 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sluice/fsm"
+	"sluice/test/vnet"
+	"sluice/transport"
+)
+
+// sim is a cluster in one bubble: whole nodes over a virtual network, with
+// bolt files on disk.
+type sim struct {
+	t     *testing.T
+	net   *vnet.Network
+	world *world
+	dir   string
+	nodes map[int]*simNode
+	cfg   Config // what all nodes share
+}
+
+// simNode is one process: it can be killed and started again.
+type simNode struct {
+	*Node
+	i    int
+	ip   string
+	tr   *transport.Transport
+	stop context.CancelFunc
+	done chan error // of Run
+	dead bool
+}
+
+// runSim runs a test in a bubble and ends all of its nodes.
+func runSim(t *testing.T, fn func(*sim)) {
+	t.Helper()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s := &sim{t: t, net: vnet.New(), world: newWorld(t), dir: dir, nodes: map[int]*simNode{}}
+		defer s.end()
+		fn(s)
+	})
+}
+
+func ipOf(i int) string { return fmt.Sprintf("127.0.0.%d", i) }
+
+func (s *sim) dataDir(i int) string { return filepath.Join(s.dir, fmt.Sprint(i)) }
+
+// start starts node i of a cluster of those listed as its peers.
+func (s *sim) start(i int, peers ...int) *simNode {
+	s.t.Helper()
+	cfg := s.cfg
+	cfg.Name, cfg.DataDir = fmt.Sprintf("n%d", i), s.dataDir(i)
+	for _, p := range peers {
+		cfg.Join = append(cfg.Join, ipOf(p)+":7400")
+	}
+	return s.startWith(i, cfg)
+}
+
+func (s *sim) startWith(i int, cfg Config) *simNode {
+	s.t.Helper()
+	var out io.Writer = io.Discard
+	if os.Getenv("SIM_LOG") != "" {
+		out = os.Stderr
+	}
+	log := slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelInfo})).With("sim", i)
+	id, err := OpenIdentity(cfg.DataDir)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	host := s.net.Host(ipOf(i))
+	tr, err := transport.New(transport.Config{
+		Listen: ipOf(i) + ":7400", Insecure: true, Network: transport.Network{Listen: host.Listen, Dial: host.Dial},
+	}, transport.Identity{ServerID: id.ServerID, Name: cfg.Name, ClusterID: id.ClusterID}, log)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	node, err := New(cfg, tr, log)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	n := &simNode{Node: node, i: i, ip: ipOf(i), tr: tr, stop: cancel, done: make(chan error, 1)}
+	trCtx, stopTransport := context.WithCancel(context.Background())
+	trDone := make(chan error, 1)
+	go func() { trDone <- tr.Run(trCtx) }()
+	go func() {
+		err := node.Run(ctx, map[fsm.Kind]Runner{fsm.KindCopy: s.world.runner(n), fsm.KindSync: s.world.runner(n)})
+		stopTransport()
+		n.done <- errors.Join(err, <-trDone)
+	}()
+	s.nodes[i] = n
+	return n
+}
+
+// trio starts nodes 1 to 3 and waits for a leader that knows all.
+func (s *sim) trio() {
+	s.t.Helper()
+	for i := 1; i <= 3; i++ {
+		s.start(i, 1, 2, 3)
+	}
+	s.until("three nodes are voters", time.Minute, func() bool {
+		l := s.leader()
+		return l != nil && len(votersOf(l.servers())) == 3 && len(l.View().Nodes) == 3
+	})
+}
+
+// kill ends a node as SIGKILL does: its connections end at once. What its
+// goroutines still do reaches nobody.
+func (s *sim) kill(i int) {
+	n := s.nodes[i]
+	n.dead = true
+	s.world.kill(n)
+	s.net.Kill(n.ip)
+	s.isolate(i) // until its goroutines have ended
+	n.stop()
+	if err := <-n.done; err != nil {
+		s.t.Logf("killed node %d ended with: %v", i, err)
+	}
+	s.rejoin(i)
+	delete(s.nodes, i)
+}
+
+func (s *sim) isolate(i int) {
+	for j := 1; j <= 9; j++ {
+		if j != i {
+			s.net.CutBoth(ipOf(i), ipOf(j))
+		}
+	}
+}
+
+func (s *sim) rejoin(i int) {
+	for j := 1; j <= 9; j++ {
+		if j != i {
+			s.net.HealBoth(ipOf(i), ipOf(j))
+		}
+	}
+}
+
+// shutdown ends a node in order.
+func (s *sim) shutdown(i int) error {
+	n := s.nodes[i]
+	delete(s.nodes, i)
+	n.stop()
+	return <-n.done
+}
+
+func (s *sim) end() {
+	for _, n := range s.nodes {
+		n.stop()
+	}
+	for _, n := range s.nodes {
+		if err := <-n.done; err != nil {
+			s.t.Errorf("node %d: %v", n.i, err)
+		}
+	}
+	time.Sleep(time.Minute) // libraries' last timers
+	if open := s.net.Open(); open != 0 {
+		s.t.Errorf("%d connections left open", open)
+	}
+}
+
+// until advances the bubble's clock until a condition holds.
+func (s *sim) until(what string, limit time.Duration, cond func() bool) time.Duration {
+	s.t.Helper()
+	start := time.Now()
+	for !cond() {
+		if time.Since(start) > limit {
+			s.dump()
+			s.t.Fatalf("after %v still not: %s", limit, what)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return time.Since(start)
+}
+
+func (s *sim) dump() {
+	for i, n := range s.nodes {
+		v := n.View()
+		age, ok := n.LeaderAge()
+		s.t.Logf("node %d: leading %v index %d nodes %d tasks %d lease %v %v servers %v", i, n.leading.Load() != nil,
+			v.Index, len(v.Nodes), v.TaskCount(), age, ok, n.servers())
+	}
+}
+
+// leader returns the node that acts as leader; nil when none or two do.
+func (s *sim) leader() *simNode {
+	var found *simNode
+	for _, n := range s.nodes {
+		if n.leading.Load() != nil {
+			if found != nil {
+				return nil
+			}
+			found = n
+		}
+	}
+	return found
+}
+
+func (s *sim) follower() *simNode {
+	for i := 1; i <= 9; i++ {
+		if n := s.nodes[i]; n != nil && n.leading.Load() == nil {
+			return n
+		}
+	}
+	return nil
+}
+
+func (s *sim) propose(n *simNode, cmd fsm.Command) fsm.Result {
+	s.t.Helper()
+	r, err := n.Propose(s.t.Context(), cmd)
+	if err != nil || r.Refused != "" {
+		s.t.Fatalf("proposing %T: %+v, %v", cmd, r, err)
+	}
+	return r
+}
+
+// addTasks creates a link with so many copy tasks.
+func (s *sim) addTasks(count int) {
+	s.t.Helper()
+	n := s.leader()
+	s.propose(n, &fsm.Objects{
+		Kafka: []fsm.KafkaCluster{{Name: "us"}, {Name: "eu"}},
+		Links: []fsm.LinkPut{{Spec: fsm.LinkSpec{Name: "l", Source: "us", Target: "eu", State: fsm.StateRunning}}},
+	})
+	for from := 0; from < count; from += 500 {
+		var keys []fsm.StreamKey
+		for p := from; p < min(from+500, count); p++ {
+			keys = append(keys, fsm.StreamKey{Topic: "t", Partition: int32(p), TargetTopic: "t"})
+		}
+		s.propose(n, &fsm.StreamsAdd{Link: n.View().Links[0].ID, Streams: keys})
+	}
+}
+
+// equal waits until all nodes have the same index and compares their facts.
+func (s *sim) equal() {
+	s.t.Helper()
+	s.until("equal index", time.Minute, func() bool {
+		seen := map[uint64]bool{}
+		for _, n := range s.nodes {
+			seen[n.View().Index] = true
+		}
+		return len(seen) == 1
+	})
+	hashes := map[[32]byte]int{}
+	views := map[int]*fsm.View{}
+	for i, n := range s.nodes {
+		views[i] = n.View()
+	}
+	for i, v := range views {
+		var buf bytes.Buffer
+		if err := fsm.WriteSnapshot(&buf, v); err != nil {
+			s.t.Fatal(err)
+		}
+		hashes[sha256.Sum256(buf.Bytes())] = i
+	}
+	if len(hashes) != 1 {
+		s.t.Errorf("facts differ at the same index: nodes %v", hashes)
+	}
+}
+
+// world sees which node runs which task, and checks that no turn of a task
+// ever runs on two nodes.
+type world struct {
+	t       *testing.T
+	mu      sync.Mutex
+	running map[fsm.TaskID]map[*simNode]*fakeTask
+	turns   map[turnKey]*simNode
+	starts  int
+	drains  int
+}
+
+type turnKey struct {
+	task fsm.TaskID
+	turn uint64
+}
+
+func newWorld(t *testing.T) *world {
+	return &world{t: t, running: map[fsm.TaskID]map[*simNode]*fakeTask{}, turns: map[turnKey]*simNode{}}
+}
+
+func (w *world) runner(n *simNode) Runner { return &fakeRunner{w, n} }
+
+type fakeRunner struct {
+	w *world
+	n *simNode
+}
+
+// Start implements Runner.
+func (r *fakeRunner) Start(ctx context.Context, task *fsm.Task) Running {
+	f := &fakeTask{w: r.w, n: r.n, task: task, drain: make(chan struct{}), done: make(chan struct{})}
+	r.w.mu.Lock()
+	defer r.w.mu.Unlock()
+	key := turnKey{task.ID, task.Turn}
+	if other := r.w.turns[key]; other != nil && other.i != r.n.i {
+		r.w.t.Errorf("task %d turn %d ran on node %d and on node %d", task.ID, task.Turn, other.i, r.n.i)
+	}
+	r.w.turns[key] = r.n
+	if r.w.running[task.ID] == nil {
+		r.w.running[task.ID] = map[*simNode]*fakeTask{}
+	}
+	r.w.running[task.ID][r.n] = f
+	r.w.starts++
+	go f.run(ctx)
+	return f
+}
+
+type fakeTask struct {
+	w       *world
+	n       *simNode
+	task    *fsm.Task
+	once    sync.Once
+	drain   chan struct{}
+	done    chan struct{}
+	updates int
+}
+
+func (f *fakeTask) run(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-f.drain:
+		select {
+		case <-time.After(30 * time.Millisecond): // what is under way
+			f.n.Progress(fsm.ProgressItem{Task: f.task.ID, Turn: f.task.Turn, Progress: fsm.Progress{Records: 7}})
+		case <-ctx.Done():
+		}
+	}
+	f.w.mu.Lock()
+	delete(f.w.running[f.task.ID], f.n)
+	f.w.mu.Unlock()
+	close(f.done)
+}
+
+// Update implements Running.
+func (f *fakeTask) Update(task *fsm.Task) {
+	f.w.mu.Lock()
+	defer f.w.mu.Unlock()
+	f.task, f.updates = task, f.updates+1
+}
+
+// Drain implements Running.
+func (f *fakeTask) Drain() {
+	f.once.Do(func() {
+		f.w.mu.Lock()
+		f.w.drains++
+		f.w.mu.Unlock()
+		close(f.drain)
+	})
+}
+
+// Done implements Running.
+func (f *fakeTask) Done() <-chan struct{} { return f.done }
+
+// Measure implements Running.
+func (f *fakeTask) Measure() Measurement {
+	return Measurement{State: fsm.CodeCopying, LagRecords: 3, LagMillis: -1, BytesPerSec: 1000}
+}
+
+// kill forgets what a killed process ran.
+func (w *world) kill(n *simNode) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, on := range w.running {
+		delete(on, n)
+	}
+}
+
+// on counts tasks that run on exactly one node, by node number; elsewhere is
+// the number of those that run on none or on several.
+func (w *world) on(tasks int) (by map[int]int, elsewhere int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	by = map[int]int{}
+	single := 0
+	for _, on := range w.running {
+		if len(on) == 1 {
+			single++
+			for n := range on {
+				by[n.i]++
+			}
+		}
+	}
+	return by, tasks - single
+}
+
+// settled reports that every one of so many tasks runs on exactly one of the
+// nodes.
+func (w *world) settled(tasks int) bool {
+	_, elsewhere := w.on(tasks)
+	return elsewhere == 0
+}

@@ -1,0 +1,62 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"sluice/fsm"
+)
+
+// canaryEvery is the pace of canary writes.
+const canaryEvery = 5 * time.Second
+
+// canaryKey holds the canary of a follower; Raft's own keys are others.
+const canaryKey = "sluice-canary"
+
+// watchdog ends the process when its disk hangs. A leader in that state stays
+// leader (heartbeats touch no disk) and its futures never return, so nothing
+// can be ended cleanly. A leader appends a command to the log; any other node
+// writes to the store that holds the log.
+func (n *Node) watchdog(ctx context.Context, c *consensus) error {
+	tick := time.NewTicker(canaryEvery)
+	defer tick.Stop()
+	for {
+		done := make(chan error, 1)
+		go func() { done <- n.canary(c) }()
+		limit := time.NewTimer(n.t.disk)
+		select {
+		case err := <-done:
+			if err != nil {
+				n.log.Debug("canary write", "error", err)
+			}
+		case <-limit.C:
+			n.cfg.Fatal(fmt.Errorf("a write to %s takes longer than %v: the disk hangs", n.cfg.DataDir, n.t.disk))
+			return nil
+		case <-ctx.Done():
+			limit.Stop()
+			return nil
+		}
+		limit.Stop()
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// canary returns when a write has reached the disk or surely will not: a
+// leader that loses its quorum fails it by stepping down.
+func (n *Node) canary(c *consensus) error {
+	if c.State() != raft.Leader {
+		return c.bolt.Set([]byte(canaryKey), []byte(time.Now().UTC().Format(time.RFC3339)))
+	}
+	data, err := fsm.Encode(&fsm.Barrier{})
+	if err != nil {
+		return err
+	}
+	return c.Apply(data, n.t.rpc).Error()
+}
