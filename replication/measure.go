@@ -114,3 +114,13 @@ func (st *stats) acked(it *item, _ time.Time) {
 	st.bytes.Add(int64(len(it.batch)))
 	st.batches.Add(1)
 }
+
+// Stats are counts over all streams of this node since it started.
+type Stats struct {
+	Records, Bytes, Batches int64 // acknowledged
+}
+
+// Stats returns the node's counts.
+func (r *Runner) Stats() Stats {
+	return Stats{Records: r.stats.records.Load(), Bytes: r.stats.bytes.Load(), Batches: r.stats.batches.Load()}
+}
