@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// bound returns what no plan from the original layout to one as level as the
-// present one can undercut.
+// boundOf returns what no plan from the model to a layout as level as after can
+// undercut.
 //
 // Per pool, what must leave the brokers that hold too much and what must come
 // to those that hold too little are each a bound on the bytes that travel. A
@@ -17,10 +17,9 @@ import (
 // (a fractional knapsack). Likewise for what a broker must gain, from any
 // partition. Sources: for disk, shared/FORMAT of the reference clusters and
 // the levels of this package; the others follow in the same way.
-func (q *planner) bound(bytes int64) Bound {
-	t := q.targets(q.o)
-	before := newLayout(q.m)
-	w := newBounder(q, before, t)
+func boundOf(m *Model, o Options, after *layout, bytes int64) Bound {
+	t := after.targets(o)
+	w := newBounder(o, newLayout(m), after, t)
 	var v Bound
 	var all float64
 	for k := range t.pools {
@@ -41,8 +40,9 @@ func (q *planner) bound(bytes int64) Bound {
 }
 
 type bounder struct {
-	q         *planner
+	o         Options
 	before    *layout
+	after     *layout
 	t         *targets
 	u, d      float64   // the highest and the lowest disk of a broker that is not pinned, in shares
 	uIn, dIn  float64   // likewise bytes-in
@@ -54,23 +54,23 @@ type bounder struct {
 	inGoal    bool
 }
 
-func newBounder(q *planner, before *layout, t *targets) *bounder {
-	w := &bounder{q: q, before: before, t: t, dIn: math.Inf(1), d: math.Inf(1), smallest: q.smallest(),
-		countGoal: q.o.Goals.Has(GoalReplicas), inGoal: q.o.Goals.Has(GoalBytesIn), sizes: make([][]int32, len(q.load))}
-	for b := range q.load {
+func newBounder(o Options, before, after *layout, t *targets) *bounder {
+	w := &bounder{o: o, before: before, after: after, t: t, dIn: math.Inf(1), d: math.Inf(1), smallest: after.smallest(),
+		countGoal: o.Goals.Has(GoalReplicas), inGoal: o.Goals.Has(GoalBytesIn), sizes: make([][]int32, len(after.load))}
+	for b := range after.load {
 		if t.pool[b] < 0 {
 			continue
 		}
-		if t.disk[b] > 0 && !t.pinned[b] && q.state(int32(b)).gains() {
-			x := float64(q.load[b].bytes) / t.disk[b]
+		if t.disk[b] > 0 && !t.pinned[b] && after.state(int32(b)).gains() {
+			x := float64(after.load[b].bytes) / t.disk[b]
 			w.u, w.d = math.Max(w.u, x), math.Min(w.d, x)
 		}
-		if t.in[b] > 0 && q.state(int32(b)).gains() {
-			x := float64(q.load[b].in) / t.in[b]
+		if t.in[b] > 0 && after.state(int32(b)).gains() {
+			x := float64(after.load[b].in) / t.in[b]
 			w.uIn, w.dIn = math.Max(w.uIn, x), math.Min(w.dIn, x)
 		}
 	}
-	for _, p := range q.order {
+	for _, p := range before.bySize() {
 		for r := before.first[p]; r < before.first[p+1]; r++ {
 			b := before.at[r]
 			w.sizes[b] = append(w.sizes[b], r)
@@ -83,17 +83,17 @@ func newBounder(q *planner, before *layout, t *targets) *bounder {
 }
 
 func (w *bounder) density(p int32) float64 {
-	part := &w.q.m.Partitions[p]
+	part := &w.before.m.Partitions[p]
 	return float64(part.In) / float64(part.Size+1)
 }
 
 func (w *bounder) sortDense() {
-	w.denseAll = make([]int32, len(w.q.m.Partitions))
+	w.denseAll = make([]int32, len(w.before.m.Partitions))
 	for i := range w.denseAll {
 		w.denseAll[i] = int32(i)
 	}
 	slices.SortStableFunc(w.denseAll, func(a, b int32) int { return cmp.Compare(w.density(b), w.density(a)) })
-	w.dense = make([][]int32, len(w.q.load))
+	w.dense = make([][]int32, len(w.after.load))
 	for _, p := range w.denseAll {
 		for r := w.before.first[p]; r < w.before.first[p+1]; r++ {
 			b := w.before.at[r]
@@ -130,8 +130,8 @@ func add(sum *[4]float64, v [4]float64) {
 // loses returns what must leave broker b: for disk, counts, bytes-in, and the
 // largest of them.
 func (w *bounder) loses(b int) (v [4]float64) {
-	have, end := &w.before.load[b], &w.q.load[b]
-	if w.q.o.Goals.Has(GoalDisk) {
+	have, end := &w.before.load[b], &w.after.load[b]
+	if w.o.Goals.Has(GoalDisk) {
 		v[0] = math.Max(0, float64(have.bytes)-math.Max(w.u*w.t.disk[b], float64(end.bytes)*w.loose(b)))
 	}
 	if w.countGoal {
@@ -149,7 +149,7 @@ func (w *bounder) loses(b int) (v [4]float64) {
 // loose is 1 for a broker whose own end is its level, because no common level
 // holds for it, else 0.
 func (w *bounder) loose(b int) float64 {
-	if w.t.pinned[b] || !w.q.state(int32(b)).gains() {
+	if w.t.pinned[b] || !w.after.state(int32(b)).gains() {
 		return 1
 	}
 	return 0
@@ -157,8 +157,8 @@ func (w *bounder) loose(b int) float64 {
 
 // gains returns what must come to broker b.
 func (w *bounder) gains(b int) (v [4]float64) {
-	have, end := &w.before.load[b], &w.q.load[b]
-	if w.q.o.Goals.Has(GoalDisk) {
+	have, end := &w.before.load[b], &w.after.load[b]
+	if w.o.Goals.Has(GoalDisk) {
 		v[0] = math.Max(0, math.Min(w.d*w.t.disk[b], float64(end.bytes))-float64(have.bytes))
 	}
 	if w.countGoal {
@@ -179,7 +179,7 @@ func (w *bounder) knapsack(dense []int32, in float64) float64 {
 		if in <= 0 {
 			break
 		}
-		part := &w.q.m.Partitions[p]
+		part := &w.before.m.Partitions[p]
 		if f := in / float64(part.In+1); f < 1 {
 			return bytes + f*float64(part.Size)
 		}

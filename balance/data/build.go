@@ -14,7 +14,7 @@ func (q *planner) propose() *Proposal {
 	changeOf := q.changes(p)
 	q.cut(p, changeOf, stages)
 	q.figures(p)
-	p.Bound = q.bound(p.Bytes)
+	p.Bound = boundOf(q.m, q.o, q.layout, p.Bytes)
 	p.Seconds = q.seconds(p)
 	p.Unmet = append(p.Unmet, q.unmet()...)
 	return p
@@ -136,13 +136,12 @@ func (q *planner) cutLeaders(p *Proposal, moved map[int32]int) {
 // figures fills in every broker before, after and at its peak.
 func (q *planner) figures(p *Proposal) {
 	t := q.targets(q.o)
-	before := newLayout(q.m)
 	peak := q.peaks(p)
 	for b := range q.m.Brokers {
 		m := &q.m.Brokers[b]
 		p.Brokers = append(p.Brokers, BrokerFigures{
 			ID: m.ID, Rack: m.Rack, State: m.State.String(), Disk: m.Disk, Share: int64(t.disk[b]),
-			Before: before.load[b].public(), After: q.load[b].public(), Peak: peak[b],
+			Before: q.begin[b].public(), After: q.load[b].public(), Peak: peak[b],
 		})
 	}
 }

@@ -22,6 +22,9 @@ type layout struct {
 	rackOf []int32 // by broker
 	racks  int     // count of racks
 	caps   []int32 // by replication factor: copies that one rack may hold
+
+	order []int32   // partitions by size, once asked for
+	small []float64 // sums of the smallest partitions, once asked for
 }
 
 // load is what a broker carries.

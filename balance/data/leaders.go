@@ -1,5 +1,7 @@
 package data
 
+import "math"
+
 // flow evens out leaders. Leadership can go from b to c over a partition that
 // b leads and c holds; a chain of such steps takes it from a broker with too
 // many to one with too few, and only the ends change their counts.
@@ -128,68 +130,94 @@ func (f *flow) evenLeaders() {
 }
 
 // drive shifts leads over the shortest chains from the brokers that have to
-// those that need, until no chain is left.
+// those that need, until no chain is left: in rounds, each of which measures
+// every broker's distance and then uses up the chains of these lengths.
 func (f *flow) drive(has, needs func(b int32) bool) {
-	for depth := 1; depth < len(f.load); {
-		if !f.driveAt(depth, has, needs) {
-			depth++
-		} else if depth > 1 {
-			depth = 1 // a chain may have opened shorter ones
+	for {
+		dist := f.distances(needs)
+		any := false
+		for b := range f.load {
+			for has(int32(b)) && f.walk(int32(b), dist, needs) {
+				any = true
+			}
+		}
+		if !any {
+			return
 		}
 	}
 }
 
-// driveAt uses up the chains of at most depth steps and reports whether there
-// were any.
-func (f *flow) driveAt(depth int, has, needs func(b int32) bool) bool {
-	any := false
-	for b := range f.load {
-		for has(int32(b)) {
-			chain := f.chain(int32(b), depth, needs)
-			if chain == nil {
-				break
-			}
-			for i := 1; i < len(chain); i++ {
-				f.shift(chain[i-1], chain[i])
-			}
-			any = true
+// far is the distance of a broker from which no chain leads to one in need.
+const far = math.MaxInt32
+
+// distances returns the length of every broker's shortest chain to one that
+// needs leads.
+func (f *flow) distances(needs func(b int32) bool) []int32 {
+	dist := make([]int32, len(f.load))
+	var front []int32
+	for b := range dist {
+		dist[b] = far
+		if needs(int32(b)) {
+			dist[b] = 0
+			front = append(front, int32(b))
 		}
 	}
-	return any
-}
-
-// chain finds the shortest chain from b to a broker that needs leads.
-func (f *flow) chain(b int32, depth int, needs func(b int32) bool) []int32 {
-	from := make([]int32, len(f.load))
-	for i := range from {
-		from[i] = -1
-	}
-	from[b] = b
-	front := []int32{b}
-	for range depth {
+	for len(front) > 0 {
 		var next []int32
-		for _, x := range front {
-			for c := range f.load {
-				if from[c] >= 0 || f.next(x, int32(c)) < 0 {
-					continue
+		for _, c := range front {
+			for b := range dist {
+				if dist[b] == far && f.next(int32(b), c) >= 0 {
+					dist[b] = dist[c] + 1
+					next = append(next, int32(b))
 				}
-				from[c] = x
-				if needs(int32(c)) {
-					return f.trace(from, b, int32(c))
-				}
-				next = append(next, int32(c))
 			}
 		}
 		front = next
 	}
-	return nil
+	return dist
 }
 
-func (f *flow) trace(from []int32, b, c int32) []int32 {
-	chain := []int32{c}
-	for c != b {
-		c = from[c]
-		chain = append([]int32{c}, chain...)
+// walk finds one chain from b down the distances and shifts a lead along it.
+// Brokers that prove to be dead ends are marked far.
+func (f *flow) walk(b int32, dist []int32, needs func(b int32) bool) bool {
+	chain := []int32{b}
+	for {
+		x := chain[len(chain)-1]
+		if dist[x] == 0 && len(chain) > 1 {
+			if needs(x) {
+				break
+			}
+			dist[x] = far
+		}
+		if c := f.nearer(x, dist); c >= 0 {
+			chain = append(chain, c)
+			continue
+		}
+		dist[x] = far
+		if chain = chain[:len(chain)-1]; len(chain) == 0 {
+			return false
+		}
 	}
-	return chain
+	for i := 1; i < len(chain); i++ {
+		f.shift(chain[i-1], chain[i])
+	}
+	return true
+}
+
+// nearer returns the broker one step nearer to need to which x can hand a
+// lead at the least cost, -1 if there is none.
+func (f *flow) nearer(x int32, dist []int32) int32 {
+	best, least := int32(-1), 2
+	if dist[x] == far {
+		return -1
+	}
+	for c := range dist {
+		if dist[c] != dist[x]-1 {
+			continue
+		}
+		if r := f.next(x, int32(c)); r >= 0 && f.cost(r) < least {
+			best, least = int32(c), f.cost(r)
+		}
+	}
+	return best
 }

@@ -14,7 +14,6 @@ type pass struct {
 	moved     []bool  // by replica: moved in this pass
 	inPerByte float64 // bytes a second per byte stored, of the cluster
 	lists     lists
-	order     []int32 // partitions by size
 }
 
 // lists holds, per broker, the free replicas that it held when the pass
@@ -28,10 +27,10 @@ type lists struct {
 // relist lets the next phases move any replica again, where it is now.
 func (q *pass) relist() {
 	clear(q.moved)
-	q.lists = newLists(q.layout, q.order)
+	q.lists = newLists(q.layout)
 }
 
-func newLists(l *layout, order []int32) lists {
+func newLists(l *layout) lists {
 	v := lists{from: make([]int32, len(l.load)+1)}
 	for r := range l.at {
 		if l.free(int32(r)) {
@@ -45,7 +44,7 @@ func newLists(l *layout, order []int32) lists {
 	v.item, v.prev = make([]int32, n), make([]int32, n)
 	next := make([]int32, len(l.load))
 	copy(next, v.from)
-	for _, p := range order {
+	for _, p := range l.bySize() {
 		if l.m.Partitions[p].Hold != Free {
 			continue
 		}

@@ -17,8 +17,8 @@ const improve = 0.02
 type planner struct {
 	*layout
 	o     Options
-	order []int32 // partitions by size
 	orig  []int32 // by replica: where it is in the model
+	begin []load  // by broker: what it carries in the model
 	taken [][]hop // the stages of all passes so far
 }
 
@@ -34,8 +34,7 @@ func Plan(m *Model, o Options) (*Proposal, error) {
 		return nil, err
 	}
 	q := &planner{layout: newLayout(m), o: o}
-	q.orig = slices.Clone(q.at)
-	q.order = q.bySize()
+	q.orig, q.begin = slices.Clone(q.at), slices.Clone(q.load)
 	q.run()
 	return q.propose(), nil
 }
@@ -111,7 +110,7 @@ func (q *planner) budget() int64 {
 // pass runs all phases with the bands' margins scaled.
 func (q *planner) pass(scale float64) {
 	p := &pass{layout: q.layout, o: q.o, t: q.targets(q.o), budget: q.budget(), leadAt: q.leaderShares(),
-		inPerByte: q.inPerByte(), moved: make([]bool, len(q.at)), order: q.order}
+		inPerByte: q.inPerByte(), moved: make([]bool, len(q.at))}
 	p.relist()
 	margin := scale * q.o.DiskBand
 	p.v = p.diskLevels(margin)

@@ -77,7 +77,12 @@ func (s *stager) units() []unit {
 			units = append(units, unit{int32(p), s.m.Partitions[p].Size, rs})
 		}
 	}
-	slices.SortStableFunc(units, func(a, b unit) int { return cmp.Compare(b.size, a.size) })
+	slices.SortFunc(units, func(a, b unit) int {
+		if c := cmp.Compare(b.size, a.size); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.p, b.p)
+	})
 	return units
 }
 

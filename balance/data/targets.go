@@ -106,16 +106,13 @@ func (l *layout) diskTargets(t *targets, w []float64, o Options) []float64 {
 
 // smallest returns the sums of the n smallest partitions, from n = 0.
 func (l *layout) smallest() []float64 {
-	sizes := make([]int64, len(l.m.Partitions))
-	for i := range sizes {
-		sizes[i] = l.m.Partitions[i].Size
+	if l.small == nil {
+		l.small = make([]float64, len(l.m.Partitions)+1)
+		for i, p := range l.bySize() {
+			l.small[i+1] = l.small[i] + float64(l.m.Partitions[p].Size)
+		}
 	}
-	slices.Sort(sizes)
-	sums := make([]float64, len(sizes)+1)
-	for i, s := range sizes {
-		sums[i+1] = sums[i] + float64(s)
-	}
-	return sums
+	return l.small
 }
 
 func (l *layout) inTargets(o Options) []float64 {
@@ -212,6 +209,9 @@ func bisect(a, b float64, yes func(float64) bool) float64 {
 
 // bySize returns the partitions, smallest first, equal ones in their order.
 func (l *layout) bySize() []int32 {
+	if l.order != nil {
+		return l.order
+	}
 	type item struct {
 		size int64
 		p    int32
@@ -226,9 +226,9 @@ func (l *layout) bySize() []int32 {
 		}
 		return cmp.Compare(a.p, b.p)
 	})
-	order := make([]int32, len(items))
+	l.order = make([]int32, len(items))
 	for i := range items {
-		order[i] = items[i].p
+		l.order[i] = items[i].p
 	}
-	return order
+	return l.order
 }

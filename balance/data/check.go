@@ -1,0 +1,245 @@
+package data
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// ErrBroken is what every finding of Check wraps.
+var ErrBroken = errors.New("proposal breaks a rule")
+
+// checker replays a proposal on its own figures: it shares no state with the
+// planner, only the definitions of shares, caps and bounds.
+type checker struct {
+	m     *Model
+	o     Options
+	p     *Proposal
+	ix    brokerIndex
+	rules *layout // the model's racks and caps
+}
+
+// Check reports the first hard rule that the proposal breaks and the first
+// figure in it that is not true; nil if there is none. The errors wrap
+// ErrBroken. A rule that was broken before may stay broken only if the
+// proposal says so, and never gets worse.
+func Check(m *Model, o Options, p *Proposal) error {
+	c := &checker{m: m, o: o, p: p, ix: newBrokerIndex(m.Brokers), rules: newLayout(m)}
+	for _, step := range []func() error{c.changes, c.stages, c.end, c.figures, c.claims} {
+		if err := step(); err != nil {
+			return fmt.Errorf("%w: %w", ErrBroken, err)
+		}
+	}
+	return nil
+}
+
+// changes checks every change by itself.
+func (c *checker) changes() error {
+	last := -1
+	for i := range c.p.Changes {
+		ch := &c.p.Changes[i]
+		if ch.Partition <= last || ch.Partition >= len(c.m.Partitions) {
+			return fmt.Errorf("change %d: partitions out of order", i)
+		}
+		last = ch.Partition
+		part := &c.m.Partitions[ch.Partition]
+		if err := c.change(ch, part); err != nil {
+			return fmt.Errorf("%s: %w", part.Name(), err)
+		}
+	}
+	return nil
+}
+
+func (c *checker) change(ch *Change, part *Partition) error {
+	if ch.Topic != part.Topic || ch.ID != part.ID || !slices.Equal(ch.From, part.Replicas) {
+		return fmt.Errorf("the original list is not the model's")
+	}
+	if slices.Equal(ch.From, ch.To) && slices.Equal(ch.FromDirs, ch.ToDirs) {
+		return fmt.Errorf("nothing changes")
+	}
+	if part.Hold == Excluded {
+		return fmt.Errorf("is excluded")
+	}
+	if part.Hold == Pinned && !sameSet(ch.From, ch.To) {
+		return fmt.Errorf("is pinned")
+	}
+	return c.list(part, ch.To)
+}
+
+// list checks a list of replicas that the proposal asks for.
+func (c *checker) list(part *Partition, to []int32) error {
+	if len(to) != len(part.Replicas) {
+		return fmt.Errorf("%d replicas become %d", len(part.Replicas), len(to))
+	}
+	for k, id := range to {
+		b := c.ix.of(id)
+		if b < 0 || slices.Contains(to[:k], id) {
+			return fmt.Errorf("broker %d is unknown or stands there twice", id)
+		}
+		if !slices.Contains(part.Replicas, id) && !c.m.Brokers[b].State.gains() {
+			return fmt.Errorf("broker %d is %s and may take nothing", id, c.m.Brokers[b].State)
+		}
+	}
+	limit := max(int(c.rules.caps[len(to)]), c.copies(part.Replicas, to))
+	if n := c.copies(to, nil); n > limit {
+		return fmt.Errorf("%d copies in one rack, %d allowed", n, limit)
+	}
+	return nil
+}
+
+// copies returns the most copies that one rack holds. If kept is given, only
+// those racks count of which copies stay in kept where they were: a rack that
+// is over its cap may not take a new copy.
+func (c *checker) copies(list, kept []int32) int {
+	most := 0
+	for _, id := range list {
+		if kept != nil && !slices.Contains(kept, id) {
+			continue
+		}
+		n := 0
+		for _, other := range list {
+			if c.rules.rackOf[c.ix.of(other)] == c.rules.rackOf[c.ix.of(id)] {
+				n++
+			}
+		}
+		most = max(most, n)
+	}
+	return most
+}
+
+func sameSet(a, b []int32) bool {
+	for _, x := range a {
+		if !slices.Contains(b, x) {
+			return false
+		}
+	}
+	return len(a) == len(b)
+}
+
+// stages checks that the steps are legal on the way and lead to the changes.
+func (c *checker) stages() error {
+	lists := make([][]int32, len(c.p.Changes))
+	var total, moved int64
+	for i := range lists {
+		lists[i] = c.p.Changes[i].From
+	}
+	for n, stage := range c.p.Stages {
+		moved = 0
+		for _, step := range stage.Steps {
+			ch := &c.p.Changes[step.Change]
+			part := &c.m.Partitions[ch.Partition]
+			if err := c.list(part, step.To); err != nil {
+				return fmt.Errorf("stage %d: %s: %w", n+1, part.Name(), err)
+			}
+			for _, id := range step.To {
+				if !slices.Contains(lists[step.Change], id) {
+					moved += part.Size
+				}
+			}
+			lists[step.Change] = step.To
+		}
+		if moved != stage.Bytes {
+			return fmt.Errorf("stage %d: claims %d bytes, moves %d", n+1, stage.Bytes, moved)
+		}
+		total += moved
+	}
+	for i := range lists {
+		if !slices.Equal(lists[i], c.p.Changes[i].To) {
+			return fmt.Errorf("%s: the stages end at %v, not %v", c.m.Partitions[c.p.Changes[i].Partition].Name(), lists[i], c.p.Changes[i].To)
+		}
+	}
+	if total != c.p.Bytes {
+		return fmt.Errorf("claims %d bytes, moves %d", c.p.Bytes, total)
+	}
+	if c.o.MaxBytes > 0 && total > c.o.MaxBytes {
+		return fmt.Errorf("moves %d bytes, at most %d allowed", total, c.o.MaxBytes)
+	}
+	return nil
+}
+
+// end checks the hard rules where the proposal ends: what still breaks one
+// must be said.
+func (c *checker) end() error {
+	after := newLayout(c.p.Apply(c.m))
+	said := func(code string) bool {
+		return slices.ContainsFunc(c.p.Unmet, func(u Unmet) bool { return u.Code == code && u.Hard })
+	}
+	t := after.targets(c.o)
+	for b := range after.load {
+		x, id := float64(after.load[b].bytes), c.m.Brokers[b].ID
+		if after.leaves(int32(b)) && after.load[b].count > 0 && !said(CodeNoPlace) {
+			return fmt.Errorf("broker %d should be empty and holds %d replicas", id, after.load[b].count)
+		}
+		if after.leaves(int32(b)) || x <= t.limit[b] {
+			continue
+		}
+		if after.load[b].bytes > c.rules.load[b].bytes || !said(CodeDiskLimit) {
+			return fmt.Errorf("broker %d ends with %.0f bytes, %.0f allowed", id, x, t.limit[b])
+		}
+	}
+	for r := range after.at {
+		if !after.leaves(after.at[r]) && after.overCap(int32(r)) && !said(CodeRack) {
+			return fmt.Errorf("%s has too many copies in one rack", c.m.Partitions[after.part[r]].Name())
+		}
+	}
+	return nil
+}
+
+// figures checks the brokers' figures and peaks, and the counts of moves.
+func (c *checker) figures() error {
+	after := newLayout(c.p.Apply(c.m))
+	peaks := replayPeaks(c.m, c.ix, c.p)
+	if len(c.p.Brokers) != len(c.m.Brokers) {
+		return fmt.Errorf("figures of %d brokers, not %d", len(c.p.Brokers), len(c.m.Brokers))
+	}
+	t := after.targets(c.o)
+	for b := range c.p.Brokers {
+		f := &c.p.Brokers[b]
+		if f.ID != c.m.Brokers[b].ID || f.Before != c.rules.load[b].public() || f.After != after.load[b].public() {
+			return fmt.Errorf("broker %d: before or after is not as claimed", f.ID)
+		}
+		if f.Peak != peaks[b] {
+			return fmt.Errorf("broker %d: claims a peak of %d bytes, has %d", f.ID, f.Peak, peaks[b])
+		}
+		if p := float64(f.Peak); p > t.limit[b] && f.Peak > f.Before.Bytes {
+			return fmt.Errorf("broker %d: peak of %d bytes, %.0f allowed", f.ID, f.Peak, t.limit[b])
+		}
+	}
+	moves, leaders := 0, 0
+	for i := range c.p.Changes {
+		ch := &c.p.Changes[i]
+		for _, id := range ch.To {
+			if !slices.Contains(ch.From, id) {
+				moves++
+			}
+		}
+		if ch.From[0] != ch.To[0] {
+			leaders++
+		}
+	}
+	if moves != c.p.Moves || leaders != c.p.LeaderChanges {
+		return fmt.Errorf("claims %d moves and %d leader changes, has %d and %d", c.p.Moves, c.p.LeaderChanges, moves, leaders)
+	}
+	return nil
+}
+
+// claims checks the bound, the estimate and what is said to be unmet.
+func (c *checker) claims() error {
+	after := newLayout(c.p.Apply(c.m))
+	if b := boundOf(c.m, c.o, after, c.p.Bytes); b != c.p.Bound {
+		return fmt.Errorf("claims the bound %+v, is %+v", c.p.Bound, b)
+	}
+	if c.o.Throttle > 0 {
+		if s := estimate(c.m, c.ix, c.p, c.o.Throttle); s != c.p.Seconds {
+			return fmt.Errorf("claims %v seconds, is %v", c.p.Seconds, s)
+		}
+	}
+	unmet := (&planner{layout: after, o: c.o}).unmet()
+	same := slices.EqualFunc(unmet, c.p.Unmet, func(a, b Unmet) bool {
+		return a.Code == b.Code && a.Hard == b.Hard && slices.Equal(a.Brokers, b.Brokers)
+	})
+	if !same {
+		return fmt.Errorf("what is unmet is not as claimed: %v instead of %v", c.p.Unmet, unmet)
+	}
+	return nil
+}
