@@ -53,11 +53,11 @@ func (h hlog) ImpliedArgs() []any { return h.implied }
 func (h hlog) With(args ...any) hclog.Logger {
 	return hlog{h.log.With(args...), h.name, append(h.implied[:len(h.implied):len(h.implied)], args...)}
 }
-func (h hlog) Name() string                         { return h.name }
-func (h hlog) Named(name string) hclog.Logger       { return hlog{h.log, name, h.implied} }
-func (h hlog) ResetNamed(name string) hclog.Logger  { return h.Named(name) }
-func (h hlog) SetLevel(hclog.Level)                 {}
-func (h hlog) GetLevel() hclog.Level                { return hclog.NoLevel }
+func (h hlog) Name() string                        { return h.name }
+func (h hlog) Named(name string) hclog.Logger      { return hlog{h.log, name, h.implied} }
+func (h hlog) ResetNamed(name string) hclog.Logger { return h.Named(name) }
+func (h hlog) SetLevel(hclog.Level)                {}
+func (h hlog) GetLevel() hclog.Level               { return hclog.NoLevel }
 func (h hlog) StandardLogger(*hclog.StandardLoggerOptions) *log.Logger {
 	return slog.NewLogLogger(h.log.Handler(), slog.LevelInfo)
 }

@@ -33,7 +33,7 @@ type Node struct {
 type parts struct {
 	raft     atomic.Pointer[consensus] // nil before a cluster was found
 	leading  atomic.Pointer[term]      // nil: not leader, or not ready to act as one
-	began    time.Time                 // of Run
+	began    time.Time                 // of this process
 	founding *founding
 	lease    lease
 	verifier verifier
@@ -80,6 +80,7 @@ func New(cfg Config, tr *transport.Transport, log *slog.Logger) (*Node, error) {
 		kickLead: make(chan struct{}, 1), kickReport: make(chan struct{}, 1), kickReconcile: make(chan struct{}, 1),
 		kickGossip: make(chan struct{}, 1), probes: make(chan string, 16), stopping: make(chan error, 1),
 	}
+	n.began = time.Now()
 	n.machine = newMachine(n.stop)
 	n.founding = &founding{identity: identity, asked: map[string]string{}}
 	n.table, n.progress = newTable(), newProgressSink(n)
@@ -93,7 +94,6 @@ func New(cfg Config, tr *transport.Transport, log *slog.Logger) (*Node, error) {
 // (ErrRemoved), or met a command that it cannot read (fsm.ErrUnknown,
 // fsm.ErrCorrupt). transport.Run must run beside it and outlive it.
 func (n *Node) Run(ctx context.Context, runners map[fsm.Kind]Runner) error {
-	n.began = time.Now()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	services, stopServices := context.WithCancel(context.WithoutCancel(ctx))
