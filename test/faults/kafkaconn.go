@@ -210,30 +210,44 @@ func (c *kafkaConn) chosen(f *Fault, side Side, it item) bool {
 func (c *kafkaConn) act(side Side, f *Fault) (deliver, ok bool) {
 	switch f.rule.Do {
 	case Hold, Delay:
-		var timer <-chan time.Time
-		if f.rule.Do == Delay {
-			timer = time.After(f.rule.Delay)
-		}
-		f.hold(1)
-		defer f.hold(-1)
-		select {
-		case <-f.released:
-			return true, true
-		case <-timer:
-			return true, true
-		case <-c.done:
-			return false, false
-		}
+		return c.keep(side, f)
 	case CloseClient:
-		closeConn(c.client, f.rule.How)
-		if side == OnRequest {
-			endWrite(c.server, FIN)
-			return false, false
-		}
-		return false, true
+		return c.closeClient(side, f.rule.How)
 	case CloseBoth:
 		c.close(f.rule.How)
 		return false, false
 	}
 	return false, true // Drop
+}
+
+// keep waits until the rule ends, or for the time that it says.
+func (c *kafkaConn) keep(side Side, f *Fault) (deliver, ok bool) {
+	var timer <-chan time.Time
+	if f.rule.Do == Delay {
+		timer = time.After(f.rule.Delay)
+	}
+	f.hold(1)
+	defer f.hold(-1)
+	select {
+	case <-f.released:
+		if f.closeHow != nil {
+			return c.closeClient(side, *f.closeHow)
+		}
+		return true, true
+	case <-timer:
+		return true, true
+	case <-c.done:
+		return false, false
+	}
+}
+
+// closeClient ends the client's connection. What a client sent after a request that did not arrive
+// does not arrive either; what a broker answers is read on and goes nowhere.
+func (c *kafkaConn) closeClient(side Side, how Close) (deliver, ok bool) {
+	closeConn(c.client, how)
+	if side == OnRequest {
+		endWrite(c.server, FIN)
+		return false, false
+	}
+	return false, true
 }

@@ -192,10 +192,14 @@ func TestKafkaProxyLosesTheAckOfEach(t *testing.T) {
 	for lost := 1; lost <= 5; lost++ {
 		for _, how := range []Close{FIN, RST} {
 			r := newRig(t)
-			r.AddRule(Rule{Side: OnResponse, APIs: []int16{Produce}, First: lost, Count: 1, Do: CloseClient, How: how})
+			f := r.AddRule(Rule{Side: OnResponse, APIs: []int16{Produce}, First: lost, Count: 1, Do: Hold})
 			r.produce(1, 5)
+			r.reached(5)
+			if err := f.WaitChosen(testContext(t), 1); err != nil {
+				t.Fatal(err)
+			}
+			f.CloseClient(how)
 			r.answeredOrEnd(lost, how)
-			r.reached(5) // all were sent before the end
 			r.conn = dial(t, r.addr, "")
 			r.produce(6, 6)
 			r.answered(6, 6)
@@ -216,13 +220,25 @@ func (r *rig) answeredOrEnd(lost int, how Close) {
 	}
 }
 
+func TestKafkaProxyClosesAtAResponse(t *testing.T) {
+	r := newRig(t)
+	r.AddRule(Rule{Side: OnResponse, First: 2, Count: 1, Do: CloseClient})
+	r.produce(1, 1)
+	r.answered(1, 1)
+	r.produce(2, 2)
+	if got, err := io.ReadAll(r.conn); err != nil || len(got) != 0 {
+		t.Errorf("%d bytes, %v; want the end", len(got), err)
+	}
+	r.reached(2)
+}
+
 func TestKafkaProxyEndsAtARequest(t *testing.T) {
 	for _, do := range []Action{CloseClient, CloseBoth} {
 		r := newRig(t)
 		r.AddRule(Rule{First: 3, Count: 1, Do: do})
 		r.produce(1, 2)
 		r.answered(1, 2)
-		r.produce(3, 5)
+		r.produce(3, 3)
 		io.ReadAll(r.conn)
 		if err := r.Wait(testContext(t), func() bool { return r.Open() == 0 }); err != nil {
 			t.Fatal(err)

@@ -22,7 +22,8 @@ const (
 type Action int
 
 const (
-	// Hold keeps the frame, and all behind it on that side of the connection, until Fault.Release.
+	// Hold keeps the frame, and all behind it on that side of the connection, until Fault.Release or
+	// Fault.CloseClient.
 	// What comes in meanwhile is read and kept, so a request goes out after Release even when its
 	// sender has died.
 	Hold Action = iota
@@ -73,8 +74,9 @@ type Fault struct {
 	chosen   int
 	held     int           // frames that wait now because of this rule
 	changed  chan struct{} // closed and replaced when a number above changes
-	released chan struct{} // closed by Release
+	released chan struct{} // closed when the rule ends
 	over     bool
+	closeHow *Close // set before released is closed when held frames' clients are to be closed
 }
 
 func newFault(r Rule) *Fault {
@@ -120,11 +122,17 @@ func (f *Fault) notify() {
 }
 
 // Release ends the rule: held frames go on, later ones pass.
-func (f *Fault) Release() {
+func (f *Fault) Release() { f.end(nil) }
+
+// CloseClient ends the rule and does to the held frames what the action CloseClient does: for an
+// acknowledgement that gets lost once a known number of requests has reached the broker.
+func (f *Fault) CloseClient(how Close) { f.end(&how) }
+
+func (f *Fault) end(how *Close) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.over {
-		f.over = true
+		f.over, f.closeHow = true, how
 		close(f.released)
 	}
 }
