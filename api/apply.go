@@ -8,35 +8,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
 	"golang.org/x/sync/errgroup"
 
 	"sluice/fsm"
 	"sluice/manifest"
 )
-
-func (s *Server) objectRoutes(h huma.API) {
-	type applyInput struct{ Body ApplyRequest }
-	operation(h, http.MethodPost, "/v1/apply", "apply", "Plan objects and carry the plan out, all or nothing",
-		func(ctx context.Context, in *applyInput) (Plan, error) { return s.apply(ctx, in.Body) })
-	type exportInput struct {
-		ReadParams
-		Kind string `query:"kind" enum:"KafkaCluster,Link" doc:"Absent: all kinds."`
-		Name string `query:"name" doc:"Absent: all names."`
-	}
-	operation(h, http.MethodGet, "/v1/objects", "exportObjects", "Objects as YAML that apply takes",
-		func(ctx context.Context, in *exportInput) (Objects, error) {
-			p, err := s.read(ctx, in.ReadParams)
-			if err != nil {
-				return Objects{}, err
-			}
-			text, err := manifest.Export(p.v, manifest.Kind(in.Kind), in.Name)
-			if err == nil && len(text) == 0 && in.Name != "" {
-				err = notFound(in.Kind, in.Name)
-			}
-			return Objects{p.meta("Objects"), string(text)}, err
-		})
-}
 
 // apply reads the facts afresh, plans, asks both Kafka clusters of every link
 // that is new or changes, and proposes.

@@ -1,4 +1,4 @@
-package api
+package api_test
 
 import (
 	"context"
@@ -6,36 +6,38 @@ import (
 	"strings"
 	"testing"
 
+	"sluice/api"
+	"sluice/api/apitest"
 	"sluice/fsm"
 	"sluice/manifest"
 )
 
 // checker is a Preflighter with set answers.
 type checker struct {
-	answer Preflight
+	answer api.Preflight
 	err    error
 	asked  []string
 	seen   map[string]fsm.KafkaCluster
 }
 
-func (c *checker) Check(_ context.Context, _ *fsm.View, spec fsm.LinkSpec, clusters map[string]fsm.KafkaCluster) (Preflight, error) {
+func (c *checker) Check(_ context.Context, _ *fsm.View, spec fsm.LinkSpec, clusters map[string]fsm.KafkaCluster) (api.Preflight, error) {
 	c.asked, c.seen = append(c.asked, spec.Name), clusters
 	return c.answer, c.err
 }
 
 func TestApplyAsksTheKafkaClustersFirst(t *testing.T) {
-	f := newFake(t)
-	pf := &checker{answer: Preflight{Refusals: []Finding{{Code: fsm.CodeNotEmpty, Message: "orders is not empty"}}}}
-	_, c := f.serve(func(_ *Config, p *Parts) { p.Preflight = pf })
+	f := apitest.New(t)
+	pf := &checker{answer: api.Preflight{Refusals: []api.Finding{{Code: fsm.CodeNotEmpty, Message: "orders is not empty"}}}}
+	_, c := f.Serve(func(_ *api.Config, p *api.Parts) { p.Preflight = pf })
 	_, err := c.Apply(t.Context(), request(objects))
-	if code(err) != CodePreflight || !strings.Contains(err.Error(), "link us-eu: orders is not empty (not-empty)") {
+	if code(err) != api.CodePreflight || !strings.Contains(err.Error(), "link us-eu: orders is not empty (not-empty)") {
 		t.Errorf("%v", err)
 	}
 	if len(f.View().Kafka) != 0 || pf.seen["eu"].Bootstrap[0] != "eu:1" {
 		t.Error("something was changed, or the new clusters were not shown to preflight")
 	}
-	pf.answer = Preflight{
-		Warnings:   []Finding{{Code: fsm.CodeUnauthorized, Message: "cannot describe producers"}},
+	pf.answer = api.Preflight{
+		Warnings:   []api.Finding{{Code: fsm.CodeUnauthorized, Message: "cannot describe producers"}},
 		ClusterIDs: map[string]string{"us": "id-us", "eu": "id-eu"},
 		Starts:     []fsm.StartAt{{Topic: "orders", Offsets: []int64{5, 6}}},
 	}
@@ -56,44 +58,44 @@ func TestApplyAsksTheKafkaClustersFirst(t *testing.T) {
 		t.Errorf("%+v %v %v", p, err, pf.asked)
 	}
 	pf.err = errors.New("dial tcp: refused")
-	if _, err = c.Apply(t.Context(), request(strings.Replace(objects, `["*"]`, `[a]`, 1))); code(err) != CodePreflight || !strings.Contains(err.Error(), "refused") {
+	if _, err = c.Apply(t.Context(), request(strings.Replace(objects, `["*"]`, `[a]`, 1))); code(err) != api.CodePreflight || !strings.Contains(err.Error(), "refused") {
 		t.Error(err)
 	}
 }
 
 func TestApplyRefusals(t *testing.T) {
-	f := newFake(t)
-	_, c := f.serve(nil)
+	f := apitest.New(t)
+	_, c := f.Serve(nil)
 	_, err := c.Apply(t.Context(), request(strings.Replace(objects, "source:", "sorce:", 1)))
-	var p *Problem
-	if !errors.As(err, &p) || p.Code != CodeManifest || p.Status != 422 || p.Errors[0].Location != "links.yaml:14:8" {
+	var p *api.Problem
+	if !errors.As(err, &p) || p.Code != api.CodeManifest || p.Status != 422 || p.Errors[0].Location != "links.yaml:14:8" {
 		t.Errorf("%+v", err)
 	}
 	if _, err = c.Apply(t.Context(), request(objects)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err = c.Apply(t.Context(), request(strings.Replace(objects, "source: us, target: eu", "source: eu, target: us", 1))); code(err) != CodeRefused {
+	if _, err = c.Apply(t.Context(), request(strings.Replace(objects, "source: us, target: eu", "source: eu, target: us", 1))); code(err) != api.CodeRefused {
 		t.Errorf("%v", err)
 	}
 	stale := request(strings.Replace(objects, `["*"]`, `[a]`, 1))
 	stale.Expect = []fsm.Expectation{{Link: "us-eu", Revision: 1}}
-	if _, err = c.Apply(t.Context(), stale); code(err) != CodeStale {
+	if _, err = c.Apply(t.Context(), stale); code(err) != api.CodeStale {
 		t.Errorf("%v", err)
 	}
 	stale.Expect[0].Revision = f.View().LinkNamed("us-eu").Revision
-	f.lost = 1
+	f.Lost = 1
 	if _, err = c.Apply(t.Context(), stale); err != nil {
 		t.Errorf("its own change, lost on the way, was taken for a foreign one: %v", err)
 	}
-	if _, err = c.Apply(t.Context(), request("")); code(err) != CodeManifest {
+	if _, err = c.Apply(t.Context(), request("")); code(err) != api.CodeManifest {
 		t.Errorf("%v", err)
 	}
 }
 
 // TestDeleteWaitsForTheLinkToBeGone before it deletes its Kafka clusters.
 func TestDeleteWaitsForTheLinkToBeGone(t *testing.T) {
-	f := newFake(t)
-	_, c := f.serve(nil)
+	f := apitest.New(t)
+	_, c := f.Serve(nil)
 	if _, err := c.Apply(t.Context(), request(objects)); err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +112,7 @@ func TestDeleteWaitsForTheLinkToBeGone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	f.do(&fsm.LinkPurge{Link: id})
+	f.Do(&fsm.LinkPurge{Link: id})
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}

@@ -217,6 +217,11 @@ func (c *Client) Export(ctx context.Context, kind, name string) (*Objects, error
 	return get[Objects](ctx, c, "/v1/objects", q)
 }
 
+// KafkaClusters lists the Kafka clusters.
+func (c *Client) KafkaClusters(ctx context.Context) (*List[KafkaCluster], error) {
+	return get[List[KafkaCluster]](ctx, c, "/v1/kafka", nil)
+}
+
 // Events asks for the newest events; an empty link means all, the zero time
 // from the beginning.
 func (c *Client) Events(ctx context.Context, link string, since time.Time, limit int) (*Events, error) {
@@ -233,11 +238,6 @@ func (c *Client) Events(ctx context.Context, link string, since time.Time, limit
 // Members lists the nodes.
 func (c *Client) Members(ctx context.Context) (*List[Node], error) {
 	return get[List[Node]](ctx, c, "/v1/members", nil)
-}
-
-// Join tells the node asked to join the cluster of the node at a peer address.
-func (c *Client) Join(ctx context.Context, address string) (*Ack, error) {
-	return post[Ack](ctx, c, "/v1/join", map[string]string{"address": address})
 }
 
 // Leave tells the node asked to leave for good.

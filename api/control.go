@@ -43,12 +43,6 @@ type Cluster interface {
 	Remove(ctx context.Context, id string) error
 }
 
-// Joiner lets this node ask others to take it in.
-type Joiner interface {
-	// Join asks the node at the peer address, host:port.
-	Join(ctx context.Context, addr string) error
-}
-
 // ClusterState is what this node knows of the cluster.
 type ClusterState struct {
 	NodeID    string    // this node

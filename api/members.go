@@ -28,21 +28,6 @@ func (s *Server) memberRoutes(h huma.API) {
 			a := s.memberAck(s.Cluster.State().NodeID, "leaving")
 			return a, s.Cluster.Leave(ctx)
 		})
-	type joinInput struct {
-		Body struct {
-			Address string `json:"address" doc:"Peer address of a node of the cluster, host:port."`
-		}
-	}
-	operation(h, http.MethodPost, "/v1/join", "join", "This node asks to be taken in by another node's cluster",
-		func(ctx context.Context, in *joinInput) (Ack, error) {
-			if s.Joiner == nil {
-				return Ack{}, problem(http.StatusNotImplemented, CodeUnavailable, "set join in node.yaml and start the node", "this node cannot be told to join")
-			}
-			ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
-			defer cancel()
-			err := s.Joiner.Join(ctx, in.Body.Address)
-			return s.memberAck(s.Cluster.State().NodeID, "joined"), err
-		})
 }
 
 func (s *Server) memberAck(id, state string) Ack {

@@ -16,12 +16,11 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 )
 
-// Parts are what a Server speaks for. Joiner, Preflight, Verify, Metrics and
+// Parts are what a Server speaks for. Preflight, Verify, Metrics and
 // Web may be nil: what rests on them says that it is not available.
 type Parts struct {
 	Control   Control
 	Cluster   Cluster
-	Joiner    Joiner
 	Preflight Preflighter
 	Verify    Verifier
 	Metrics   http.Handler // at /metrics

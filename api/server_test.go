@@ -1,4 +1,4 @@
-package api
+package api_test
 
 import (
 	"bytes"
@@ -13,7 +13,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"sluice/api"
+	"sluice/api/apitest"
 	"sluice/fsm"
 	"sluice/manifest"
 )
@@ -34,12 +37,12 @@ metadata: {name: us-eu}
 spec: {source: us, target: eu, topics: {include: ["*"]}}
 `
 
-func request(text string) ApplyRequest {
-	return ApplyRequest{Sources: []manifest.Source{{Name: "links.yaml", Text: text}}}
+func request(text string) api.ApplyRequest {
+	return api.ApplyRequest{Sources: []manifest.Source{{Name: "links.yaml", Text: text}}}
 }
 
 func code(err error) string {
-	var p *Problem
+	var p *api.Problem
 	if !errors.As(err, &p) {
 		return ""
 	}
@@ -47,25 +50,25 @@ func code(err error) string {
 }
 
 func TestStatusShowsTheWorstFirst(t *testing.T) {
-	f := newFake(t)
-	f.withLink(4)
-	f.report(fsm.CodeCopying, 7)
+	f := apitest.New(t)
+	f.WithLink(4)
+	f.Report(fsm.CodeCopying, 7)
 	var bad *fsm.Task
 	for x := range f.View().Tasks {
 		if x.Stream.Partition == 2 {
 			bad = x
 		}
 	}
-	f.do(&fsm.TaskStop{
+	f.Do(&fsm.TaskStop{
 		Task: bad.ID, Turn: bad.Turn, Stop: fsm.Stop{Code: fsm.CodePositionLost, From: 5, To: 9, Message: "records 5 to 8 are gone"},
 		Event: &fsm.Event{Code: fsm.CodePositionLost, From: 5, To: 9, Message: "gone", First: 9000, Last: 9000},
 	})
-	_, c := f.serve(nil)
+	_, c := f.Serve(nil)
 	s, err := c.Status(t.Context(), 2, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Health != Unhealthy || len(s.Problems) != 1 || s.Problems[0] != "link us-eu: 1 of 4 streams are stopped (position-lost)" {
+	if s.Health != api.Unhealthy || len(s.Problems) != 1 || s.Problems[0] != "link us-eu: 1 of 4 streams are stopped (position-lost)" {
 		t.Errorf("health %s %q", s.Health, s.Problems)
 	}
 	if s.Leader != "n2" || s.Node != "n1" || !s.Quorum || s.Index != f.View().Index || s.AgeMillis == nil {
@@ -85,39 +88,39 @@ func TestStatusShowsTheWorstFirst(t *testing.T) {
 // TestStatusWithoutLeader: it answers, says so, and a figure that its owner
 // has not renewed is not shown as if it were true.
 func TestStatusWithoutLeader(t *testing.T) {
-	f := newFake(t)
-	f.withLink(3)
-	f.report(fsm.CodeCopying, 0)
-	f.cluster.Leader, f.cluster.Quorum, f.noLeader = "", false, true
-	f.members[0].Alive = false
-	f.members[0].Heard = f.members[0].Heard.Add(-2 * silentAfter)
-	_, c := f.serve(nil)
+	f := apitest.New(t)
+	f.WithLink(3)
+	f.Report(fsm.CodeCopying, 0)
+	f.Status.Leader, f.Status.Quorum, f.NoLeader = "", false, true
+	f.Nodes[0].Alive = false
+	f.Nodes[0].Heard = f.Nodes[0].Heard.Add(-10 * time.Second)
+	_, c := f.Serve(nil)
 	s, err := c.Status(t.Context(), 100, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Leader != "" || s.Quorum || s.Health != Unhealthy || s.Totals.LagUnknown != 1 {
+	if s.Leader != "" || s.Quorum || s.Health != api.Unhealthy || s.Totals.LagUnknown != 1 {
 		t.Errorf("%+v %+v", s.Meta, s.Totals)
 	}
-	if s.Tasks[0].State != CodeUnreported || s.Tasks[0].LagRecords != nil || s.Tasks[0].Message != "n1 is silent" {
+	if s.Tasks[0].State != api.CodeUnreported || s.Tasks[0].LagRecords != nil || s.Tasks[0].Message != "n1 is silent" {
 		t.Errorf("%+v", s.Tasks[0])
 	}
 	if s.Nodes[0].Name != "n1" || s.Nodes[0].State != "silent" {
 		t.Errorf("%+v", s.Nodes)
 	}
-	if _, err := c.Pause(t.Context(), "us-eu"); code(err) != CodeNoLeader {
+	if _, err := c.Pause(t.Context(), "us-eu"); code(err) != api.CodeNoLeader {
 		t.Errorf("pause: %v", err)
 	}
-	cc, _ := NewClient(ClientConfig{Addresses: c.urls, Consistent: true})
-	if _, err := cc.Status(t.Context(), 1, 1); code(err) != CodeNoLeader {
+	cc, _ := api.NewClient(api.ClientConfig{Addresses: c.Addresses(), Consistent: true})
+	if _, err := cc.Status(t.Context(), 1, 1); code(err) != api.CodeNoLeader {
 		t.Errorf("consistent: %v", err)
 	}
 }
 
 func TestReadsWaitForAnIndex(t *testing.T) {
-	f := newFake(t)
-	srv, _ := f.serve(nil)
-	c, err := NewClient(ClientConfig{Addresses: []string{srv.URL}, MinIndex: f.View().Index + 1})
+	f := apitest.New(t)
+	srv, _ := f.Serve(nil)
+	c, err := api.NewClient(api.ClientConfig{Addresses: []string{srv.URL}, MinIndex: f.View().Index + 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,17 +132,17 @@ func TestReadsWaitForAnIndex(t *testing.T) {
 		}
 		got <- err
 	}()
-	f.do(&fsm.Barrier{})
+	f.Do(&fsm.Barrier{})
 	if err := <-got; err != nil {
 		t.Error(err)
 	}
 }
 
 func TestPauseIsDoneWhenTheOwnersHaveReported(t *testing.T) {
-	f := newFake(t)
-	f.withLink(5)
-	f.report(fsm.CodeCopying, 0)
-	_, c := f.serve(nil)
+	f := apitest.New(t)
+	f.WithLink(5)
+	f.Report(fsm.CodeCopying, 0)
+	_, c := f.Serve(nil)
 	a, err := c.Pause(t.Context(), "us-eu")
 	if err != nil {
 		t.Fatal(err)
@@ -147,7 +150,7 @@ func TestPauseIsDoneWhenTheOwnersHaveReported(t *testing.T) {
 	if a.State != "paused" || !slices.Equal(a.Unconfirmed, []string{"n1", "n2", "n3"}) {
 		t.Errorf("%+v", a)
 	}
-	f.members[0].Index, f.members[2].Index = a.Revision, a.Revision
+	f.Nodes[0].Index, f.Nodes[2].Index = a.Revision, a.Revision
 	if l, err := c.Link(t.Context(), "us-eu"); err != nil || !slices.Equal(l.Unconfirmed, []string{"n2"}) || l.Condition != fsm.CodePaused {
 		t.Errorf("%+v %v", l, err)
 	}
@@ -158,7 +161,7 @@ func TestPauseIsDoneWhenTheOwnersHaveReported(t *testing.T) {
 	if a, err = c.Resume(t.Context(), "us-eu"); err != nil || a.State != "running" {
 		t.Errorf("%+v %v", a, err)
 	}
-	if _, err := c.Pause(t.Context(), "nope"); code(err) != CodeNotFound {
+	if _, err := c.Pause(t.Context(), "nope"); code(err) != api.CodeNotFound {
 		t.Error(err)
 	}
 }
@@ -166,13 +169,13 @@ func TestPauseIsDoneWhenTheOwnersHaveReported(t *testing.T) {
 // TestAmbiguousProposalsAreReadAgain: whether or not the lost proposal was
 // carried out, the change is made exactly once.
 func TestAmbiguousProposalsAreReadAgain(t *testing.T) {
-	for name, fault := range map[string]func(*fake){
-		"carried out": func(f *fake) { f.lost = 1 },
-		"lost":        func(f *fake) { f.dropped = 2 },
+	for name, fault := range map[string]func(*apitest.Cluster){
+		"carried out": func(f *apitest.Cluster) { f.Lost = 1 },
+		"lost":        func(f *apitest.Cluster) { f.Dropped = 2 },
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFake(t)
-			_, c := f.serve(nil)
+			f := apitest.New(t)
+			_, c := f.Serve(nil)
 			fault(f)
 			p, err := c.Apply(t.Context(), request(objects))
 			if err != nil || !p.Applied || p.Changes[2].Action != manifest.ActionCreate {
@@ -187,19 +190,19 @@ func TestAmbiguousProposalsAreReadAgain(t *testing.T) {
 			}
 		})
 	}
-	f := newFake(t)
-	_, c := f.serve(nil)
-	f.dropped = 100
-	if _, err := c.Apply(t.Context(), request(objects)); code(err) != CodeAmbiguous {
+	f := apitest.New(t)
+	_, c := f.Serve(nil)
+	f.Dropped = 100
+	if _, err := c.Apply(t.Context(), request(objects)); code(err) != api.CodeAmbiguous {
 		t.Error(err)
 	}
 }
 
 func TestOrders(t *testing.T) {
-	f := newFake(t)
-	f.withLink(2)
-	_, c := f.serve(nil)
-	if _, err := c.Order(t.Context(), "us-eu", "continue", StreamSelector{}); code(err) != CodeRefused {
+	f := apitest.New(t)
+	f.WithLink(2)
+	_, c := f.Serve(nil)
+	if _, err := c.Order(t.Context(), "us-eu", "continue", api.StreamSelector{}); code(err) != api.CodeRefused {
 		t.Errorf("nothing is stopped: %v", err)
 	}
 	var stopped *fsm.Task
@@ -208,71 +211,68 @@ func TestOrders(t *testing.T) {
 			stopped = x
 		}
 	}
-	f.do(&fsm.TaskStop{Task: stopped.ID, Turn: stopped.Turn, Stop: fsm.Stop{Code: fsm.CodePositionLost, From: -1}})
+	f.Do(&fsm.TaskStop{Task: stopped.ID, Turn: stopped.Turn, Stop: fsm.Stop{Code: fsm.CodePositionLost, From: -1}})
 	one := int32(1)
-	f.lost = 1
-	a, err := c.Order(t.Context(), "us-eu", "recopy", StreamSelector{Topic: "orders", Partition: &one})
+	f.Lost = 1
+	a, err := c.Order(t.Context(), "us-eu", "recopy", api.StreamSelector{Topic: "orders", Partition: &one})
 	if err != nil || a.State != "recopy" {
 		t.Fatalf("%+v %v", a, err)
 	}
 	if x := f.View().Task(stopped.ID); x.Order != fsm.OrderRecopy || x.Attempt != 1 {
 		t.Errorf("%+v", x)
 	}
-	if _, err := c.Order(t.Context(), "us-eu", "retry", StreamSelector{Partition: &one}); code(err) != CodeInvalid {
+	if _, err := c.Order(t.Context(), "us-eu", "retry", api.StreamSelector{Partition: &one}); code(err) != api.CodeInvalid {
 		t.Error(err)
 	}
-	if _, err := c.Order(t.Context(), "us-eu", "retry", StreamSelector{Topic: "no"}); code(err) != CodeNotFound {
+	if _, err := c.Order(t.Context(), "us-eu", "retry", api.StreamSelector{Topic: "no"}); code(err) != api.CodeNotFound {
 		t.Error(err)
 	}
 }
 
 func TestExportAndEventsAndMembers(t *testing.T) {
-	f := newFake(t)
-	f.withLink(1)
-	_, c := f.serve(nil)
+	f := apitest.New(t)
+	f.WithLink(1)
+	_, c := f.Serve(nil)
 	o, err := c.Export(t.Context(), "Link", "us-eu")
 	if err != nil || !strings.Contains(o.YAML, "kind: Link") || strings.Contains(o.YAML, "KafkaCluster") {
 		t.Errorf("%+v %v", o, err)
 	}
-	if _, err = c.Export(t.Context(), "Link", "none"); code(err) != CodeNotFound {
+	if _, err = c.Export(t.Context(), "Link", "none"); code(err) != api.CodeNotFound {
 		t.Error(err)
 	}
-	e, err := c.Events(t.Context(), "", f.members[0].Heard, 10)
+	e, err := c.Events(t.Context(), "", f.Nodes[0].Heard, 10)
 	if err != nil || len(e.Items) != 0 || e.Items == nil {
 		t.Errorf("%+v %v", e, err)
 	}
-	if _, err = c.Events(t.Context(), "none", f.members[0].Heard, 10); code(err) != CodeNotFound {
+	if _, err = c.Events(t.Context(), "none", f.Nodes[0].Heard, 10); code(err) != api.CodeNotFound {
 		t.Error(err)
 	}
-	if _, err = c.RemoveMember(t.Context(), "n3"); code(err) != CodeRefused {
+	if _, err = c.RemoveMember(t.Context(), "n3"); code(err) != api.CodeRefused {
 		t.Errorf("a living node: %v", err)
 	}
-	f.members[2].Alive = false
-	if _, err = c.RemoveMember(t.Context(), "n3"); err != nil || !slices.Equal(f.removed, []string{"id3"}) {
-		t.Errorf("%v %v", f.removed, err)
+	f.Nodes[2].Alive = false
+	if _, err = c.RemoveMember(t.Context(), "n3"); err != nil || !slices.Equal(f.Removed, []string{"id3"}) {
+		t.Errorf("%v %v", f.Removed, err)
 	}
-	if _, err = c.Join(t.Context(), "a:1"); code(err) != CodeUnavailable {
-		t.Error(err)
-	}
-	if a, err := c.Leave(t.Context()); err != nil || !f.left || a.Name != "n1" {
+	if a, err := c.Leave(t.Context()); err != nil || !f.Left || a.Name != "n1" {
 		t.Errorf("%+v %v", a, err)
 	}
-	if _, err = c.Verify(t.Context(), "v1"); code(err) != CodeUnavailable {
+	if _, err = c.Verify(t.Context(), "v1"); code(err) != api.CodeUnavailable {
 		t.Error(err)
 	}
 }
 
 func TestGuard(t *testing.T) {
-	f := newFake(t)
+	f := apitest.New(t)
 	token := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(token, []byte("0123456789abcdef0123\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	guarded, c := f.serve(func(cfg *Config, _ *Parts) { cfg.TokenFile = token })
+	guarded, c := f.Serve(func(cfg *api.Config, _ *api.Parts) { cfg.TokenFile = token })
 	if _, err := c.Links(t.Context()); err != nil {
 		t.Error(err)
 	}
-	bare, _ := f.serve(nil)
+	bare, _ := f.Serve(nil)
 	for _, x := range []struct {
 		name, base, method, path string
 		header                   [2]string
@@ -306,26 +306,26 @@ func TestGuard(t *testing.T) {
 			t.Errorf("%s: %d %s", x.name, resp.StatusCode, body)
 		}
 		if x.want == 422 || x.want == 401 {
-			var p Problem
+			var p api.Problem
 			if json.Unmarshal(body, &p) != nil || p.Code == "" || resp.Header.Get("Content-Type") != "application/problem+json" {
 				t.Errorf("%s: %s %s", x.name, resp.Header.Get("Content-Type"), body)
 			}
 		}
 	}
-	if f.left {
+	if f.Left {
 		t.Error("a foreign page made the node leave")
 	}
 }
 
 func TestConfigKeepsTheAPIAtHome(t *testing.T) {
 	for listen, ok := range map[string]bool{"127.0.0.1:0": true, "localhost:1": true, "[::1]:1": true, "0.0.0.0:1": false, ":8080": false, "10.0.0.1:1": false, "x": false} {
-		cfg := DefaultConfig()
+		cfg := api.DefaultConfig()
 		cfg.Listen = listen
 		if err := cfg.Validate(); (err == nil) != ok {
 			t.Errorf("%s: %v", listen, err)
 		}
 	}
-	cfg := Config{Listen: "0.0.0.0:1", Cert: "c", Key: "k", TokenFile: "t", Timeout: 1}
+	cfg := api.Config{Listen: "0.0.0.0:1", Cert: "c", Key: "k", TokenFile: "t", Timeout: 1}
 	if err := cfg.Validate(); err != nil {
 		t.Error(err)
 	}
@@ -333,8 +333,8 @@ func TestConfigKeepsTheAPIAtHome(t *testing.T) {
 
 // TestOpenAPI: the description is there, and names our problems only.
 func TestOpenAPI(t *testing.T) {
-	f := newFake(t)
-	srv, _ := f.serve(nil)
+	f := apitest.New(t)
+	srv, _ := f.Serve(nil)
 	resp, err := http.Get(srv.URL + "/v1/openapi.json")
 	if err != nil {
 		t.Fatal(err)
@@ -357,20 +357,20 @@ func TestOpenAPI(t *testing.T) {
 }
 
 func TestClientAsksTheNextAddress(t *testing.T) {
-	f := newFake(t)
-	srv, _ := f.serve(nil)
+	f := apitest.New(t)
+	srv, _ := f.Serve(nil)
 	dead := httptest.NewServer(http.NotFoundHandler())
 	dead.Close()
-	c, err := NewClient(ClientConfig{Addresses: []string{dead.URL, strings.TrimPrefix(srv.URL, "http://")}})
+	c, err := api.NewClient(api.ClientConfig{Addresses: []string{dead.URL, strings.TrimPrefix(srv.URL, "http://")}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Leave(t.Context()); err != nil || !f.left {
+	if _, err := c.Leave(t.Context()); err != nil || !f.Left {
 		t.Error(err)
 	}
 	alien := httptest.NewServer(http.NotFoundHandler())
 	defer alien.Close()
-	c, _ = NewClient(ClientConfig{Addresses: []string{alien.URL}})
+	c, _ = api.NewClient(api.ClientConfig{Addresses: []string{alien.URL}})
 	if _, err := c.Links(t.Context()); err == nil || !strings.Contains(err.Error(), "is it a Sluice node?") {
 		t.Error(err)
 	}

@@ -198,6 +198,17 @@ type Objects struct {
 	YAML string `json:"yaml"`
 }
 
+// KafkaCluster is a Kafka cluster as it was declared; secrets are not shown.
+type KafkaCluster struct {
+	Name       string   `json:"name"`
+	Bootstrap  []string `json:"bootstrap" doc:"host:port"`
+	Datacenter string   `json:"datacenter"`
+	ClusterID  string   `json:"clusterId" doc:"Pinned; empty: nobody has talked to it yet."`
+	TLS        bool     `json:"tls"`
+	SASL       string   `json:"sasl" doc:"Mechanism; empty: none."`
+	Links      []string `json:"links" doc:"Links that read or write it."`
+}
+
 // StreamSelector names streams of a link.
 type StreamSelector struct {
 	Topic     string `json:"topic,omitempty" doc:"Empty: all of the link."`

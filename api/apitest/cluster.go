@@ -1,0 +1,193 @@
+// Package apitest is a Sluice cluster of one process for tests of the API and
+// of what speaks to it: real facts without Raft, and faults on demand.
+package apitest
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"sluice/api"
+	"sluice/fsm"
+)
+
+// Cluster implements the interfaces of package api. Its exported fields are set
+// between requests.
+type Cluster struct {
+	t testing.TB
+
+	mu       sync.Mutex
+	state    *fsm.State
+	changed  chan struct{}
+	Status   api.ClusterState
+	Nodes    []api.Member
+	NoLeader bool
+	Lost     int // so many proposals are carried out, but answered with api.ErrAmbiguous
+	Dropped  int // so many are not carried out and answered with api.ErrAmbiguous
+	Left     bool
+	Removed  []string
+	Proposed []fsm.Command
+}
+
+// New returns a cluster of three living nodes, n1 to n3 (ServerIDs id1 to id3),
+// of which n2 leads and n1 is the one that is asked.
+func New(t testing.TB) *Cluster {
+	f := &Cluster{t: t, state: fsm.NewState(), changed: make(chan struct{})}
+	f.Status = api.ClusterState{NodeID: "id1", Leader: "id2", Quorum: true, Term: 3, Confirmed: time.Now()}
+	f.Do(&fsm.ClusterInit{ClusterID: "c1"})
+	for _, n := range []string{"1", "2", "3"} {
+		f.Do(&fsm.NodePut{Node: fsm.Node{ID: "id" + n, Name: "n" + n, Addr: "127.0.0." + n + ":7400", Feature: 1}, At: 1000})
+		f.Nodes = append(f.Nodes, api.Member{ID: "id" + n, Voter: true, Alive: true, Heard: time.Now(), Version: "v1"})
+	}
+	return f
+}
+
+// Do applies a command that must not be refused.
+func (f *Cluster) Do(c fsm.Command) fsm.Result {
+	f.t.Helper()
+	r, err := f.apply(c)
+	if err != nil || r.Refused != fsm.RefusedNot {
+		f.t.Fatalf("%T: %+v %v", c, r, err)
+	}
+	return r
+}
+
+func (f *Cluster) apply(c fsm.Command) (fsm.Result, error) {
+	b, err := fsm.Encode(c)
+	if err != nil {
+		return fsm.Result{}, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r, err := f.state.Apply(f.state.View().Index+1, b)
+	close(f.changed)
+	f.changed = make(chan struct{})
+	return r, err
+}
+
+func (f *Cluster) View() *fsm.View {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.state.View()
+}
+
+func (f *Cluster) WaitIndex(ctx context.Context, index uint64) error {
+	for {
+		f.mu.Lock()
+		v, changed := f.state.View(), f.changed
+		f.mu.Unlock()
+		if v.Index >= index {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (f *Cluster) Confirm(context.Context) (uint64, error) {
+	if f.NoLeader {
+		return 0, api.ErrNoLeader
+	}
+	return f.View().Index, nil
+}
+
+func (f *Cluster) Propose(_ context.Context, c fsm.Command) (fsm.Result, error) {
+	f.Proposed = append(f.Proposed, c)
+	switch {
+	case f.NoLeader:
+		return fsm.Result{}, api.ErrNoLeader
+	case f.Dropped > 0:
+		f.Dropped--
+		return fsm.Result{}, api.ErrAmbiguous
+	}
+	r, err := f.apply(c)
+	if err == nil && f.Lost > 0 {
+		f.Lost--
+		return fsm.Result{}, api.ErrAmbiguous
+	}
+	return r, err
+}
+
+func (f *Cluster) State() api.ClusterState { return f.Status }
+
+func (f *Cluster) Members() []api.Member { return f.Nodes }
+
+func (f *Cluster) Leave(context.Context) error { f.Left = true; return nil }
+
+func (f *Cluster) Remove(_ context.Context, id string) error {
+	f.Removed = append(f.Removed, id)
+	return nil
+}
+
+// Serve starts the API on loopback and gives a client for it.
+func (f *Cluster) Serve(change func(*api.Config, *api.Parts)) (*httptest.Server, *api.Client) {
+	f.t.Helper()
+	cfg := api.DefaultConfig()
+	cfg.Timeout = 5 * time.Second
+	parts := api.Parts{
+		Control: f, Cluster: f, Version: "test", Log: slog.New(slog.DiscardHandler),
+		Web: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("page")) }),
+	}
+	if change != nil {
+		change(&cfg, &parts)
+	}
+	s, err := api.New(cfg, parts)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	srv := httptest.NewServer(s.Handler())
+	f.t.Cleanup(srv.Close)
+	c, err := api.NewClient(api.ClientConfig{Addresses: []string{srv.URL}, TokenFile: cfg.TokenFile, Timeout: 10 * time.Second})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return srv, c
+}
+
+// WithLink adds two Kafka clusters, the link us-eu, and n streams owned by the
+// nodes in turn.
+func (f *Cluster) WithLink(streams int) *fsm.Link {
+	f.t.Helper()
+	spec := fsm.LinkSpec{
+		Name: "us-eu", Source: "us", Target: "eu", Include: []string{"*"}, Start: "earliest", Offsets: "auto", OnLoss: "halt",
+		Copies: "skip-from-target", Writers: "ours", State: fsm.StateRunning,
+	}
+	f.Do(&fsm.Objects{
+		Kafka: []fsm.KafkaCluster{{Name: "us", Bootstrap: []string{"us:1"}}, {Name: "eu", Bootstrap: []string{"eu:1"}}},
+		Links: []fsm.LinkPut{{Spec: spec}}, At: 2000,
+	})
+	l := f.View().LinkNamed("us-eu")
+	add := &fsm.StreamsAdd{Link: l.ID}
+	for i := range streams {
+		add.Streams = append(add.Streams, fsm.StreamKey{Topic: "orders", Partition: int32(i), TargetTopic: "orders"})
+	}
+	f.Do(add)
+	assign := &fsm.Assign{At: 3000}
+	for t := range f.View().Tasks {
+		assign.Items = append(assign.Items, fsm.Assignment{Task: t.ID, Turn: t.Turn, To: "id" + string('1'+rune(t.ID)%3)})
+	}
+	f.Do(assign)
+	return l
+}
+
+// Report lets every owner report on its tasks at the present index.
+func (f *Cluster) Report(state fsm.Code, lag int64) {
+	for i := range f.Nodes {
+		m := &f.Nodes[i]
+		m.Heard, m.Index, m.Measures = time.Now(), f.View().Index, nil
+		for t := range f.View().Tasks {
+			if t.Owner == m.ID {
+				m.Measures = append(m.Measures, api.Measure{
+					Task: t.ID, Turn: t.Turn, State: state, LagRecords: lag, LagMillis: 1500, BytesPerSecond: 1024, Source: 10, Target: 10,
+				})
+			}
+		}
+	}
+}
