@@ -1,6 +1,9 @@
 package fsm
 
-import "slices"
+import (
+	"reflect"
+	"slices"
+)
 
 // apply carries out one command on the edit.
 func (e *edit) apply(c Command) Result {
@@ -157,6 +160,9 @@ func (e *edit) linkPut(p LinkPut, at int64) Result {
 		if o.Source != n.Source || o.Target != n.Target || o.Rename != n.Rename {
 			return refuse(RefusedInvalid, "link %s: source, target and rename cannot change; delete the link and create another", n.Name)
 		}
+		if reflect.DeepEqual(o, n) {
+			return Result{}
+		}
 		changed := *old
 		changed.Spec, changed.Revision = p.Spec, e.index
 		e.v.Links = put(e.v.Links, &changed, byLink)
@@ -176,6 +182,9 @@ func (e *edit) linkState(c *LinkState) Result {
 	}
 	if c.State != StateRunning && c.State != StatePaused {
 		return refuse(RefusedInvalid, "no such state of a link: %q", c.State)
+	}
+	if l.Spec.State == c.State {
+		return Result{}
 	}
 	changed := *l
 	changed.Spec.State, changed.Revision = c.State, e.index

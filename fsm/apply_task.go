@@ -90,8 +90,8 @@ func (e *edit) mappingPut(c *MappingPut) Result {
 	if c.Mapping.Version != version+1 {
 		return refuse(RefusedTurn, "task %d has mapping version %d", t.ID, version)
 	}
-	if len(c.Mapping.Segments) == 0 {
-		return refuse(RefusedInvalid, "task %d: a mapping without a segment", t.ID)
+	if !ascending(c.Mapping.Segments) {
+		return refuse(RefusedInvalid, "task %d: a mapping needs segments in ascending order", t.ID)
 	}
 	n := *t
 	m := c.Mapping
@@ -103,6 +103,16 @@ func (e *edit) mappingPut(c *MappingPut) Result {
 	return Result{}
 }
 
+// ascending reports whether there is a segment and none goes back.
+func ascending(s []Segment) bool {
+	for i := 1; i < len(s); i++ {
+		if s[i].Source < s[i-1].Source || s[i].Target < s[i-1].Target {
+			return false
+		}
+	}
+	return len(s) > 0
+}
+
 func (e *edit) progress(c *ProgressBatch) Result {
 	for _, it := range c.Items {
 		t := e.v.Task(it.Task)
@@ -112,7 +122,7 @@ func (e *edit) progress(c *ProgressBatch) Result {
 		n := *t
 		if t.Mapping != nil && t.Mapping.Version == it.Version {
 			n.Progress = it.Progress
-			if len(it.Segments) > 0 {
+			if len(it.Segments) > 0 && t.Mapping.Phase == PhaseTranslated {
 				m := *t.Mapping
 				m.Segments = thin(extend(m.Segments, it.Segments))
 				n.Mapping = &m
@@ -172,11 +182,15 @@ func (e *edit) taskStop(c *TaskStop) Result {
 }
 
 // taskOrder lifts the stop for a retry; continue and recopy are carried out
-// by the owner, whose MappingPut lifts it.
+// by the owner, whose MappingPut lifts it. A retry raises the attempt each
+// time it is applied: done twice it only starts the stream twice.
 func (e *edit) taskOrder(c *TaskOrder) Result {
 	l := e.v.Link(c.Link)
 	if l == nil || l.Deleting {
 		return refuse(RefusedNotFound, "no link %d", c.Link)
+	}
+	if c.Order != OrderRetry && c.Order != OrderContinue && c.Order != OrderRecopy {
+		return refuse(RefusedInvalid, "no such order: %q", c.Order)
 	}
 	matched, stopped := 0, 0
 	for t := range e.State.view.Tasks {
@@ -189,6 +203,9 @@ func (e *edit) taskOrder(c *TaskOrder) Result {
 			continue
 		}
 		stopped++
+		if t.Order == c.Order {
+			continue // asked for already
+		}
 		n := *t
 		n.Attempt++
 		if c.Order == OrderRetry {

@@ -48,14 +48,15 @@ func (r LinkEvents) addEvent(e Event) LinkEvents {
 }
 
 // foldable finds the latest event of the same stream; it is folded into when
-// it tells the same about the same range.
+// it tells the same about the same range. Those that are about no stream are
+// told apart by their message too: it names the nodes concerned.
 func (r LinkEvents) foldable(e *Event) int {
 	for i := len(r.Events) - 1; i >= 0; i-- {
 		o := r.Events[i]
 		if o.Task != e.Task || o.Topic != e.Topic || o.Part != e.Part {
 			continue
 		}
-		if o.Code == e.Code && o.From == e.From && o.To == e.To && o.Node == e.Node {
+		if o.Code == e.Code && o.From == e.From && o.To == e.To && o.Node == e.Node && (o.Task != 0 || o.Message == e.Message) {
 			return i
 		}
 		return -1

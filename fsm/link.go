@@ -68,7 +68,7 @@ type StartAt struct {
 // created, or -1: the log start.
 func (l *Link) StartOf(topic string, partition int32) int64 {
 	for _, s := range l.Starts {
-		if s.Topic == topic && int(partition) < len(s.Offsets) {
+		if s.Topic == topic && partition >= 0 && int(partition) < len(s.Offsets) {
 			return s.Offsets[partition]
 		}
 	}

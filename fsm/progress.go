@@ -32,7 +32,8 @@ const MaxProgressBytes = 64 << 10
 const maxItem = 10 * binary.MaxVarintLen64
 
 // Split cuts the batch into batches that each encode to at most
-// MaxProgressBytes.
+// MaxProgressBytes. An item whose segments would not fit (no stream has so
+// many in one interval) is left whole.
 func (p *ProgressBatch) Split() []*ProgressBatch {
 	var out []*ProgressBatch
 	size, from := 0, 0

@@ -14,6 +14,7 @@ import (
 const (
 	snapshotMagic = "sluice-snapshot 1\n"
 	maxRecord     = 64 << 20
+	maxTaskID     = 1 << 32 // a false id must not cost memory; at one task a second it is reached after a century
 )
 
 // Kinds of snapshot records.
@@ -114,10 +115,13 @@ func ReadSnapshot(r io.Reader) (*State, error) {
 		}
 		if kind == recEnd {
 			var n int
-			if json.Unmarshal(j, &n) != nil || n != count {
+			if json.Unmarshal(j, &n) != nil || n != count || count == 0 {
 				return nil, fmt.Errorf("reading snapshot: %d records, not %s: %w", count, j, ErrCorrupt)
 			}
 			return newStateOf(v), nil
+		}
+		if (kind == recHead) != (count == 0) {
+			return nil, fmt.Errorf("reading snapshot record %d: not one head, first: %w", count, ErrCorrupt)
 		}
 		if err := v.restore(kind, j); err != nil {
 			return nil, fmt.Errorf("reading snapshot record %d: %w", count, err)
@@ -186,7 +190,7 @@ func (v *View) restoreTasks(j []byte) error {
 		return fmt.Errorf("%v: %w", err, ErrCorrupt)
 	}
 	for _, t := range tasks {
-		if t == nil || t.ID >= v.nextTask {
+		if t == nil || t.ID >= min(v.nextTask, maxTaskID) {
 			return fmt.Errorf("task beyond the last id: %w", ErrCorrupt)
 		}
 		n := int(t.ID / chunkSize)

@@ -1,5 +1,10 @@
 package fsm
 
+import (
+	"encoding/base64"
+	"fmt"
+)
+
 // TaskID names a task for ever; ids count up and are never used again.
 type TaskID uint64
 
@@ -91,6 +96,23 @@ func (p Phase) String() string {
 
 // TopicID is Kafka's topic id; the zero value means a broker that has none.
 type TopicID [16]byte
+
+// String writes the id as Kafka's tools do: base64 for URLs, no padding.
+func (id TopicID) String() string { return base64.RawURLEncoding.EncodeToString(id[:]) }
+
+// MarshalText implements encoding.TextMarshaler.
+func (id TopicID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler; it reads what String
+// wrote.
+func (id *TopicID) UnmarshalText(b []byte) error {
+	raw, err := base64.RawURLEncoding.DecodeString(string(b))
+	if err != nil || len(raw) != len(id) {
+		return fmt.Errorf("topic id %q: not 16 bytes in base64", b)
+	}
+	copy(id[:], raw)
+	return nil
+}
 
 // Mapping says how a stream's source and target offsets, and its sequence
 // numbers, correspond. It is truth: a change is committed before the first
