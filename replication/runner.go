@@ -140,15 +140,19 @@ func (r *Runner) Run(ctx context.Context) error {
 
 // Report hands in the progress of all streams now.
 func (r *Runner) Report() {
+	for _, s := range r.running() {
+		s.report()
+	}
+}
+
+func (r *Runner) running() []*Stream {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	streams := make([]*Stream, 0, len(r.streams))
 	for _, s := range r.streams {
 		streams = append(streams, s)
 	}
-	r.mu.Unlock()
-	for _, s := range streams {
-		s.report()
-	}
+	return streams
 }
 
 // Close stops all streams at once and waits for them.

@@ -1,0 +1,43 @@
+package system
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"sluice/test/kafkalab"
+)
+
+func TestThreeNodes(t *testing.T) {
+	kafkalab.Require(t)
+	n := Start(t, Options{Nodes: 3})
+	start := time.Now()
+	n.Ready()
+	t.Logf("ready after %v", time.Since(start))
+	src, dst := kafkalab.Start(t, kafkalab.Config{}), kafkalab.Start(t, kafkalab.Config{})
+	n.Apply(fmt.Sprintf(`
+apiVersion: sluice/v1
+kind: KafkaCluster
+metadata: {name: us}
+spec: {bootstrap: [%q]}
+---
+apiVersion: sluice/v1
+kind: KafkaCluster
+metadata: {name: eu}
+spec: {bootstrap: [%q]}
+---
+apiVersion: sluice/v1
+kind: Link
+metadata: {name: us-eu}
+spec:
+  source: us
+  target: eu
+  topics: {include: ["*"]}
+`, src.Bootstrap()[0], dst.Bootstrap()[0]))
+	if err := src.CreateTopic(t.Context(), kafkalab.Topic{Name: "orders", Partitions: 6}); err != nil {
+		t.Fatal(err)
+	}
+	start = time.Now()
+	n.Copying(n.List()[0], 6, 20*time.Second)
+	t.Logf("copying after %v: %v", time.Since(start), n.Owners(n.List()[0]))
+}
