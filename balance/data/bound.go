@@ -103,21 +103,24 @@ func (w *bounder) sortDense() {
 }
 
 // pool returns the bounds of one pool: disk, replicas, bytes-in, together.
+//
+// Of the bytes that travel to brokers of the pool, those that leave one of its
+// brokers and stay in the pool, plus those that come from outside, are at
+// least what its brokers lose plus what the pool gains in all.
 func (w *bounder) pool(k int32) (disk, count, in, all float64) {
 	var lose, gain [4]float64
-	arriving := 0.0
+	net := 0.0
 	for b, pool := range w.t.pool {
-		if pool == k {
-			arriving += w.t.disk[b] - float64(w.before.load[b].bytes)
+		if pool < 0 && w.t.pools > 1 {
+			pool = w.after.rackOf[b]
+		}
+		if pool == k || w.t.pools == 1 {
+			net += float64(w.after.load[b].bytes - w.before.load[b].bytes)
 			add(&lose, w.loses(b))
 			add(&gain, w.gains(b))
 		}
 	}
-	if w.t.pools == 1 { // else a replica may leave its rack for good
-		lose[0] += math.Max(0, arriving)
-		lose[3] += math.Max(0, arriving)
-	}
-	m := func(i int) float64 { return math.Max(lose[i], gain[i]) }
+	m := func(i int) float64 { return math.Max(lose[i]+net, gain[i]) }
 	return m(0), m(1), m(2), m(3)
 }
 
@@ -131,6 +134,10 @@ func add(sum *[4]float64, v [4]float64) {
 // largest of them.
 func (w *bounder) loses(b int) (v [4]float64) {
 	have, end := &w.before.load[b], &w.after.load[b]
+	if w.after.leaves(int32(b)) {
+		x := float64(have.bytes - end.bytes)
+		return [4]float64{x, x, x, x}
+	}
 	if w.o.Goals.Has(GoalDisk) {
 		v[0] = math.Max(0, float64(have.bytes)-math.Max(w.u*w.t.disk[b], float64(end.bytes)*w.loose(b)))
 	}
@@ -158,6 +165,9 @@ func (w *bounder) loose(b int) float64 {
 // gains returns what must come to broker b.
 func (w *bounder) gains(b int) (v [4]float64) {
 	have, end := &w.before.load[b], &w.after.load[b]
+	if w.after.leaves(int32(b)) {
+		return v
+	}
 	if w.o.Goals.Has(GoalDisk) {
 		v[0] = math.Max(0, math.Min(w.d*w.t.disk[b], float64(end.bytes))-float64(have.bytes))
 	}

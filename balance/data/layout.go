@@ -31,8 +31,7 @@ type layout struct {
 type load struct {
 	bytes, in, out  int64
 	count, leaders  int32
-	fixed           int64 // bytes that no plan may take away
-	fixedN, fixedLd int32 // replicas and leaders likewise
+	held, heldLeads int32 // replicas and leaders that no plan may take away
 }
 
 func newLayout(m *Model) *layout {
@@ -72,15 +71,14 @@ func (l *layout) sum() {
 			b.in += p.In
 			b.count++
 			if p.Hold != Free {
-				b.fixed += p.Size
-				b.fixedN++
+				b.held++
 			}
 		}
 		b := &l.load[l.at[l.lead[i]]]
 		b.leaders++
 		b.out += p.Out
 		if p.Hold == Excluded {
-			b.fixedLd++
+			b.heldLeads++
 		}
 	}
 }
@@ -97,14 +95,11 @@ func (l *layout) findRacks() {
 	names = slices.Compact(names)
 	l.racks = len(names)
 	l.rackOf = make([]int32, len(l.m.Brokers))
-	stay := make([]int32, l.racks)
 	for i := range l.m.Brokers {
 		k, _ := slices.BinarySearch(names, l.m.Brokers[i].Rack)
 		l.rackOf[i] = int32(k)
-		if !l.m.Brokers[i].State.leaves() {
-			stay[k]++
-		}
 	}
+	stay := l.staying()
 	maxRF := 0
 	for i := range l.m.Partitions {
 		maxRF = max(maxRF, len(l.m.Partitions[i].Replicas))
@@ -137,6 +132,27 @@ func (l *layout) state(b int32) State       { return l.m.Brokers[b].State }
 func (l *layout) leaves(b int32) bool       { return l.m.Brokers[b].State.leaves() }
 func (l *layout) mayTake(r, b int32) bool   { return l.m.Brokers[b].State.gains() || l.mayReturn(r, b) }
 func (l *layout) mayReturn(r, b int32) bool { return l.home[r] == b && !l.leaves(b) }
+
+// settle renames the replicas of partition p among each other so that as few
+// as possible change brokers: a replica on the broker that another one came
+// from takes that one's place.
+func (l *layout) settle(p int32) {
+	lo, hi := l.first[p], l.first[p+1]
+	leader := l.at[l.lead[p]]
+	for r := lo; r < hi; r++ {
+		for s := lo; s < hi && l.at[r] != l.home[r]; s++ {
+			if s != r && l.home[s] == l.at[r] {
+				l.at[r], l.at[s] = l.at[s], l.at[r]
+				s = lo - 1
+			}
+		}
+	}
+	for r := lo; r < hi; r++ {
+		if l.at[r] == leader {
+			l.lead[p] = r
+		}
+	}
+}
 
 // legal reports whether replica r may move to broker b: b takes replicas, does
 // not hold the partition, and its rack stays within the cap. A replica that

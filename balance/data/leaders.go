@@ -14,21 +14,38 @@ type flow struct {
 
 // leaderShares returns how many partitions each broker should lead.
 func (l *layout) leaderShares() []span {
-	w := l.weights(func(b *Broker) int64 { return b.NetOut })
-	f := l.limits(w, func(*Partition) float64 { return 1 })
-	f.total = float64(len(l.m.Partitions))
-	for k := range f.rackLo {
-		f.rackLo[k], f.rackHi[k] = 0, f.total
-	}
-	for b := range l.load {
-		f.lo[b], f.hi[b] = float64(l.load[b].fixedLd), float64(l.load[b].count)
-	}
-	for p := range l.m.Partitions {
-		if l.rf(int32(p)) == 1 && l.m.Partitions[p].Hold != Excluded {
-			f.lo[l.at[l.first[p]]]++
+	return spans(l.spreadLeads(func(*Partition) float64 { return 1 }))
+}
+
+// spreadLeads spreads a quantity of which the leader of p carries item(p) by
+// capacity of network-out. A broker carries at least what no other may lead
+// and at most what it holds.
+func (l *layout) spreadLeads(item func(p *Partition) float64) []float64 {
+	nb := len(l.load)
+	f := &filling{weight: l.weights(func(b *Broker) int64 { return b.NetOut }), rackOf: make([]int32, nb),
+		lo: make([]float64, nb), hi: make([]float64, nb), rackLo: make([]float64, 1), rackHi: []float64{math.Inf(1)}}
+	for i := range l.m.Partitions {
+		p := &l.m.Partitions[i]
+		v := item(p)
+		living, only := int32(0), int32(0)
+		for r := l.first[i]; r < l.first[i+1]; r++ {
+			if b := l.at[r]; !l.leaves(b) {
+				living, only = living+1, b
+			}
+		}
+		switch lead := l.at[l.lead[i]]; {
+		case p.Hold == Excluded:
+			f.fix(lead, v)
+		case living == 1:
+			f.fix(only, v)
+		case living > 1:
+			f.total += v
+			for r := l.first[i]; r < l.first[i+1]; r++ {
+				f.hi[l.at[r]] += v
+			}
 		}
 	}
-	return spans(f.solve())
+	return f.solve()
 }
 
 func newFlow(l *layout, o Options) *flow {

@@ -6,23 +6,7 @@ import (
 
 // outShares returns the bytes a second that each broker should give.
 func (l *layout) outShares() []float64 {
-	w := l.weights(func(b *Broker) int64 { return b.NetOut })
-	f := l.limits(w, func(*Partition) float64 { return 0 })
-	clear(f.hi)
-	for i := range l.m.Partitions {
-		p := &l.m.Partitions[i]
-		f.total += float64(p.Out)
-		for r := l.first[i]; r < l.first[i+1]; r++ {
-			f.hi[l.at[r]] += float64(p.Out)
-		}
-		if l.rf(int32(i)) == 1 || p.Hold == Excluded {
-			f.lo[l.at[l.lead[i]]] += float64(p.Out)
-		}
-	}
-	for k := range f.rackHi {
-		f.rackHi[k] = f.total
-	}
-	return f.solve()
+	return l.spreadLeads(func(p *Partition) float64 { return float64(p.Out) })
 }
 
 // evenOut brings bytes-out into its band by trading leads between two

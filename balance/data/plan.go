@@ -126,6 +126,9 @@ func (q *planner) pass(scale float64) {
 	p.counts(true)
 	p.relist()
 	p.evenIn(scale)
+	for i := range q.m.Partitions {
+		q.settle(int32(i))
+	}
 }
 
 // inPerByte returns the bytes a second that a stored byte takes on average.

@@ -96,28 +96,29 @@ func sum(v []float64) float64 {
 }
 
 // limits returns a filling for a quantity of which partition p's replicas
-// weigh item(p) each.
+// weigh item(p) each. Held partitions count where they are, the others may
+// lie wherever the rack rule allows.
 func (l *layout) limits(weight []float64, item func(p *Partition) float64) *filling {
 	nb := len(l.load)
 	f := &filling{weight: weight, rackOf: l.rackOf, lo: make([]float64, nb), hi: make([]float64, nb),
 		rackLo: make([]float64, l.racks), rackHi: make([]float64, l.racks)}
-	stay := make([]int32, l.racks)
-	for b := range l.load {
-		if !l.leaves(int32(b)) {
-			stay[l.rackOf[b]]++
-		}
-	}
+	stay := l.staying()
 	amount := make([]float64, len(l.caps))
 	once := 0.0
 	for i := range l.m.Partitions {
 		p := &l.m.Partitions[i]
 		v := item(p)
-		amount[len(p.Replicas)] += v
-		once += v
-		f.total += v * float64(len(p.Replicas))
+		if p.Hold == Free {
+			amount[len(p.Replicas)] += v
+			once += v
+			continue
+		}
+		for r := l.first[i]; r < l.first[i+1]; r++ {
+			f.fix(l.at[r], v)
+		}
 	}
 	for b := range f.hi {
-		f.hi[b] = once
+		f.hi[b] += once
 	}
 	for rf := 1; rf < len(l.caps); rf++ {
 		f.addClass(int32(rf), l.caps[rf], amount[rf], stay)
@@ -125,22 +126,49 @@ func (l *layout) limits(weight []float64, item func(p *Partition) float64) *fill
 	return f
 }
 
-func (f *filling) addClass(rf, cap int32, amount float64, stay []int32) {
+// staying counts the brokers of each rack that do not leave.
+func (l *layout) staying() []int32 {
+	stay := make([]int32, l.racks)
+	for b := range l.load {
+		if !l.leaves(int32(b)) {
+			stay[l.rackOf[b]]++
+		}
+	}
+	return stay
+}
+
+// fix adds an amount that stays on broker b.
+func (f *filling) fix(b int32, v float64) {
+	if f.weight[b] == 0 {
+		return
+	}
+	f.total += v
+	f.lo[b] += v
+	f.hi[b] += v
+	f.rackLo[f.rackOf[b]] += v
+	f.rackHi[f.rackOf[b]] += v
+}
+
+// addClass adds the free partitions of one replication factor, each counted
+// once in amount.
+func (f *filling) addClass(rf, limit int32, amount float64, stay []int32) {
 	if amount == 0 {
 		return
 	}
 	room := int32(0)
 	for _, n := range stay {
-		room += min(n, cap)
+		room += min(n, limit)
 	}
+	rf = min(rf, room) // the rest has no place
+	f.total += amount * float64(rf)
 	for k, n := range stay {
-		most := min(n, cap)
+		most := min(n, limit)
 		f.rackHi[k] += amount * float64(min(most, rf))
 		f.rackLo[k] += amount * float64(max(0, rf-(room-most)))
 	}
 	for b := range f.lo {
 		k := f.rackOf[b]
-		without := room - min(stay[k], cap) + min(stay[k]-1, cap)
+		without := room - min(stay[k], limit) + min(stay[k]-1, limit)
 		if f.weight[b] > 0 && rf > without {
 			f.lo[b] += amount
 		}

@@ -34,7 +34,6 @@ func (l *layout) targets(o Options) *targets {
 	l.findPools(t, counts)
 	for b := range l.load {
 		have := &l.load[b]
-		counts.lo[b] = math.Max(counts.lo[b], float64(have.fixedN))
 		if l.state(int32(b)) == Cordoned {
 			counts.hi[b] = math.Min(counts.hi[b], float64(have.count))
 		}
@@ -78,7 +77,6 @@ func (l *layout) diskTargets(t *targets, w []float64, o Options) []float64 {
 		largest[b] = max(largest[b], l.size[r])
 	}
 	for b := range l.load {
-		f.lo[b] = math.Max(f.lo[b], float64(l.load[b].fixed))
 		f.hi[b] = math.Min(f.hi[b], t.limit[b])
 		if l.state(int32(b)) == Cordoned {
 			f.hi[b] = math.Min(f.hi[b], float64(l.load[b].bytes))

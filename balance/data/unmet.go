@@ -182,7 +182,7 @@ func (u *unmetFinder) bandHelp(g Goal) string {
 	}
 	held := 0
 	for b := range u.load {
-		held += int(u.load[b].fixedN)
+		held += int(u.load[b].held)
 	}
 	switch {
 	case u.o.MaxBytes > 0:
