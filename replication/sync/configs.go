@@ -57,12 +57,15 @@ func TargetConfigs(source []kafka.ConfigEntry, rules TargetRules) (configs map[s
 		}
 	}
 	effective := map[string]string{}
+	minISR := 0 // 0: not set on the topic, the target's default holds
 	forced := maps.Clone(configs)
 	for _, e := range source {
 		effective[e.Name] = e.Value
 		_, taken := forced[e.Name]
 		switch {
-		case taken || e.Name == cfgMaxBytes || e.Name == cfgMinISR || e.Default || e.Sensitive:
+		case taken || e.Name == cfgMaxBytes || e.Default || e.Sensitive:
+		case e.Name == cfgMinISR:
+			minISR, _ = strconv.Atoi(e.Value)
 		case local(e.Name) || rules.Known != nil && !rules.Known[e.Name]:
 			changed = append(changed, Changed{Name: e.Name, Source: e.Value})
 		default:
@@ -72,8 +75,8 @@ func TargetConfigs(source []kafka.ConfigEntry, rules TargetRules) (configs map[s
 	if n, err := strconv.Atoi(effective[cfgMaxBytes]); err == nil {
 		configs[cfgMaxBytes] = strconv.Itoa(max(n, rules.MaxBytes))
 	}
-	if n, err := strconv.Atoi(effective[cfgMinISR]); err == nil && rules.Replication > 0 {
-		configs[cfgMinISR] = strconv.Itoa(min(n, rules.Replication))
+	if minISR > 0 && rules.Replication > 0 {
+		configs[cfgMinISR] = strconv.Itoa(min(minISR, rules.Replication))
 	}
 	for name, value := range configs {
 		if was, ok := effective[name]; ok && was != value {

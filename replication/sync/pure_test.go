@@ -1,0 +1,186 @@
+package sync
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"sluice/fsm"
+	"sluice/kafka"
+)
+
+func set(name, value string) kafka.ConfigEntry { return kafka.ConfigEntry{Name: name, Value: value} }
+func def(name, value string) kafka.ConfigEntry {
+	return kafka.ConfigEntry{Name: name, Value: value, Default: true}
+}
+
+func TestTargetConfigs(t *testing.T) {
+	known := map[string]bool{}
+	for _, n := range []string{cfgTimestampType, cfgTimestampBefore, cfgTimestampAfter, cfgCompression, cfgMaxBytes, cfgMinISR, "retention.ms", "cleanup.policy",
+		"leader.replication.throttled.replicas", "remote.storage.enable", "segment.bytes"} {
+		known[n] = true
+	}
+	source := []kafka.ConfigEntry{
+		set("cleanup.policy", "compact"), def("retention.ms", "604800000"), def("segment.bytes", "1"),
+		set(cfgTimestampType, "LogAppendTime"), def(cfgTimestampBefore, widest), set(cfgTimestampAfter, "3600000"),
+		set(cfgCompression, "zstd"), set(cfgMaxBytes, "2000000"), set(cfgMinISR, "3"),
+		set("leader.replication.throttled.replicas", "*"), set("remote.storage.enable", "true"), set("confluent.tier.enable", "true"),
+		set("from.a.later.version", "1"), {Name: "secret", Sensitive: true},
+	}
+	got, changed := TargetConfigs(source, TargetRules{Known: known, Replication: 2, MaxBytes: 1048588})
+	want := map[string]string{
+		"cleanup.policy": "compact", cfgTimestampType: "CreateTime", cfgTimestampBefore: widest, cfgTimestampAfter: widest,
+		cfgCompression: "producer", cfgMaxBytes: "2000000", cfgMinISR: "2",
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+	var names []string
+	for _, c := range changed {
+		names = append(names, c.Name+"="+c.Source)
+	}
+	wantChanged := "compression.type=zstd confluent.tier.enable=true from.a.later.version=1 leader.replication.throttled.replicas=* " +
+		"message.timestamp.after.max.ms=3600000 message.timestamp.type=LogAppendTime min.insync.replicas=3 remote.storage.enable=true"
+	if got := strings.Join(names, " "); got != wantChanged {
+		t.Errorf("changed %s\nwant    %s", got, wantChanged)
+	}
+}
+
+func TestTargetConfigsWhereLittleIsKnown(t *testing.T) {
+	old := map[string]bool{cfgTimestampType: true, cfgCompression: true, cfgMaxBytes: true, cfgTimestampDiff: true}
+	got, _ := TargetConfigs([]kafka.ConfigEntry{def(cfgMaxBytes, "1048588"), def(cfgMinISR, "2")}, TargetRules{Known: old, Replication: 3, MaxBytes: 5_000_000})
+	want := map[string]string{cfgTimestampType: "CreateTime", cfgTimestampDiff: widest, cfgCompression: "producer", cfgMaxBytes: "5000000"}
+	if !maps.Equal(got, want) {
+		t.Errorf("before 3.6: %v, want %v", got, want)
+	}
+	got, _ = TargetConfigs([]kafka.ConfigEntry{set(cfgMinISR, "2")}, TargetRules{})
+	if v, ok := got[cfgMinISR]; ok {
+		t.Errorf("min.insync.replicas is %s though the replication factor is not known", v)
+	}
+}
+
+func TestCompareConfigs(t *testing.T) {
+	source := []kafka.ConfigEntry{def(cfgMaxBytes, "2000")}
+	if got := compareConfigs(source, []kafka.ConfigEntry{set(cfgMaxBytes, "2000"), set(cfgTimestampType, "CreateTime"), set(cfgCompression, "producer"), set(cfgTimestampBefore, widest)}); got != nil {
+		t.Errorf("%q about a fit topic", got)
+	}
+	got := compareConfigs(source, []kafka.ConfigEntry{set(cfgMaxBytes, "1999"), set(cfgTimestampType, "LogAppendTime"), set(cfgCompression, "gzip"), set(cfgTimestampAfter, "3600000")})
+	if len(got) != 4 {
+		t.Errorf("%d of 4 found: %q", len(got), got)
+	}
+}
+
+func TestExpiryWarning(t *testing.T) {
+	for ms, want := range map[int]bool{0: false, 86_400_000: true, 3_600_000: true, 86_400_001: false} {
+		if got := expiryWarning(ms) != ""; got != want {
+			t.Errorf("%d ms: warned %v, want %v", ms, got, want)
+		}
+	}
+}
+
+func TestStanding(t *testing.T) {
+	claim := func(sluice, link string) []byte {
+		b, err := json.Marshal(Key{Kind: kindClaim, Sluice: sluice, Source: "src", Link: link})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	v := []byte(`{"linkId":4,"producerId":77}`)
+	type step struct {
+		key, value []byte
+	}
+	for _, tc := range []struct {
+		name  string
+		steps []step
+		mine  bool
+		alone bool
+		other string
+	}{
+		{"nobody", nil, false, true, ""},
+		{"ours alone", []step{{claim("a", "l"), v}}, true, true, ""},
+		{"theirs alone", []step{{claim("b", "l"), v}}, false, false, "b"},
+		{"ours first", []step{{claim("a", "l"), v}, {claim("b", "l"), v}}, true, false, ""},
+		{"theirs first", []step{{claim("b", "l"), v}, {claim("a", "l"), v}}, false, false, "b"},
+		{"written again keeps its place", []step{{claim("a", "l"), v}, {claim("b", "l"), v}, {claim("a", "l"), v}}, true, false, ""},
+		{"given up and taken by them", []step{{claim("a", "l"), v}, {claim("b", "l"), v}, {claim("a", "l"), nil}, {claim("a", "l"), v}}, false, false, "b"},
+		{"they gave up", []step{{claim("b", "l"), v}, {claim("a", "l"), v}, {claim("b", "l"), nil}}, true, true, ""},
+		{"another link", []step{{claim("b", "m"), v}}, false, true, ""},
+		{"what cannot be read", []step{{[]byte("{"), v}, {nil, v}}, false, true, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var l ledger
+			for i, s := range tc.steps {
+				l = l.apply(int64(i), s.key, s.value)
+			}
+			got := l.standing(Key{Kind: kindClaim, Sluice: "a", Source: "src", Link: "l"})
+			if got.Mine != tc.mine || got.Alone != tc.alone || got.Other != tc.other {
+				t.Errorf("%+v", got)
+			}
+			if got.Mine && got.Claim.ProducerID != 77 {
+				t.Errorf("claim %+v", got.Claim)
+			}
+		})
+	}
+}
+
+func TestCycles(t *testing.T) {
+	link := func(name, from, to, rename, copies string, include ...string) fsm.LinkSpec {
+		return fsm.LinkSpec{Name: name, Source: from, Target: to, Rename: rename, Copies: copies, Include: include}
+	}
+	all := fsm.CopiesSkipAll
+	for _, tc := range []struct {
+		name  string
+		links []fsm.LinkSpec
+		want  []string // parts of the sentences
+	}{
+		{"one", []fsm.LinkSpec{link("ab", "a", "b", "", "", "*")}, nil},
+		{"to and fro", []fsm.LinkSpec{link("ab", "a", "b", "", "", "*"), link("ba", "b", "a", "", "", "*")}, nil},
+		{"a chain", []fsm.LinkSpec{link("ab", "a", "b", "", "", "*"), link("bc", "b", "c", "", "", "*")}, nil},
+		{"three in a ring", []fsm.LinkSpec{link("ab", "a", "b", "", "", "*"), link("bc", "b", "c", "", "", "*"), link("ca", "c", "a", "", "", "*")}, []string{"ab, bc, ca"}},
+		{"a ring of other topics", []fsm.LinkSpec{link("ab", "a", "b", "", "", "orders"), link("bc", "b", "c", "", "", "*"), link("ca", "c", "a", "", "", "other")}, nil},
+		{"a mesh that skips all", []fsm.LinkSpec{link("ab", "a", "b", "", all, "*"), link("bc", "b", "c", "", all, "*"), link("ca", "c", "a", "", all, "*")}, nil},
+		{"one of them does not", []fsm.LinkSpec{link("ab", "a", "b", "", all, "*"), link("bc", "b", "c", "", "", "*"), link("ca", "c", "a", "", all, "*")}, []string{"skip-all"}},
+		{"names that grow", []fsm.LinkSpec{link("ab", "a", "b", "{source}.{topic}", "", "*"), link("ba", "b", "a", "{source}.{topic}", "", "*")}, []string{"without end"}},
+		{"renamed and not selected again", []fsm.LinkSpec{link("ab", "a", "b", "{source}.{topic}", "", "orders"), link("ba", "b", "a", "{source}.{topic}", "", "orders")}, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got, err := Cycles(tc.links, 0, []string{"orders", "pay"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(got) != len(tc.want) {
+				t.Fatalf("%q, want %q", got, tc.want)
+			}
+			for i := range got {
+				if !strings.Contains(got[i], tc.want[i]) {
+					t.Errorf("%q does not tell %q", got[i], tc.want[i])
+				}
+			}
+		})
+	}
+	if _, err := Cycles([]fsm.LinkSpec{link("ab", "a", "b", "", "", "/(/")}, 0, nil); err == nil {
+		t.Error("a bad pattern passed")
+	}
+}
+
+func TestMakers(t *testing.T) {
+	mine := Key{Kind: kindClaim, Sluice: "a", Source: "src", Link: "l"}
+	var l ledger
+	for i, k := range []Key{{Kind: kindTopic, Sluice: "a", Source: "src", Link: "l", Topic: "t"}, {Kind: kindTopic, Sluice: "b", Source: "src", Link: "l", Topic: "u"}, mine} {
+		key, err := json.Marshal(k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l = l.apply(int64(i), key, fmt.Appendf(nil, `{"id":%q}`, topicIDText(id(byte(i+1)))))
+	}
+	got := l.makers(mine)
+	want := map[string]Maker{"t": {ID: id(1), Ours: true, Name: "link l of the Sluice cluster a"}, "u": {ID: id(2), Name: "link l of the Sluice cluster b"}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, slices.Collect(maps.Values(got)))
+	}
+}

@@ -1,0 +1,458 @@
+package sync
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	gosync "sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"sluice/fsm"
+	"sluice/kafka"
+)
+
+// control is a control plane of one node: facts, no Raft.
+type control struct {
+	t     *testing.T
+	mu    gosync.Mutex
+	state *fsm.State
+	index uint64
+	lost  bool // another node owns the task
+}
+
+func newControl(t *testing.T, cmds ...fsm.Command) *control {
+	c := &control{t: t, state: fsm.NewState()}
+	c.propose(&fsm.ClusterInit{ClusterID: "sluice-a"})
+	for _, cmd := range cmds {
+		c.propose(cmd)
+	}
+	return c
+}
+
+func (c *control) propose(cmd fsm.Command) {
+	c.t.Helper()
+	if r, err := c.Propose(context.Background(), cmd); err != nil || r.Refused != fsm.RefusedNot {
+		c.t.Fatalf("%T: %v %+v", cmd, err, r)
+	}
+}
+
+func (c *control) View() *fsm.View {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state.View()
+}
+
+func (c *control) Propose(_ context.Context, cmd fsm.Command) (fsm.Result, error) {
+	b, err := fsm.Encode(cmd)
+	if err != nil {
+		return fsm.Result{}, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.index++
+	return c.state.Apply(c.index, b)
+}
+
+func (c *control) ConfirmOwner(context.Context, fsm.TaskID, uint64) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lost {
+		return errors.New("not the owner")
+	}
+	return nil
+}
+
+func (c *control) Record(ev fsm.Event) {
+	if _, err := c.Propose(context.Background(), &fsm.EventsAdd{Events: []fsm.Event{ev}}); err != nil {
+		c.t.Error(err)
+	}
+}
+
+// streams lists the link's streams as "topic/partition>target".
+func (c *control) streams() string {
+	var out []string
+	for t := range c.View().Tasks {
+		if t.Kind == fsm.KindCopy {
+			out = append(out, fmt.Sprintf("%s/%d>%s", t.Stream.Topic, t.Stream.Partition, t.Stream.TargetTopic))
+		}
+	}
+	slices.Sort(out)
+	return strings.Join(out, " ")
+}
+
+func (c *control) events(code fsm.Code) (n int) {
+	for _, e := range c.View().LinkEvents(1).Events {
+		if e.Code == code {
+			n += int(e.Count)
+		}
+	}
+	return n
+}
+
+// lab is two kfake clusters and clients of both.
+type lab struct {
+	t          *testing.T
+	ctx        context.Context
+	pool       *kafka.Pool
+	us, eu     fsm.KafkaCluster
+	usC, euC   *kafka.Client
+	usLog, euL *kgo.Client // plain clients, to produce with
+}
+
+func newLab(t *testing.T) *lab {
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	t.Cleanup(cancel)
+	pool, err := kafka.NewPool(kafka.DefaultConfig(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	l := &lab{t: t, ctx: ctx, pool: pool}
+	l.us, l.usC, l.usLog = l.cluster("us")
+	l.eu, l.euC, l.euL = l.cluster("eu")
+	return l
+}
+
+func (l *lab) cluster(name string) (fsm.KafkaCluster, *kafka.Client, *kgo.Client) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(2), kfake.ClusterID("id-"+name))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(c.Close)
+	spec := fsm.KafkaCluster{Name: name, Bootstrap: c.ListenAddrs()}
+	client, err := l.pool.Client(l.ctx, spec)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	plain, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.MetadataMinAge(10*time.Millisecond))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(plain.Close)
+	return spec, client, plain
+}
+
+func (l *lab) create(c *kafka.Client, name string, partitions int32, configs map[string]string) {
+	l.t.Helper()
+	if _, err := c.CreateTopic(l.ctx, kafka.CreateTopic{Name: name, Partitions: partitions, ReplicationFactor: 1, Configs: configs}); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+func (l *lab) produce(c *kgo.Client, topic string, partition int32, n int) {
+	l.t.Helper()
+	for i := range n {
+		if err := c.ProduceSync(l.ctx, &kgo.Record{Topic: topic, Partition: partition, Value: fmt.Append(nil, i)}).FirstErr(); err != nil {
+			l.t.Fatal(err)
+		}
+	}
+}
+
+func (l *lab) deleteTopic(c *kafka.Client, name string) {
+	l.t.Helper()
+	req := kmsg.NewPtrDeleteTopicsRequest()
+	req.TopicNames = []string{name}
+	topic := kmsg.NewDeleteTopicsRequestTopic()
+	topic.Topic = &name
+	req.Topics = append(req.Topics, topic)
+	if _, err := req.RequestWith(l.ctx, c.Kgo()); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+func (l *lab) partitions(c *kafka.Client, topic string) int {
+	l.t.Helper()
+	m, err := c.Metadata(l.ctx, topic)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return len(m.Topics[0].Partitions)
+}
+
+func spec() fsm.LinkSpec {
+	return fsm.LinkSpec{Name: "us-eu", Source: "us", Target: "eu", Include: []string{"orders", "pay-*"}, Start: fsm.StartEarliest, Offsets: fsm.OffsetsAuto, ReplicationFactor: 1, State: fsm.StateRunning}
+}
+
+// start applies the link and runs its sync task.
+func (l *lab) start(s fsm.LinkSpec) (*control, *Runner) {
+	l.t.Helper()
+	ctl := newControl(l.t, &fsm.Objects{Kafka: []fsm.KafkaCluster{l.us, l.eu}, Links: []fsm.LinkPut{{Spec: s}}, At: 1})
+	return ctl, l.run(ctl)
+}
+
+func (l *lab) run(ctl *control) *Runner {
+	l.t.Helper()
+	cfg := DefaultConfig()
+	cfg.Node, cfg.Interval, cfg.ClaimEvery = "n1", 20*time.Millisecond, 100*time.Millisecond
+	r, err := New(cfg, l.pool, ctl, ctl.View().Task(1), slog.New(slog.DiscardHandler))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(l.ctx)
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	l.t.Cleanup(func() {
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			l.t.Errorf("Run ended with %v", err)
+		}
+	})
+	return r
+}
+
+func (l *lab) until(what string, f func() bool) {
+	l.t.Helper()
+	for !f() {
+		select {
+		case <-l.ctx.Done():
+			l.t.Fatalf("never: %s", what)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// rounds waits until the Runner has looked n more times.
+func (l *lab) rounds(r *Runner, n int) {
+	l.t.Helper()
+	for range n {
+		at := r.measure.Load()
+		l.until("another round", func() bool { return r.measure.Load() != at })
+	}
+}
+
+func TestTopicsAreCreatedAndGrow(t *testing.T) {
+	l := newLab(t)
+	l.create(l.usC, "orders", 2, map[string]string{"retention.ms": "1234567", "message.timestamp.type": "LogAppendTime", "compression.type": "gzip"})
+	l.create(l.usC, "other", 1, nil)
+	ctl, r := l.start(spec())
+
+	l.until("streams of orders", func() bool { return ctl.streams() == "orders/0>orders orders/1>orders" })
+	configs, err := l.euC.TopicConfigs(l.ctx, "orders")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"retention.ms": "1234567", "message.timestamp.type": "CreateTime", "compression.type": "producer"} {
+		if got := value(configs, name); got != want {
+			t.Errorf("target's %s is %q, want %q", name, got, want)
+		}
+	}
+	l.until("both cluster ids pinned", func() bool {
+		v := ctl.View()
+		return v.KafkaCluster("us").ClusterID == "id-us" && v.KafkaCluster("eu").ClusterID == "id-eu"
+	})
+
+	l.create(l.usC, "pay-a", 1, nil)
+	if err := l.usC.CreatePartitions(l.ctx, "orders", 4); err != nil {
+		t.Fatal(err)
+	}
+	l.until("the new topic and partitions", func() bool {
+		return ctl.streams() == "orders/0>orders orders/1>orders orders/2>orders orders/3>orders pay-a/0>pay-a"
+	})
+	if n := l.partitions(l.euC, "orders"); n != 4 {
+		t.Errorf("target has %d partitions, want 4", n)
+	}
+	l.until("in step", func() bool {
+		m := r.Measure()
+		return m.State == fsm.CodeIdle && m.Topics == 2 && m.Streams == 5 && len(m.Refused) == 0
+	})
+	if n := ctl.events(fsm.CodeTopicAdded); n != 3 {
+		t.Errorf("%d events of added topics, want 3", n)
+	}
+	index := ctl.View().Index
+	l.rounds(r, 3)
+	if got := ctl.View().Index; got != index {
+		t.Errorf("%d commands though nothing changed", got-index)
+	}
+}
+
+// The settings that a created topic does not have as its source are kept for
+// promotion, with the claim, in the ledger.
+func TestLedgerHoldsClaimAndOrigin(t *testing.T) {
+	l := newLab(t)
+	l.create(l.usC, "orders", 1, map[string]string{"compression.type": "zstd"})
+	ctl, _ := l.start(spec())
+	l.until("a stream", func() bool { return ctl.streams() != "" })
+	got, err := readLedger(l.ctx, l.euC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 2 || got[0].Key != (Key{Kind: kindClaim, Sluice: "sluice-a", Source: "id-us", Link: "us-eu"}) {
+		t.Fatalf("ledger %+v", got)
+	}
+	var o Origin
+	if err := json.Unmarshal(got[1].Value, &o); err != nil {
+		t.Fatal(err)
+	}
+	if o.Topic != "orders" || o.Partitions != 1 || !slices.Contains(o.Changed, Changed{Name: "compression.type", Source: "zstd", Target: "producer"}) {
+		t.Errorf("origin %+v", o)
+	}
+	m, err := l.euC.Metadata(l.ctx, "orders")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if parseTopicID(o.ID) != fsm.TopicID(m.Topics[0].ID) {
+		t.Errorf("id %s, want %x", o.ID, m.Topics[0].ID)
+	}
+
+	ctl.propose(&fsm.LinkProducer{Link: 1, ProducerID: 4711, Prev: -1})
+	l.until("the producer id in the claim", func() bool {
+		got, err := readLedger(l.ctx, l.euC)
+		return err == nil && strings.Contains(string(got[0].Value), "4711")
+	})
+}
+
+func TestExistingTargetTopics(t *testing.T) {
+	l := newLab(t)
+	for _, topic := range []string{"orders", "pay-empty", "pay-wide"} {
+		l.create(l.usC, topic, 2, nil)
+	}
+	l.create(l.euC, "orders", 2, nil)
+	l.create(l.euC, "pay-empty", 2, nil)
+	l.create(l.euC, "pay-wide", 3, nil)
+	l.produce(l.euL, "orders", 1, 1)
+	ctl, r := l.start(spec())
+
+	l.until("the empty one is copied", func() bool { return ctl.streams() == "pay-empty/0>pay-empty pay-empty/1>pay-empty" })
+	l.rounds(r, 2)
+	m := r.Measure()
+	if len(m.Refused) != 2 || m.Refused[0].Code != fsm.CodeNotEmpty || m.Refused[1].Code != fsm.CodePartitionMismatch {
+		t.Fatalf("refused %+v", m.Refused)
+	}
+	if ctl.events(fsm.CodeNotEmpty) != 1 || ctl.events(fsm.CodePartitionMismatch) != 1 {
+		t.Error("each refusal is one event")
+	}
+	// A person makes room; no command is needed.
+	l.deleteTopic(l.euC, "orders")
+	l.until("the others go on", func() bool { return strings.Contains(ctl.streams(), "orders/1>orders") })
+}
+
+func TestRecreatedSourceIsLeftToTheStreams(t *testing.T) {
+	l := newLab(t)
+	l.create(l.usC, "orders", 1, nil)
+	ctl, r := l.start(spec())
+	l.until("a stream", func() bool { return ctl.streams() == "orders/0>orders" })
+	m, err := l.usC.Metadata(l.ctx, "orders")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var task fsm.TaskID
+	for tk := range ctl.View().Tasks {
+		if tk.Kind == fsm.KindCopy {
+			task = tk.ID
+		}
+	}
+	ctl.propose(&fsm.MappingPut{Task: task, Mapping: fsm.Mapping{Version: 1, Phase: fsm.PhaseDense, SourceTopicID: m.Topics[0].ID, Segments: []fsm.Segment{{}}}})
+
+	l.deleteTopic(l.usC, "orders")
+	l.create(l.usC, "orders", 3, nil)
+	l.create(l.usC, "pay-later", 1, nil)
+	l.until("what came later", func() bool { return strings.Contains(ctl.streams(), "pay-later") })
+	l.rounds(r, 2)
+	if got := ctl.streams(); got != "orders/0>orders pay-later/0>pay-later" {
+		t.Errorf("streams %s", got)
+	}
+	if n := l.partitions(l.euC, "orders"); n != 1 {
+		t.Errorf("the target was raised to %d partitions", n)
+	}
+}
+
+func TestAnotherSluiceClusterKeepsUsOff(t *testing.T) {
+	l := newLab(t)
+	l.create(l.usC, "orders", 1, nil)
+	theirs := Key{Kind: kindClaim, Sluice: "sluice-b", Source: "id-us", Link: "us-eu"}
+	if err := makeLedger(l.ctx, l.euC, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeLedger(l.ctx, l.euC, theirs, Claim{LinkID: 9}); err != nil {
+		t.Fatal(err)
+	}
+	ctl, r := l.start(spec())
+	l.until("the refusal", func() bool { return r.Measure().State == fsm.CodeForeignWriter })
+	if m := r.Measure(); !strings.Contains(m.Message, "sluice-b") {
+		t.Errorf("%q does not name the other", m.Message)
+	}
+	l.rounds(r, 3)
+	if got := ctl.streams(); got != "" {
+		t.Errorf("streams %s", got)
+	}
+	if ctl.events(fsm.CodeForeignWriter) != 1 {
+		t.Error("the refusal is one event")
+	}
+	client := l.euC
+	f, err := Preflight(l.ctx, l.pool, ctl.View(), spec(), l.us, l.eu)
+	if again, _ := l.pool.Client(l.ctx, *ctl.View().KafkaCluster("eu")); again != client {
+		t.Error("preflight replaced the client that the runner uses")
+	}
+	if err != nil || len(f.Refusals) != 1 || !strings.Contains(f.Refusals[0], "sluice-b") {
+		t.Errorf("preflight %+v, %v", f.Refusals, err)
+	}
+
+	if err := Release(l.ctx, l.euC, "sluice-b", "id-us", "us-eu"); err != nil {
+		t.Fatal(err)
+	}
+	l.until("we take over", func() bool { return ctl.streams() == "orders/0>orders" })
+	// And they, coming back, are kept off by our claim.
+	got, err := readLedger(l.ctx, l.euC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st := got.standing(theirs); st.Mine || st.Other != "sluice-a" {
+		t.Errorf("their standing %+v", st)
+	}
+}
+
+func TestNothingIsDoneByAFormerOwner(t *testing.T) {
+	l := newLab(t)
+	l.create(l.usC, "orders", 1, nil)
+	ctl := newControl(t, &fsm.Objects{Kafka: []fsm.KafkaCluster{l.us, l.eu}, Links: []fsm.LinkPut{{Spec: spec()}}, At: 1})
+	ctl.lost = true
+	r := l.run(ctl)
+	l.rounds(r, 3)
+	m, err := l.euC.AllMetadata(l.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(m.Topics) != 0 || ctl.streams() != "" {
+		t.Errorf("target topics %+v, streams %s", m.Topics, ctl.streams())
+	}
+}
+
+func TestPausedLinkRests(t *testing.T) {
+	l := newLab(t)
+	s := spec()
+	s.State = fsm.StatePaused
+	ctl, r := l.start(s)
+	l.create(l.usC, "orders", 1, nil)
+	l.rounds(r, 2)
+	if m := r.Measure(); m.State != fsm.CodePaused || ctl.streams() != "" {
+		t.Errorf("%+v, streams %s", m, ctl.streams())
+	}
+	ctl.propose(&fsm.LinkState{Link: 1, State: fsm.StateRunning, At: 2})
+	l.until("the stream", func() bool { return ctl.streams() == "orders/0>orders" })
+}
+
+// The claim is held already, so only the round's own question stands between
+// a former owner and a topic.
+func TestOwnershipIsAskedForBeforeEveryChange(t *testing.T) {
+	l := newLab(t)
+	ctl, r := l.start(spec())
+	l.until("the claim", func() bool { return r.Measure().State == fsm.CodeIdle })
+	ctl.mu.Lock()
+	ctl.lost = true
+	ctl.mu.Unlock()
+	l.create(l.usC, "orders", 1, nil)
+	l.until("the refusal", func() bool { return strings.Contains(r.Measure().Message, "not the owner") })
+	l.rounds(r, 2)
+	if got := ctl.streams(); got != "" {
+		t.Errorf("streams %s", got)
+	}
+}
