@@ -37,6 +37,7 @@ type FetchRequest struct {
 	SessionID    int32 // with SessionEpoch: 0, 0 makes a session; 0, -1 goes without
 	SessionEpoch int32
 	Rack         string
+	ByName       bool             // name topics, as a session begun so must go on (version 12)
 	Partitions   []FetchPartition // those of one topic next to each other
 	Forgotten    []FetchPartition // Topic, TopicID and Partition are read
 }
@@ -63,7 +64,7 @@ func (c *Conn) FetchVersion(withIDs bool) (int16, error) {
 // is not called, with ErrNotSent when the Conn is dead and with
 // ErrUnsupported when the broker is too old.
 func (c *Conn) Fetch(req *FetchRequest, done func(FetchResponse, error)) error {
-	withIDs := haveIDs(req.Partitions) && haveIDs(req.Forgotten)
+	withIDs := !req.ByName && haveIDs(req.Partitions) && haveIDs(req.Forgotten)
 	version, err := c.FetchVersion(withIDs)
 	if err != nil {
 		return err
@@ -146,7 +147,8 @@ func appendFetchPartition(dst []byte, p *FetchPartition) []byte {
 func appendForgotten(dst []byte, p *FetchPartition) []byte { return appendInt32(dst, p.Partition) }
 
 // FetchResponse is a fetch response in its buffer, and a cursor over its
-// partitions. It owns one reference to Buf, which the receiver releases.
+// partitions; a copy has a cursor of its own. It owns one reference to Buf,
+// which the receiver releases.
 type FetchResponse struct {
 	Version   int16
 	Throttle  time.Duration // the Conn obeys it by itself

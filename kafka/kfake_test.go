@@ -192,6 +192,27 @@ func TestFetchSession(t *testing.T) {
 	bad.Buf.Release()
 }
 
+// TestFetchSessionByName goes on with names where no partition tells.
+func TestFetchSessionByName(t *testing.T) {
+	_, spec := testCluster(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "t"))
+	conn, topic := leaderConn(t, testClient(t, spec), "t", 0)
+	for _, byName := range []bool{false, true} {
+		session := int32(0)
+		for epoch := range int32(3) {
+			req := &FetchRequest{MaxBytes: 1 << 20, SessionID: session, SessionEpoch: epoch, ByName: byName}
+			if epoch == 0 {
+				req.Partitions = []FetchPartition{{Topic: "t", TopicID: topic.ID, LeaderEpoch: -1, LastFetchedEpoch: -1, MaxBytes: 1 << 20}}
+			}
+			r := get(t, fetchAsync(t, conn, req))
+			if r.err != nil || r.Err != nil || (r.Version == 12) != byName {
+				t.Fatalf("by name %v, epoch %d: %+v", byName, epoch, r)
+			}
+			session = r.SessionID
+			r.Buf.Release()
+		}
+	}
+}
+
 func TestCalls(t *testing.T) {
 	cluster, spec := testCluster(t, kfake.NumBrokers(2), kfake.ClusterID("abc"), kfake.SeedTopics(3, "t"))
 	c := testClient(t, spec)
