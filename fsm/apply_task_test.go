@@ -1,0 +1,187 @@
+package fsm
+
+import (
+	"reflect"
+	"testing"
+)
+
+func TestAssign(t *testing.T) {
+	one := func(a Assignment) *Assign { return &Assign{Items: []Assignment{a}, At: 9} }
+	asked := func(d *driver) { d.must(one(Assignment{Task: task0, Turn: 1, To: "b", Handover: true})) }
+	is := func(id TaskID, owner, next string, turn uint64) func(*testing.T, *View) {
+		return func(t *testing.T, v *View) {
+			if n := v.Task(id); n.Owner != owner || n.Next != next || n.Turn != turn || (n.Next != "") != (n.NextAt == 9) {
+				t.Errorf("%+v, want owner %q, next %q, turn %d", n, owner, next, turn)
+			}
+		}
+	}
+	run(t, []row{
+		{name: "unowned", command: one(Assignment{Task: task1, To: "b"}), check: func(t *testing.T, v *View) {
+			is(task1, "b", "", 1)(t, v)
+			if v.Task(task1).Since != v.Index || len(v.LinkEvents(linkL).Events) != 0 {
+				t.Error("a first owner is no takeover")
+			}
+		}},
+		{name: "forced", command: one(Assignment{Task: task0, Turn: 1, To: "b"}), check: func(t *testing.T, v *View) {
+			is(task0, "b", "", 2)(t, v)
+			wantLast(t, v, linkL, CodeTakeover, "n2 took over 1 tasks from n1")
+			if v.Task(task0).Mapping == nil {
+				t.Error("the mapping is lost")
+			}
+		}},
+		{name: "several takeovers are one event", command: &Assign{Items: []Assignment{{Task: task0, Turn: 1, To: "b"}, {Task: taskSync, Turn: 1, To: "b"}}}, check: func(t *testing.T, v *View) {
+			wantLast(t, v, linkL, CodeTakeover, "n2 took over 2 tasks from n1")
+		}},
+		{name: "old turn", command: one(Assignment{Task: task0, Turn: 0, To: "b"}), check: is(task0, "a", "", 1)},
+		{name: "no such node", command: one(Assignment{Task: task0, Turn: 1, To: "z"}), check: is(task0, "a", "", 1)},
+		{name: "no such task", command: one(Assignment{Task: 99, To: "b"})},
+		{name: "handover", command: one(Assignment{Task: task0, Turn: 1, To: "b", Handover: true}), check: is(task0, "a", "b", 1)},
+		{name: "handover of an unowned task", command: one(Assignment{Task: task1, To: "b", Handover: true}), check: is(task1, "b", "", 1)},
+		{name: "handover keeps when it was asked for", before: asked, command: &Assign{Items: []Assignment{{Task: task0, Turn: 1, To: "b", Handover: true}}, At: 50}, check: is(task0, "a", "b", 1)},
+		{name: "called back", before: asked, command: one(Assignment{Task: task0, Turn: 1, To: "a", Handover: true}), check: is(task0, "a", "", 1)},
+		{name: "forced while asked", before: asked, command: one(Assignment{Task: task0, Turn: 1, To: "b"}), check: is(task0, "b", "", 2)},
+		{name: "released", before: asked, command: &ProgressBatch{Node: "a", Items: []ProgressItem{{Task: task0, Turn: 1, Version: 1, Progress: Progress{Source: 150, Target: 90}, Release: true}}}, check: func(t *testing.T, v *View) {
+			is(task0, "b", "", 2)(t, v)
+			if p := v.Task(task0).Progress; p.Source != 150 || v.Task(task0).Since != v.Index {
+				t.Errorf("the last position is lost: %+v", v.Task(task0))
+			}
+		}},
+		{name: "released to nobody", command: &ProgressBatch{Node: "a", Items: []ProgressItem{{Task: task0, Turn: 1, Release: true}}}, check: is(task0, "", "", 2)},
+	})
+}
+
+func TestMappingPut(t *testing.T) {
+	next := mapping1
+	next.Version, next.Segments = 2, []Segment{{100, 40}, {200, 130}}
+	put := func(change func(*MappingPut)) *MappingPut {
+		c := &MappingPut{Task: task0, Turn: 1, Mapping: next, Progress: Progress{Source: 200, Target: 130}}
+		change(c)
+		return c
+	}
+	run(t, []row{
+		{name: "next version", command: put(func(*MappingPut) {}), twice: true, check: func(t *testing.T, v *View) {
+			if n := v.Task(task0); !reflect.DeepEqual(*n.Mapping, next) || n.Progress.Source != 200 {
+				t.Errorf("%+v", n)
+			}
+		}},
+		{name: "same version", command: put(func(c *MappingPut) { c.Mapping.Version = 1 }), refused: RefusedTurn, message: "version 1"},
+		{name: "version skipped", command: put(func(c *MappingPut) { c.Mapping.Version = 3 }), refused: RefusedTurn},
+		{name: "old turn", command: put(func(c *MappingPut) { c.Turn = 0 }), refused: RefusedTurn, message: "turn 1"},
+		{name: "no task", command: put(func(c *MappingPut) { c.Task = 99 }), refused: RefusedNotFound},
+		{name: "no segment", command: put(func(c *MappingPut) { c.Mapping.Segments = nil }), refused: RefusedInvalid},
+		{name: "segments go back", command: put(func(c *MappingPut) { c.Mapping.Segments = []Segment{{100, 40}, {90, 50}} }), refused: RefusedInvalid, message: "ascending"},
+		{name: "lifts stop and order", before: func(d *driver) {
+			d.stopped()
+			d.must(&TaskOrder{Link: linkL, Order: OrderContinue, Partition: -1})
+		}, command: put(func(c *MappingPut) { c.Event = &Event{Code: CodeNewSegment, Message: "skipped", From: 100, To: 200} }), twice: true, check: func(t *testing.T, v *View) {
+			if n := v.Task(task0); n.Stop != nil || n.Order != "" || n.Attempt != 1 {
+				t.Errorf("%+v", n)
+			}
+			wantLast(t, v, linkL, CodeNewSegment, "skipped")
+			if e := v.LinkEvents(linkL).Events[0]; e.Task != task0 || e.Topic != "orders" || e.Node != "n1" {
+				t.Errorf("event %+v", e)
+			}
+		}},
+	})
+}
+
+func TestProgress(t *testing.T) {
+	batch := func(node string, it ProgressItem) *ProgressBatch {
+		return &ProgressBatch{Node: node, At: 10, Items: []ProgressItem{{Task: 99}, it}}
+	}
+	moved := Progress{Source: 150, SourceEpoch: 3, Target: 90, TargetEpoch: 4, Records: 50, At: 9}
+	source := func(want int64, segments ...Segment) func(*testing.T, *View) {
+		return func(t *testing.T, v *View) {
+			n := v.Task(task0)
+			if n.Progress.Source != want || want == 150 && n.Progress != moved || !reflect.DeepEqual(n.Mapping.Segments, append([]Segment{{100, 40}}, segments...)) {
+				t.Errorf("%+v %+v, want source %d, segments %v", n.Progress, n.Mapping, want, segments)
+			}
+		}
+	}
+	item := ProgressItem{Task: task0, Turn: 1, Version: 1, Progress: moved}
+	segments := []Segment{{100, 41}, {120, 60}, {110, 70}, {130, 60}}
+	with := func(change func(*ProgressItem)) ProgressItem { it := item; change(&it); return it }
+	run(t, []row{
+		{name: "of the owner", command: batch("a", item), check: source(150)},
+		{name: "of another node", command: batch("b", item), check: source(100)},
+		{name: "of another turn", command: batch("a", with(func(it *ProgressItem) { it.Turn = 2 })), check: source(100)},
+		{name: "in another mapping", command: batch("a", with(func(it *ProgressItem) { it.Version = 2 })), check: source(100)},
+		{name: "segments of a dense stream are truth already", command: batch("a", with(func(it *ProgressItem) { it.Segments = segments })), check: source(150)},
+		{name: "segments of a translated stream", before: (*driver).translated, command: batch("a", with(func(it *ProgressItem) { it.Version, it.Segments = 2, segments })), check: source(150, Segment{120, 60}, Segment{130, 60})},
+	})
+}
+
+func TestSegmentsAreThinned(t *testing.T) {
+	d := fixture(t)
+	d.translated()
+	it := ProgressItem{Task: task0, Turn: 1, Version: 2}
+	for i := range int64(3 * MaxSegments) {
+		it.Segments = append(it.Segments, Segment{101 + i, 41 + i/2})
+	}
+	d.must(&ProgressBatch{Node: "a", Items: []ProgressItem{it}})
+	got := d.s.View().Task(task0).Mapping.Segments
+	if len(got) > MaxSegments || len(got) < MaxSegments/2 {
+		t.Fatalf("%d segments", len(got))
+	}
+	if got[0] != (Segment{100, 40}) || got[len(got)-1] != it.Segments[len(it.Segments)-1] || !ascending(got) {
+		t.Fatalf("first %v, last %v", got[0], got[len(got)-1])
+	}
+	for _, s := range got[1:] {
+		if s.Target != 41+(s.Source-101)/2 {
+			t.Fatalf("%v was never reported", s)
+		}
+	}
+	// The newest are kept whole, for they are asked for most.
+	for i := len(got) - MaxSegments/4; i < len(got); i++ {
+		if got[i].Source != got[i-1].Source+1 {
+			t.Fatalf("a gap in the newest part at %v", got[i])
+		}
+	}
+}
+
+func TestStopsAndOrders(t *testing.T) {
+	stop := Stop{Code: CodeSourceRecreated, From: -1, To: -1, Message: "recreated", At: 3}
+	n := func(stopped bool, order Order, attempt uint32) func(*testing.T, *View) {
+		return func(t *testing.T, v *View) {
+			if n := v.Task(task0); (n.Stop != nil) != stopped || n.Order != order || n.Attempt != attempt {
+				t.Errorf("%+v, want stopped %v, order %q, attempt %d", n, stopped, order, attempt)
+			}
+		}
+	}
+	order := func(o Order) *TaskOrder { return &TaskOrder{Link: linkL, Topic: "orders", Partition: 0, Order: o} }
+	ordered := func(d *driver) { d.stopped(); d.must(order(OrderContinue)) }
+	run(t, []row{
+		{name: "stop", command: &TaskStop{Task: task0, Turn: 1, Stop: stop, Event: &Event{Code: stop.Code, Message: "m"}}, check: func(t *testing.T, v *View) {
+			if got := v.Task(task0).Stop; *got != stop {
+				t.Errorf("%+v", got)
+			}
+			wantLast(t, v, linkL, stop.Code, "m")
+		}},
+		{name: "stop of an old turn", command: &TaskStop{Task: task0, Turn: 0, Stop: stop}, refused: RefusedTurn},
+		{name: "stop of no task", command: &TaskStop{Task: 99, Stop: stop}, refused: RefusedNotFound},
+		{name: "stop again after an order", before: ordered, command: &TaskStop{Task: task0, Turn: 1, Stop: stop}, check: n(true, "", 1)},
+		{name: "retry", before: (*driver).stopped, command: order(OrderRetry), check: n(false, "", 1), counts: true},
+		{name: "retry of what runs", command: order(OrderRetry), check: n(false, "", 1), counts: true},
+		{name: "continue", before: (*driver).stopped, command: order(OrderContinue), check: n(true, OrderContinue, 1)},
+		{name: "another order", before: ordered, command: order(OrderRecopy), check: n(true, OrderRecopy, 2)},
+		{name: "continue what runs", command: order(OrderContinue), refused: RefusedInvalid, message: "nothing to continue"},
+		{name: "all of the link", before: (*driver).stopped, command: &TaskOrder{Link: linkL, Partition: 5, Order: OrderRecopy}, check: n(true, OrderRecopy, 1)},
+		{name: "all of the topic", before: (*driver).stopped, command: &TaskOrder{Link: linkL, Topic: "orders", Partition: -1, Order: OrderRecopy}, check: n(true, OrderRecopy, 1)},
+		{name: "another partition", before: (*driver).stopped, command: &TaskOrder{Link: linkL, Topic: "orders", Partition: 1, Order: OrderRecopy}, refused: RefusedInvalid},
+		{name: "no such stream", command: &TaskOrder{Link: linkL, Topic: "x", Partition: -1, Order: OrderRetry}, refused: RefusedNotFound, message: "no such stream"},
+		{name: "no such order", before: (*driver).stopped, command: order("forget"), refused: RefusedInvalid, message: "forget"},
+		{name: "no such link", command: &TaskOrder{Link: 9, Order: OrderRetry}, refused: RefusedNotFound},
+	})
+}
+
+func TestEventsAdd(t *testing.T) {
+	run(t, []row{
+		{name: "kept", command: &EventsAdd{Events: []Event{{Link: linkL, Code: CodeUnauthorized, Message: "m"}, {Link: 9, Code: CodeUnauthorized}, {Code: CodeNodeDead, Message: "n9"}}}, check: func(t *testing.T, v *View) {
+			wantLast(t, v, linkL, CodeUnauthorized, "m")
+			wantLast(t, v, 0, CodeNodeDead, "n9")
+			if len(v.Events) != 2 {
+				t.Errorf("a ring for a link that is not there: %+v", v.Events)
+			}
+		}},
+	})
+}
