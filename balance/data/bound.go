@@ -22,12 +22,14 @@ func boundOf(m *Model, o Options, after *layout, bytes int64) Bound {
 	w := newBounder(o, newLayout(m), after, t)
 	var v Bound
 	var all float64
+	repair := w.repairs()
 	for k := range t.pools {
 		d, n, in, c := w.pool(int32(k))
 		v.Disk += int64(d)
 		v.Replicas += int64(n)
 		v.In += int64(in)
-		all += c
+		all += math.Max(c, repair[k])
+		v.Repair += int64(repair[k])
 	}
 	v.Bytes = int64(all)
 	v.Ratio = 1
@@ -122,6 +124,39 @@ func (w *bounder) pool(k int32) (disk, count, in, all float64) {
 	}
 	m := func(i int) float64 { return math.Max(lose[i]+net, gain[i]) }
 	return m(0), m(1), m(2), m(3)
+}
+
+// repairs returns, by pool, the bytes of the copies that must come to it
+// because brokers leave or racks hold too many.
+func (w *bounder) repairs() []float64 {
+	bytes := make([]float64, w.t.pools)
+	for i := range w.before.m.Partitions {
+		p, size := int32(i), float64(w.before.m.Partitions[i].Size)
+		n := w.before.wrong(p) - w.after.wrong(p)
+		if n <= 0 {
+			continue
+		}
+		if w.t.pools == 1 {
+			bytes[0] += float64(n) * size
+			continue
+		}
+		for k := range bytes {
+			had, has := w.before.copiesIn(p, int32(k)), w.after.copiesIn(p, int32(k))
+			bytes[k] += size * float64(max(0, has-had))
+		}
+	}
+	return bytes
+}
+
+// copiesIn counts the copies of p in a rack, on brokers that stay.
+func (l *layout) copiesIn(p, rack int32) int {
+	n := 0
+	for r := l.first[p]; r < l.first[p+1]; r++ {
+		if b := l.at[r]; l.rackOf[b] == rack && !l.leaves(b) {
+			n++
+		}
+	}
+	return n
 }
 
 func add(sum *[4]float64, v [4]float64) {

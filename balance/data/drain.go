@@ -7,11 +7,15 @@ import (
 )
 
 // drain places the replicas that must move: those on brokers that leave and
-// those that break the rack rule, the largest first. It reports whether any
-// moved.
-func (q *pass) drain() bool {
-	must := q.mustMove()
-	any := false
+// those that break the rack rule, the largest first. It reports whether there
+// were any.
+func (q *pass) drain(margin float64) bool {
+	q.pending = make([]pending, len(q.load))
+	must := q.mustMove(margin)
+	if must == nil {
+		return false
+	}
+	q.v = q.diskLevels(margin)
 	for again := true; again; { // one placement may make room for another
 		again = false
 		for _, r := range must {
@@ -19,27 +23,55 @@ func (q *pass) drain() bool {
 				continue
 			}
 			if d := q.drainReceiver(r); d >= 0 {
+				q.pending[q.at[r]].sub(q.size[r])
 				q.put(r, d)
-				again, any = true, true
+				again = true
 			}
 		}
 	}
-	return any
+	clear(q.pending)
+	return true
 }
 
-// mustMove lists the free replicas that hold a hard rule broken.
-func (q *pass) mustMove() []int32 {
-	var must []int32
+// pending is what must still leave a broker.
+type pending struct {
+	bytes int64
+	count int32
+}
+
+func (p *pending) add(size int64) { p.bytes, p.count = p.bytes+size, p.count+1 }
+func (p *pending) sub(size int64) { p.bytes, p.count = p.bytes-size, p.count-1 }
+
+// mustMove lists the free replicas that hold a hard rule broken, the largest
+// first, and enters them as pending.
+func (q *pass) mustMove(margin float64) []int32 {
+	var must, tight []int32
 	for p := range q.m.Partitions {
 		if q.m.Partitions[p].Hold != Free {
 			continue
 		}
+		over := false
 		for r := q.first[p]; r < q.first[p+1]; r++ {
 			if q.leaves(q.at[r]) {
 				must = append(must, r)
+				q.pending[q.at[r]].add(q.size[r])
+			} else if q.overCap(r) {
+				over = true
 			}
 		}
-		must = append(must, q.overRack(int32(p))...)
+		if over {
+			tight = append(tight, int32(p))
+		}
+	}
+	q.v = q.diskLevels(margin)
+	slices.SortFunc(tight, func(a, b int32) int {
+		if c := cmp.Compare(q.m.Partitions[b].Size, q.m.Partitions[a].Size); c != 0 {
+			return c
+		}
+		return cmp.Compare(a, b)
+	})
+	for _, p := range tight {
+		must = append(must, q.overRack(p)...)
 	}
 	slices.SortFunc(must, func(a, b int32) int {
 		if c := cmp.Compare(q.size[b], q.size[a]); c != 0 {
@@ -51,24 +83,27 @@ func (q *pass) mustMove() []int32 {
 }
 
 // overRack lists the replicas of p, on brokers that stay, beyond what their
-// rack may hold: those on the fullest brokers.
+// rack may hold: those on the fullest brokers. It enters them as pending.
 func (q *pass) overRack(p int32) []int32 {
 	lo, hi := q.first[p], q.first[p+1]
 	var over []int32
 	for r := lo; r < hi; r++ {
 		copies := int32(0)
 		for s := lo; s < hi; s++ {
-			if s == r || q.rackOf[q.at[s]] != q.rackOf[q.at[r]] {
+			if s == r || q.rackOf[q.at[s]] != q.rackOf[q.at[r]] || q.leaves(q.at[s]) {
 				continue
 			}
 			x, y := q.surplus(q.at[s]), q.surplus(q.at[r])
-			if q.leaves(q.at[s]) || x < y || (x == y && s < r) {
+			if x < y || (x == y && s < r) {
 				copies++
 			}
 		}
 		if copies >= q.caps[hi-lo] && !q.leaves(q.at[r]) {
 			over = append(over, r)
 		}
+	}
+	for _, r := range over {
+		q.pending[q.at[r]].add(q.size[r])
 	}
 	return over
 }
@@ -94,7 +129,7 @@ func (q *pass) drainReceiver(r int32) int32 {
 			continue
 		}
 		deficit := q.deficit(d)
-		free := float64(q.t.counts[d].hi - q.load[d].count)
+		free := float64(q.t.counts[d].hi - q.load[d].count + q.pending[d].count)
 		if !q.o.Goals.Has(GoalReplicas) {
 			free = 1
 		}

@@ -10,9 +10,10 @@ type pass struct {
 	t         *targets
 	leadAt    []span // by broker: leaders it should have
 	v         levels
-	budget    int64   // bytes that may still travel
-	moved     []bool  // by replica: moved in this pass
-	inPerByte float64 // bytes a second per byte stored, of the cluster
+	budget    int64     // bytes that may still travel
+	moved     []bool    // by replica: moved in this pass
+	inPerByte float64   // bytes a second per byte stored, of the cluster
+	pending   []pending // by broker
 	lists     lists
 }
 
@@ -122,8 +123,11 @@ func (q *pass) fits(r, b int32) bool {
 	return float64(q.load[b].bytes+q.size[r]) <= q.t.limit[b]
 }
 
-func (q *pass) surplus(b int32) float64 { return float64(q.load[b].bytes) - q.v.hi[b] }
-func (q *pass) deficit(b int32) float64 { return q.v.lo[b] - float64(q.load[b].bytes) }
+func (q *pass) surplus(b int32) float64 { return q.settled(b) - q.v.hi[b] }
+func (q *pass) deficit(b int32) float64 { return q.v.lo[b] - q.settled(b) }
+
+// settled is what b holds without what must still leave it.
+func (q *pass) settled(b int32) float64 { return float64(q.load[b].bytes - q.pending[b].bytes) }
 
 // sample moves each source's surplus of replicas as a fair sample of its
 // sizes, as far as its surplus of bytes allows: new brokers then take small

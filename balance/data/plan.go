@@ -113,11 +113,10 @@ func (q *planner) pass(scale float64) {
 		inPerByte: q.inPerByte(), moved: make([]bool, len(q.at))}
 	p.relist()
 	margin := scale * q.o.DiskBand
-	p.v = p.diskLevels(margin)
-	if p.drain() {
+	if p.drain(margin) {
 		p.t = q.targets(q.o) // an item larger than a broker may lie elsewhere now
-		p.v = p.diskLevels(margin)
 	}
+	p.v = p.diskLevels(margin)
 	p.sample()
 	p.counts(false)
 	p.v = p.diskLevels(margin)

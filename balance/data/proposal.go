@@ -53,6 +53,7 @@ type Stage struct {
 type Bound struct {
 	Bytes    int64   `json:"bytes"`    // of all below together
 	Disk     int64   `json:"disk"`     // bytes above and below the levels that the result has
+	Repair   int64   `json:"repair"`   // copies on brokers that leave, and beyond what racks may hold
 	Replicas int64   `json:"replicas"` // the smallest replicas that counts ask for
 	In       int64   `json:"bytesIn"`  // the replicas with most bytes-in per byte that bytes-in asks for
 	Ratio    float64 `json:"ratio"`    // bytes that travel / Bytes; 1 if neither

@@ -64,6 +64,11 @@ func (l *layout) broken(p int32) int {
 	if l.m.Partitions[p].Hold != Free {
 		return 0
 	}
+	return l.wrong(p)
+}
+
+// wrong counts the replicas of p that break a hard rule.
+func (l *layout) wrong(p int32) int {
 	n := 0
 	lo, hi := l.first[p], l.first[p+1]
 	for r := lo; r < hi; r++ {

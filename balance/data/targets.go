@@ -183,7 +183,7 @@ func (t *targets) poolLevels(x, share []float64, margin float64, pool int32) (hi
 func (q *pass) diskLevels(margin float64) levels {
 	x := make([]float64, len(q.load))
 	for b := range x {
-		x[b] = float64(q.load[b].bytes)
+		x[b] = q.settled(int32(b))
 	}
 	v := q.t.levels(x, q.t.disk, margin)
 	for b := range x {
