@@ -11,7 +11,8 @@ func TestDecodeFaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seal := func(b ...byte) []byte { return binary.BigEndian.AppendUint32(b, checksum(b)) }
+	otherMagic := binary.BigEndian.AppendUint32([]byte{0xC6, 17, 1}, checksum([]byte{0xC6, 17, 1}))
+	seal := func(b ...byte) []byte { return seal(b[1:]) }
 	for _, c := range []struct {
 		name string
 		data []byte
@@ -19,7 +20,7 @@ func TestDecodeFaults(t *testing.T) {
 	}{
 		{"empty", nil, ErrCorrupt},
 		{"cut off", good[:len(good)-1], ErrCorrupt},
-		{"another magic", seal(0xC6, byte(TypeBarrier), 1), ErrCorrupt},
+		{"another magic", otherMagic, ErrCorrupt},
 		{"unknown type", seal(commandMagic, 200, 1, '{', '}'), ErrUnknown},
 		{"type 0", seal(commandMagic, 0, 1, '{', '}'), ErrUnknown},
 		{"unknown version", seal(commandMagic, byte(TypeBarrier), 2, '{', '}'), ErrUnknown},
