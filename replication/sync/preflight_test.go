@@ -179,3 +179,15 @@ func TestPreflightRefusesRings(t *testing.T) {
 	others := &fsm.Objects{Kafka: []fsm.KafkaCluster{l.us, l.eu, ap}, Links: []fsm.LinkPut{ring("eu", "ap"), ring("ap", "us")}, At: 1}
 	only(t, "refusals", l.preflightOf(spec(), others).Refusals, "us-eu, eu-ap, ap-us", "skip-all")
 }
+
+// An object that is not applied yet must not take the place of the client
+// that running streams use, not even for the time of the question.
+func TestPreflightLeavesTheClientsInUseAlone(t *testing.T) {
+	l := newLab(t)
+	applied := &fsm.Objects{Kafka: []fsm.KafkaCluster{l.us, l.eu}, At: 1}
+	l.eu.Bootstrap = []string{"127.0.0.1:1"}
+	only(t, "refusals", l.preflightOf(spec(), applied).Refusals, "Kafka cluster eu", "127.0.0.1:1")
+	if _, err := l.euC.Metadata(l.ctx); err != nil {
+		t.Errorf("the client in use: %v", err)
+	}
+}
