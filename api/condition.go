@@ -9,30 +9,31 @@ const (
 	CodeDeleting   fsm.Code = "deleting"
 )
 
-// severity orders reason codes: the higher, the more a person is needed.
-type severity int
+// Severity orders reason codes: the higher, the more a person is needed.
+type Severity int
 
+// The severities, from good to bad.
 const (
-	sevGood    severity = iota // copies, or waits for records
-	sevTold                    // stands because it was told to
-	sevWorking                 // starts or catches up
-	sevWaiting                 // tried again by itself, but something is wrong
-	sevStopped                 // waits for a person
+	SeverityGood    Severity = iota // copies, or waits for records
+	SeverityTold                    // stands because it was told to
+	SeverityWorking                 // starts or catches up
+	SeverityWaiting                 // tried again by itself, but something is wrong
+	SeverityStopped                 // waits for a person
 )
 
-// severityOf is the one place that says how bad a reason code is. An unknown
+// SeverityOf is the one place that says how bad a reason code is. An unknown
 // code is taken for bad.
-func severityOf(c fsm.Code) severity {
+func SeverityOf(c fsm.Code) Severity {
 	switch c {
 	case fsm.CodeCopying, fsm.CodeIdle, fsm.CodeOpenTransaction:
-		return sevGood
+		return SeverityGood
 	case fsm.CodePaused, CodeDeleting:
-		return sevTold
+		return SeverityTold
 	case fsm.CodeStarting, fsm.CodeCatchingUp, fsm.CodeFilling, fsm.CodeWaiting, fsm.CodeHandover, CodeUnassigned:
-		return sevWorking
+		return SeverityWorking
 	case fsm.CodeUnauthorized, fsm.CodeAuthenticationFailed, fsm.CodeUnreachable, fsm.CodeQuotaThrottled,
 		fsm.CodeNotEnoughReplicas, fsm.CodeLostRace, CodeUnreported:
-		return sevWaiting
+		return SeverityWaiting
 	}
-	return sevStopped
+	return SeverityStopped
 }

@@ -202,7 +202,7 @@ func (p *picture) tasks(match func(*fsm.Task) bool) []Task {
 	}
 	slices.SortFunc(out, func(a, b Task) int {
 		return cmp.Or(
-			cmp.Compare(severityOf(b.State), severityOf(a.State)),
+			cmp.Compare(SeverityOf(b.State), SeverityOf(a.State)),
 			cmp.Compare(orBig(b.LagRecords), orBig(a.LagRecords)),
 			cmp.Compare(a.Link, b.Link), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.ID, b.ID),
 		)
@@ -228,7 +228,7 @@ func totals(tasks []Task) Totals {
 		t.Streams++
 		t.BytesPerSecond += x.BytesPerSecond
 		t.Records += x.Records
-		if severityOf(x.State) == sevStopped {
+		if SeverityOf(x.State) == SeverityStopped {
 			t.Stopped++
 		}
 		if x.LagRecords == nil {

@@ -33,7 +33,7 @@ func (p *picture) links(all []Task) []Link {
 		out = append(out, p.link(l, byName[l.Spec.Name]))
 	}
 	slices.SortStableFunc(out, func(a, b Link) int {
-		return cmp.Or(cmp.Compare(severityOf(b.Condition), severityOf(a.Condition)), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(SeverityOf(b.Condition), SeverityOf(a.Condition)), cmp.Compare(a.Name, b.Name))
 	})
 	return out
 }
@@ -56,18 +56,18 @@ func (p *picture) diagnose(s *Status, all []Task) {
 		if l.Totals.Stopped > 0 {
 			bad("link %s: %d of %d streams are stopped (%s)", l.Name, l.Totals.Stopped, l.Totals.Streams, l.Condition)
 		}
-		if l.State == "running" && l.Totals.Streams == 0 && s.Health == Healthy && severityOf(l.Condition) == sevWorking {
+		if l.State == "running" && l.Totals.Streams == 0 && s.Health == Healthy && SeverityOf(l.Condition) == SeverityWorking {
 			s.Health = Working
 		}
 	}
 	waiting := map[fsm.Code]int{}
 	for _, t := range all {
-		switch sev := severityOf(t.State); {
-		case sev == sevWaiting:
+		switch sev := SeverityOf(t.State); {
+		case sev == SeverityWaiting:
 			waiting[t.State]++
-		case sev == sevWorking && s.Health == Healthy:
+		case sev == SeverityWorking && s.Health == Healthy:
 			s.Health = Working
-		case sev == sevStopped && t.Kind != fsm.KindCopy.String():
+		case sev == SeverityStopped && t.Kind != fsm.KindCopy.String():
 			bad("%s task of link %s: %s", t.Kind, t.Link, t.State)
 		}
 	}

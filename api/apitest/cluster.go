@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -69,12 +70,14 @@ func (f *Cluster) apply(c fsm.Command) (fsm.Result, error) {
 	return r, err
 }
 
+// View implements api.Control.
 func (f *Cluster) View() *fsm.View {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.state.View()
 }
 
+// WaitIndex implements api.Control.
 func (f *Cluster) WaitIndex(ctx context.Context, index uint64) error {
 	for {
 		f.mu.Lock()
@@ -91,6 +94,7 @@ func (f *Cluster) WaitIndex(ctx context.Context, index uint64) error {
 	}
 }
 
+// Confirm implements api.Control.
 func (f *Cluster) Confirm(context.Context) (uint64, error) {
 	if f.NoLeader {
 		return 0, api.ErrNoLeader
@@ -98,6 +102,7 @@ func (f *Cluster) Confirm(context.Context) (uint64, error) {
 	return f.View().Index, nil
 }
 
+// Propose implements api.Control.
 func (f *Cluster) Propose(_ context.Context, c fsm.Command) (fsm.Result, error) {
 	f.Proposed = append(f.Proposed, c)
 	switch {
@@ -115,12 +120,20 @@ func (f *Cluster) Propose(_ context.Context, c fsm.Command) (fsm.Result, error) 
 	return r, err
 }
 
+// State implements api.Cluster.
 func (f *Cluster) State() api.ClusterState { return f.Status }
 
-func (f *Cluster) Members() []api.Member { return f.Nodes }
+// Members implements api.Cluster.
+func (f *Cluster) Members() []api.Member {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.Nodes)
+}
 
+// Leave implements api.Cluster.
 func (f *Cluster) Leave(context.Context) error { f.Left = true; return nil }
 
+// Remove implements api.Cluster.
 func (f *Cluster) Remove(_ context.Context, id string) error {
 	f.Removed = append(f.Removed, id)
 	return nil
@@ -177,16 +190,34 @@ func (f *Cluster) WithLink(streams int) *fsm.Link {
 	return l
 }
 
-// Report lets every owner report on its tasks at the present index.
+// Report lets every living owner report on its tasks at the present index.
 func (f *Cluster) Report(state fsm.Code, lag int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for i := range f.Nodes {
 		m := &f.Nodes[i]
-		m.Heard, m.Index, m.Measures = time.Now(), f.View().Index, nil
-		for t := range f.View().Tasks {
+		if !m.Alive {
+			continue
+		}
+		m.Heard, m.Index, m.Measures = time.Now(), f.state.View().Index, nil
+		for t := range f.state.View().Tasks {
 			if t.Owner == m.ID {
 				m.Measures = append(m.Measures, api.Measure{
 					Task: t.ID, Turn: t.Turn, State: state, LagRecords: lag, LagMillis: 1500, BytesPerSecond: 1024, Source: 10, Target: 10,
 				})
+			}
+		}
+	}
+}
+
+// Follow lets living owners report after each change, and purges deleted links
+// as a leader does, until ctx ends.
+func (f *Cluster) Follow(ctx context.Context) {
+	for index := f.View().Index; f.WaitIndex(ctx, index+1) == nil; index = f.View().Index {
+		f.Report(fsm.CodeCopying, 0)
+		for _, l := range f.View().Links {
+			if l.Deleting {
+				f.Do(&fsm.LinkPurge{Link: l.ID})
 			}
 		}
 	}

@@ -1,0 +1,143 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sluice/api"
+)
+
+// eventFlags are those of `sluice events`.
+type eventFlags struct {
+	link   string
+	since  string
+	follow bool
+	limit  int
+}
+
+func (a *app) eventsCmd() *cobra.Command {
+	var f eventFlags
+	cmd := &cobra.Command{
+		Use: "events", Short: "Show what happened: lost ranges, takeovers, stops", Args: noArgs,
+		Example: "  sluice events --since 1h\n  sluice events --link us-eu --follow",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			since, err := parseSince(f.since, time.Now())
+			if err != nil {
+				return &usageError{err}
+			}
+			if f.follow {
+				return a.followEvents(cmd.Context(), f, since)
+			}
+			return a.withClient(cmd.Context(), func(ctx context.Context, c *api.Client) error {
+				e, err := c.Events(ctx, f.link, since, f.limit)
+				if err != nil {
+					return err
+				}
+				slices.Reverse(e.Items) // as a log: the newest is the last line
+				if e.Dropped > 0 {
+					a.note("%d older events are no longer kept", e.Dropped)
+				}
+				return a.write(e, nil, eventTable(e.Items, e.AsOf))
+			})
+		},
+	}
+	cmd.Flags().StringVar(&f.link, "link", "", "only of this link")
+	cmd.Flags().StringVar(&f.since, "since", "", "only since then: 30m, 2h, 3d or a time (RFC 3339)")
+	cmd.Flags().BoolVarP(&f.follow, "follow", "f", false, "go on until Ctrl-C")
+	cmd.Flags().IntVar(&f.limit, "limit", 200, "how many at most")
+	return cmd
+}
+
+// parseSince reads a time, or how long before now; empty is the zero time.
+func parseSince(text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		return t, nil
+	}
+	days, isDays := strings.CutSuffix(text, "d")
+	unit := time.Duration(1)
+	if isDays {
+		text, unit = days+"h", 24
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		return time.Time{}, fmt.Errorf("--since %q is neither a duration like 30m, 2h or 3d nor a time like 2026-01-31T12:00:00Z", text)
+	}
+	return now.Add(-d * unit), nil
+}
+
+// followEvents shows each event once, and once more whenever it happened again.
+func (a *app) followEvents(ctx context.Context, f eventFlags, since time.Time) error {
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	seen := map[uint64]uint32{}
+	headers := !a.flags.noHeaders
+	for first := true; ; first = false {
+		once, cancel := context.WithTimeout(ctx, a.flags.timeout)
+		e, err := c.Events(once, f.link, since, f.limit)
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil && first:
+			return err
+		case err != nil:
+			a.note("no answer: %s", a.explain(err).Detail)
+		default:
+			if err := a.showNew(e, seen, headers); err != nil {
+				return err
+			}
+			headers = headers && len(seen) == 0
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// showNew writes the events not seen yet; as JSON one object a line.
+func (a *app) showNew(e *api.Events, seen map[uint64]uint32, headers bool) error {
+	var fresh []api.Event
+	for _, x := range slices.Backward(e.Items) {
+		if seen[x.Seq] != x.Count {
+			seen[x.Seq] = x.Count
+			fresh = append(fresh, x)
+		}
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	if a.flags.output == "json" || a.flags.output == "yaml" {
+		for _, x := range fresh {
+			b, err := json.Marshal(x)
+			if err != nil {
+				return fmt.Errorf("writing events: %w", err)
+			}
+			if err := a.put(string(b) + "\n"); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	t := eventTable(fresh, e.AsOf)
+	if a.flags.output == "tsv" {
+		return a.put(t.tsv(headers))
+	}
+	var b strings.Builder
+	l := a.look()
+	l.headers = headers
+	t.text(&b, l)
+	return a.put(b.String())
+}

@@ -1,0 +1,111 @@
+package cli
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func zeroTime() time.Time { return time.Time{} }
+
+// localCmds are the verbs that need no node, as far as they were handed in.
+func (a *app) localCmds() []*cobra.Command {
+	var out []*cobra.Command
+	if a.local.Server != nil {
+		out = append(out, a.serverCmd())
+	}
+	if a.local.Demo != nil {
+		out = append(out, a.demoCmd())
+	}
+	if a.local.CreateCA != nil && a.local.CreateCert != nil {
+		out = append(out, a.certCmd())
+	}
+	return out
+}
+
+func (a *app) serverCmd() *cobra.Command {
+	var config string
+	opts := ServerOptions{Stderr: a.env.Stderr}
+	server := &cobra.Command{
+		Use: "server", Short: "Run a node", Args: noArgs,
+		Example: "  sluice server -c node.yaml\n  sluice server validate -c node.yaml",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			opts.Verbose = a.flags.verbose
+			return a.local.Server(cmd.Context(), config, opts)
+		},
+	}
+	server.PersistentFlags().StringVarP(&config, "config", "c", "node.yaml", "configuration of the node")
+	server.Flags().BoolVar(&opts.Insecure, "insecure", false, "no TLS between nodes; on loopback only")
+	if a.local.CheckConfig != nil {
+		server.AddCommand(&cobra.Command{
+			Use: "validate", Short: "Check a node's configuration and the files that it names", Args: noArgs,
+			RunE: func(*cobra.Command, []string) error {
+				warnings, err := a.local.CheckConfig(config)
+				for _, w := range warnings {
+					a.note("%s %s", a.paint(yellow, "warning:"), w)
+				}
+				if err == nil {
+					a.note("%s: no fault", config)
+				}
+				return err
+			},
+		})
+	}
+	if a.local.PrintConfig != nil {
+		var origin bool
+		show := &cobra.Command{
+			Use: "print-config", Short: "Write the configuration as it holds, defaults filled in", Args: noArgs,
+			RunE: func(*cobra.Command, []string) error { return a.local.PrintConfig(a.env.Stdout, config, origin) },
+		}
+		show.Flags().BoolVar(&origin, "origin", false, "say beside each value where it comes from")
+		server.AddCommand(show)
+	}
+	return server
+}
+
+func (a *app) demoCmd() *cobra.Command {
+	opts := DemoOptions{Stdout: a.env.Stdout, Stderr: a.env.Stderr}
+	cmd := &cobra.Command{
+		Use: "demo", Short: "Two embedded Kafka clusters, three nodes, a link and load, on this machine", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.local.Demo(cmd.Context(), opts) },
+	}
+	cmd.Flags().BoolVar(&opts.Check, "check", false, "without a person: copy, kill a node, compare both sides, end")
+	return cmd
+}
+
+func (a *app) certCmd() *cobra.Command {
+	cert := &cobra.Command{Use: "cert", Short: "Certificates for the peer port"}
+	var dir string
+	ca := &cobra.Command{
+		Use: "ca", Short: "Make a certificate authority: ca.pem and ca.key", Args: noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if err := a.local.CreateCA(dir); err != nil {
+				return err
+			}
+			a.note("wrote %s/ca.pem and %s/ca.key; keep the key away from the nodes", dir, dir)
+			return nil
+		},
+	}
+	var hosts []string
+	node := &cobra.Command{
+		Use: "node NAME", Short: "Make a node's certificate: NAME.pem and NAME.key", Args: oneArg("node name"),
+		Example: "  sluice cert node n1 --host n1.example --host 10.0.0.1",
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(hosts) == 0 {
+				return &usageError{fmt.Errorf("--host is missing: the names and addresses under which other nodes reach %s", args[0])}
+			}
+			if err := a.local.CreateCert(dir, args[0], hosts); err != nil {
+				return err
+			}
+			a.note("wrote %s/%s.pem and %s/%s.key; the node also needs ca.pem", dir, args[0], dir, args[0])
+			return nil
+		},
+	}
+	for _, cmd := range []*cobra.Command{ca, node} {
+		cmd.Flags().StringVar(&dir, "dir", ".", "directory of the certificate authority")
+		cert.AddCommand(cmd)
+	}
+	node.Flags().StringSliceVar(&hosts, "host", nil, "host name or IP address of the node, several with commas")
+	return cert
+}

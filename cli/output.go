@@ -1,0 +1,221 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/goccy/go-yaml"
+)
+
+// write writes an answer as -o asks: data as JSON or YAML, text for a person,
+// rows as a table of tab-separated values. A nil rows means that the answer
+// has no such form.
+func (a *app) write(data any, text func(io.Writer), rows *table) error {
+	switch a.flags.output {
+	case "json", "yaml":
+		b, err := json.MarshalIndent(data, "", "  ")
+		if err == nil && a.flags.output == "yaml" {
+			b, err = yaml.JSONToYAML(b)
+			b = []byte(strings.TrimRight(string(b), "\n"))
+		}
+		if err != nil {
+			return fmt.Errorf("writing the answer: %w", err)
+		}
+		return a.put(string(b) + "\n")
+	case "tsv":
+		if rows == nil {
+			return &usageError{fmt.Errorf("this answer is no table; choose -o json")}
+		}
+		return a.put(rows.tsv(!a.flags.noHeaders))
+	}
+	var b strings.Builder
+	if text != nil {
+		text(&b)
+	} else {
+		rows.text(&b, a.look())
+	}
+	return a.put(b.String())
+}
+
+func (a *app) put(text string) error {
+	if _, err := io.WriteString(a.env.Stdout, text); err != nil {
+		return fmt.Errorf("writing the answer: %w", err)
+	}
+	return nil
+}
+
+// look says how tables are drawn.
+type look struct {
+	wide    bool
+	headers bool
+	paint   func(color, string) string
+}
+
+func (a *app) look() look {
+	return look{wide: a.flags.output == "wide", headers: !a.flags.noHeaders, paint: a.paint}
+}
+
+// color is an ANSI colour.
+type color string
+
+const (
+	plain  color = ""
+	red    color = "31"
+	green  color = "32"
+	yellow color = "33"
+	dim    color = "2"
+	bold   color = "1"
+)
+
+// paint colours text where a terminal shows it.
+func (a *app) paint(c color, text string) string {
+	on := a.flags.color == "always" || a.flags.color == "auto" && a.env.Terminal && a.env.Getenv("NO_COLOR") == ""
+	if !on || c == plain || text == "" {
+		return text
+	}
+	return "\x1b[" + string(c) + "m" + text + "\x1b[0m"
+}
+
+// column is one column of a table. key is its head in TSV, which is a
+// contract; head that of the text. Columns without head are in TSV only.
+type column struct {
+	key, head string
+	wide      bool // in text only with -o wide
+	right     bool // numbers
+	flex      bool // is cut when the table is too wide
+}
+
+// cell is one value: text for a person, raw for TSV (text where empty).
+type cell struct {
+	text, raw string
+	color     color
+}
+
+// table is an answer in rows.
+type table struct {
+	cols []column
+	rows [][]cell
+}
+
+// add appends a row; it has a cell for every column.
+func (t *table) add(cells ...cell) { t.rows = append(t.rows, cells) }
+
+// c is a plain cell.
+func c(text string) cell { return cell{text: text} }
+
+func (t *table) tsv(headers bool) string {
+	var b strings.Builder
+	clean := strings.NewReplacer("\t", " ", "\n", " ", "\r", " ")
+	line := func(value func(i int) string) {
+		for i := range t.cols {
+			if i > 0 {
+				b.WriteByte('\t')
+			}
+			b.WriteString(clean.Replace(value(i)))
+		}
+		b.WriteByte('\n')
+	}
+	if headers {
+		line(func(i int) string { return t.cols[i].key })
+	}
+	for _, r := range t.rows {
+		line(func(i int) string {
+			if r[i].raw != "" {
+				return r[i].raw
+			}
+			return r[i].text
+		})
+	}
+	return b.String()
+}
+
+// textWidth is what tables fit into, unless they are asked to be wide.
+const textWidth = 80
+
+const gap = 2
+
+func (t *table) text(w io.Writer, l look) {
+	shown := t.shown(l)
+	if len(shown) == 0 {
+		return
+	}
+	width := t.widths(shown, l)
+	line := func(value func(i int) (string, color)) {
+		var b strings.Builder
+		for n, i := range shown {
+			text, col := value(i)
+			text = cut(text, width[n])
+			pad := strings.Repeat(" ", width[n]-utf8.RuneCountInString(text))
+			switch {
+			case t.cols[i].right:
+				b.WriteString(pad + l.paint(col, text))
+			case n == len(shown)-1:
+				b.WriteString(l.paint(col, text))
+			default:
+				b.WriteString(l.paint(col, text) + pad)
+			}
+			if n < len(shown)-1 {
+				b.WriteString(strings.Repeat(" ", gap))
+			}
+		}
+		fmt.Fprintln(w, strings.TrimRight(b.String(), " "))
+	}
+	if l.headers {
+		line(func(i int) (string, color) { return t.cols[i].head, dim })
+	}
+	for _, r := range t.rows {
+		line(func(i int) (string, color) { return r[i].text, r[i].color })
+	}
+}
+
+func (t *table) shown(l look) []int {
+	var out []int
+	for i, c := range t.cols {
+		if c.head != "" && (l.wide || !c.wide) {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// widths gives each column what it needs, and takes from the flexible ones
+// what is too much, the widest first.
+func (t *table) widths(shown []int, l look) []int {
+	width := make([]int, len(shown))
+	total := gap * (len(shown) - 1)
+	for n, i := range shown {
+		if l.headers {
+			width[n] = utf8.RuneCountInString(t.cols[i].head)
+		}
+		for _, r := range t.rows {
+			width[n] = max(width[n], utf8.RuneCountInString(r[i].text))
+		}
+		total += width[n]
+	}
+	for !l.wide && total > textWidth {
+		widest := -1
+		for n, i := range shown {
+			if t.cols[i].flex && width[n] > 8 && (widest < 0 || width[n] > width[widest]) {
+				widest = n
+			}
+		}
+		if widest < 0 {
+			break
+		}
+		width[widest]--
+		total--
+	}
+	return width
+}
+
+// cut shortens text to n runes.
+func cut(text string, n int) string {
+	if utf8.RuneCountInString(text) <= n {
+		return text
+	}
+	r := []rune(text)
+	return string(r[:max(0, n-1)]) + "…"
+}

@@ -1,0 +1,212 @@
+package cli
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"sluice/api"
+	"sluice/api/apitest"
+	"sluice/fsm"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"sluice": func() {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+		code := Run(ctx, os.Args[1:], OSEnv(), testLocal())
+		stop()
+		os.Exit(code)
+	}})
+}
+
+// testLocal stands for the program's own verbs: it says what it was told.
+func testLocal() Local {
+	return Local{
+		Version: func() VersionInfo { return VersionInfo{Version: "v1.2.3", Commit: "abc", Date: "2026-01-31", Go: "go1.26"} },
+		Server: func(_ context.Context, config string, o ServerOptions) error {
+			_, err := fmt.Println("server", config, o.Insecure, o.Join)
+			return err
+		},
+		CheckConfig: func(config string) ([]string, error) {
+			_, err := os.Stat(config)
+			return []string{"a warning"}, err
+		},
+		CreateCA:   func(dir string) error { _, err := fmt.Println("ca", dir); return err },
+		CreateCert: func(dir, name string, hosts []string) error { _, err := fmt.Println("cert", dir, name, hosts); return err },
+	}
+}
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// TestScripts runs every verb as a process against a node that answers from
+// real facts. A script changes the cluster with `cluster`, and compares what
+// scripts of users rest on with `golden`.
+func TestScripts(t *testing.T) {
+	golden, err := filepath.Abs("testdata/golden")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			f := apitest.New(t)
+			srv, _ := f.Serve(func(_ *api.Config, p *api.Parts) { p.Verify = &verifier{} })
+			env.Setenv("SLUICE_ADDRESS", srv.URL)
+			env.Setenv("NO_COLOR", "1")
+			env.Values["cluster"] = f
+			ctx, cancel := context.WithCancel(context.Background())
+			env.Defer(cancel)
+			env.Values["follow"] = func() { go f.Follow(ctx) }
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"cluster": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Check(change(ts.Value("cluster").(*apitest.Cluster), args))
+			},
+			"golden": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Check(compareGolden(filepath.Join(golden, args[1]), ts.ReadFile(args[0])))
+			},
+			"follow":  func(ts *testscript.TestScript, _ bool, _ []string) { ts.Value("follow").(func())() },
+			"exits":   exits,
+			"columns": columns,
+		},
+	})
+}
+
+// exits runs a command that must end with an exit code: exits CODE sluice ...
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	err := ts.Exec(args[1], args[2:]...)
+	code := 0
+	if err != nil {
+		m := regexp.MustCompile(`exit status (\d+)`).FindStringSubmatch(err.Error())
+		if m == nil {
+			ts.Fatalf("%v", err)
+		}
+		code, _ = strconv.Atoi(m[1])
+	}
+	if args[0] != strconv.Itoa(code) {
+		ts.Fatalf("exit code %d, not %s", code, args[0])
+	}
+}
+
+// columns checks that no line of a file is longer.
+func columns(ts *testscript.TestScript, _ bool, args []string) {
+	most, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	for line := range strings.Lines(ts.ReadFile(args[1])) {
+		if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > most {
+			ts.Fatalf("%d columns: %s", n, line)
+		}
+	}
+}
+
+func compareGolden(path, text string) error {
+	for _, r := range []struct{ pattern, with string }{
+		{`"(asOf)": "[^"]*"`, `"$1": "TIME"`},
+		{`"(ageMillis)": \d+`, `"$1": 0`},
+		{`(?m)^(n\d\t[^\t]*\t[^\t]*\t[^\t]*\t\d+\t)\d+`, `${1}0`}, // age of a node
+	} {
+		text = regexp.MustCompile(r.pattern).ReplaceAllString(text, r.with)
+	}
+	if *update {
+		return os.WriteFile(path, []byte(text), 0o600)
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if string(want) != text {
+		return fmt.Errorf("%s differs; this is a contract with scripts. Got:\n%s", path, text)
+	}
+	return nil
+}
+
+// change carries out one line of a script on the cluster.
+func change(f *apitest.Cluster, args []string) error {
+	switch args[0] {
+	case "link": // link STREAMS
+		n, err := strconv.Atoi(args[1])
+		f.WithLink(n)
+		f.Report(fsm.CodeCopying, 0)
+		return err
+	case "report": // report STATE LAG
+		lag, err := strconv.ParseInt(args[2], 10, 64)
+		f.Report(fsm.Code(args[1]), lag)
+		return err
+	case "stop": // stop PARTITION CODE FROM TO MESSAGE
+		return stop(f, args[1:])
+	case "silent": // silent NODE
+		for i := range f.Nodes {
+			if "id"+strings.TrimPrefix(args[1], "n") == f.Nodes[i].ID {
+				f.Nodes[i].Alive, f.Nodes[i].Heard = false, time.Time{}
+			}
+		}
+	case "no-leader":
+		f.NoLeader, f.Status.Leader, f.Status.Quorum = true, "", false
+	default:
+		return fmt.Errorf("unknown change %q", args)
+	}
+	return nil
+}
+
+func stop(f *apitest.Cluster, args []string) error {
+	from, err := strconv.ParseInt(args[2], 10, 64)
+	if err != nil {
+		return err
+	}
+	to, err := strconv.ParseInt(args[3], 10, 64)
+	if err != nil {
+		return err
+	}
+	for t := range f.View().Tasks {
+		if t.Kind != fsm.KindCopy || strconv.Itoa(int(t.Stream.Partition)) != args[0] {
+			continue
+		}
+		f.Do(&fsm.TaskStop{
+			Task: t.ID, Turn: t.Turn, Stop: fsm.Stop{Code: fsm.Code(args[1]), From: from, To: to, Message: args[4]},
+			Event: &fsm.Event{Code: fsm.Code(args[1]), From: from, To: to, Message: args[4], First: 1_790_000_000_000, Last: 1_790_000_000_000},
+		})
+		return nil
+	}
+	return fmt.Errorf("no stream %s", args[0])
+}
+
+// verifier has two jobs: v1 found the sides equal, v2 did not.
+type verifier struct{}
+
+func (v *verifier) Start(_ context.Context, r api.VerifyRequest) (api.VerifyJob, error) {
+	if len(r.Topics) > 0 {
+		return v.Get("v2")
+	}
+	return v.Get("v1")
+}
+
+func (v *verifier) Get(id string) (api.VerifyJob, error) {
+	at := time.UnixMilli(1_790_000_000_000).UTC()
+	j := api.VerifyJob{
+		ID: id, Link: "us-eu", Node: "n1", State: "done", Started: at, Finished: &at, Partitions: 3, Done: 3, Records: 123456, Total: 123456, Equal: true,
+	}
+	switch id {
+	case "v1":
+	case "v2":
+		j.Equal, j.Missing = false, 2
+		j.Faults = []api.Fault{{Kind: "missing", Topic: "orders", Partition: 1, Source: 17, Target: -1, Message: "not at the target"}}
+	default:
+		return j, fmt.Errorf("verify job %s: %w", id, api.ErrNoVerify)
+	}
+	return j, nil
+}
+
+func (v *verifier) List() []api.VerifyJob { j, _ := v.Get("v1"); return []api.VerifyJob{j} }
+
+func (v *verifier) Cancel(string) error { return nil }

@@ -1,0 +1,145 @@
+package cli
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"sluice/api"
+)
+
+func nodeTable(nodes []api.Node) *table {
+	t := &table{cols: []column{
+		{key: "node", head: "NODE", flex: true}, {key: "role", head: "ROLE"}, {key: "state", head: "STATE"},
+		{key: "datacenter", head: "DC", flex: true}, {key: "tasks", head: "TASKS", right: true}, {key: "age_ms", head: "HEARD", right: true},
+		{key: "index", head: "INDEX", right: true}, {key: "version", head: "VERSION", wide: true},
+		{key: "address", head: "ADDRESS", wide: true}, {key: "http", head: "HTTP", wide: true}, {key: "id", head: "ID", wide: true},
+	}}
+	for _, n := range nodes {
+		state := cell{text: n.State, color: green}
+		switch n.State {
+		case "silent":
+			state.color = red
+		case "leaving":
+			state.color = yellow
+		}
+		t.add(c(n.Name), c(n.Role), state, c(dash(n.Datacenter)), c(strconv.Itoa(n.Tasks)), millis(n.AgeMillis),
+			c(strconv.FormatUint(n.Index, 10)), c(dash(n.Version)), c(n.Address), c(dash(n.HTTP)), c(n.ID))
+	}
+	return t
+}
+
+func linkTable(links []api.Link) *table {
+	t := &table{cols: []column{
+		{key: "link", head: "LINK", flex: true}, {key: "source", head: "FROM", flex: true}, {key: "target", head: "TO", flex: true},
+		{key: "state"}, {key: "condition", head: "STATE"}, {key: "streams", head: "STREAMS", right: true},
+		{key: "stopped", head: "STOPPED", right: true}, {key: "lag_records", head: "LAG", right: true}, {key: "lag_seconds", head: "BEHIND", right: true},
+		{key: "bytes_per_second", head: "RATE", right: true}, {key: "records", head: "RECORDS", right: true, wide: true},
+		{key: "unconfirmed", head: "NOT CONFIRMED", wide: true}, {key: "rename", head: "RENAME", wide: true}, {key: "offsets", head: "OFFSETS", wide: true},
+		{key: "revision", head: "REVISION", right: true, wide: true},
+	}}
+	for _, l := range links {
+		stopped := c(strconv.Itoa(l.Totals.Stopped))
+		if l.Totals.Stopped > 0 {
+			stopped.color = red
+		}
+		t.add(c(l.Name), c(l.Source), c(l.Target), c(l.State), reason(l.Condition), c(strconv.Itoa(l.Totals.Streams)), stopped,
+			maybe(l.Totals.LagRecords), seconds(l.Totals.LagSeconds), rate(l.Totals.BytesPerSecond), number(l.Totals.Records),
+			c(dash(strings.Join(l.Unconfirmed, ","))), c(dash(l.Rename)), c(l.Offsets), c(strconv.FormatUint(l.Revision, 10)))
+	}
+	return t
+}
+
+func taskTable(tasks []api.Task) *table {
+	t := &table{cols: []column{
+		{key: "link", head: "LINK", flex: true}, {key: "kind"}, {key: "topic"}, {key: "partition"}, {key: "stream", head: "STREAM", flex: true},
+		{key: "node", head: "NODE", flex: true}, {key: "state", head: "STATE", flex: true}, {key: "lag_records", head: "LAG", right: true},
+		{key: "lag_seconds", head: "BEHIND", right: true}, {key: "bytes_per_second", head: "RATE", right: true},
+		{key: "phase", head: "PHASE", wide: true}, {key: "shift", head: "SHIFT", right: true, wide: true},
+		{key: "source_offset", head: "SOURCE", right: true, wide: true}, {key: "target_offset", head: "TARGET", right: true, wide: true},
+		{key: "records", head: "RECORDS", right: true, wide: true}, {key: "turn", head: "TURN", right: true, wide: true},
+		{key: "id", head: "TASK", right: true, wide: true}, {key: "offsets", head: "OFFSETS", wide: true}, {key: "message", head: "MESSAGE", wide: true},
+	}}
+	for _, x := range tasks {
+		t.add(c(x.Link), c(x.Kind), c(dash(x.Topic)), partition(x.Topic, x.Partition), c(stream(x)), c(dash(x.Owner)), reason(x.State),
+			maybe(x.LagRecords), seconds(x.LagSeconds), rate(x.BytesPerSecond), c(dash(x.Phase)), exact(x.Shift), exact(x.Source), exact(x.Target),
+			number(x.Records), c(strconv.FormatUint(x.Turn, 10)), c(fmt.Sprint(x.ID)), c(offsets(x.From, x.To)), c(dash(x.Message)))
+	}
+	return t
+}
+
+// exact is a number that is never rounded: an offset.
+func exact(n *int64) cell {
+	if n == nil {
+		return c("-")
+	}
+	return c(strconv.FormatInt(*n, 10))
+}
+
+func eventTable(events []api.Event, now time.Time) *table {
+	t := &table{cols: []column{
+		{key: "last", head: "WHEN"}, {key: "first"}, {key: "seq"}, {key: "count", head: "N", right: true, wide: true},
+		{key: "link", head: "LINK", flex: true, wide: true}, {key: "topic"}, {key: "partition"},
+		{key: "node", head: "NODE", wide: true}, {key: "code", head: "EVENT"}, {key: "from"}, {key: "to"}, {key: "message", head: "MESSAGE", flex: true},
+	}}
+	for _, e := range events {
+		t.add(moment(e.Last, now), moment(e.First, now), c(strconv.FormatUint(e.Seq, 10)), c(strconv.Itoa(int(e.Count))),
+			c(dash(e.Link)), c(dash(e.Topic)), partition(e.Topic, e.Partition), c(dash(e.Node)), c(string(e.Code)), exact(e.From), exact(e.To), c(sentence(e)))
+	}
+	return t
+}
+
+// sentence is an event's message with what a person needs beside it.
+func sentence(e api.Event) string {
+	where := e.Link
+	if e.Topic != "" {
+		where = fmt.Sprintf("%s %s/%d", e.Link, e.Topic, e.Partition)
+	}
+	text := strings.TrimSpace(where + " " + e.Message)
+	if e.Count > 1 {
+		text += fmt.Sprintf(" (%d times)", e.Count)
+	}
+	return text
+}
+
+func kafkaTable(clusters []api.KafkaCluster) *table {
+	t := &table{cols: []column{
+		{key: "name", head: "NAME", flex: true}, {key: "datacenter", head: "DC", flex: true}, {key: "bootstrap", head: "BOOTSTRAP", flex: true},
+		{key: "tls", head: "TLS"}, {key: "sasl", head: "SASL"}, {key: "cluster_id", head: "CLUSTER ID", flex: true}, {key: "links", head: "LINKS", flex: true},
+	}}
+	for _, k := range clusters {
+		t.add(c(k.Name), c(dash(k.Datacenter)), c(strings.Join(k.Bootstrap, ",")), c(strconv.FormatBool(k.TLS)), c(dash(k.SASL)),
+			c(dash(k.ClusterID)), c(dash(strings.Join(k.Links, ","))))
+	}
+	return t
+}
+
+func changeTable(changes []api.Change) *table {
+	t := &table{cols: []column{
+		{key: "action", head: "ACTION"}, {key: "kind", head: "KIND"}, {key: "name", head: "NAME"}, {key: "fields", head: "CHANGES", flex: true},
+	}}
+	for _, x := range changes {
+		var fields []string
+		for _, f := range x.Fields {
+			fields = append(fields, f.Path)
+		}
+		t.add(c(string(x.Action)), c(string(x.Kind)), c(x.Name), c(dash(strings.Join(fields, ","))))
+	}
+	return t
+}
+
+// partition means something only where there is a topic.
+func partition(topic string, p int32) cell {
+	if topic == "" {
+		return c("-")
+	}
+	return c(strconv.Itoa(int(p)))
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

@@ -1,0 +1,128 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sluice/api"
+)
+
+func (a *app) verifyCmd() *cobra.Command {
+	var r api.VerifyRequest
+	var id string
+	var detach bool
+	cmd := &cobra.Command{
+		Use: "verify LINK", Short: "Compare both sides record by record; exit 10 if they differ",
+		Long: `Compare both sides of a link record by record: key, value, headers, timestamp,
+order and offset. The comparison runs in the memory of the node asked; Ctrl-C
+detaches from it, --id comes back to it.`,
+		Example: "  sluice link verify us-eu --topic orders\n  sluice link verify --id v1",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if (len(args) == 1) == (id != "") || len(args) > 1 {
+				return fmt.Errorf("%s wants one link, or --id of a comparison under way", cmd.CommandPath())
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			if id == "" {
+				r.Link = args[0]
+				v, err := c.StartVerify(cmd.Context(), r)
+				if err != nil {
+					return err
+				}
+				id = v.Job.ID
+				if detach {
+					return a.showVerify(v)
+				}
+			}
+			return a.followVerify(cmd.Context(), c, id)
+		},
+	}
+	cmd.Flags().StringSliceVar(&r.Topics, "topic", nil, "only these source topics")
+	cmd.Flags().IntVar(&r.MaxFaults, "max-faults", 20, "how many differences to list; all are counted")
+	cmd.Flags().StringVar(&id, "id", "", "come back to a comparison")
+	cmd.Flags().BoolVar(&detach, "detach", false, "start it, write its id and return")
+	return cmd
+}
+
+// followVerify shows how a comparison goes until it has ended. Ctrl-C leaves
+// it running.
+func (a *app) followVerify(ctx context.Context, c *api.Client, id string) error {
+	p := a.progress()
+	defer p.end()
+	for {
+		v, err := c.Verify(ctx, id)
+		switch {
+		case ctx.Err() != nil:
+			p.end()
+			a.note("detached; it goes on: `sluice link verify --id %s --address %s`", id, a.address())
+			return nil
+		case err != nil:
+			return err
+		case v.Job.State != "running":
+			p.end()
+			return a.verdict(v)
+		}
+		j := v.Job
+		p.say("%s: %d of %d partitions, %s of %s records, %s", j.ID, j.Done, j.Partitions, count(j.Records), count(j.Total), plural(int(faults(j)), "difference"))
+		select {
+		case <-time.After(300 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func faults(j api.VerifyJob) int64 { return j.Missing + j.Duplicate + j.Different + j.Misplaced }
+
+func (a *app) verdict(v *api.Verify) error {
+	if err := a.showVerify(v); err != nil {
+		return err
+	}
+	switch {
+	case v.Job.State == "failed":
+		return errors.New("the comparison failed: " + v.Job.Error)
+	case v.Job.State == "cancelled" || !v.Job.Equal:
+		return &badAnswer{}
+	}
+	return nil
+}
+
+func (a *app) showVerify(v *api.Verify) error {
+	return a.write(v, func(w io.Writer) { a.verifyText(w, v.Job) }, faultTable(v.Job.Faults))
+}
+
+func (a *app) verifyText(w io.Writer, j api.VerifyJob) {
+	switch {
+	case j.State == "running":
+		fmt.Fprintf(w, "%s runs on %s: `sluice link verify --id %s`\n", j.ID, j.Node, j.ID)
+	case j.Equal && j.State == "done":
+		fmt.Fprintf(w, "%s link %s: %s records in %s are the same on both sides\n", a.paint(green, "equal"), j.Link, count(j.Records), plural(j.Partitions, "partition"))
+	default:
+		fmt.Fprintf(w, "%s link %s: %d missing, %d duplicate, %d different, %d misplaced in %s records of %s\n",
+			a.paint(red, j.State+", not equal"), j.Link, j.Missing, j.Duplicate, j.Different, j.Misplaced, count(j.Records), plural(j.Partitions, "partition"))
+		faultTable(j.Faults).text(w, a.look())
+		if more := faults(j) - int64(len(j.Faults)); more > 0 {
+			fmt.Fprintf(w, "and %d more\n", more)
+		}
+	}
+}
+
+func faultTable(list []api.Fault) *table {
+	t := &table{cols: []column{
+		{key: "kind", head: "FAULT"}, {key: "topic", head: "TOPIC", flex: true}, {key: "partition", head: "PART", right: true},
+		{key: "source", head: "SOURCE", right: true}, {key: "target", head: "TARGET", right: true}, {key: "message", head: "MESSAGE", flex: true},
+	}}
+	for _, f := range list {
+		t.add(c(f.Kind), c(f.Topic), c(fmt.Sprint(f.Partition)), c(fmt.Sprint(f.Source)), c(fmt.Sprint(f.Target)), c(dash(f.Message)))
+	}
+	return t
+}
