@@ -41,7 +41,7 @@ type snapshotHead struct {
 // WriteSnapshot writes the View. It holds nothing but the pointer, so it may
 // run while commands are applied.
 func WriteSnapshot(w io.Writer, v *View) error {
-	s := &snapshotWriter{w: bufio.NewWriterSize(w, 1<<20)}
+	s := &snapshotWriter{w: bufio.NewWriterSize(w, 64<<10)}
 	_, s.err = s.w.WriteString(snapshotMagic)
 	s.record(recHead, snapshotHead{v.Index, v.ClusterID, v.Feature, v.nextLink, v.nextTask, v.nextEvent, v.Spent})
 	for _, n := range v.Nodes {
@@ -102,7 +102,7 @@ func (s *snapshotWriter) record(kind byte, v any) {
 // ReadSnapshot reads what WriteSnapshot wrote. A damaged or cut-off snapshot
 // gives ErrCorrupt, a newer format ErrUnknown, both wrapped; it never panics.
 func ReadSnapshot(r io.Reader) (*State, error) {
-	br := bufio.NewReaderSize(r, 1<<20)
+	br := bufio.NewReaderSize(r, 64<<10)
 	magic := make([]byte, len(snapshotMagic))
 	if _, err := io.ReadFull(br, magic); err != nil || string(magic) != snapshotMagic {
 		return nil, fmt.Errorf("reading snapshot: not a snapshot: %w", ErrCorrupt)
