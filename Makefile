@@ -1,4 +1,45 @@
 # Sluice: `make demo` to see it, `make test` to trust it.
-.PHONY: build
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -ldflags "-X main.version=$(VERSION)"
+STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# Packages that need no Kafka, and those that start real brokers where Java 17+
+# and Maven are found. The latter run one at a time: they share two cores.
+UNIT := $(shell go list ./... | grep -v -e /test/kafka -e /test/stream -e /test/sync -e /test/system -e /test/load -e /test/faults -e /test/bench)
+REAL := ./test/kafka... ./test/faults ./test/load ./test/stream... ./test/sync... ./test/system
+
+.PHONY: build demo test prove bench lint fuzz clean
 build:
-	go build -o bin/sluice ./cmd/sluice
+	CGO_ENABLED=0 go build $(LDFLAGS) -o bin/sluice ./cmd/sluice
+
+demo: build
+	./bin/sluice demo
+
+# Everything. SLUICE_KAFKA=required makes it fail where no real Kafka can be had.
+test:
+	@command -v java >/dev/null && command -v mvn >/dev/null || echo "left out: all tests on real Kafka (they need Java 17+ and Maven)"
+	go test -timeout 8m $(UNIT)
+	go test -timeout 10m -p 1 $(REAL)
+
+# The full counts of the reliability and performance claims.
+prove:
+	SLUICE_PROVE=1 SLUICE_KAFKA=required go test -v -timeout 120m -p 1 ./balance/... ./fsm ./cluster ./test/...
+
+bench:
+	SLUICE_KAFKA=required go test -v -timeout 30m -p 1 ./test/bench
+	go test -run xxx -bench . -benchmem ./fsm ./balance/... ./kafka ./replication/...
+
+lint:
+	@test -z "$$(gofmt -l .)" || { echo "gofmt:"; gofmt -l .; exit 1; }
+	go vet ./...
+	$(STATICCHECK) ./...
+	go test ./test/arch
+
+# Each fuzz target for a while: make fuzz FUZZTIME=60s
+FUZZTIME ?= 20s
+fuzz:
+	@for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p | grep ^Fuzz); do \
+		echo "$$p $$f"; go test -run xxx -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; done; done
+
+clean:
+	rm -rf bin
