@@ -198,7 +198,7 @@ func (a *applying) judge(asked []*fsm.LinkSpec, found []Preflight) error {
 	}
 	p := problem(http.StatusUnprocessableEntity, CodePreflight, "nothing was changed; put it right and apply again", "the Kafka clusters do not allow it")
 	for _, f := range refused {
-		p.Detail += fmt.Sprintf("; link %s: %s (%s)", f.Link, f.Message, f.Code)
+		p.Detail += "; " + f.String()
 	}
 	p.Findings = refused
 	return p

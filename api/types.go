@@ -163,8 +163,16 @@ type Events struct {
 // Finding is something that preflight found.
 type Finding struct {
 	Link    string   `json:"link"`
-	Code    fsm.Code `json:"code"`
+	Code    fsm.Code `json:"code" doc:"Reason code; empty: none fits."`
 	Message string   `json:"message"`
+}
+
+func (f Finding) String() string {
+	text := "link " + f.Link + ": " + f.Message
+	if f.Code != "" {
+		text += " (" + string(f.Code) + ")"
+	}
+	return text
 }
 
 // ApplyRequest carries objects as text.

@@ -94,3 +94,7 @@ func (a *app) explain(err error) *api.Problem {
 	}
 	return &api.Problem{Code: "failed", Detail: err.Error()}
 }
+
+// BadAnswer is the error of a question that was answered badly; the process
+// ends with code 10.
+func BadAnswer(why string) error { return &badAnswer{why} }

@@ -32,7 +32,9 @@ func TestMain(m *testing.M) {
 // testLocal stands for the program's own verbs: it says what it was told.
 func testLocal() Local {
 	return Local{
-		Version: func() VersionInfo { return VersionInfo{Version: "v1.2.3", Commit: "abc", Date: "2026-01-31", Go: "go1.26"} },
+		Version: func() VersionInfo {
+			return VersionInfo{Version: "v1.2.3", Commit: "abc", Date: "2026-01-31", Go: "go1.26"}
+		},
 		Server: func(_ context.Context, config string, o ServerOptions) error {
 			_, err := fmt.Println("server", config, o.Insecure, o.Join)
 			return err
@@ -41,8 +43,11 @@ func testLocal() Local {
 			_, err := os.Stat(config)
 			return []string{"a warning"}, err
 		},
-		CreateCA:   func(dir string) error { _, err := fmt.Println("ca", dir); return err },
-		CreateCert: func(dir, name string, hosts []string) error { _, err := fmt.Println("cert", dir, name, hosts); return err },
+		CreateCA: func(dir string) error { _, err := fmt.Println("ca", dir); return err },
+		CreateCert: func(dir, name string, hosts []string) error {
+			_, err := fmt.Println("cert", dir, name, hosts)
+			return err
+		},
 	}
 }
 

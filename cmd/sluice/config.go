@@ -3,10 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
-
-	"github.com/goccy/go-yaml"
+	"slices"
 
 	"sluice/api"
 	"sluice/cluster"
@@ -18,57 +19,80 @@ import (
 // nodeFile is node.yaml: who this node is, where it listens and keeps its
 // data, and whom it joins. Everything else is an object in Raft.
 type nodeFile struct {
-	Name       string   `yaml:"name"`
-	Datacenter string   `yaml:"datacenter"`
-	DataDir    string   `yaml:"dataDir"`
-	Peer       peerFile `yaml:"peer"`
-	HTTP       httpFile `yaml:"http"`
-	Join       []string `yaml:"join"`
-	Profile    string   `yaml:"profile"`
-	Memory     string   `yaml:"memory"`
-	Log        string   `yaml:"log"` // debug, info, warn or error
+	Name       string        `yaml:"name"`
+	Datacenter string        `yaml:"datacenter"`
+	DataDir    string        `yaml:"dataDir"`
+	Peer       peerFile      `yaml:"peer"`
+	HTTP       httpFile      `yaml:"http"`
+	Join       []string      `yaml:"join"`
+	Profile    string        `yaml:"profile"`
+	Memory     manifest.Size `yaml:"memory"`
+	Log        string        `yaml:"log"` // debug, info, warn or error
 }
 
 type peerFile struct {
-	Listen    string             `yaml:"listen"`
-	Advertise string             `yaml:"advertise"`
-	DialFrom  string             `yaml:"dialFrom"`
-	TLS       transport.TLSFiles `yaml:"tls"`
+	Listen    string      `yaml:"listen"`
+	Advertise string      `yaml:"advertise"`
+	DialFrom  string      `yaml:"dialFrom"`
+	TLS       peerTLSFile `yaml:"tls"`
+}
+
+type peerTLSFile struct {
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+	CA   string `yaml:"ca"`
 }
 
 type httpFile struct {
-	Listen    string `yaml:"listen"`
-	Advertise string `yaml:"advertise"`
-	TLS       struct {
-		Cert string `yaml:"cert"`
-		Key  string `yaml:"key"`
-	} `yaml:"tls"`
-	TokenFile string `yaml:"tokenFile"`
+	Listen    string      `yaml:"listen"`
+	Advertise string      `yaml:"advertise"`
+	TLS       httpTLSFile `yaml:"tls"`
+	TokenFile string      `yaml:"tokenFile"`
+}
+
+type httpTLSFile struct {
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
 }
 
 // defaultFile holds what node.yaml may leave out.
 func defaultFile() nodeFile {
-	return nodeFile{HTTP: httpFile{Listen: api.DefaultConfig().Listen}, Profile: string(cluster.ProfileLAN), Memory: "256MiB", Log: "info"}
+	return nodeFile{
+		HTTP: httpFile{Listen: api.DefaultConfig().Listen}, Profile: string(cluster.ProfileLAN),
+		Memory: manifest.Size(replication.DefaultConfig().Memory), Log: "info",
+	}
 }
 
-// readFile reads node.yaml strictly; errors name line and column.
-func readFile(path string) (nodeFile, error) {
+// readFile reads node.yaml strictly: a fault is named with line, column and
+// the nearest key. Files are named from where node.yaml is.
+func readFile(path string) (nodeFile, manifest.Fields, error) {
 	f := defaultFile()
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return f, fmt.Errorf("reading the node's configuration: %w", err)
+		return f, nil, fmt.Errorf("reading the node's configuration: %w", err)
 	}
-	if err := yaml.UnmarshalWithOptions(b, &f, yaml.Strict()); err != nil {
-		return f, fmt.Errorf("%s: %s", path, yaml.FormatError(err, false, true))
+	docs, err := manifest.Documents(path, b)
+	if err != nil {
+		return f, nil, err
 	}
-	// Files are named from where node.yaml is.
-	dir := filepath.Dir(path)
-	for _, p := range []*string{&f.DataDir, &f.Peer.TLS.Cert, &f.Peer.TLS.Key, &f.Peer.TLS.CA, &f.HTTP.TLS.Cert, &f.HTTP.TLS.Key, &f.HTTP.TokenFile} {
+	if len(docs) != 1 {
+		return f, nil, fmt.Errorf("%s: holds %d documents; a node's configuration is one, objects such as links are applied (`sluice apply`)", path, len(docs))
+	}
+	fields, err := docs[0].Decode(&f)
+	if err != nil {
+		return f, nil, err
+	}
+	for _, p := range f.paths() {
 		if *p != "" && !filepath.IsAbs(*p) {
-			*p = filepath.Join(dir, *p)
+			*p = filepath.Join(filepath.Dir(path), *p)
 		}
 	}
-	return f, nil
+	return f, fields, nil
+}
+
+// paths are the values that name files.
+func (f *nodeFile) paths() []*string {
+	return []*string{&f.DataDir, &f.Peer.TLS.Cert, &f.Peer.TLS.Key, &f.Peer.TLS.CA, &f.HTTP.TLS.Cert, &f.HTTP.TLS.Key, &f.HTTP.TokenFile}
 }
 
 // parts are the packages' own configurations, made from node.yaml.
@@ -77,6 +101,7 @@ type parts struct {
 	cluster     cluster.Config
 	api         api.Config
 	replication replication.Config
+	log         slog.Level
 }
 
 // configs turns node.yaml into the packages' configurations, and reports
@@ -84,7 +109,7 @@ type parts struct {
 func (f nodeFile) configs(insecure bool) (parts, error) {
 	p := parts{transport: transport.DefaultConfig(), cluster: cluster.DefaultConfig(), api: api.DefaultConfig(), replication: replication.DefaultConfig()}
 	p.transport.Listen, p.transport.Advertise, p.transport.DialFrom = f.Peer.Listen, f.Peer.Advertise, f.Peer.DialFrom
-	p.transport.TLS, p.transport.Insecure = f.Peer.TLS, insecure
+	p.transport.TLS, p.transport.Insecure = transport.TLSFiles(f.Peer.TLS), insecure
 	p.api.Listen, p.api.Advertise, p.api.TokenFile = f.HTTP.Listen, f.HTTP.Advertise, f.HTTP.TokenFile
 	p.api.Cert, p.api.Key = f.HTTP.TLS.Cert, f.HTTP.TLS.Key
 	p.cluster.Name, p.cluster.Datacenter, p.cluster.DataDir = f.Name, f.Datacenter, f.DataDir
@@ -93,8 +118,64 @@ func (f nodeFile) configs(insecure bool) (parts, error) {
 	if p.cluster.HTTP == "" {
 		p.cluster.HTTP = f.HTTP.Listen
 	}
-	memory, err := manifest.ParseSize(f.Memory)
-	p.replication.Memory = int64(memory)
+	p.replication.Memory = int64(f.Memory)
 	p.replication.Lease = p.cluster.Profile.DeadAfter()
-	return p, errors.Join(err, p.transport.Validate(), p.cluster.Validate(), p.api.Validate(), p.replication.Validate())
+	return p, errors.Join(f.check(), p.log.UnmarshalText([]byte(f.Log)),
+		named("peer", p.transport.Validate()), p.cluster.Validate(), named("http", p.api.Validate()), p.replication.Validate())
+}
+
+// check finds what no package looks at.
+func (f nodeFile) check() error {
+	var errs []error
+	if f.Name != "" {
+		errs = append(errs, named("name", manifest.CheckName(f.Name)))
+	}
+	if f.Datacenter != "" {
+		errs = append(errs, named("datacenter", manifest.CheckName(f.Datacenter)))
+	}
+	for _, a := range f.Join {
+		if _, _, err := net.SplitHostPort(a); err != nil {
+			errs = append(errs, fmt.Errorf("join: %q is not host:port", a))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func named(key string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", key, err)
+}
+
+// checkFile checks node.yaml and the files that it names; it writes nothing
+// and opens no port.
+func checkFile(path string) (warnings []string, err error) {
+	f, _, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	insecure := f.Peer.TLS == peerTLSFile{} // as with --insecure: refused unless on loopback
+	cfg, err := f.configs(insecure)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if insecure {
+		warnings = append(warnings, "no peer.tls: the node starts with --insecure only")
+	}
+	if len(f.Join)+1 == 2 {
+		warnings = append(warnings, "two nodes stop when either of them does: run three")
+	}
+	if host, _, _ := net.SplitHostPort(f.Peer.Listen); slices.Contains([]string{"", "0.0.0.0", "::"}, host) && f.Peer.Advertise == "" {
+		err = fmt.Errorf("peer: listen %q names no address that others can dial; set peer.advertise", f.Peer.Listen)
+	}
+	return warnings, errors.Join(err, checkFiles(cfg))
+}
+
+// checkFiles opens the files that the parts will open.
+func checkFiles(cfg parts) error {
+	log := slog.New(slog.DiscardHandler)
+	_, peerErr := transport.New(cfg.transport, transport.Identity{ServerID: "check", Name: cfg.cluster.Name}, log)
+	_, httpErr := api.New(cfg.api, api.Parts{Log: log})
+	return errors.Join(named("peer", peerErr), named("http", httpErr))
 }

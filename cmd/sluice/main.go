@@ -1,23 +1,77 @@
 // Command sluice is Sluice: a node of its cluster, and the command line to it.
+// This package only joins the others: it reads node.yaml, builds the parts of
+// a node, and starts and stops them in order.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
+
+	"sluice/cli"
+	"sluice/demo"
+	"sluice/transport"
 )
+
+// version is set by the linker.
+var version = "dev"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if len(os.Args) != 4 || os.Args[1] != "server" {
-		fmt.Fprintln(os.Stderr, "usage: sluice server -c node.yaml")
-		os.Exit(2)
+	code := cli.Run(ctx, os.Args[1:], cli.OSEnv(), local())
+	stop()
+	os.Exit(code)
+}
+
+// local are the verbs that run without a node.
+func local() cli.Local {
+	return cli.Local{
+		Version: buildInfo,
+		Server: func(ctx context.Context, config string, o cli.ServerOptions) error {
+			return serve(ctx, config, o)
+		},
+		CheckConfig: checkFile,
+		PrintConfig: printFile,
+		Demo:        runDemo,
+		CreateCA:    transport.CreateCA,
+		CreateCert:  transport.CreateNodeCert,
 	}
-	if err := serve(ctx, os.Args[3], false, os.Stderr); err != nil {
-		fmt.Fprintln(os.Stderr, "sluice:", err)
-		os.Exit(1)
+}
+
+// buildInfo reads what the toolchain wrote into the binary.
+func buildInfo() cli.VersionInfo {
+	v := cli.VersionInfo{Version: version}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return v
 	}
+	v.Go = info.GoVersion
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			v.Commit = s.Value[:min(12, len(s.Value))]
+		case "vcs.time":
+			v.Date = s.Value
+		}
+	}
+	return v
+}
+
+// runDemo runs the nodes of the demo from this very binary.
+func runDemo(ctx context.Context, o cli.DemoOptions) error {
+	binary, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("finding this program: %w", err)
+	}
+	cfg := demo.DefaultConfig()
+	cfg.Check, cfg.Binary, cfg.Out, cfg.Err = o.Check, binary, o.Stdout, o.Stderr
+	err = demo.Run(ctx, cfg)
+	if errors.Is(err, demo.ErrDiffers) {
+		return cli.BadAnswer(err.Error())
+	}
+	return err
 }

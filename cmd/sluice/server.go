@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -15,35 +14,34 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sluice/api"
+	"sluice/cli"
 	"sluice/cluster"
 	"sluice/fsm"
 	"sluice/kafka"
 	"sluice/replication"
 	"sluice/replication/sync"
 	"sluice/transport"
+	"sluice/web"
 )
-
-// version is set by the linker.
-var version = "dev"
 
 // idleBuffers is how much of the memory limit may lie unused in buffers.
 const idleBuffers = 4
 
 // serve runs a node until ctx ends or it has left the cluster.
-func serve(ctx context.Context, path string, insecure bool, logs io.Writer) error {
-	file, err := readFile(path)
+func serve(ctx context.Context, path string, o cli.ServerOptions) error {
+	file, _, err := readFile(path)
 	if err != nil {
 		return err
 	}
-	cfg, err := file.configs(insecure)
+	cfg, err := file.configs(o.Insecure)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	level := slog.LevelInfo
-	if err := level.UnmarshalText([]byte(file.Log)); err != nil {
-		return fmt.Errorf("%s: log: %w", path, err)
+	cfg.cluster.Join = append(cfg.cluster.Join, o.Join...)
+	if o.Verbose {
+		cfg.log = slog.LevelDebug
 	}
-	log := slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: level}))
+	log := slog.New(slog.NewTextHandler(o.Stderr, &slog.HandlerOptions{Level: cfg.log}))
 	n, err := assemble(cfg, log)
 	if err != nil {
 		return err
@@ -94,8 +92,8 @@ func assemble(cfg parts, log *slog.Logger) (*node, error) {
 		fsm.KindSync: syncRunner{cfg: sc, pool: n.pool, ctl: n.cluster, log: log},
 	}
 	n.api, err = api.New(cfg.api, api.Parts{
-		Control: control{n.cluster}, Cluster: membership{n.cluster, version},
-		Metrics: n.metrics(), Version: version, Log: log,
+		Control: control{n.cluster}, Cluster: membership{n.cluster, version}, Preflight: preflight{n.pool},
+		Metrics: n.metrics(), Web: web.Handler(), Version: version, Log: log,
 	})
 	return n, err
 }
@@ -117,12 +115,21 @@ func (n *node) run(ctx context.Context) error {
 	}
 	base, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	above, stopAbove := context.WithCancel(ctx)
+	defer stopAbove()
 	var below errgroup.Group
-	below.Go(func() error { return n.transport.Run(base) })
-	below.Go(func() error { return n.api.Run(base, listener) })
-	below.Go(func() error { return n.streams.Run(base) })
-	n.log.Info("node started", "node", n.cfg.cluster.Name, "peer", n.cfg.transport.Advertise, "http", n.cfg.api.Listen, "version", version, "pid", os.Getpid())
-	err = n.cluster.Run(ctx, n.runners)
+	for _, part := range []func(context.Context) error{
+		n.transport.Run, n.streams.Run,
+		func(ctx context.Context) error { return n.api.Run(ctx, listener) },
+	} {
+		below.Go(func() error {
+			defer stopAbove() // without one of them the node is none
+			return part(base)
+		})
+	}
+	n.log.Info("node started", "node", n.cfg.cluster.Name, "peer", n.cfg.transport.Advertise, "http", listener.Addr().String(),
+		"version", version, "pid", os.Getpid())
+	err = n.cluster.Run(above, n.runners)
 	n.streams.Close()
 	n.pool.Close()
 	stop()

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"sluice/api"
+	"sluice/cluster"
+	"sluice/fsm"
+	"sluice/kafka"
+	"sluice/replication/sync"
+	"sluice/transport"
+)
+
+// control is the cluster as the API sees it.
+type control struct{ *cluster.Node }
+
+// Confirm goes through the log: what is committed behind the barrier is
+// everything that was committed before the call.
+func (c control) Confirm(ctx context.Context) (uint64, error) {
+	r, err := c.Node.Propose(ctx, &fsm.Barrier{})
+	return r.Index, apiError(err)
+}
+
+func (c control) Propose(ctx context.Context, cmd fsm.Command) (fsm.Result, error) {
+	r, err := c.Node.Propose(ctx, cmd)
+	return r, apiError(err)
+}
+
+// apiError turns the cluster's errors into those that the API knows.
+func apiError(err error) error {
+	switch {
+	case errors.Is(err, cluster.ErrNoLeader), errors.Is(err, cluster.ErrUnknown):
+		return errors.Join(api.ErrNoLeader, err)
+	case errors.Is(err, cluster.ErrAmbiguous):
+		return errors.Join(api.ErrAmbiguous, err)
+	}
+	return err
+}
+
+// membership is the cluster's members as the API sees them.
+type membership struct {
+	*cluster.Node
+	version string
+}
+
+func (m membership) State() api.ClusterState {
+	s := m.Status()
+	out := api.ClusterState{NodeID: s.Self, Leader: s.Leader, Quorum: s.Quorum, Term: s.Term}
+	if s.Confirmed {
+		out.Confirmed = time.Now().Add(-s.LeaderAge)
+	}
+	return out
+}
+
+func (m membership) Members() []api.Member {
+	reports := m.Reports()
+	var out []api.Member
+	for _, n := range m.Node.Members() {
+		a := api.Member{ID: n.ServerID, Voter: n.Voter, Alive: n.Life == cluster.LifeAlive, Index: n.Reconciled}
+		if n.ServerID == m.Self().ServerID {
+			a.Version = m.version
+		}
+		if n.ReportAge >= 0 {
+			a.Heard = time.Now().Add(-n.ReportAge)
+		}
+		for id, t := range reports[n.ServerID].Tasks {
+			measure := api.Measure{Task: id, State: t.State, LagRecords: t.LagRecords, LagMillis: t.LagMillis, BytesPerSecond: float64(t.BytesPerSec), Source: -1, Target: -1}
+			if task := m.View().Task(id); task != nil {
+				measure.Turn = task.Turn
+			}
+			a.Measures = append(a.Measures, measure)
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+// Leave drains in the background; the process ends when the node has left.
+func (m membership) Leave(ctx context.Context) error {
+	began := make(chan error, 1)
+	go func() { began <- m.Node.Leave(context.WithoutCancel(ctx)) }()
+	select {
+	case err := <-began:
+		return refused(err)
+	case <-time.After(leaveBegins):
+		return nil
+	}
+}
+
+// leaveBegins is how long a refusal to leave takes at most.
+const leaveBegins = 300 * time.Millisecond
+
+func (m membership) Remove(ctx context.Context, id string) error {
+	return refused(m.Node.Remove(ctx, id))
+}
+
+// refused words what a leader refused by rule.
+func refused(err error) error {
+	var remote *transport.RemoteError
+	switch {
+	case errors.Is(err, cluster.ErrLastNode), errors.As(err, &remote) && remote.Status == http.StatusConflict:
+		return &api.Problem{
+			Type: "about:blank", Title: http.StatusText(http.StatusConflict), Status: http.StatusConflict, Code: api.CodeRefused, Detail: err.Error(),
+		}
+	}
+	return apiError(err)
+}
+
+// preflight looks at both Kafka clusters of a link before it is applied.
+type preflight struct{ pool *kafka.Pool }
+
+func (p preflight) Check(ctx context.Context, v *fsm.View, spec fsm.LinkSpec, clusters map[string]fsm.KafkaCluster) (api.Preflight, error) {
+	f, err := sync.Preflight(ctx, p.pool, v, spec, clusters[spec.Source], clusters[spec.Target])
+	out := api.Preflight{ClusterIDs: f.ClusterIDs, Starts: f.Starts}
+	for _, m := range f.Refusals {
+		out.Refusals = append(out.Refusals, api.Finding{Message: m})
+	}
+	for _, m := range f.Warnings {
+		out.Warnings = append(out.Warnings, api.Finding{Message: m})
+	}
+	return out, err
+}
