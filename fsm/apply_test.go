@@ -239,4 +239,7 @@ func TestStreamsFoundAgainAfterPurge(t *testing.T) {
 	if v.TaskCount() != 2 || v.Task(5) == nil || v.Task(5).Start != -1 {
 		t.Fatalf("%d tasks, %+v: ids are never used again", v.TaskCount(), v.Task(5))
 	}
+	if len(d.s.byKey) != v.TaskCount() {
+		t.Fatalf("%d keys of %d tasks", len(d.s.byKey), v.TaskCount())
+	}
 }
