@@ -36,7 +36,7 @@ func boundOf(m *Model, o Options, after *layout, bytes int64) Bound {
 	if v.Bytes > 0 {
 		v.Ratio = float64(bytes) / float64(v.Bytes)
 	} else if bytes > 0 {
-		v.Ratio = math.Inf(1)
+		v.Ratio = 0 // nothing to compare with
 	}
 	return v
 }

@@ -9,9 +9,13 @@ type hop struct{ r, to int32 }
 
 // propose writes down the way from the original layout to the present one.
 func (q *planner) propose() *Proposal {
+	copy(q.home, q.orig)
+	for i := range q.m.Partitions {
+		q.settle(int32(i))
+	}
 	stages := q.route()
 	p := &Proposal{Changes: []Change{}, Stages: []Stage{}, Unmet: []Unmet{}}
-	changeOf := q.changes(p)
+	changeOf := q.changes(p, stages)
 	q.cut(p, changeOf, stages)
 	q.figures(p)
 	p.Bound = boundOf(q.m, q.o, q.layout, p.Bytes)
@@ -50,15 +54,22 @@ func (l *layout) hops(stages [][]int32) [][]hop {
 	return all
 }
 
-// changes lists the partitions whose list changes; it returns each
-// partition's place in that list, -1 for the others.
-func (q *planner) changes(p *Proposal) []int32 {
+// changes lists the partitions that a stage or a new list concerns; it returns
+// each partition's place in that list, -1 for the others. A partition may come
+// back to where it was, to make room for a while.
+func (q *planner) changes(p *Proposal, stages [][]hop) []int32 {
+	travels := make([]bool, len(q.m.Partitions))
+	for _, stage := range stages {
+		for _, h := range stage {
+			travels[q.part[h.r]] = true
+		}
+	}
 	changeOf := make([]int32, len(q.m.Partitions))
 	for i := range q.m.Partitions {
 		changeOf[i] = -1
 		part := &q.m.Partitions[i]
 		from, to := part.Replicas, q.replicaList(int32(i))
-		if slices.Equal(from, to) {
+		if slices.Equal(from, to) && !travels[i] {
 			continue
 		}
 		changeOf[i] = int32(len(p.Changes))
@@ -105,9 +116,7 @@ func (q *planner) cut(p *Proposal, changeOf []int32, stages [][]hop) {
 					step.To = append(step.To, q.m.Brokers[now[r]].ID)
 				}
 			}
-			if step.Change >= 0 { // a partition that came back to where it was needs no change of its own
-				s.Steps = append(s.Steps, step)
-			}
+			s.Steps = append(s.Steps, step)
 		}
 		p.Stages = append(p.Stages, s)
 	}

@@ -54,9 +54,6 @@ func (c *checker) change(ch *Change, part *Partition) error {
 	if ch.Topic != part.Topic || ch.ID != part.ID || !slices.Equal(ch.From, part.Replicas) {
 		return fmt.Errorf("the original list is not the model's")
 	}
-	if slices.Equal(ch.From, ch.To) && slices.Equal(ch.FromDirs, ch.ToDirs) {
-		return fmt.Errorf("nothing changes")
-	}
 	if part.Hold == Excluded {
 		return fmt.Errorf("is excluded")
 	}
@@ -80,31 +77,27 @@ func (c *checker) list(part *Partition, to []int32) error {
 			return fmt.Errorf("broker %d is %s and may take nothing", id, c.m.Brokers[b].State)
 		}
 	}
-	limit := max(int(c.rules.caps[len(to)]), c.copies(part.Replicas, to))
-	if n := c.copies(to, nil); n > limit {
-		return fmt.Errorf("%d copies in one rack, %d allowed", n, limit)
+	for _, id := range to {
+		rack := c.rackOf(id)
+		limit := max(int(c.rules.caps[len(to)]), c.copies(part.Replicas, rack))
+		if n := c.copies(to, rack); n > limit {
+			return fmt.Errorf("%d copies in one rack, %d allowed", n, limit)
+		}
 	}
 	return nil
 }
 
-// copies returns the most copies that one rack holds. If kept is given, only
-// those racks count of which copies stay in kept where they were: a rack that
-// is over its cap may not take a new copy.
-func (c *checker) copies(list, kept []int32) int {
-	most := 0
+func (c *checker) rackOf(id int32) int32 { return c.rules.rackOf[c.ix.of(id)] }
+
+// copies counts the brokers of a list that stand in a rack.
+func (c *checker) copies(list []int32, rack int32) int {
+	n := 0
 	for _, id := range list {
-		if kept != nil && !slices.Contains(kept, id) {
-			continue
+		if c.rackOf(id) == rack {
+			n++
 		}
-		n := 0
-		for _, other := range list {
-			if c.rules.rackOf[c.ix.of(other)] == c.rules.rackOf[c.ix.of(id)] {
-				n++
-			}
-		}
-		most = max(most, n)
 	}
-	return most
+	return n
 }
 
 func sameSet(a, b []int32) bool {
@@ -119,6 +112,7 @@ func sameSet(a, b []int32) bool {
 // stages checks that the steps are legal on the way and lead to the changes.
 func (c *checker) stages() error {
 	lists := make([][]int32, len(c.p.Changes))
+	touched := make([]bool, len(lists))
 	var total, moved int64
 	for i := range lists {
 		lists[i] = c.p.Changes[i].From
@@ -136,7 +130,7 @@ func (c *checker) stages() error {
 					moved += part.Size
 				}
 			}
-			lists[step.Change] = step.To
+			lists[step.Change], touched[step.Change] = step.To, true
 		}
 		if moved != stage.Bytes {
 			return fmt.Errorf("stage %d: claims %d bytes, moves %d", n+1, stage.Bytes, moved)
@@ -144,6 +138,9 @@ func (c *checker) stages() error {
 		total += moved
 	}
 	for i := range lists {
+		if !touched[i] {
+			return fmt.Errorf("%s: no stage changes it", c.m.Partitions[c.p.Changes[i].Partition].Name())
+		}
 		if !slices.Equal(lists[i], c.p.Changes[i].To) {
 			return fmt.Errorf("%s: the stages end at %v, not %v", c.m.Partitions[c.p.Changes[i].Partition].Name(), lists[i], c.p.Changes[i].To)
 		}

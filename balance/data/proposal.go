@@ -56,7 +56,7 @@ type Bound struct {
 	Repair   int64   `json:"repair"`   // copies on brokers that leave, and beyond what racks may hold
 	Replicas int64   `json:"replicas"` // the smallest replicas that counts ask for
 	In       int64   `json:"bytesIn"`  // the replicas with most bytes-in per byte that bytes-in asks for
-	Ratio    float64 `json:"ratio"`    // bytes that travel / Bytes; 1 if neither
+	Ratio    float64 `json:"ratio"`    // bytes that travel / Bytes; 1 if both are 0; 0 if only the bound is
 }
 
 // Unmet is a demand that the proposal does not meet, and why.

@@ -91,3 +91,10 @@ func (l *layout) overCap(r int32) bool {
 	}
 	return copies >= l.caps[l.rf(p)]
 }
+
+// crowded reports whether r's rack holds more copies of its partition than it
+// may, r being one of them.
+func (l *layout) crowded(r int32) bool {
+	p := l.part[r]
+	return l.copiesIn(p, l.rackOf[l.at[r]]) > int(l.caps[l.rf(p)])
+}

@@ -86,7 +86,7 @@ func (u *unmetFinder) racks() {
 	for p := range u.m.Partitions {
 		bad := false
 		for r := u.first[p]; r < u.first[p+1]; r++ {
-			if !u.leaves(u.at[r]) && u.overCap(r) {
+			if !u.leaves(u.at[r]) && u.crowded(r) {
 				bad = true
 				v.Brokers = insert(v.Brokers, u.m.Brokers[u.at[r]].ID)
 			}
