@@ -62,8 +62,9 @@ func (c *Cluster) properties(n *node) map[string]string {
 		"log.cleaner.dedupe.buffer.size": "16777216",
 		// Pre-touching index files of 10 MiB per partition costs start-up and disk.
 		"log.index.size.max.bytes": "1048576",
-		// Brokers are unfenced by a heartbeat: at the default, 2 s, each start would wait for one. It also
-		// leaves room for a shorter broker.session.timeout.ms, which must be twice as long.
+		// A killed broker cannot register again before its session has ended (9 s by default), and a
+		// started one is unfenced by a heartbeat (every 2 s by default).
+		"broker.session.timeout.ms":            "6000",
 		"broker.heartbeat.interval.ms":         "500",
 		"auto.create.topics.enable":            "false",
 		"controlled.shutdown.retry.backoff.ms": "500",

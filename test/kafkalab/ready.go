@@ -123,12 +123,54 @@ func ints(in []int32) []int {
 	return out
 }
 
-// WaitInSync waits until every running broker knows a leader for each partition of the topic and
-// all of its replicas in sync.
+// WaitInSync waits until every running broker knows a leader for each partition of the topic and all
+// of its replicas in sync, and until the leaders lead: metadata names them some milliseconds before
+// they answer for the partition.
 func (c *Cluster) WaitInSync(ctx context.Context, topic string) error {
-	return c.WaitPartitions(ctx, topic, func(p Partition) bool {
+	err := c.WaitPartitions(ctx, topic, func(p Partition) bool {
 		return p.Leader >= 0 && len(p.ISR) == len(p.Replicas)
 	})
+	if err != nil {
+		return err
+	}
+	return poll(ctx, func(ctx context.Context) error { return c.leading(ctx, topic) })
+}
+
+// leading asks each leader for an offset of its partitions of the topic, which only a leader knows.
+func (c *Cluster) leading(ctx context.Context, topic string) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	parts, err := c.Partitions(ctx, topic)
+	if err != nil {
+		return err
+	}
+	for _, n := range c.runningBrokers() {
+		t := kmsg.NewListOffsetsRequestTopic()
+		t.Topic = topic
+		for i, p := range parts {
+			if p.Leader == n.id {
+				rp := kmsg.NewListOffsetsRequestTopicPartition()
+				rp.Partition, rp.Timestamp = int32(i), -2 // the log start
+				t.Partitions = append(t.Partitions, rp)
+			}
+		}
+		if len(t.Partitions) == 0 {
+			continue
+		}
+		req := kmsg.NewPtrListOffsetsRequest()
+		req.Version, req.ReplicaID = 2, -1
+		req.Topics = append(req.Topics, t)
+		resp := kmsg.NewPtrListOffsetsResponse()
+		if err := ask(ctx, n.ports[internalListener].addr(), req, resp); err != nil {
+			return fmt.Errorf("asking broker %d for offsets: %w", n.id, err)
+		}
+		for _, p := range resp.Topics[0].Partitions {
+			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+				return fmt.Errorf("%s/%d at its leader %d: %w", topic, p.Partition, n.id, err)
+			}
+		}
+	}
+	return nil
 }
 
 // WaitPartitions waits until ok holds for every partition of the topic in the eyes of every running broker.
@@ -149,47 +191,53 @@ func (c *Cluster) WaitPartitions(ctx context.Context, topic string, ok func(Part
 	})
 }
 
-// askMetadata asks one broker for its view of the cluster and of the topics named, on a connection of its own.
+// askMetadata asks one broker for its view of the cluster and of the topics named.
 func askMetadata(ctx context.Context, addr string, topics ...string) (*kmsg.MetadataResponse, error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp4", addr)
-	if err != nil {
-		return nil, fmt.Errorf("asking for metadata: %w", err)
-	}
-	defer conn.Close()
-	if deadline, ok := ctx.Deadline(); ok {
-		conn.SetDeadline(deadline)
-	}
 	req := kmsg.NewPtrMetadataRequest()
-	req.Version = 7                            // the last without tagged fields: a response header is the correlation id alone
+	req.Version = 7
 	req.Topics = []kmsg.MetadataRequestTopic{} // nil would ask for all
 	for _, name := range topics {
 		t := kmsg.NewMetadataRequestTopic()
 		t.Topic = kmsg.StringPtr(name)
 		req.Topics = append(req.Topics, t)
 	}
+	resp := kmsg.NewPtrMetadataResponse()
+	if err := ask(ctx, addr, req, resp); err != nil {
+		return nil, fmt.Errorf("asking for metadata: %w", err)
+	}
+	if len(resp.Topics) < len(topics) {
+		return nil, fmt.Errorf("asking for metadata: %d topics of %d", len(resp.Topics), len(topics))
+	}
+	return resp, nil
+}
+
+// ask sends one request to one broker on a connection of its own and reads the answer. The request's
+// version must be one without tagged fields: the response header is then the correlation id alone.
+func ask(ctx context.Context, addr string, req kmsg.Request, resp kmsg.Response) error {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp4", addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if deadline, ok := ctx.Deadline(); ok {
+		conn.SetDeadline(deadline)
+	}
 	format := kmsg.NewRequestFormatter(kmsg.FormatterClientID("kafkalab"))
 	if _, err := conn.Write(format.AppendRequest(nil, req, 1)); err != nil {
-		return nil, fmt.Errorf("asking for metadata: %w", err)
+		return err
 	}
 	var head [8]byte // length, correlation id
 	if _, err := io.ReadFull(conn, head[:]); err != nil {
-		return nil, fmt.Errorf("reading metadata: %w", err)
+		return err
 	}
 	size := int(binary.BigEndian.Uint32(head[:])) - 4
-	if size < 0 || size > 1<<20 {
-		return nil, fmt.Errorf("reading metadata: %d bytes", size)
+	if size < 0 || size > 8<<20 {
+		return fmt.Errorf("an answer of %d bytes", size)
 	}
 	body := make([]byte, size)
 	if _, err := io.ReadFull(conn, body); err != nil {
-		return nil, fmt.Errorf("reading metadata: %w", err)
+		return err
 	}
-	resp := kmsg.NewPtrMetadataResponse()
-	resp.Version = 7
-	if err := resp.ReadFrom(body); err != nil {
-		return nil, fmt.Errorf("reading metadata: %w", err)
-	}
-	if len(resp.Topics) < len(topics) {
-		return nil, fmt.Errorf("reading metadata: %d topics of %d", len(resp.Topics), len(topics))
-	}
-	return resp, nil
+	resp.SetVersion(req.GetVersion())
+	return resp.ReadFrom(body)
 }
