@@ -64,10 +64,11 @@ type flow struct {
 	coming   int // bytes that the lane has fetched and not handed over yet
 	inflight []item
 	window   int
-	sentTime int64     // ms, max timestamp of the last batch sent: the predecessor
-	ackTime  int64     // and of the last one acknowledged
-	paused   bool      // the lane left it out for being full
-	wary     time.Time // until then a request of an earlier life may still be appended
+	sentTime int64    // ms, max timestamp of the last batch sent: the predecessor
+	ackTime  int64    // and of the last one acknowledged
+	paused   bool     // the lane left it out for being full
+	wary     bool     // a request of an earlier life may have been appended since the position was derived
+	after    *trouble // the source has no more: ends the flow once all before it is acknowledged
 	ended    bool
 	quiet    chan struct{} // closed when ended and nothing is in flight
 	trouble  trouble
@@ -85,157 +86,6 @@ type flow struct {
 type written struct {
 	item item
 	base int64
-}
-
-// take accepts fetched records of a partition. It runs on the lane's
-// connection and returns quickly; buf is retained for what stays.
-func (f *flow) take(p *kafka.FetchedPartition, buf *kafka.Buf, codec *rewrite.Codec) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.coming = 0
-	if f.ended {
-		return
-	}
-	f.high = p.LastStableOffset
-	aborted := (*rewrite.Aborted)(nil)
-	if len(p.Aborted) > 0 {
-		aborted = rewrite.NewAborted(p.Aborted)
-	}
-	now := f.s.r.now()
-	rest := p.Records
-	for {
-		b, r, err := kafka.NextBatch(rest)
-		if err != nil {
-			f.refuse(b, err)
-			return
-		}
-		if b == nil {
-			break
-		}
-		rest = r
-		if !f.takeBatch(b, buf, codec, aborted, now) {
-			return
-		}
-	}
-	f.enqueue()
-}
-
-// wantsData reports whether the lane should fetch for the flow. Where memory
-// is short only flows that hold nothing get more, so that those which cannot
-// send never take it all.
-func (f *flow) wantsData() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	held := f.bytes + f.coming
-	want := !f.ended && held < flowBytes && (held == 0 || !f.s.r.budget.Short())
-	f.paused = !want
-	return want
-}
-
-// arriving counts bytes that will be handed over.
-func (f *flow) arriving(bytes int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.coming += bytes
-}
-
-// refuse ends the flow at a batch that cannot be read at all.
-func (f *flow) refuse(b kafka.Batch, err error) {
-	t := trouble{remedy: halt, code: fsm.CodeCorruptBatch, source: true, from: f.cursor.Source, to: f.cursor.Source + 1, msg: err.Error()}
-	if b != nil {
-		t.code = fsm.CodeUnsupportedFormat
-	}
-	f.end(t)
-}
-
-// takeBatch accepts one batch; false when it ended the flow.
-func (f *flow) takeBatch(b kafka.Batch, buf *kafka.Buf, codec *rewrite.Codec, aborted *rewrite.Aborted, now time.Time) bool {
-	h, err := kafka.ParseHeader(b)
-	if err == nil {
-		err = b.VerifyCRC()
-	}
-	at := max(h.BaseOffset, f.cursor.Source)
-	if err != nil {
-		return f.end(trouble{remedy: halt, code: fsm.CodeCorruptBatch, source: true, from: at, to: h.LastOffset() + 1, msg: err.Error()})
-	}
-	drop := false
-	if aborted != nil {
-		if drop, err = aborted.Skip(codec, b); err != nil {
-			return f.end(trouble{remedy: halt, code: fsm.CodeCorruptBatch, source: true, from: at, to: h.LastOffset() + 1, msg: err.Error()})
-		}
-	}
-	if h.LastOffset() < f.cursor.Source {
-		return true
-	}
-	class, _ := rewrite.Classify(&h, f.cursor.Source)
-	if class == rewrite.Control || drop || f.skip[h.ProducerID] || h.Count == 0 {
-		return f.gap(h.LastOffset()+1, gapReason(class, drop, h.Count))
-	}
-	if h.BaseOffset > f.cursor.Source && !f.gap(h.BaseOffset, "offsets are missing at the source (compaction or an aborted transaction)") {
-		return false
-	}
-	if class == rewrite.NeedsOpening {
-		return f.open(b, &h, codec, now)
-	}
-	it := item{buf: buf, batch: b, from: h.BaseOffset, epoch: h.LeaderEpoch, target: f.cursor.Target, count: h.Count, maxTime: h.MaxTimestamp, taken: now}
-	if seg, changed := f.cursor.Pass(&h); changed {
-		it.segments = []fsm.Segment{seg}
-	}
-	it.next = f.cursor.Source
-	buf.Retain()
-	f.push(it)
-	return true
-}
-
-func gapReason(class rewrite.Class, aborted bool, count int32) string {
-	switch {
-	case class == rewrite.Control:
-		return "a transaction marker takes an offset"
-	case aborted:
-		return "an aborted transaction takes offsets"
-	case count == 0:
-		return "compaction emptied a batch"
-	}
-	return "a batch that another link wrote is not copied back"
-}
-
-// gap moves over source offsets that are not written. A dense stream leaves
-// dense there, for the next shift must be committed before data that rests on
-// it; a known segment's gap is crossed freely. False: the flow ended.
-func (f *flow) gap(to int64, why string) bool {
-	if f.m.Phase == fsm.PhaseDense && to > f.knownNext() {
-		return f.end(trouble{remedy: leaveDense, code: fsm.CodeTranslated, source: true, from: f.cursor.Source, to: to, msg: why})
-	}
-	f.cursor.Source = max(f.cursor.Source, to)
-	return true
-}
-
-// knownNext is the source offset that the mapping gives for the cursor's
-// target offset: beyond cursor.Source where a committed segment begins.
-func (f *flow) knownNext() int64 { return position.Source(&f.m, f.cursor.Target) }
-
-// open sends a batch through the slow path.
-func (f *flow) open(b kafka.Batch, h *kafka.Header, codec *rewrite.Codec, now time.Time) bool {
-	job := rewrite.Job{Batches: []kafka.Batch{b}, Cursor: f.cursor, Budget: int(f.s.r.cfg.Memory / 4)}
-	for done := false; !done; {
-		out, err := codec.Rebuild(job, nil)
-		if err != nil {
-			return f.end(trouble{remedy: halt, code: codeOfOpen(err), source: true, from: max(h.BaseOffset, f.cursor.Source), to: h.LastOffset() + 1, msg: err.Error()})
-		}
-		// Gaps inside the batch: a dense stream has to commit them first.
-		if f.m.Phase == fsm.PhaseDense && !h.Dense() {
-			return f.end(trouble{remedy: leaveDense, code: fsm.CodeTranslated, source: true, from: f.cursor.Source, to: f.cursor.Source, msg: "compaction removed records of a batch"})
-		}
-		if out.Batch != nil {
-			f.push(item{
-				batch: out.Batch, from: max(h.BaseOffset, f.cursor.Source), next: out.Cursor.Source, epoch: h.LeaderEpoch,
-				target: f.cursor.Target, count: out.Batch.Count(), maxTime: out.Batch.MaxTimestamp(), segments: out.Segments, taken: now,
-			})
-		}
-		f.cursor, job.Cursor = out.Cursor, out.Cursor
-		done = out.Done > 0 || out.Batch == nil
-	}
-	return true
 }
 
 // push queues a batch, made ready to be sent.
@@ -298,8 +148,7 @@ func (f *flow) pick(o *outlet, room int, empty bool) (kafka.ProducePartition, bo
 // when the batch arrives. The batch's own age counts too: appended, it would
 // let the state expire while a lost copy of it is still on its way.
 func (f *flow) route(it *item) bool {
-	now := f.s.r.now()
-	ms := now.UnixMilli()
+	ms := f.s.r.nowMs()
 	guarded := position.Guarded(f.sentTime, ms, f.expiration) && position.Guarded(it.maxTime, ms, f.expiration)
 	if guarded == (f.out == f.guarded) {
 		return true
@@ -312,7 +161,7 @@ func (f *flow) route(it *item) bool {
 		f.out = f.guarded
 		return true
 	}
-	if now.Before(f.wary) {
+	if f.wary {
 		return f.end(trouble{remedy: quietly, code: fsm.CodeWaiting, from: -1, to: -1, msg: "an earlier request may still be appended"})
 	}
 	f.out = f.alone
@@ -372,6 +221,7 @@ func (f *flow) ack(it *item) {
 		f.window = window
 	}
 	f.enqueue()
+	f.finish()
 }
 
 // fail ends the flow after a batch that did not go well. The first trouble
@@ -399,6 +249,23 @@ func (f *flow) end(t trouble) bool {
 	return false
 }
 
+// endAfter ends the flow at something of the source that cannot be copied,
+// once all that stands before it is acknowledged; always false.
+func (f *flow) endAfter(t trouble) bool {
+	if f.after == nil {
+		f.after = &t
+	}
+	f.finish()
+	return false
+}
+
+// finish ends a flow that waited for its last acknowledgement.
+func (f *flow) finish() {
+	if f.after != nil && len(f.queue) == 0 && len(f.inflight) == 0 {
+		f.end(*f.after)
+	}
+}
+
 // settle closes quiet once nothing is in flight any more.
 func (f *flow) settle() {
 	if f.ended && len(f.inflight) == 0 {
@@ -423,15 +290,4 @@ func (f *flow) reconnected() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.window = 1
-}
-
-// codeOfOpen gives the reason code for an error of opening a batch.
-func codeOfOpen(err error) fsm.Code {
-	switch {
-	case isAny(err, rewrite.ErrOverBudget):
-		return fsm.CodeOverBudget
-	case isAny(err, kafka.ErrUnsupportedFormat):
-		return fsm.CodeUnsupportedFormat
-	}
-	return fsm.CodeCorruptBatch
 }

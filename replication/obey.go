@@ -57,7 +57,8 @@ func (s *Stream) obey(t *fsm.Task) bool {
 }
 
 // goPast commits a new offset segment behind what stopped the stream. What is
-// skipped stands in the event.
+// skipped stands in the event. The producer epoch is raised, so that an owner
+// that is cut off and knows only the old mapping is refused.
 func (s *Stream) goPast(t *fsm.Task) error {
 	src, dst, err := s.places()
 	if err != nil {
@@ -80,6 +81,9 @@ func (s *Stream) goPast(t *fsm.Task) error {
 	c := &past{s: s, t: t, m: next(t.Mapping), obs: obs, first: first, end: end}
 	c.m.SourceTopicID, c.m.TargetTopicID = src.topicID, dst.topicID
 	if err := c.find(dst); err != nil {
+		return err
+	}
+	if err := s.freshEpoch(&c.m, dst, obs.LogEnd); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -110,17 +114,15 @@ func (c *past) find(dst place) error {
 		c.begin(c.first)
 	case fsm.CodeSourceTruncated:
 		c.begin(max(c.first, min(c.t.Stop.From, c.end)))
-	case fsm.CodeTargetRecreated, fsm.CodeTargetTruncated:
+	case fsm.CodeTargetRecreated:
 		c.begin(max(at, c.first))
-		return c.s.freshEpoch(&c.m, dst, c.obs.LogEnd)
+	case fsm.CodeTargetTruncated: // none of the stream's records is left
+		c.begin(max(c.m.Segments[0].Source, c.first))
 	case fsm.CodeForeignWriter:
 		return c.behindForeign(dst)
 	case fsm.CodePositionUnknown, fsm.CodeIdentityLost:
 		c.segment(max(at, c.first))
 		c.m.Phase = fsm.PhaseTranslated
-		if c.t.Stop.Code == fsm.CodePositionUnknown {
-			return c.s.freshEpoch(&c.m, dst, c.obs.LogEnd)
-		}
 	case fsm.CodePositionLost:
 		c.segment(max(at, c.first))
 	default: // a batch that cannot be copied
@@ -129,17 +131,10 @@ func (c *past) find(dst place) error {
 	return nil
 }
 
-// segment appends one that begins at the source offset.
+// segment goes on with the source offset behind the target's log end.
 func (c *past) segment(source int64) {
 	c.source = source
-	seg := fsm.Segment{Source: source, Target: c.obs.LogEnd}
-	last := &c.m.Segments[len(c.m.Segments)-1]
-	switch {
-	case last.Target == seg.Target:
-		*last = seg // nothing was written in the last one
-	case seg.Source > last.Source:
-		c.m.Segments = append(c.m.Segments, seg)
-	}
+	c.m.Segments = position.Behind(&c.m, source, c.obs.LogEnd)
 }
 
 // begin starts a new generation at the source offset.
@@ -171,11 +166,7 @@ func (c *past) behindForeign(dst place) error {
 		return fail(trouble{remedy: halt, code: fsm.CodePositionUnknown, from: ours, to: c.obs.LogEnd, msg: "a translated stream cannot be counted; recopy"})
 	}
 	c.segment(max(source, c.first))
-	if c.obs.Producer != nil && c.obs.Producer.Epoch == c.t.Mapping.ProducerEpoch {
-		c.m.SequenceZero += c.obs.LogEnd - ours // our sequence goes on where it was
-		return nil
-	}
-	return c.s.freshEpoch(&c.m, dst, c.obs.LogEnd)
+	return nil
 }
 
 // sourceOf gives the source offset of the next record when ours is the
@@ -202,7 +193,7 @@ func (s *Stream) lastOurs(m *fsm.Mapping, dst place, obs reading) (int64, error)
 		}
 		return nil
 	})
-	if err == nil && ours < 0 && near == s.progress().Target {
+	if err == nil && ours < 0 && near == s.progress().Target && near < obs.LogEnd {
 		ours = near // everything behind the checkpoint is foreign
 	}
 	return ours, err

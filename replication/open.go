@@ -37,9 +37,8 @@ func (s *Stream) open(t *fsm.Task) (*flow, error) {
 	if err != nil {
 		return nil, err
 	}
-	now := s.r.now()
-	guarded := position.Guarded(pos.LastTime, now.UnixMilli(), expiration)
-	if s.quiet || !guarded && now.Before(s.wary) {
+	guarded := position.Guarded(pos.LastTime, s.r.nowMs(), expiration)
+	if s.quiet || !guarded && !s.wary.IsZero() {
 		if err := s.waitQuietly(dst); err != nil {
 			return nil, err
 		}
@@ -270,7 +269,7 @@ func (s *Stream) start(m *fsm.Mapping, src, dst place, pos position.Position, ex
 	f := &flow{
 		s: s, m: *m, skip: s.loopIDs(), expiration: expiration, tgtEpoch: dst.epoch,
 		lane: s.src.lane(src.leader), guarded: s.dst.outlet(dst.leader, true, s.id), alone: s.dst.outlet(dst.leader, false, s.id),
-		window: 1, sentTime: pos.LastTime, ackTime: pos.LastTime, acked: last, wary: s.wary, quiet: make(chan struct{}),
+		window: 1, sentTime: pos.LastTime, ackTime: pos.LastTime, acked: last, wary: !s.wary.IsZero(), quiet: make(chan struct{}),
 		high: -1, lastMove: s.r.now(),
 	}
 	f.out = f.alone

@@ -108,7 +108,9 @@ func (s *Stream) halt(t trouble) error {
 	return err
 }
 
-// leaveDense commits that from here on offsets are translated.
+// leaveDense commits that from here on offsets are translated. The producer
+// epoch is raised: an owner that is cut off and knows only the old mapping
+// would count on behind what is written under the new one.
 func (s *Stream) leaveDense(t trouble) error {
 	if s.spec().Offsets == fsm.OffsetsIdentical {
 		t.remedy, t.code = halt, fsm.CodeIdentityLost
@@ -119,13 +121,28 @@ func (s *Stream) leaveDense(t trouble) error {
 		return nil
 	}
 	p := s.progress()
+	if p.Source != t.from {
+		return nil // what stands before it was not acknowledged: derive and copy that first
+	}
+	_, dst, err := s.places()
+	if err != nil {
+		return err
+	}
+	if !s.wary.IsZero() {
+		if err := s.waitQuietly(dst); err != nil {
+			return err
+		}
+	}
 	m := next(task.Mapping)
 	m.Phase = fsm.PhaseTranslated
 	if t.to > p.Source {
 		m.Segments = append(m.Segments, fsm.Segment{Source: t.to, Target: p.Target})
 		p.Source = t.to
 	}
-	_, err := s.commit(task, m, p, &fsm.Event{Code: fsm.CodeTranslated, From: t.from, To: t.to,
+	if err := s.freshEpoch(&m, dst, p.Target); err != nil {
+		return err
+	}
+	_, err = s.commit(task, m, p, &fsm.Event{Code: fsm.CodeTranslated, From: t.from, To: t.to,
 		Message: "offsets are translated from here on: " + t.msg})
 	return err
 }
@@ -157,14 +174,17 @@ func (s *Stream) raiseEpoch(t trouble) error {
 		return fail(troubleIn(err, false))
 	}
 	p := s.progress()
-	src, ok := s.known(obs.LogEnd)
+	switch position.Derive(task.Mapping, p, obs.Observed, s.known).Outcome {
+	case position.RaiseEpoch, position.Found, position.LostAcked:
+	default:
+		return nil // something else by now: opening tells what
+	}
+	src, ok := s.sourceOf(task.Mapping, obs.LogEnd)
 	if !ok {
-		if task.Mapping.Phase != fsm.PhaseDense {
-			return fail(trouble{remedy: halt, code: fsm.CodePositionUnknown, from: p.Target, to: obs.LogEnd, msg: "the target moved past every known position"})
-		}
-		src = position.Source(task.Mapping, obs.LogEnd)
+		return fail(trouble{remedy: halt, code: fsm.CodePositionUnknown, from: p.Target, to: obs.LogEnd, msg: "the target moved past every known position"})
 	}
 	m := next(task.Mapping)
+	m.Segments = position.Cut(task.Mapping, obs.LogEnd)
 	if err := s.freshEpoch(&m, dst, obs.LogEnd); err != nil {
 		return err
 	}

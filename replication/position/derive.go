@@ -72,6 +72,11 @@ func Derive(m *fsm.Mapping, p fsm.Progress, o Observed, known func(target int64)
 		pos.Detail = fmt.Sprintf("the target's log ends at %d, before the stream's start %d", o.LogEnd, first)
 		return pos
 	}
+	if m.Phase == fsm.PhaseDense && Mixed(m, o.LogEnd) {
+		pos.Outcome, pos.From, pos.To = Unknown, o.LogEnd, max(p.Target, m.SequenceZero)
+		pos.Detail = fmt.Sprintf("the target's log ends at %d, among another writer's records", o.LogEnd)
+		return pos
+	}
 	if done := pos.checkWriter(m, p, o); done {
 		return pos
 	}
@@ -92,13 +97,13 @@ func Derive(m *fsm.Mapping, p fsm.Progress, o Observed, known func(target int64)
 // sourceAt finds the source offset for a log end. While every segment is
 // committed before its data (dense) the mapping alone gives it.
 func sourceAt(m *fsm.Mapping, p fsm.Progress, end int64, known func(int64) (int64, bool)) (int64, bool) {
+	if m.Phase == fsm.PhaseDense {
+		return Source(m, end), true
+	}
 	if known != nil {
 		if src, ok := known(end); ok {
 			return src, true
 		}
-	}
-	if m.Phase == fsm.PhaseDense {
-		return Source(m, end), true
 	}
 	if p.Target == end && p.Source >= 0 {
 		return p.Source, true
@@ -188,9 +193,9 @@ func (pos *Position) checkTail(m *fsm.Mapping, p fsm.Progress, o Observed) bool 
 		t.BaseOffset >= m.SequenceZero && t.BaseSequence == Sequence(m, t.BaseOffset) && t.LastOffset+1 == o.LogEnd:
 		pos.LastTime = t.MaxTimestamp
 		return false
-	case o.LogEnd == m.SequenceZero && (t.Epoch < m.ProducerEpoch && ours || o.LogEnd == m.Segments[0].Target || p.Target == o.LogEnd):
-		return false // the epoch was raised here and has written nothing yet
-	case ours && o.LogEnd < m.SequenceZero:
+	case o.LogEnd == m.SequenceZero:
+		return false // the epoch was raised here, behind whatever it is, and has written nothing
+	case o.LogEnd < m.SequenceZero && (ours || begins(m, o.LogEnd)):
 		pos.Outcome = RaiseEpoch
 		return true
 	}
@@ -201,6 +206,12 @@ func (pos *Position) checkTail(m *fsm.Mapping, p fsm.Progress, o Observed) bool 
 	pos.foreign(from, o.LogEnd, -1, fmt.Sprintf("the last batch of the target (offsets %d to %d, producer id %d epoch %d sequence %d) is not as ours would be",
 		t.BaseOffset, t.LastOffset, t.ProducerID, t.Epoch, t.BaseSequence))
 	return true
+}
+
+// begins reports whether a segment begins at the target offset.
+func begins(m *fsm.Mapping, target int64) bool {
+	i := after(m.Segments, target)
+	return i > 0 && m.Segments[i-1].Target == target
 }
 
 func (pos *Position) foreign(from, to, ours int64, detail string) {

@@ -45,11 +45,42 @@ func OffsetOf(m *fsm.Mapping, sequence int32, near int64) int64 {
 // of the next one.
 func Source(m *fsm.Mapping, target int64) int64 {
 	s := m.Segments
-	i := sort.Search(len(s), func(i int) bool { return s[i].Target > target })
+	i := after(s, target)
 	if i == 0 {
 		return s[0].Source
 	}
 	return target - s[i-1].Shift()
+}
+
+// after is the index of the first segment that begins behind the target
+// offset.
+func after(s []fsm.Segment, target int64) int {
+	return sort.Search(len(s), func(i int) bool { return s[i].Target > target })
+}
+
+// reached reports whether copying on in segment i-1 leads to segment i: it
+// skips source offsets, but no target offsets that another writer took.
+func reached(s []fsm.Segment, i int) bool { return s[i].Target-s[i-1].Shift() <= s[i].Source }
+
+// Mixed reports whether the mapping cannot tell what stands before the target
+// offset: inside a segment that another writer's records ended, only their
+// number is known, not their places.
+func Mixed(m *fsm.Mapping, target int64) bool {
+	s := m.Segments
+	i := after(s, target)
+	return i > 0 && i < len(s) && target > s[i-1].Target && !reached(s, i)
+}
+
+// Cut returns the segments that hold for a target whose log lost what stood
+// at end and behind: gaps of the source are still ahead, other writers'
+// records are not, and so the segments behind them are void.
+func Cut(m *fsm.Mapping, end int64) []fsm.Segment {
+	s := m.Segments
+	n := max(after(s, end), 1)
+	for m.Phase == fsm.PhaseDense && n < len(s) && reached(s, n) {
+		n++
+	}
+	return append([]fsm.Segment(nil), s[:n]...)
 }
 
 // Target returns where the source offset stands at the target, by the segment
@@ -67,6 +98,19 @@ func Target(m *fsm.Mapping, source int64) (int64, bool) {
 		return s[i].Target, false
 	}
 	return at, true
+}
+
+// Behind returns the segments of a stream that goes on with the source offset
+// at the target's log end. Segments that this makes void are left out: those
+// behind the log end, and those of which nothing was written.
+func Behind(m *fsm.Mapping, source, end int64) []fsm.Segment {
+	var kept []fsm.Segment
+	for _, s := range m.Segments {
+		if s.Target < end && s.Source < source {
+			kept = append(kept, s)
+		}
+	}
+	return append(kept, fsm.Segment{Source: source, Target: end})
 }
 
 // Shift is the constant between target and source offsets, and whether it has

@@ -1,0 +1,128 @@
+package position
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Timestamps of the model: a batch is young, and keeps its producer's state
+// alive, or old, and lets it expire.
+const (
+	tooOld = int64(0)
+	young  = int64(1000)
+)
+
+var errSequence, errEpoch = errors.New("out of order sequence"), errors.New("old epoch")
+
+// modelBatch stands in the log of the model, or is on its way there.
+type modelBatch struct {
+	pid    int64
+	epoch  int16
+	seq    int32
+	count  int32
+	time   int64
+	base   int64 // where it stands
+	source int64 // of its first record; foreign ones: -1
+}
+
+func (b modelBatch) lastSeq() int32 { return int32((int64(b.seq) + int64(b.count) - 1) % sequences) }
+
+// modelBroker appends as a broker does (Kafka 4.3.1, ProducerAppendInfo).
+type modelBroker struct {
+	start int64
+	log   []modelBatch
+	state map[int64][]modelBatch // the last five of each producer id in its epoch
+}
+
+func (k *modelBroker) end() int64 {
+	if n := len(k.log); n > 0 {
+		return k.log[n-1].base + int64(k.log[n-1].count)
+	}
+	return k.start
+}
+
+func (k *modelBroker) append(b modelBatch) (int64, error) {
+	if known := k.state[b.pid]; len(known) > 0 {
+		last := known[len(known)-1]
+		switch {
+		case b.epoch < last.epoch:
+			return -1, errEpoch
+		case b.epoch > last.epoch && b.seq != 0:
+			return -1, errSequence
+		case b.epoch == last.epoch:
+			for _, r := range known {
+				if r.seq == b.seq && r.count == b.count {
+					return r.base, nil
+				}
+			}
+			if int64(b.seq) != (int64(last.lastSeq())+1)%sequences {
+				return -1, errSequence
+			}
+		}
+	}
+	b.base = k.end()
+	k.log = append(k.log, b)
+	k.remember(b)
+	return b.base, nil
+}
+
+func (k *modelBroker) remember(b modelBatch) {
+	known := k.state[b.pid]
+	if len(known) > 0 && known[0].epoch != b.epoch {
+		known = nil
+	}
+	known = append(known[:len(known):len(known)], b)
+	k.state[b.pid] = known[max(0, len(known)-5):]
+}
+
+// expire is the expiry check.
+func (k *modelBroker) expire() {
+	for pid, known := range k.state {
+		if known[len(known)-1].time == tooOld {
+			delete(k.state, pid)
+		}
+	}
+}
+
+// lose is an unclean election: only n batches are left, and the state that
+// the log tells of.
+func (k *modelBroker) lose(n int) {
+	k.log = k.log[:n:n]
+	k.state = map[int64][]modelBatch{}
+	for _, b := range k.log {
+		k.remember(b)
+	}
+}
+
+// read is what an owner reads of the partition.
+func (k *modelBroker) read(pid int64) Observed {
+	o := Observed{LogStart: k.start, LogEnd: k.end()}
+	if known := k.state[pid]; len(known) > 0 {
+		l := known[len(known)-1]
+		o.Producer = &Producer{Epoch: l.epoch, LastSequence: l.lastSeq(), LastTimestamp: l.time}
+		return o
+	}
+	if n := len(k.log); n > 0 {
+		l := k.log[n-1]
+		o.Tail = &Tail{ProducerID: l.pid, Epoch: l.epoch, BaseOffset: l.base, BaseSequence: l.seq, Count: l.count, MaxTimestamp: l.time, LastOffset: l.base + int64(l.count) - 1}
+	}
+	return o
+}
+
+// check is the invariant: our records stand in the log in order, each once,
+// and none is missing but those that a mapping change skipped.
+func (k *modelBroker) check(first int64, skipped map[int64]bool) error {
+	next := first
+	for _, b := range k.log {
+		if b.source < 0 {
+			continue
+		}
+		for ; next < b.source && skipped[next]; next++ {
+		}
+		if b.source != next {
+			return fmt.Errorf("at target %d stands source %d, want %d", b.base, b.source, next)
+		}
+		next = b.source + int64(b.count)
+	}
+	return nil
+}
