@@ -64,9 +64,20 @@ func others(ids []raft.ServerID, self string) []raft.ServerID {
 // verifier lets callers that ask at the same time share one confirmation: who
 // comes while one is under way waits for the next, which begins after it came.
 type verifier struct {
-	mu   sync.Mutex
-	next *verification
-	busy bool
+	mu    sync.Mutex
+	next  *verification
+	busy  bool
+	ended bool
+	loop  sync.WaitGroup
+}
+
+// end refuses new confirmations and waits for the one under way. Raft never
+// answers a question that is in its queue when it shuts down.
+func (v *verifier) end() {
+	v.mu.Lock()
+	v.ended = true
+	v.mu.Unlock()
+	v.loop.Wait()
 }
 
 type verification struct {
@@ -79,13 +90,17 @@ type verification struct {
 func (n *Node) confirm(ctx context.Context) (uint64, error) {
 	v := &n.verifier
 	v.mu.Lock()
+	if v.ended {
+		v.mu.Unlock()
+		return 0, ErrNoLeader
+	}
 	if v.next == nil {
 		v.next = &verification{done: make(chan struct{})}
 	}
 	mine := v.next
 	if !v.busy {
 		v.busy = true
-		go n.verifyLoop()
+		v.loop.Go(n.verifyLoop)
 	}
 	v.mu.Unlock()
 	select {

@@ -159,7 +159,9 @@ func (n *Node) live(ctx, services context.Context, group *errgroup.Group, runner
 	err = r.run(ctx) // until ctx ends; then every task has stopped
 	n.sayGoodbye(services, c)
 	stopParts()
-	return errors.Join(err, inner.Wait(), c.close())
+	err = errors.Join(err, inner.Wait())
+	n.verifier.end()
+	return errors.Join(err, c.close())
 }
 
 // sayGoodbye commits what the tasks handed in last and gives leadership away,

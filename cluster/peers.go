@@ -7,7 +7,7 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// peers is Raft's network transport with two things added.
+// peers is Raft's network transport with three things added.
 //
 // It remembers when the last acknowledged request to each server was sent.
 // raft.VerifyLeader counts an answer to a heartbeat that was sent before the
@@ -17,8 +17,14 @@ import (
 // And it holds a failed append back until the server's heartbeats get through
 // again. Raft waits up to ten seconds between appends after a long outage, and
 // a returning node would stand idle for that long.
+//
+// Closing it waits for the heartbeat that is being taken in. Raft does that on
+// the connection's goroutine and does not wait for it, so a new term could
+// still be written to a store that is closed, which panics.
 type peers struct {
 	*raft.NetworkTransport
+	beat  sync.RWMutex // held while a heartbeat is taken in
+	ended bool         // guarded by beat
 
 	mu      sync.Mutex
 	acked   map[raft.ServerID]time.Time     // when the last acknowledged request was sent
@@ -95,8 +101,24 @@ func (p *peers) letGo() {
 	p.release = make(chan struct{})
 }
 
+// SetHeartbeatHandler implements raft.Transport.
+func (p *peers) SetHeartbeatHandler(take func(raft.RPC)) {
+	p.NetworkTransport.SetHeartbeatHandler(func(rpc raft.RPC) {
+		p.beat.RLock()
+		defer p.beat.RUnlock()
+		if p.ended {
+			rpc.Respond(nil, raft.ErrTransportShutdown)
+			return
+		}
+		take(rpc)
+	})
+}
+
 // Close implements raft.WithClose.
 func (p *peers) Close() error {
+	p.beat.Lock()
+	p.ended = true
+	p.beat.Unlock()
 	p.letGo()
 	p.mu.Lock()
 	p.closed = true
