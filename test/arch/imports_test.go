@@ -1,0 +1,144 @@
+package arch
+
+import (
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// everything stands for the whole house.
+const everything = "*"
+
+// mayImport is the table of the design: a folder with all below it, and the
+// folders that it may import. The deepest folder that fits counts.
+var mayImport = map[string][]string{
+	"cmd/sluice":    {everything},
+	"cli":           {"api", "manifest", "fsm", "balance/data"},
+	"demo":          {everything, "-cli", "-cmd"},
+	"manifest":      {"fsm"},
+	"kafka":         {"fsm"},
+	"balance/work":  {"fsm"},
+	"balance/data":  {"fsm"},
+	"api":           {"fsm", "manifest", "monitor", "balance/data"},
+	"monitor":       {"fsm", "kafka"},
+	"replication":   {"fsm", "kafka"},
+	"balance/mover": {"fsm", "kafka", "balance/data"},
+	"cluster":       {"fsm", "balance/work", "transport"},
+	"transport":     {},
+	"fsm":           {},
+	"web":           {},
+	"test":          {everything},
+}
+
+// pure are the packages without clock, chance, goroutine, lock or I/O.
+var pure = []string{"fsm", "balance/work", "balance/data", "replication/rewrite", "replication/position"}
+
+// vague names say nothing of what a package owns.
+var vague = []string{"util", "utils", "common", "types", "config", "helper", "helpers", "misc", "base", "shared", "lib"}
+
+// row finds the folder of the table that a folder belongs to.
+func row(folder string) (string, bool) {
+	for ; folder != "."; folder = path.Dir(folder) {
+		if _, ok := mayImport[folder]; ok {
+			return folder, true
+		}
+	}
+	return "", false
+}
+
+func within(folder, parent string) bool {
+	return folder == parent || strings.HasPrefix(folder, parent+"/")
+}
+
+// allowed reports whether a package may import another of the house.
+func allowed(from, to string) bool {
+	r, ok := row(from)
+	if !ok {
+		return false
+	}
+	if within(to, r) && r != "test" {
+		// In one room: up to the parent, or to what is pure, never down or
+		// across otherwise.
+		return from != to && !slices.Contains(pure, from) && (within(from, to) || slices.Contains(pure, to))
+	}
+	ok = false
+	for _, rule := range mayImport[r] {
+		switch {
+		case rule == everything:
+			ok = !within(to, "test") || within(from, "test")
+		case rule[0] == '-' && within(to, rule[1:]):
+			return false
+		case within(to, rule):
+			ok = true
+		}
+	}
+	return ok
+}
+
+func checkImports(s *source) []string {
+	var out []string
+	if _, ok := row(s.folder()); !ok {
+		out = append(out, s.at(s.file.Package, "folder %s is not in the table of the house", s.folder()))
+	}
+	if slices.Contains(vague, s.file.Name.Name) {
+		out = append(out, s.at(s.file.Package, "package %s: the name says nothing of what it owns", s.file.Name.Name))
+	}
+	for _, i := range s.file.Imports {
+		name, err := strconv.Unquote(i.Path.Value)
+		to, ours := strings.CutPrefix(name, module+"/")
+		if err == nil && ours && !s.test() && !allowed(s.folder(), to) {
+			out = append(out, s.at(i.Pos(), "%s may not import %s", s.folder(), to))
+		}
+	}
+	return out
+}
+
+func TestImports(t *testing.T) {
+	var out []string
+	for _, s := range sources(t) {
+		out = append(out, checkImports(s)...)
+	}
+	report(t, out)
+}
+
+func TestImportTable(t *testing.T) {
+	for _, c := range []struct {
+		from, to string
+		want     bool
+	}{
+		{"cmd/sluice", "cluster", true},
+		{"cmd/sluice", "test/kafkalab", false},
+		{"cli", "api", true},
+		{"cli", "cluster", false},
+		{"demo", "cluster", true},
+		{"demo", "cli", false},
+		{"demo", "cmd/sluice", false},
+		{"cluster", "replication", false},
+		{"replication", "cluster", false},
+		{"replication", "replication/rewrite", true},
+		{"replication", "replication/sync", false},
+		{"replication/sync", "replication", true},
+		{"replication/sync", "replication/position", true},
+		{"replication/sync", "replication/verify", false},
+		{"replication/rewrite", "replication", false},
+		{"replication/rewrite", "replication/position", false},
+		{"replication/rewrite", "fsm", true},
+		{"balance/work", "fsm", true},
+		{"balance/work", "balance/data", false},
+		{"fsm", "kafka", false},
+		{"web", "fsm", false},
+		{"test/system", "test/kafkalab", true},
+		{"test/system", "cluster", true},
+		{"elsewhere", "fsm", false},
+	} {
+		if got := allowed(c.from, c.to); got != c.want {
+			t.Errorf("%s imports %s: %v, want %v", c.from, c.to, got, c.want)
+		}
+	}
+	bad := parse(t, "common/x.go", "package common\n\nimport _ \"sluice/fsm\"\n")
+	if out := checkImports(bad); len(out) != 3 {
+		t.Errorf("a vague package outside the table: %q", out)
+	}
+}
