@@ -150,24 +150,19 @@ func (a *applying) preflight(ctx context.Context, v *fsm.View) error {
 	for _, k := range v.Kafka {
 		clusters[k.Name] = k
 	}
-	var ask []*fsm.LinkSpec
 	for _, c := range a.last.Changes {
-		switch {
-		case c.Kafka != nil:
+		if c.Kafka != nil {
 			clusters[c.Name] = *c.Kafka
-		case c.Action == manifest.ActionCreate || c.Action == manifest.ActionUpdate:
-			if _, done := a.checked[c.Name]; !done {
-				ask = append(ask, c.Link)
-			}
 		}
 	}
+	ask := a.concerned(v)
 	found := make([]Preflight, len(ask))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(4)
-	for i, spec := range ask {
+	for i, c := range ask {
 		g.Go(func() (err error) {
-			if found[i], err = a.s.Preflight.Check(gctx, v, *spec, clusters); err != nil {
-				err = fmt.Errorf("link %s: looking at both Kafka clusters: %w", spec.Name, err)
+			if found[i], err = a.s.Preflight.Check(gctx, v, *c.spec, clusters); err != nil {
+				err = fmt.Errorf("link %s: looking at both Kafka clusters: %w", c.spec.Name, err)
 			}
 			return err
 		})
@@ -178,8 +173,43 @@ func (a *applying) preflight(ctx context.Context, v *fsm.View) error {
 	return a.judge(ask, found)
 }
 
+// concern is a link that preflight looks at.
+type concern struct {
+	spec *fsm.LinkSpec
+	// indirect: not the link changes but one of its Kafka clusters. What
+	// stands against it is a warning then: the change may be the repair.
+	indirect bool
+}
+
+// concerned gives the links that are new or change, and those that exist and
+// use a Kafka cluster that changes; each is asked about once.
+func (a *applying) concerned(v *fsm.View) []concern {
+	var out []concern
+	seen, clusters := map[string]bool{}, map[string]bool{}
+	for name := range a.checked {
+		seen[name] = true
+	}
+	for _, c := range a.last.Changes {
+		if c.Action == manifest.ActionNone {
+			continue
+		}
+		if c.Kafka != nil {
+			clusters[c.Name] = true
+		} else if !seen[c.Name] {
+			seen[c.Name] = true
+			out = append(out, concern{spec: c.Link})
+		}
+	}
+	for _, l := range v.Links {
+		if (clusters[l.Spec.Source] || clusters[l.Spec.Target]) && !l.Deleting && !seen[l.Spec.Name] {
+			out = append(out, concern{spec: &l.Spec, indirect: true})
+		}
+	}
+	return out
+}
+
 // judge keeps what preflight found, and refuses when it found a refusal.
-func (a *applying) judge(asked []*fsm.LinkSpec, found []Preflight) error {
+func (a *applying) judge(asked []concern, found []Preflight) error {
 	if a.checked == nil {
 		a.checked = map[string]Preflight{}
 	}
@@ -187,10 +217,13 @@ func (a *applying) judge(asked []*fsm.LinkSpec, found []Preflight) error {
 	for i, f := range found {
 		for _, list := range [][]Finding{f.Refusals, f.Warnings} {
 			for j := range list {
-				list[j].Link = asked[i].Name
+				list[j].Link = asked[i].spec.Name
 			}
 		}
-		a.checked[asked[i].Name] = f
+		if asked[i].indirect {
+			f.Warnings, f.Refusals = append(f.Warnings, f.Refusals...), nil
+		}
+		a.checked[asked[i].spec.Name] = f
 		refused = append(refused, f.Refusals...)
 	}
 	if len(refused) == 0 {

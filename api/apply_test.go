@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -57,8 +58,16 @@ func TestApplyAsksTheKafkaClustersFirst(t *testing.T) {
 	if err != nil || p.Applied || len(pf.asked) != 0 || p.Changes[0].Action != manifest.ActionNone || p.Changes[2].Action != manifest.ActionNone {
 		t.Errorf("%+v %v %v", p, err, pf.asked)
 	}
+	// Where a Kafka cluster changes, its links are asked about; the change may
+	// be the repair, so that it is not held up.
+	pf.answer = api.Preflight{Refusals: []api.Finding{{Message: "us2:1 does not answer"}}}
+	p, err = c.Apply(t.Context(), request(strings.Replace(objects, `"us:1"`, `"us2:1"`, 1)))
+	if err != nil || len(p.Warnings) != 1 || !slices.Equal(pf.asked, []string{"us-eu"}) || pf.seen["us"].Bootstrap[0] != "us2:1" {
+		t.Errorf("%+v %v %v", p, err, pf.asked)
+	}
+	pf.answer = api.Preflight{}
 	pf.err = errors.New("dial tcp: refused")
-	if _, err = c.Apply(t.Context(), request(strings.Replace(objects, `["*"]`, `[a]`, 1))); code(err) != api.CodePreflight || !strings.Contains(err.Error(), "refused") {
+	if _, err = c.Apply(t.Context(), request(strings.Replace(objects, `["*"]`, `[b]`, 1))); code(err) != api.CodePreflight || !strings.Contains(err.Error(), "refused") {
 		t.Error(err)
 	}
 }

@@ -203,8 +203,8 @@ func (p *picture) tasks(match func(*fsm.Task) bool) []Task {
 	slices.SortFunc(out, func(a, b Task) int {
 		return cmp.Or(
 			cmp.Compare(SeverityOf(b.State), SeverityOf(a.State)),
-			cmp.Compare(orBig(b.LagRecords), orBig(a.LagRecords)),
-			cmp.Compare(a.Link, b.Link), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.ID, b.ID),
+			cmp.Compare(a.Kind, b.Kind), cmp.Compare(orBig(b.LagRecords), orBig(a.LagRecords)),
+			cmp.Compare(a.Link, b.Link), cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.ID, b.ID),
 		)
 	})
 	return out
@@ -263,11 +263,21 @@ func (p *picture) link(l *fsm.Link, tasks []Task) Link {
 	case l.Deleting:
 		x.State, x.Condition = "deleting", CodeDeleting
 	case len(tasks) > 0:
-		x.Condition = tasks[0].State
+		x.Condition = condition(tasks)
 	case !l.Running():
 		x.Condition = fsm.CodePaused
 	}
 	return x
+}
+
+// condition is the reason code of the worst task; where all are well, copying
+// if anything is copied.
+func condition(worstFirst []Task) fsm.Code {
+	worst := worstFirst[0].State
+	if SeverityOf(worst) == SeverityGood && slices.ContainsFunc(worstFirst, func(t Task) bool { return t.State == fsm.CodeCopying }) {
+		return fsm.CodeCopying
+	}
+	return worst
 }
 
 // unconfirmed names the nodes that own tasks of the link and have not

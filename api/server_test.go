@@ -85,6 +85,24 @@ func TestStatusShowsTheWorstFirst(t *testing.T) {
 	}
 }
 
+// TestConditionOfALink: one word for all its tasks.
+func TestConditionOfALink(t *testing.T) {
+	f := apitest.New(t)
+	f.WithLink(2)
+	_, c := f.Serve(nil)
+	for _, want := range []fsm.Code{fsm.CodeIdle, fsm.CodeUnreachable, fsm.CodeCatchingUp} {
+		f.Report(want, 0)
+		if l, err := c.Link(t.Context(), "us-eu"); err != nil || l.Condition != want {
+			t.Errorf("%+v %v", l, err)
+		}
+	}
+	f.Report(fsm.CodeIdle, 0)
+	f.Nodes[0].Measures[0].State = fsm.CodeCopying
+	if l, err := c.Link(t.Context(), "us-eu"); err != nil || l.Condition != fsm.CodeCopying {
+		t.Errorf("one copies, the others wait for records: %+v %v", l, err)
+	}
+}
+
 // TestStatusWithoutLeader: it answers, says so, and a figure that its owner
 // has not renewed is not shown as if it were true.
 func TestStatusWithoutLeader(t *testing.T) {

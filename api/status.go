@@ -113,11 +113,19 @@ func (p *picture) events(q eventQuery) Events {
 
 func event(e *fsm.Event, link string) Event {
 	x := Event{
-		Seq: e.Seq, Link: link, Topic: e.Topic, Partition: e.Part, Node: e.Node, Code: e.Code, Message: e.Message,
+		Seq: e.Seq, Link: link, Topic: e.Topic, Partition: partitionOf(e), Node: e.Node, Code: e.Code, Message: e.Message,
 		First: time.UnixMilli(e.First).UTC(), Last: time.UnixMilli(e.Last).UTC(), Count: e.Count,
 	}
 	if e.From >= 0 {
 		x.From, x.To = new(e.From), new(e.To)
 	}
 	return x
+}
+
+// partitionOf is nil for an event about a whole topic, or about none.
+func partitionOf(e *fsm.Event) *int32 {
+	if e.Topic == "" || e.Part < 0 {
+		return nil
+	}
+	return new(e.Part)
 }

@@ -142,7 +142,7 @@ type Event struct {
 	Seq       uint64    `json:"seq"`
 	Link      string    `json:"link" doc:"Empty: the cluster's own."`
 	Topic     string    `json:"topic"`
-	Partition int32     `json:"partition" doc:"Means something where topic is set."`
+	Partition *int32    `json:"partition" doc:"null: it concerns the whole topic, or none."`
 	Node      string    `json:"node"`
 	Code      fsm.Code  `json:"code"`
 	Message   string    `json:"message"`

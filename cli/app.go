@@ -19,15 +19,16 @@ type Env struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Getenv         func(string) string
-	Terminal       bool // Stdout is one
-	Interactive    bool // Stdin is one: a person can be asked
+	Terminal       bool       // Stdout is one
+	Height         func() int // of the terminal in lines, now; 0: unknown
+	Interactive    bool       // Stdin is one: a person can be asked
 }
 
 // OSEnv is the environment of this process.
 func OSEnv() Env {
 	return Env{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv,
-		Terminal: terminal(os.Stdout), Interactive: terminal(os.Stdin),
+		Terminal: terminal(os.Stdout), Interactive: terminal(os.Stdin), Height: func() int { return height(os.Stdout) },
 	}
 }
 

@@ -85,7 +85,8 @@ type column struct {
 	key, head string
 	wide      bool // in text only with -o wide
 	right     bool // numbers
-	flex      bool // is cut when the table is too wide
+	flex      bool // gives way when the table is too wide: is cut,
+	wrap      bool // or goes on in the next line; of the last column only
 }
 
 // cell is one value: text for a person, raw for TSV (text where empty).
@@ -166,9 +167,45 @@ func (t *table) text(w io.Writer, l look) {
 	if l.headers {
 		line(func(i int) (string, color) { return t.cols[i].head, dim })
 	}
+	last := shown[len(shown)-1]
 	for _, r := range t.rows {
-		line(func(i int) (string, color) { return r[i].text, r[i].color })
+		rest := []string{r[last].text}
+		if t.cols[last].wrap && !l.wide {
+			rest = wrap(r[last].text, width[len(shown)-1])
+		}
+		line(func(i int) (string, color) {
+			if i == last {
+				return rest[0], r[i].color
+			}
+			return r[i].text, r[i].color
+		})
+		for _, more := range rest[1:] {
+			line(func(i int) (string, color) {
+				if i == last {
+					return more, r[i].color
+				}
+				return "", plain
+			})
+		}
 	}
+}
+
+// wrap breaks text at its spaces into lines of at most n runes; a longer word
+// is left for cut.
+func wrap(text string, n int) []string {
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(text) {
+		switch {
+		case line == "":
+			line = word
+		case utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) <= n:
+			line += " " + word
+		default:
+			lines, line = append(lines, line), word
+		}
+	}
+	return append(lines, line)
 }
 
 func (t *table) shown(l look) []int {

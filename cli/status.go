@@ -160,11 +160,25 @@ func (a *app) redraw(draw func(io.Writer)) {
 	draw(&b)
 	text := b.String()
 	if a.env.Terminal {
+		text = a.fit(text)
 		text = "\x1b[H" + strings.ReplaceAll(text, "\n", "\x1b[K\n") + "\x1b[J"
 	} else {
 		text += "\n"
 	}
 	_ = a.put(text) // nobody watches any more
+}
+
+// fit leaves out the lines that the terminal cannot show.
+func (a *app) fit(text string) string {
+	rows := 0
+	if a.env.Height != nil {
+		rows = a.env.Height()
+	}
+	lines := strings.SplitAfter(strings.TrimSuffix(text, "\n"), "\n")
+	if rows < 3 || len(lines) < rows {
+		return text
+	}
+	return strings.Join(lines[:rows-2], "") + a.paint(dim, fmt.Sprintf("(%d more lines; make the window higher)", len(lines)-rows+2)) + "\n"
 }
 
 // untilHealthy waits, and shows on stderr for what.

@@ -62,7 +62,7 @@ func taskTable(tasks []api.Task) *table {
 		{key: "id", head: "TASK", right: true, wide: true}, {key: "offsets", head: "OFFSETS", wide: true}, {key: "message", head: "MESSAGE", wide: true},
 	}}
 	for _, x := range tasks {
-		t.add(c(x.Link), c(x.Kind), c(dash(x.Topic)), partition(x.Topic, x.Partition), c(stream(x)), c(dash(x.Owner)), reason(x.State),
+		t.add(c(x.Link), c(x.Kind), c(dash(x.Topic)), taskPartition(x), c(stream(x)), c(dash(x.Owner)), reason(x.State),
 			maybe(x.LagRecords), seconds(x.LagSeconds), rate(x.BytesPerSecond), c(dash(x.Phase)), exact(x.Shift), exact(x.Source), exact(x.Target),
 			number(x.Records), c(strconv.FormatUint(x.Turn, 10)), c(fmt.Sprint(x.ID)), c(offsets(x.From, x.To)), c(dash(x.Message)))
 	}
@@ -81,11 +81,11 @@ func eventTable(events []api.Event, now time.Time) *table {
 	t := &table{cols: []column{
 		{key: "last", head: "WHEN"}, {key: "first"}, {key: "seq"}, {key: "count", head: "N", right: true, wide: true},
 		{key: "link", head: "LINK", flex: true, wide: true}, {key: "topic"}, {key: "partition"},
-		{key: "node", head: "NODE", wide: true}, {key: "code", head: "EVENT"}, {key: "from"}, {key: "to"}, {key: "message", head: "MESSAGE", flex: true},
+		{key: "node", head: "NODE", wide: true}, {key: "code", head: "EVENT"}, {key: "from"}, {key: "to"}, {key: "message", head: "MESSAGE", flex: true, wrap: true},
 	}}
 	for _, e := range events {
 		t.add(moment(e.Last, now), moment(e.First, now), c(strconv.FormatUint(e.Seq, 10)), c(strconv.Itoa(int(e.Count))),
-			c(dash(e.Link)), c(dash(e.Topic)), partition(e.Topic, e.Partition), c(dash(e.Node)), c(string(e.Code)), exact(e.From), exact(e.To), c(sentence(e)))
+			c(dash(e.Link)), c(dash(e.Topic)), eventPartition(e), c(dash(e.Node)), c(string(e.Code)), exact(e.From), exact(e.To), cell{text: sentence(e), raw: e.Message})
 	}
 	return t
 }
@@ -93,8 +93,10 @@ func eventTable(events []api.Event, now time.Time) *table {
 // sentence is an event's message with what a person needs beside it.
 func sentence(e api.Event) string {
 	where := e.Link
-	if e.Topic != "" {
-		where = fmt.Sprintf("%s %s/%d", e.Link, e.Topic, e.Partition)
+	if e.Partition != nil {
+		where = fmt.Sprintf("%s %s/%d:", e.Link, e.Topic, *e.Partition)
+	} else if where != "" {
+		where += ":"
 	}
 	text := strings.TrimSpace(where + " " + e.Message)
 	if e.Count > 1 {
@@ -129,12 +131,19 @@ func changeTable(changes []api.Change) *table {
 	return t
 }
 
-// partition means something only where there is a topic.
-func partition(topic string, p int32) cell {
-	if topic == "" {
+// taskPartition means something only where there is a topic.
+func taskPartition(x api.Task) cell {
+	if x.Topic == "" {
 		return c("-")
 	}
-	return c(strconv.Itoa(int(p)))
+	return c(strconv.Itoa(int(x.Partition)))
+}
+
+func eventPartition(e api.Event) cell {
+	if e.Partition == nil {
+		return c("-")
+	}
+	return c(strconv.Itoa(int(*e.Partition)))
 }
 
 func dash(s string) string {

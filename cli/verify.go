@@ -119,7 +119,7 @@ func (a *app) verifyText(w io.Writer, j api.VerifyJob) {
 func faultTable(list []api.Fault) *table {
 	t := &table{cols: []column{
 		{key: "kind", head: "FAULT"}, {key: "topic", head: "TOPIC", flex: true}, {key: "partition", head: "PART", right: true},
-		{key: "source", head: "SOURCE", right: true}, {key: "target", head: "TARGET", right: true}, {key: "message", head: "MESSAGE", flex: true},
+		{key: "source", head: "SOURCE", right: true}, {key: "target", head: "TARGET", right: true}, {key: "message", head: "MESSAGE", flex: true, wrap: true},
 	}}
 	for _, f := range list {
 		t.add(c(f.Kind), c(f.Topic), c(fmt.Sprint(f.Partition)), c(fmt.Sprint(f.Source)), c(fmt.Sprint(f.Target)), c(dash(f.Message)))

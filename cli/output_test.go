@@ -1,0 +1,88 @@
+package cli
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"sluice/fsm"
+)
+
+func plainLook() look {
+	return look{headers: true, paint: func(_ color, s string) string { return s }}
+}
+
+// TestTablesFit: whatever the names are, no line is wider than 80 columns, and
+// nothing but flexible columns is cut.
+func TestTablesFit(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		word := rapid.StringMatching(`[a-zä-ü0-9._-]{1,90}`)
+		tab := &table{cols: []column{
+			{key: "a", head: "NAME", flex: true}, {key: "b", head: "STATE"}, {key: "n", head: "N", right: true}, {key: "m", head: "MESSAGE", flex: true, wrap: true},
+		}}
+		state := "not-enough-replicas"
+		for range rapid.IntRange(1, 4).Draw(rt, "rows") {
+			message := strings.Join(rapid.SliceOfN(word, 0, 12).Draw(rt, "message"), " ")
+			tab.add(c(word.Draw(rt, "name")), c(state), c("1234567"), c(message))
+		}
+		var b strings.Builder
+		tab.text(&b, plainLook())
+		for line := range strings.Lines(b.String()) {
+			if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > textWidth {
+				rt.Fatalf("%d columns: %s", n, line)
+			}
+		}
+		if !strings.Contains(b.String(), state) || !strings.Contains(b.String(), "1234567") {
+			rt.Fatalf("a fixed column was cut:\n%s", b.String())
+		}
+	})
+}
+
+func TestWrapKeepsEveryWord(t *testing.T) {
+	text := "records 5 to 8 are gone from the source"
+	got := wrap(text, 12)
+	if strings.Join(got, " ") != text {
+		t.Errorf("%q", got)
+	}
+	for _, line := range got {
+		if len(line) > 12 {
+			t.Errorf("%q", line)
+		}
+	}
+}
+
+func TestTSVIsOneLineARow(t *testing.T) {
+	tab := &table{cols: []column{{key: "a"}, {key: "b"}}}
+	tab.add(c("x\ty\nz"), cell{text: "1.5k", raw: "1536"})
+	if got := tab.tsv(true); got != "a\tb\nx y z\t1536\n" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestWords(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0.0s", 1500 * time.Millisecond: "1.5s", 70 * time.Second: "70s", 90 * time.Minute: "90m", 30 * time.Hour: "30h", 72 * time.Hour: "3d", -time.Second: "0s",
+	} {
+		if got := age(d); got != want {
+			t.Errorf("%v: %s, not %s", d, got, want)
+		}
+	}
+	for n, want := range map[int64]string{0: "0", 99_999: "99999", 123_456: "0.12M", 12_345_678: "12.3M", 5_000_000_000: "5.00G"} {
+		if got := count(n); got != want {
+			t.Errorf("%d: %s, not %s", n, got, want)
+		}
+	}
+	five, nine := int64(5), int64(9)
+	if got := offsets(&five, &nine); got != "5-8" {
+		t.Errorf("offsets %s", got)
+	}
+	if reason("something-new").color != red || reason(fsm.CodeIdle).color != green {
+		t.Error("colours")
+	}
+	now := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+	if got, err := parseSince("2d", now); err != nil || got.Day() != 29 {
+		t.Errorf("%v %v", got, err)
+	}
+}
