@@ -1,0 +1,286 @@
+package verify
+
+import (
+	"fmt"
+	"strings"
+)
+
+// item is a record as far as comparison needs it: digests stand for bytes.
+type item struct {
+	offset              int64
+	timestamp           int64 // ms since 1970
+	key, value, headers uint64
+}
+
+// same reports whether two records are equal in all but their offsets.
+func (a item) same(b item) bool {
+	return a.timestamp == b.timestamp && a.key == b.key && a.value == b.value && a.headers == b.headers
+}
+
+// differences names what is not equal.
+func (a item) differences(b item) string {
+	var out []string
+	for _, f := range []struct {
+		name string
+		same bool
+	}{{"key", a.key == b.key}, {"value", a.value == b.value}, {"headers", a.headers == b.headers}} {
+		if !f.same {
+			out = append(out, f.name)
+		}
+	}
+	if a.timestamp != b.timestamp {
+		out = append(out, fmt.Sprintf("timestamp (%d at the source, %d at the target)", a.timestamp, b.timestamp))
+	}
+	return strings.Join(out, ", ")
+}
+
+// Kind is a kind of fault.
+type Kind string
+
+// The kinds.
+const (
+	Missing        Kind = "missing"         // a source record is not at the target
+	Extra          Kind = "extra"           // a target record is not at the source, or is there twice
+	Differing      Kind = "differing"       // the record at that place is another
+	Misordered     Kind = "misordered"      // the record stands before or after where its order puts it
+	OffsetMismatch Kind = "offset-mismatch" // the right record in the right order at another offset than promised
+)
+
+// Fault is one difference between the sides.
+type Fault struct {
+	Kind      Kind
+	Topic     string // of the source
+	Partition int32
+	Source    int64 // offset, -1: none
+	Target    int64 // offset, -1: none
+	Message   string
+}
+
+// Counts says what a comparison found.
+type Counts struct {
+	Compared       int64 // records that are at both sides, in their order
+	Missing        int64
+	Extra          int64
+	Differing      int64
+	Misordered     int64
+	OffsetMismatch int64
+	Compacted      int64 // at one side only, of a topic that one side compacts: no fault
+	Skipped        int64 // source records that the mapping leaves out: no fault
+	Behind         int64 // source offsets that were not replicated when the comparison began: not compared
+	Trimmed        int64 // offsets that retention took from either side: not compared
+}
+
+// Equal reports whether no fault was found.
+func (c *Counts) Equal() bool {
+	return c.Missing == 0 && c.Extra == 0 && c.Differing == 0 && c.Misordered == 0 && c.OffsetMismatch == 0
+}
+
+// Add adds the counts of another partition.
+func (c *Counts) Add(o Counts) {
+	c.Compared += o.Compared
+	c.Missing += o.Missing
+	c.Extra += o.Extra
+	c.Differing += o.Differing
+	c.Misordered += o.Misordered
+	c.OffsetMismatch += o.OffsetMismatch
+	c.Compacted += o.Compacted
+	c.Skipped += o.Skipped
+	c.Behind += o.Behind
+	c.Trimmed += o.Trimmed
+}
+
+// lookahead is how many records of each side are searched for the place where
+// the sides agree again.
+const lookahead = 32
+
+// memory is how many unmatched, and how many matched, records are remembered
+// to tell a misplaced or repeated record from a missing or strange one.
+const memory = 1024
+
+// comparison compares the records of one partition. Feed it with push, in any
+// chunks, until both sides have ended.
+type comparison struct {
+	mapping   mapping
+	compacted bool
+	maxFaults int
+	floor     int64 // target offset; what stands below it is trimmed from either side
+	topic     string
+	partition int32
+
+	counts         Counts
+	faults         []Fault
+	source, target queue
+	missing, extra []loose
+	recent         []item // matched target records, a ring
+	recentNext     int
+}
+
+// loose is a record without its match so far.
+type loose struct {
+	item
+	fault int // index of its Fault, -1: not kept
+}
+
+// queue is a FIFO of records. Its end is known once closed.
+type queue struct {
+	items  []item // a part of store
+	store  []item
+	closed bool
+}
+
+func (q *queue) pop(n int) { q.items = q.items[n:] }
+
+func (q *queue) add(more []item, end bool) {
+	q.store = append(append(q.store[:0], q.items...), more...)
+	q.items = q.store
+	q.closed = q.closed || end
+}
+
+// wants reports whether the comparison may need more of this side.
+func (q *queue) wants() bool { return !q.closed && len(q.items) <= lookahead }
+
+// push adds records of the sides and compares what can be compared. ends
+// tells that a side has no more.
+func (c *comparison) push(source, target []item, sourceEnd, targetEnd bool) {
+	c.source.add(source, sourceEnd)
+	c.target.add(target, targetEnd)
+	for c.step() {
+	}
+}
+
+// step compares the heads; false when more records are needed.
+func (c *comparison) step() bool {
+	s, t := c.source.items, c.target.items
+	if len(s) > 0 {
+		if p := c.mapping.locate(s[0].offset); p.skipped || p.hi < c.floor {
+			c.passOver(p)
+			return true
+		}
+	}
+	switch {
+	case len(t) > 0 && t[0].offset < c.floor:
+		c.counts.Trimmed++
+		c.target.pop(1)
+		return true
+	case len(s) == 0 && len(t) == 0, len(s) == 0 && !c.source.closed, len(t) == 0 && !c.target.closed:
+		return false
+	case len(s) == 0:
+		c.noteExtra(t[0])
+		c.target.pop(1)
+		return true
+	case len(t) == 0:
+		c.noteMissing(s[0])
+		c.source.pop(1)
+		return true
+	case s[0].same(t[0]):
+		if c.compacted && !c.mapping.locate(s[0].offset).holds(t[0].offset) {
+			c.byOffset(s[0], t[0])
+			return true
+		}
+		c.pair(s[0], t[0])
+		return true
+	case c.compacted:
+		c.byOffset(s[0], t[0])
+		return true
+	}
+	// Enough of both sides must be there to find where they agree again.
+	if c.source.wants() || c.target.wants() {
+		return false
+	}
+	c.realign()
+	return true
+}
+
+// passOver leaves out the source's head.
+func (c *comparison) passOver(p place) {
+	if p.skipped {
+		c.counts.Skipped++
+	} else {
+		c.counts.Trimmed++
+	}
+	c.source.pop(1)
+}
+
+// pair counts two equal records.
+func (c *comparison) pair(s, t item) {
+	c.counts.Compared++
+	if p := c.mapping.locate(s.offset); !p.holds(t.offset) {
+		c.counts.OffsetMismatch++
+		c.fault(OffsetMismatch, s.offset, t.offset, fmt.Sprintf("promised at target offset %s", p))
+	}
+	c.remember(t)
+	c.source.pop(1)
+	c.target.pop(1)
+}
+
+func (p place) String() string {
+	if p.lo == p.hi {
+		return fmt.Sprint(p.lo)
+	}
+	return fmt.Sprintf("%d to %d", p.lo, p.hi)
+}
+
+// byOffset compares the heads of a compacted topic, where each side may lack
+// any record and offsets alone tell which belong together.
+func (c *comparison) byOffset(s, t item) {
+	switch p := c.mapping.locate(s.offset); {
+	case t.offset < p.lo:
+		c.counts.Compacted++
+		c.target.pop(1)
+	case t.offset > p.hi:
+		c.counts.Compacted++
+		c.source.pop(1)
+	case p.lo == p.hi:
+		c.differ(s, t)
+		c.source.pop(1)
+		c.target.pop(1)
+	default: // a range: the one that is not there was compacted away
+		c.counts.Compacted++
+		c.target.pop(1)
+	}
+}
+
+// realign finds the nearest place where the sides agree again and accounts
+// for what lies before it. Places where the offsets agree too are preferred,
+// for equal records are not rare, unless records before it have changed
+// places.
+func (c *comparison) realign() {
+	i, j, ok := c.agree(false)
+	if m, n, by := c.agree(true); by && !(i < m && j < n) {
+		i, j = m, n
+	}
+	if !ok {
+		i, j = 1, 1
+	}
+	s, t := c.source.items[:i], c.target.items[:j]
+	both := min(i, j)
+	for k := range both {
+		c.differ(s[k], t[k])
+	}
+	for _, it := range s[both:] {
+		c.noteMissing(it)
+	}
+	for _, it := range t[both:] {
+		c.noteExtra(it)
+	}
+	c.source.pop(i)
+	c.target.pop(j)
+}
+
+// agree finds i and j, least in sum, so that the i-th record of the source is
+// equal to the j-th of the target.
+func (c *comparison) agree(offsets bool) (i, j int, ok bool) {
+	s, t := c.source.items, c.target.items
+	for sum := 1; sum <= 2*lookahead; sum++ {
+		for i := max(0, sum-lookahead); i <= min(sum, lookahead); i++ {
+			j := sum - i
+			if i >= len(s) || j >= len(t) || !s[i].same(t[j]) {
+				continue
+			}
+			if !offsets || c.mapping.locate(s[i].offset).holds(t[j].offset) {
+				return i, j, true
+			}
+		}
+	}
+	return 0, 0, false
+}

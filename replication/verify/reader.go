@@ -1,0 +1,253 @@
+package verify
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"sluice/kafka"
+	"sluice/replication/rewrite"
+)
+
+// reader reads a range of one partition as items. It follows leader changes
+// and lost connections for a while.
+type reader struct {
+	client    *kafka.Client
+	topic     string
+	topicID   [16]byte // a topic that was recreated meanwhile is an error; zero: not checked
+	partition int32
+	committed bool               // read_committed, else everything
+	skip      map[int64]struct{} // producer ids whose records are passed over
+	seed      maphash.Seed
+	limits    Limits
+
+	next, end int64 // offset to read, offset to stop before
+	floor     int64 // retention took what lay below while it was read; 0: nothing
+
+	codec   *rewrite.Codec
+	scratch []byte
+	conn    *kafka.Conn
+	leader  int32
+}
+
+// Limits bound what one job takes.
+type Limits struct {
+	Parallel   int           // partitions at a time
+	FetchBytes int32         // of one fetch answer
+	Budget     int           // bytes that one batch may decompress to
+	Wait       time.Duration // for the target to have what the source had at the start
+	Retry      time.Duration // for a partition that cannot be read
+}
+
+// errTopicChanged says that a topic was deleted or recreated meanwhile.
+var errTopicChanged = errors.New("topic was deleted or recreated meanwhile")
+
+// retryPause lies between two tries to reach a partition.
+const retryPause = 200 * time.Millisecond
+
+// read returns the next records, some perhaps none; end is true after the
+// last one. The slice is the caller's.
+func (r *reader) read(ctx context.Context) (items []item, end bool, err error) {
+	deadline := time.Now().Add(r.limits.Retry)
+	for r.next < r.end {
+		before := r.next
+		items, err = r.once(ctx)
+		switch {
+		case err == nil && (len(items) > 0 || r.next > before):
+			return items, r.next >= r.end, nil
+		case ctx.Err() != nil:
+			return nil, false, ctx.Err()
+		case errors.Is(err, kafka.ErrCorruptBatch), errors.Is(err, kafka.ErrUnsupportedFormat), errors.Is(err, rewrite.ErrOverBudget),
+			errors.Is(err, errTopicChanged), errors.Is(err, kerr.TopicAuthorizationFailed), time.Now().After(deadline):
+			if err == nil {
+				err = fmt.Errorf("%w: no records at offset %d, which is below the end %d", kafka.ErrProtocol, r.next, r.end)
+			}
+			return nil, false, fmt.Errorf("reading %s/%d: %w", r.topic, r.partition, err)
+		}
+		r.close()
+		select {
+		case <-ctx.Done():
+			return nil, false, ctx.Err()
+		case <-time.After(retryPause):
+		}
+	}
+	return nil, true, nil
+}
+
+func (r *reader) close() {
+	if r.conn != nil {
+		r.conn.Close()
+		<-r.conn.Done()
+		r.conn = nil
+	}
+}
+
+// once fetches and digests one answer.
+func (r *reader) once(ctx context.Context) ([]item, error) {
+	if err := r.connect(ctx); err != nil {
+		return nil, err
+	}
+	resp, err := r.fetch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Buf.Release()
+	if resp.Err != nil {
+		return nil, resp.Err
+	}
+	var p kafka.FetchedPartition
+	switch more, err := resp.Next(&p); {
+	case err != nil:
+		return nil, err
+	case !more:
+		return nil, fmt.Errorf("%w: an answer without the partition", kafka.ErrProtocol)
+	}
+	err = kerr.ErrorForCode(p.ErrorCode)
+	if errors.Is(err, kerr.OffsetOutOfRange) && p.LogStartOffset > r.next {
+		r.next = min(p.LogStartOffset, r.end)
+		r.floor = r.next
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.digest(&p)
+}
+
+// connect dials the partition's leader unless the connection lives.
+func (r *reader) connect(ctx context.Context) error {
+	if r.conn != nil && r.conn.Err() == nil {
+		return nil
+	}
+	r.close()
+	m, err := r.client.Metadata(ctx, r.topic)
+	if err != nil {
+		return err
+	}
+	if len(m.Topics) != 1 || errors.Is(m.Topics[0].Err, kerr.UnknownTopicOrPartition) {
+		return errTopicChanged
+	}
+	t := m.Topics[0]
+	switch {
+	case t.Err != nil:
+		return t.Err
+	case t.ID != r.topicID && r.topicID != [16]byte{} && t.ID != [16]byte{}, int(r.partition) >= len(t.Partitions):
+		return errTopicChanged
+	case t.Partitions[r.partition].Leader < 0:
+		return kerr.LeaderNotAvailable
+	}
+	r.topicID = t.ID
+	r.leader = t.Partitions[r.partition].Leader
+	r.conn, err = r.client.Dial(ctx, r.leader)
+	return err
+}
+
+// fetch sends one request and waits for its answer.
+func (r *reader) fetch(ctx context.Context) (kafka.FetchResponse, error) {
+	type answer struct {
+		resp kafka.FetchResponse
+		err  error
+	}
+	got := make(chan answer, 1)
+	req := kafka.FetchRequest{
+		MaxWait: 500 * time.Millisecond, MinBytes: 1, MaxBytes: r.limits.FetchBytes, SessionEpoch: -1,
+		Partitions: []kafka.FetchPartition{{Topic: r.topic, TopicID: r.topicID, Partition: r.partition, Offset: r.next,
+			LeaderEpoch: -1, LastFetchedEpoch: -1, MaxBytes: r.limits.FetchBytes}},
+	}
+	if r.committed {
+		req.Isolation = kafka.ReadCommitted
+	}
+	if err := r.conn.Fetch(&req, func(resp kafka.FetchResponse, err error) { got <- answer{resp, err} }); err != nil {
+		return kafka.FetchResponse{}, err
+	}
+	select {
+	case a := <-got:
+		return a.resp, a.err
+	case <-ctx.Done():
+		r.close() // the callback has run when close returns
+		if a := <-got; a.err == nil {
+			a.resp.Buf.Release()
+		}
+		return kafka.FetchResponse{}, ctx.Err()
+	}
+}
+
+// digest turns the batches of an answer into items and moves next on.
+func (r *reader) digest(p *kafka.FetchedPartition) ([]item, error) {
+	aborted := rewrite.NewAborted(p.Aborted)
+	var items []item
+	for rest := p.Records; ; {
+		var batch kafka.Batch
+		var err error
+		if batch, rest, err = kafka.NextBatch(rest); err != nil || batch == nil {
+			return items, err
+		}
+		h, err := kafka.ParseHeader(batch)
+		if err != nil {
+			return items, err
+		}
+		dropped, err := aborted.Skip(r.codec, batch)
+		if err != nil {
+			return items, err
+		}
+		_, passed := r.skip[h.ProducerID]
+		if h.BaseOffset < r.end && !dropped && !passed && h.Attributes&kafka.AttrControl == 0 {
+			if items, err = r.digestBatch(items, batch); err != nil {
+				return items, err
+			}
+		}
+		r.next = max(r.next, h.LastOffset()+1)
+		if r.next >= r.end {
+			return items, nil
+		}
+	}
+}
+
+func (r *reader) digestBatch(items []item, batch kafka.Batch) ([]item, error) {
+	rs, err := r.codec.Open(batch, r.scratch, r.limits.Budget)
+	if err != nil {
+		return items, err
+	}
+	r.scratch = rs.Scratch
+	var rec rewrite.Record
+	for {
+		more, err := rs.Next(&rec)
+		if err != nil || !more {
+			return items, err
+		}
+		if rec.Offset >= r.next && rec.Offset < r.end {
+			items = append(items, r.item(&rec))
+		}
+	}
+}
+
+// item digests one record. Null and empty differ. Headers are digested as
+// decoded, not as encoded.
+func (r *reader) item(rec *rewrite.Record) item {
+	it := item{offset: rec.Offset, timestamp: rec.Timestamp, key: r.sum(rec.Key), value: r.sum(rec.Value)}
+	if rec.HeaderCount > 0 {
+		var h maphash.Hash
+		h.SetSeed(r.seed)
+		var word [8]byte
+		for k, v := range rec.Headers() {
+			for _, sum := range []uint64{r.sum(k), r.sum(v)} {
+				binary.LittleEndian.PutUint64(word[:], sum)
+				_, _ = h.Write(word[:]) // never fails
+			}
+		}
+		it.headers = h.Sum64()
+	}
+	return it
+}
+
+func (r *reader) sum(b []byte) uint64 {
+	if b == nil {
+		return 0
+	}
+	return maphash.Bytes(r.seed, b) | 1
+}
