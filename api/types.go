@@ -243,30 +243,47 @@ type VerifyRequest struct {
 type VerifyJob struct {
 	ID         string     `json:"id"`
 	Link       string     `json:"link"`
+	Topics     []string   `json:"topics" doc:"Source topics asked for; empty: all of the link."`
 	Node       string     `json:"node" doc:"The node whose memory holds the job."`
 	State      string     `json:"state" enum:"running,done,failed,cancelled"`
 	Error      string     `json:"error" doc:"Why it failed."`
 	Started    time.Time  `json:"started"`
-	Finished   *time.Time `json:"finished"`
+	Finished   *time.Time `json:"finished" doc:"null: not yet."`
 	Partitions int        `json:"partitions"`
 	Done       int        `json:"done" doc:"Partitions compared to the end."`
-	Records    int64      `json:"records" doc:"Compared so far."`
-	Total      int64      `json:"total" doc:"To compare, as far as it is known."`
+	Offsets    int64      `json:"offsets" doc:"Source offsets passed so far, of total."`
+	Total      int64      `json:"total"`
 	Equal      bool       `json:"equal" doc:"Nothing has differed so far."`
-	Missing    int64      `json:"missing"`
-	Duplicate  int64      `json:"duplicate"`
-	Different  int64      `json:"different"`
-	Misplaced  int64      `json:"misplaced" doc:"Out of order, or at another offset than promised."`
+	Counts     Counts     `json:"counts"`
 	Faults     []Fault    `json:"faults" doc:"The first differences."`
+}
+
+// Counts says what a comparison found so far, in records or offsets.
+type Counts struct {
+	Compared       int64 `json:"compared" doc:"Records that are at both sides, in their order."`
+	Missing        int64 `json:"missing" doc:"Source records that are not at the target."`
+	Extra          int64 `json:"extra" doc:"Target records that are not at the source, or are there twice."`
+	Differing      int64 `json:"differing" doc:"Another record stands in the place."`
+	Misordered     int64 `json:"misordered" doc:"Out of order."`
+	OffsetMismatch int64 `json:"offsetMismatch" doc:"At another offset than promised."`
+	Compacted      int64 `json:"compacted" doc:"At one side only, of a topic that is compacted: no fault."`
+	Skipped        int64 `json:"skipped" doc:"Left out by the mapping: no fault."`
+	Behind         int64 `json:"behind" doc:"Not replicated yet when the comparison began: not compared."`
+	Trimmed        int64 `json:"trimmed" doc:"Taken by retention: not compared."`
+}
+
+// Faults is how many differences there are.
+func (c Counts) Faults() int64 {
+	return c.Missing + c.Extra + c.Differing + c.Misordered + c.OffsetMismatch
 }
 
 // Fault is one difference between the sides.
 type Fault struct {
-	Kind      string `json:"kind" enum:"missing,duplicate,different,misplaced"`
-	Topic     string `json:"topic"`
+	Kind      string `json:"kind" enum:"missing,extra,differing,misordered,offset-mismatch"`
+	Topic     string `json:"topic" doc:"Of the source."`
 	Partition int32  `json:"partition"`
-	Source    int64  `json:"source" doc:"Source offset, -1: none."`
-	Target    int64  `json:"target" doc:"Target offset, -1: none."`
+	Source    *int64 `json:"source" doc:"Source offset; null: none."`
+	Target    *int64 `json:"target" doc:"Target offset; null: none."`
 	Message   string `json:"message"`
 }
 

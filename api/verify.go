@@ -20,7 +20,9 @@ func (s *Server) verifyRoutes(h huma.API) {
 		func(_ context.Context, _ *struct{}) (List[VerifyJob], error) {
 			out := List[VerifyJob]{s.picture().meta("VerifyList"), []VerifyJob{}}
 			if s.Verify != nil {
-				out.Items = append(out.Items, s.Verify.List()...)
+				for _, j := range s.Verify.List() {
+					out.Items = append(out.Items, j.filled())
+				}
 			}
 			return out, nil
 		})
@@ -47,8 +49,14 @@ func (s *Server) verify(do func(Verifier) (VerifyJob, error)) (Verify, error) {
 		return Verify{}, problem(http.StatusNotImplemented, CodeUnavailable, "ask another node", "this node cannot verify")
 	}
 	job, err := do(s.Verify)
-	if job.Faults == nil {
-		job.Faults = []Fault{}
+	return Verify{s.picture().meta("Verify"), job.filled()}, err
+}
+
+// filled has empty lists where there are none.
+func (j VerifyJob) filled() VerifyJob {
+	j.Topics = nonNil(j.Topics)
+	if j.Faults == nil {
+		j.Faults = []Fault{}
 	}
-	return Verify{s.picture().meta("Verify"), job}, err
+	return j
 }

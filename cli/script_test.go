@@ -199,13 +199,15 @@ func (v *verifier) Start(_ context.Context, r api.VerifyRequest) (api.VerifyJob,
 func (v *verifier) Get(id string) (api.VerifyJob, error) {
 	at := time.UnixMilli(1_790_000_000_000).UTC()
 	j := api.VerifyJob{
-		ID: id, Link: "us-eu", Node: "n1", State: "done", Started: at, Finished: &at, Partitions: 3, Done: 3, Records: 123456, Total: 123456, Equal: true,
+		ID: id, Link: "us-eu", Node: "n1", State: "done", Started: at, Finished: &at, Partitions: 3, Done: 3, Offsets: 123460, Total: 123460, Equal: true,
+		Counts: api.Counts{Compared: 123456, Behind: 4},
 	}
 	switch id {
 	case "v1":
 	case "v2":
-		j.Equal, j.Missing = false, 2
-		j.Faults = []api.Fault{{Kind: "missing", Topic: "orders", Partition: 1, Source: 17, Target: -1, Message: "not at the target"}}
+		source := int64(17)
+		j.Equal, j.Counts.Missing = false, 2
+		j.Faults = []api.Fault{{Kind: "missing", Topic: "orders", Partition: 1, Source: &source, Message: "not at the target"}}
 	default:
 		return j, fmt.Errorf("verify job %s: %w", id, api.ErrNoVerify)
 	}

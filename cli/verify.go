@@ -73,15 +73,13 @@ func (a *app) followVerify(ctx context.Context, c *api.Client, id string) error 
 			return a.verdict(v)
 		}
 		j := v.Job
-		p.say("%s: %d of %d partitions, %s of %s records, %s", j.ID, j.Done, j.Partitions, count(j.Records), count(j.Total), plural(int(faults(j)), "difference"))
+		p.say("%s: %d of %d partitions, %s of %s offsets, %s", j.ID, j.Done, j.Partitions, count(j.Offsets), count(j.Total), plural(int(j.Counts.Faults()), "difference"))
 		select {
 		case <-time.After(300 * time.Millisecond):
 		case <-ctx.Done():
 		}
 	}
 }
-
-func faults(j api.VerifyJob) int64 { return j.Missing + j.Duplicate + j.Different + j.Misplaced }
 
 func (a *app) verdict(v *api.Verify) error {
 	if err := a.showVerify(v); err != nil {
@@ -101,18 +99,39 @@ func (a *app) showVerify(v *api.Verify) error {
 }
 
 func (a *app) verifyText(w io.Writer, j api.VerifyJob) {
+	n := j.Counts
 	switch {
 	case j.State == "running":
 		fmt.Fprintf(w, "%s runs on %s: `sluice link verify --id %s`\n", j.ID, j.Node, j.ID)
-	case j.Equal && j.State == "done":
-		fmt.Fprintf(w, "%s link %s: %s records in %s are the same on both sides\n", a.paint(green, "equal"), j.Link, count(j.Records), plural(j.Partitions, "partition"))
+		return
+	case j.State == "done" && j.Equal:
+		fmt.Fprintf(w, "%s link %s: %s records in %s are the same on both sides\n", a.paint(green, "equal"), j.Link, count(n.Compared), plural(j.Partitions, "partition"))
 	default:
-		fmt.Fprintf(w, "%s link %s: %d missing, %d duplicate, %d different, %d misplaced in %s records of %s\n",
-			a.paint(red, j.State+", not equal"), j.Link, j.Missing, j.Duplicate, j.Different, j.Misplaced, count(j.Records), plural(j.Partitions, "partition"))
-		faultTable(j.Faults).text(w, a.look())
-		if more := faults(j) - int64(len(j.Faults)); more > 0 {
-			fmt.Fprintf(w, "and %d more\n", more)
+		word := "not equal"
+		if j.State != "done" {
+			word = j.State
 		}
+		fmt.Fprintf(w, "%s link %s: of %s records in %s %d missing, %d extra, %d differing, %d out of order, %d at another offset\n", a.paint(red, word), j.Link,
+			count(n.Compared), plural(j.Partitions, "partition"), n.Missing, n.Extra, n.Differing, n.Misordered, n.OffsetMismatch)
+	}
+	for _, x := range []struct {
+		n    int64
+		what string
+	}{
+		{n.Behind, "offsets were not replicated yet when it began and are not compared"},
+		{n.Trimmed, "offsets were taken by retention and are not compared"},
+		{n.Compacted, "records stand on one side only because of compaction"},
+		{n.Skipped, "source records are left out by the mapping"},
+	} {
+		if x.n > 0 {
+			fmt.Fprintf(w, "%s %s\n", count(x.n), x.what)
+		}
+	}
+	if len(j.Faults) > 0 {
+		faultTable(j.Faults).text(w, a.look())
+	}
+	if more := n.Faults() - int64(len(j.Faults)); more > 0 && j.State == "done" {
+		fmt.Fprintf(w, "and %d more\n", more)
 	}
 }
 
@@ -122,7 +141,7 @@ func faultTable(list []api.Fault) *table {
 		{key: "source", head: "SOURCE", right: true}, {key: "target", head: "TARGET", right: true}, {key: "message", head: "MESSAGE", flex: true, wrap: true},
 	}}
 	for _, f := range list {
-		t.add(c(f.Kind), c(f.Topic), c(fmt.Sprint(f.Partition)), c(fmt.Sprint(f.Source)), c(fmt.Sprint(f.Target)), c(dash(f.Message)))
+		t.add(c(f.Kind), c(f.Topic), c(fmt.Sprint(f.Partition)), exact(f.Source), exact(f.Target), c(dash(f.Message)))
 	}
 	return t
 }

@@ -97,7 +97,7 @@ function show(s) {
   $("more").textContent = "worst first" + (hidden > 0 ? ", " + number(hidden) + " more are not worse" : "");
   table("events", [
     ["When", (e) => e.last.slice(0, 19).replace("T", " ")], ["Event", (e) => e.code], ["Link", (e) => e.link || "–"],
-    ["Stream", (e) => (e.topic ? e.topic + "/" + e.partition : "–")], ["Node", (e) => e.node || "–"],
+    ["Stream", (e) => (e.topic ? e.topic + (e.partition === null ? "" : "/" + e.partition) : "–")], ["Node", (e) => e.node || "–"],
     ["", (e) => e.message + (e.count > 1 ? " (" + e.count + " times)" : ""), "text"],
   ], s.events, "nothing has happened yet");
 }
