@@ -20,6 +20,7 @@ type kafkaConn struct {
 
 	mu       sync.Mutex
 	clientID string
+	orphan   bool        // the client has ended its side
 	open     []*inFlight // requests delivered and not answered, in order
 }
 
@@ -48,7 +49,10 @@ func newKafkaConn(p *KafkaProxy, broker int, client, server net.Conn) *kafkaConn
 func (c *kafkaConn) run() {
 	var all sync.WaitGroup
 	requests, responses := newQueue[item](keepBytes), newQueue[item](keepBytes)
-	all.Go(func() { c.read(c.client, requests, c.takeRequest) })
+	all.Go(func() {
+		c.read(c.client, requests, c.takeRequest)
+		c.setOrphan()
+	})
 	all.Go(func() { c.read(c.server, responses, c.takeResponse) })
 	all.Go(func() { c.write(OnRequest, c.server, requests) })
 	all.Go(func() { c.write(OnResponse, c.client, responses) })
@@ -67,6 +71,19 @@ func (c *kafkaConn) hasPrefix(prefix string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return strings.HasPrefix(c.clientID, prefix)
+}
+
+func (c *kafkaConn) setOrphan() {
+	c.mu.Lock()
+	c.orphan = true
+	c.mu.Unlock()
+	c.proxy.orphaned()
+}
+
+func (c *kafkaConn) isOrphan() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.orphan
 }
 
 // read takes frames in until the sender ends.

@@ -120,7 +120,29 @@ func (p *KafkaProxy) Open() int {
 	return len(p.conns)
 }
 
-// Wait waits until ok holds, asking after each frame delivered and each connection made or ended.
+// Orphans returns how many connections to brokers are open though their client has ended its side:
+// something is held for them.
+func (p *KafkaProxy) Orphans() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 0
+	for c := range p.conns {
+		if c.isOrphan() {
+			n++
+		}
+	}
+	return n
+}
+
+// orphaned wakes those who wait for Orphans.
+func (p *KafkaProxy) orphaned() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.notify()
+}
+
+// Wait waits until ok holds, asking after each frame delivered, each connection made or ended, and each
+// client's end.
 func (p *KafkaProxy) Wait(ctx context.Context, ok func() bool) error {
 	for {
 		p.mu.Lock()

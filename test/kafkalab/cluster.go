@@ -65,11 +65,11 @@ func open(ctx context.Context, cfg Config, in *install) (*Cluster, error) {
 }
 
 func (c *Cluster) start(ctx context.Context) error {
-	if err := c.makeDir(); err != nil {
+	var err error
+	if c.dir, c.lock, err = makeDir(c.cfg.Dir); err != nil {
 		return err
 	}
 	if c.cfg.anyListener(func(l Listener) bool { return l.TLS }) {
-		var err error
 		if c.certs, err = makeCerts(c.dir); err != nil {
 			return err
 		}
@@ -101,27 +101,25 @@ func (c *Cluster) start(ctx context.Context) error {
 	return c.createUsers(ctx)
 }
 
-// makeDir makes the cluster's directory and removes those whose owners are gone.
-func (c *Cluster) makeDir() error {
-	parent := c.cfg.Dir
+// makeDir makes a folder in parent ("" for os.TempDir) with a lock that says that it is in use, and
+// removes those whose owners are gone.
+func makeDir(parent string) (dir string, lock *os.File, err error) {
 	if parent == "" {
 		parent = os.TempDir()
 	}
 	sweep(parent)
-	dir, err := os.MkdirTemp(parent, dirPrefix)
-	if err != nil {
-		return fmt.Errorf("making the cluster's folder: %w", err)
+	if dir, err = os.MkdirTemp(parent, dirPrefix); err != nil {
+		return "", nil, fmt.Errorf("making the lab's folder: %w", err)
 	}
-	c.dir = dir
-	if c.lock, err = tryLockFile(filepath.Join(dir, "in-use")); err != nil {
-		return fmt.Errorf("locking the cluster's folder: %w", err)
+	if lock, err = tryLockFile(filepath.Join(dir, "in-use")); err != nil {
+		return "", nil, fmt.Errorf("locking the lab's folder: %w", err)
 	}
-	return nil
+	return dir, lock, nil
 }
 
 const dirPrefix = "sluice-kafkalab-cluster-"
 
-// sweep removes the folders of clusters whose test process was killed. A folder is younger than its
+// sweep removes the folders of labs whose test process was killed. A folder is younger than its
 // lock for a moment: a minute is left to its owner. Failures are of no interest.
 func sweep(parent string) {
 	found, _ := filepath.Glob(filepath.Join(parent, dirPrefix+"*"))

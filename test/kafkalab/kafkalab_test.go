@@ -2,9 +2,12 @@ package kafkalab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -159,6 +162,61 @@ func TestCloseLeavesNothing(t *testing.T) {
 	}
 	if err := c.Close(); err != nil {
 		t.Errorf("closing twice: %v", err)
+	}
+}
+
+// TestStartAndWait is the process that TestBrokersDieWithTheirOwner kills.
+func TestStartAndWait(t *testing.T) {
+	dir := os.Getenv("KAFKALAB_TEST_DIR")
+	if dir == "" {
+		t.Skip("only run by another test")
+	}
+	c, err := Open(t.Context(), Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := c.BrokerPID(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Printf("pid %d\n", pid)
+	select {}
+}
+
+func TestBrokersDieWithTheirOwner(t *testing.T) {
+	Require(t)
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux ends children with their parent")
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestStartAndWait$")
+	cmd.Env = append(os.Environ(), "KAFKALAB_TEST_DIR="+t.TempDir())
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Wait()
+	defer cmd.Process.Kill()
+	var pid int
+	if _, err := fmt.Fscanf(out, "pid %d\n", &pid); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Usage(pid); err != nil {
+		t.Fatalf("the broker does not run: %v", err)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	err = poll(testContext(t), func(context.Context) error {
+		if _, err := Usage(pid); err == nil {
+			return errors.New("the broker still runs")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 
