@@ -1,9 +1,11 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -273,43 +275,56 @@ func (l *leaderLoop) promote(ctx context.Context) error {
 			l.healthy[s.ID] = now
 		}
 	}
-	id, ok := promotable(now, servers, l.healthy, l.n.cfg.MaxVoters, l.n.cfg.PromoteAfter)
-	if !ok {
-		return nil
-	}
+	chosen := promotable(now, servers, l.healthy, l.n.cfg.MaxVoters, l.n.cfg.PromoteAfter)
 	for _, s := range servers {
-		if s.ID != id {
+		if !slices.Contains(chosen, s.ID) {
 			continue
 		}
-		l.n.log.Info("giving a vote to node", "id", s.ID, "address", s.Address)
-		ctx, cancel := context.WithTimeout(ctx, l.n.t.propose)
-		defer cancel()
-		l.n.membership.Lock()
-		defer l.n.membership.Unlock()
-		if err := await(ctx, l.c.AddVoter(s.ID, s.Address, 0, l.n.t.rpc)); err != nil {
-			return fmt.Errorf("promoting %s: %w", s.ID, err)
+		if err := l.vote(ctx, s); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// promotable picks the non-voter that has been healthy longest, if there is
-// room for a voter and it was healthy for long enough. Ties go to the lower id.
-func promotable(now time.Time, servers []raft.Server, healthy map[raft.ServerID]time.Time, maxVoters int, after time.Duration) (raft.ServerID, bool) {
-	var best raft.ServerID
+func (l *leaderLoop) vote(ctx context.Context, s raft.Server) error {
+	l.n.log.Info("giving a vote to node", "id", s.ID, "address", s.Address)
+	ctx, cancel := context.WithTimeout(ctx, l.n.t.propose)
+	defer cancel()
+	l.n.membership.Lock()
+	defer l.n.membership.Unlock()
+	if err := await(ctx, l.c.AddVoter(s.ID, s.Address, 0, l.n.t.rpc)); err != nil {
+		return fmt.Errorf("promoting %s: %w", s.ID, err)
+	}
+	return nil
+}
+
+// foundingAfter is the health that is asked of the second and third voter of
+// a cluster when both are there: until they vote, one death stops everything.
+const foundingAfter = 2 * time.Second
+
+// promotable picks the non-voters to promote: the one that has been healthy
+// longest, if there is room and it was healthy for long enough, or the first
+// two companions of a single voter together, since two voters would bear no
+// death at all. Ties go to the lower id.
+func promotable(now time.Time, servers []raft.Server, healthy map[raft.ServerID]time.Time, maxVoters int, after time.Duration) []raft.ServerID {
+	var ready []raft.ServerID
 	voters := 0
 	for _, s := range servers {
 		if s.Suffrage == raft.Voter {
 			voters++
-			continue
-		}
-		since, ok := healthy[s.ID]
-		if !ok || now.Sub(since) < after {
-			continue
-		}
-		if best == "" || since.Before(healthy[best]) || (since.Equal(healthy[best]) && s.ID < best) {
-			best = s.ID
+		} else if since, ok := healthy[s.ID]; ok && now.Sub(since) >= min(after, foundingAfter) {
+			ready = append(ready, s.ID)
 		}
 	}
-	return best, best != "" && voters < maxVoters
+	slices.SortFunc(ready, func(a, b raft.ServerID) int {
+		return cmp.Or(healthy[a].Compare(healthy[b]), cmp.Compare(a, b))
+	})
+	if voters == 1 && len(ready) >= 2 && maxVoters >= 3 {
+		return ready[:2]
+	}
+	if len(ready) == 0 || voters >= maxVoters || now.Sub(healthy[ready[0]]) < after {
+		return nil
+	}
+	return ready[:1]
 }

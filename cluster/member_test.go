@@ -139,6 +139,7 @@ func TestWipedNodeComesBackAsAnother(t *testing.T) {
 		s.until("assigned", 5*time.Second, func() bool { return s.balanced(30, 1, 2, 3) })
 		wiped := s.follower()
 		s.kill(wiped.i)
+		s.bury()
 		if err := os.RemoveAll(s.dataDir(wiped.i)); err != nil {
 			s.t.Fatal(err)
 		}

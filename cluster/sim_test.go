@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,6 +29,7 @@ type sim struct {
 	world *world
 	dir   string
 	nodes map[int]*simNode
+	tombs []*simNode // killed; their goroutines may still end
 	cfg   Config // what all nodes share
 }
 
@@ -36,10 +38,11 @@ type simNode struct {
 	*Node
 	i    int
 	ip   string
+	host *vnet.Host
 	tr   *transport.Transport
 	stop context.CancelFunc
 	done chan error // of Run
-	dead bool
+	dead atomic.Bool
 }
 
 // runSim runs a test in a bubble and ends all of its nodes.
@@ -70,6 +73,7 @@ func (s *sim) start(i int, peers ...int) *simNode {
 
 func (s *sim) startWith(i int, cfg Config) *simNode {
 	s.t.Helper()
+	s.bury()
 	var out io.Writer = io.Discard
 	if os.Getenv("SIM_LOG") != "" {
 		out = os.Stderr
@@ -91,7 +95,7 @@ func (s *sim) startWith(i int, cfg Config) *simNode {
 		s.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	n := &simNode{Node: node, i: i, ip: ipOf(i), tr: tr, stop: cancel, done: make(chan error, 1)}
+	n := &simNode{Node: node, i: i, ip: ipOf(i), host: host, tr: tr, stop: cancel, done: make(chan error, 1)}
 	trCtx, stopTransport := context.WithCancel(context.Background())
 	trDone := make(chan error, 1)
 	go func() { trDone <- tr.Run(trCtx) }()
@@ -116,20 +120,24 @@ func (s *sim) trio() {
 	})
 }
 
-// kill ends a node as SIGKILL does: its connections end at once. What its
-// goroutines still do reaches nobody.
+// kill ends a node as SIGKILL does: connections are reset, dials are refused,
+// and nothing that its goroutines still do reaches anybody.
 func (s *sim) kill(i int) {
 	n := s.nodes[i]
-	n.dead = true
+	n.dead.Store(true)
 	s.world.kill(n)
-	s.net.Kill(n.ip)
-	s.isolate(i) // until its goroutines have ended
+	n.host.Kill()
 	n.stop()
-	if err := <-n.done; err != nil {
-		s.t.Logf("killed node %d ended with: %v", i, err)
-	}
-	s.rejoin(i)
 	delete(s.nodes, i)
+	s.tombs = append(s.tombs, n)
+}
+
+// bury waits for the goroutines of killed nodes, which hold their files.
+func (s *sim) bury() {
+	for _, n := range s.tombs {
+		<-n.done
+	}
+	s.tombs = nil
 }
 
 func (s *sim) isolate(i int) {
@@ -165,6 +173,7 @@ func (s *sim) end() {
 			s.t.Errorf("node %d: %v", n.i, err)
 		}
 	}
+	s.bury()
 	time.Sleep(time.Minute) // libraries' last timers
 	if open := s.net.Open(); open != 0 {
 		s.t.Errorf("%d connections left open", open)
@@ -302,6 +311,10 @@ func (r *fakeRunner) Start(ctx context.Context, task *fsm.Task) Running {
 	f := &fakeTask{w: r.w, n: r.n, task: task, drain: make(chan struct{}), done: make(chan struct{})}
 	r.w.mu.Lock()
 	defer r.w.mu.Unlock()
+	go f.run(ctx)
+	if r.n.dead.Load() {
+		return f
+	}
 	key := turnKey{task.ID, task.Turn}
 	if other := r.w.turns[key]; other != nil && other.i != r.n.i {
 		r.w.t.Errorf("task %d turn %d ran on node %d and on node %d", task.ID, task.Turn, other.i, r.n.i)
@@ -312,7 +325,6 @@ func (r *fakeRunner) Start(ctx context.Context, task *fsm.Task) Running {
 	}
 	r.w.running[task.ID][r.n] = f
 	r.w.starts++
-	go f.run(ctx)
 	return f
 }
 

@@ -20,28 +20,33 @@ const canaryKey = "sluice-canary"
 // leader (heartbeats touch no disk) and its futures never return, so nothing
 // can be ended cleanly. A leader appends a command to the log; any other node
 // writes to the store that holds the log.
+//
+// Patience is counted in beats of a ticker, which drops those that nobody
+// took: a process that was stopped or suspended has not waited meanwhile.
 func (n *Node) watchdog(ctx context.Context, c *consensus) error {
-	tick := time.NewTicker(canaryEvery)
-	defer tick.Stop()
-	for {
-		done := make(chan error, 1)
-		go func() { done <- n.canary(c) }()
-		limit := time.NewTimer(n.t.disk)
+	beat := time.NewTicker(time.Second)
+	defer beat.Stop()
+	var done chan error
+	for waited, rest := 0, 0; ; {
+		if done == nil && rest == 0 {
+			done = make(chan error, 1)
+			go func(done chan<- error) { done <- n.canary(c) }(done)
+		}
 		select {
 		case err := <-done:
 			if err != nil {
 				n.log.Debug("canary write", "error", err)
 			}
-		case <-limit.C:
-			n.cfg.Fatal(fmt.Errorf("a write to %s takes longer than %v: the disk hangs", n.cfg.DataDir, n.t.disk))
-			return nil
-		case <-ctx.Done():
-			limit.Stop()
-			return nil
-		}
-		limit.Stop()
-		select {
-		case <-tick.C:
+			done, waited, rest = nil, 0, int(canaryEvery/time.Second)
+		case <-beat.C:
+			if done == nil {
+				rest = max(0, rest-1)
+				continue
+			}
+			if waited++; time.Duration(waited)*time.Second > n.t.disk {
+				n.cfg.Fatal(fmt.Errorf("a write to %s takes longer than %v: the disk hangs", n.cfg.DataDir, n.t.disk))
+				return nil
+			}
 		case <-ctx.Done():
 			return nil
 		}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -125,13 +126,22 @@ func (n *Network) Open() int {
 	return len(n.conns)
 }
 
-// Host is the network as one machine sees it.
+// Host is the network as one process on a machine sees it.
 type Host struct {
 	n    *Network
 	name string
+	dead atomic.Bool
 }
 
-// Host returns the machine with that IP address, for example 127.0.0.3.
+// Kill is Network.Kill for the process that uses this Host; it can neither
+// dial nor listen any more. A later process on the machine gets its own Host.
+func (h *Host) Kill() {
+	h.dead.Store(true)
+	h.n.Kill(h.name)
+}
+
+// Host returns a process on the machine with that IP address, for example
+// 127.0.0.3.
 func (n *Network) Host(ip string) *Host { return &Host{n: n, name: ip} }
 
 // Listen listens on "host:port" of this machine.
@@ -142,6 +152,9 @@ func (h *Host) Listen(_ context.Context, _, address string) (net.Listener, error
 	}
 	if at.host == "" || at.host == "0.0.0.0" {
 		at.host = h.name
+	}
+	if h.dead.Load() {
+		return nil, &net.OpError{Op: "listen", Net: "tcp", Addr: at, Err: syscall.ENETDOWN}
 	}
 	if at.host != h.name {
 		return nil, &net.OpError{Op: "listen", Net: "tcp", Addr: at, Err: syscall.EADDRNOTAVAIL}
@@ -173,6 +186,9 @@ func (h *Host) Dial(ctx context.Context, _, address string) (net.Conn, error) {
 	if err := h.n.cross(ctx, h.name, to.host); err != nil {
 		return fail(err)
 	}
+	if h.dead.Load() {
+		return fail(syscall.ENETDOWN)
+	}
 	h.n.mu.Lock()
 	l := h.n.listeners[to.String()]
 	h.n.nextPort++
@@ -183,6 +199,9 @@ func (h *Host) Dial(ctx context.Context, _, address string) (net.Conn, error) {
 	}
 	if l == nil {
 		return fail(syscall.ECONNREFUSED)
+	}
+	if h.dead.Load() {
+		return fail(syscall.ENETDOWN)
 	}
 	near, far := h.n.pair(from, to)
 	select {

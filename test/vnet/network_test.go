@@ -120,6 +120,25 @@ func TestKillRefusesAndResets(t *testing.T) {
 	})
 }
 
+func TestKilledProcessIsMute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := New()
+		h := n.Host("127.0.0.1")
+		ln, err := n.Host("127.0.0.2").Listen(t.Context(), "tcp", "127.0.0.2:7000")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		h.Kill()
+		if _, err := h.Dial(t.Context(), "tcp", "127.0.0.2:7000"); !errors.Is(err, syscall.ENETDOWN) {
+			t.Errorf("dial: %v", err)
+		}
+		if _, err := h.Listen(t.Context(), "tcp", "127.0.0.1:7000"); !errors.Is(err, syscall.ENETDOWN) {
+			t.Errorf("listen: %v", err)
+		}
+	})
+}
+
 func TestKillBehindCutIsSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := New()
