@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -261,12 +262,16 @@ func Until(t testing.TB, d time.Duration, what string, ok func() bool) {
 	}
 }
 
-// Ready waits until every node knows a leader and all members.
+// Ready waits until every node knows a leader and all members, and they vote.
 func (n *Nodes) Ready() {
 	n.t.Helper()
 	Until(n.t, 30*time.Second, "all nodes know a leader and each other", func() bool {
 		for _, node := range n.list {
-			if s := node.Status(); s == nil || s.Leader == "" || len(s.Nodes) != len(n.list) {
+			s := node.Status()
+			if s == nil || s.Leader == "" || len(s.Nodes) != len(n.list) {
+				return false
+			}
+			if slices.ContainsFunc(s.Nodes, func(m api.Node) bool { return m.Role == "non-voter" }) {
 				return false
 			}
 		}

@@ -15,6 +15,7 @@ func TestThreeNodes(t *testing.T) {
 	n.Ready()
 	t.Logf("ready after %v", time.Since(start))
 	src, dst := kafkalab.Start(t, kafkalab.Config{}), kafkalab.Start(t, kafkalab.Config{})
+	t.Logf("labs after %v", time.Since(start))
 	n.Apply(fmt.Sprintf(`
 apiVersion: sluice/v1
 kind: KafkaCluster
@@ -34,6 +35,7 @@ spec:
   target: eu
   topics: {include: ["*"]}
 `, src.Bootstrap()[0], dst.Bootstrap()[0]))
+	t.Logf("applied after %v", time.Since(start))
 	if err := src.CreateTopic(t.Context(), kafkalab.Topic{Name: "orders", Partitions: 6}); err != nil {
 		t.Fatal(err)
 	}

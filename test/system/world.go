@@ -1,0 +1,229 @@
+package system
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
+
+	"sluice/test/kafkalab"
+	"sluice/test/load"
+)
+
+// Proving reports whether the full counts are asked for.
+func Proving() bool { return os.Getenv("SLUICE_PROVE") != "" }
+
+// Rounds is how often a fault is made: full when proving, else few.
+func Rounds(few, full int) int {
+	if Proving() {
+		return full
+	}
+	return few
+}
+
+// WorldConfig says what a World is made of.
+type WorldConfig struct {
+	Nodes        Options
+	Source       kafkalab.Config
+	Target       kafkalab.Config
+	Partitions   int32             // of the one topic, 24 when 0
+	Replicas     int16             // 1 when 0
+	TopicConfigs map[string]string // of the source topic
+	Rate         int               // records/s, 1,000 when 0
+	Link         string            // further lines of the link's spec
+}
+
+// World is two real Kafka clusters, three node processes, a link and a load
+// on it: 1,000 records/s of 1 KB over 24 partitions unless said otherwise.
+type World struct {
+	*Nodes
+	t      testing.TB
+	Src    *kafkalab.Cluster
+	Dst    *kafkalab.Cluster
+	Topic  load.Topic
+	Load   *load.Producer
+	Watch  *load.Watcher
+	stop   context.CancelFunc // of the load
+	loaded chan error
+}
+
+// NewWorld starts everything and waits until all partitions copy under load.
+func NewWorld(t testing.TB, cfg WorldConfig) *World {
+	t.Helper()
+	kafkalab.Require(t)
+	if cfg.Nodes.Nodes == 0 {
+		cfg.Nodes.Nodes = 3
+	}
+	if cfg.Partitions == 0 {
+		cfg.Partitions = 24
+	}
+	w := &World{t: t, Topic: load.Topic{Name: "orders", Partitions: cfg.Partitions}}
+	var g errgroup.Group
+	g.Go(func() error { w.Src = kafkalab.Start(t, cfg.Source); return nil })
+	g.Go(func() error { w.Dst = kafkalab.Start(t, cfg.Target); return nil })
+	_ = g.Wait()
+	if w.Src == nil || w.Dst == nil {
+		t.Fatal("a Kafka cluster did not start")
+	}
+	w.Nodes = Start(t, cfg.Nodes)
+	topic := kafkalab.Topic{Name: w.Topic.Name, Partitions: cfg.Partitions, Replicas: cfg.Replicas, Configs: cfg.TopicConfigs}
+	if err := w.Src.CreateTopic(t.Context(), topic); err != nil {
+		t.Fatal(err)
+	}
+	w.Ready()
+	w.Apply(w.objects(cfg))
+	w.Copying(w.List()[0], int(cfg.Partitions), 60*time.Second)
+	w.startLoad(cfg)
+	return w
+}
+
+func (w *World) objects(cfg WorldConfig) string {
+	return fmt.Sprintf(`
+apiVersion: sluice/v1
+kind: KafkaCluster
+metadata: {name: us}
+spec: {bootstrap: [%s]}
+---
+apiVersion: sluice/v1
+kind: KafkaCluster
+metadata: {name: eu}
+spec: {bootstrap: [%s]}
+---
+apiVersion: sluice/v1
+kind: Link
+metadata: {name: us-eu}
+spec:
+  source: us
+  target: eu
+  topics: {include: ["*"]}
+%s`, quoted(w.Src.Bootstrap()), quoted(w.Dst.Bootstrap()), cfg.Link)
+}
+
+func quoted(addrs []string) string { return `"` + strings.Join(addrs, `", "`) + `"` }
+
+// startLoad starts load and watcher; they end with the test.
+func (w *World) startLoad(cfg WorldConfig) {
+	rate := cfg.Rate
+	if rate == 0 {
+		rate = 1000
+	}
+	seed := uint64(time.Now().UnixNano())
+	w.t.Logf("seed %d", seed)
+	var err error
+	if w.Load, err = load.NewProducer(load.Config{Client: w.opts(w.Src), Topics: []load.Topic{w.Topic}, Rate: rate, Seed: seed}); err != nil {
+		w.t.Fatal(err)
+	}
+	w.Watch = load.NewWatcher(w.opts(w.Dst), w.Topic)
+	ctx, stop := context.WithCancel(context.Background())
+	w.stop, w.loaded = stop, make(chan error, 1)
+	go func() { w.loaded <- w.Load.Run(ctx) }()
+	watching, end := context.WithCancel(context.Background())
+	watched := make(chan error, 1)
+	go func() { watched <- w.Watch.Run(watching) }()
+	w.t.Cleanup(func() { stop(); end(); <-watched })
+	w.Moving(30 * time.Second)
+}
+
+func (w *World) opts(c *kafkalab.Cluster) []kgo.Opt {
+	o, err := c.ClientOpts(kafkalab.Plaintext())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return o
+}
+
+// Moving marks the moment and waits until every partition has got a record
+// that was produced after it; it returns the longest gap.
+func (w *World) Moving(within time.Duration) load.Gap {
+	w.t.Helper()
+	w.Watch.Mark()
+	return w.moved(within)
+}
+
+func (w *World) moved(within time.Duration) load.Gap {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), within)
+	defer cancel()
+	gaps, err := w.Watch.WaitNew(ctx)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return gaps[0]
+}
+
+// After makes the fault and returns how long each partition went without a
+// new record from then on, the longest first.
+func (w *World) After(fault func(), within time.Duration) []load.Gap {
+	w.t.Helper()
+	w.Watch.Mark()
+	fault()
+	w.moved(within)
+	return w.Watch.Gaps()
+}
+
+// Equal ends the load, waits until all is copied, and demands that both sides
+// are equal: none missing, none twice, none out of order, offsets identical.
+func (w *World) Equal() load.Report {
+	w.t.Helper()
+	w.stop()
+	if err := <-w.loaded; err != nil && !errors.Is(err, context.Canceled) {
+		w.t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(w.t.Context(), 2*time.Minute)
+	defer cancel()
+	src, dst, topics := w.opts(w.Src), w.opts(w.Dst), []string{w.Topic.Name}
+	if err := load.WaitCopied(ctx, src, dst, topics, load.Options{}); err != nil {
+		w.t.Fatal(err)
+	}
+	r, err := load.Compare(ctx, src, dst, topics, load.Options{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := r.Err(); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Logf("both sides are equal: %v", r)
+	return r
+}
+
+// Owns returns the partitions that a node owns, as "topic/partition".
+func (w *World) Owns(ask, node *Node) map[string]bool {
+	out := map[string]bool{}
+	for p, owner := range w.Owners(ask) {
+		if owner == node.Name {
+			out[p] = true
+		}
+	}
+	return out
+}
+
+// Spread waits until every node owns some partitions.
+func (w *World) Spread() {
+	w.t.Helper()
+	Until(w.t, 30*time.Second, "every node owns partitions", func() bool {
+		ask := w.alive()
+		for _, n := range w.List() {
+			if len(w.Owns(ask, n)) == 0 {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// alive is a node that answers.
+func (w *World) alive() *Node {
+	for _, n := range w.List() {
+		if n.Status() != nil {
+			return n
+		}
+	}
+	w.t.Fatal("no node answers")
+	return nil
+}
