@@ -133,8 +133,8 @@ func (s *stream) run(ctx context.Context, c *comparison, source, target *reader)
 		})
 		return out
 	}
-	sources, targets := pump(source), pump(target)
 	begin := source.next
+	sources, targets := pump(source), pump(target)
 	g.Go(func() error {
 		for c.source.wants() || c.target.wants() {
 			var in, to chunk
