@@ -301,6 +301,53 @@ func TestAnswerBeforeWritten(t *testing.T) {
 	})
 }
 
+// TestAnswerButNeverWritten answers a request that is never read to its end:
+// such an answer is worth nothing.
+func TestAnswerButNeverWritten(t *testing.T) {
+	c, s := wirePair(t)
+	a := produceAsync(t, c, oneBatch(bytes.Repeat([]byte("x"), 1000)))
+	if _, err := io.ReadFull(s.nc, make([]byte, 100)); err != nil {
+		t.Fatal(err)
+	}
+	s.write(frame(0, produceReply(13, 5, 0)))
+	s.nc.Close()
+	if got := get(t, a); !errors.Is(got.err, ErrPerhapsSent) {
+		t.Fatalf("%+v", got)
+	}
+	get(t, c.Done())
+}
+
+// TestOneCallbackAtATime refuses a request before it is written while the
+// callback of an earlier one runs.
+func TestOneCallbackAtATime(t *testing.T) {
+	c, s := wirePair(t)
+	asked, second, overlap := make(chan struct{}), make(chan error, 1), make(chan bool, 1)
+	if err := c.Produce(oneBatch([]byte("1")), func(ProduceResponse, error) {
+		req := oneBatch([]byte("2"))
+		req.BeforeWrite = func() error { close(asked); return errors.New("lease lost") }
+		if err := c.Produce(req, func(_ ProduceResponse, err error) { second <- err }); err != nil {
+			t.Error(err)
+		}
+		<-asked
+		select {
+		case <-second:
+			overlap <- true
+		case <-time.After(50 * time.Millisecond): // time for a wrong Conn to show itself
+			overlap <- false
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	s.read()
+	s.write(frame(0, produceReply(13, 0, 0)))
+	if get(t, overlap) {
+		t.Fatal("two callbacks at once")
+	}
+	if err := get(t, second); !errors.Is(err, ErrNotSent) {
+		t.Fatal(err)
+	}
+}
+
 func TestSilentBroker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, s := wirePair(t)
@@ -574,7 +621,7 @@ func TestCallbacksExactlyOnce(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 3 {
 			wg.Go(func() {
-				for {
+				for range 300 {
 					mu.Lock()
 					id := next
 					next++
@@ -600,6 +647,7 @@ func TestCallbacksExactlyOnce(t *testing.T) {
 			})
 		}
 		wg.Wait()
+		c.Close()
 		get(t, c.Done())
 		if len(answered) != queued {
 			t.Fatalf("round %d: %d requests, %d answered", round, queued, len(answered))

@@ -118,14 +118,9 @@ func (h *handshake) login(ctx context.Context, versions apiVersions, host string
 	return nil
 }
 
-// ask sends req in the best version, at least 1 for SASL, and decodes the
-// answer into resp.
+// ask sends req in the best version and decodes the answer into resp.
 func (h *handshake) ask(versions apiVersions, req kmsg.Request, resp kmsg.Response) error {
-	low := int16(0)
-	if req.Key() == keySASLHandshake {
-		low = 1 // 0 is followed by bare tokens instead of SaslAuthenticate
-	}
-	version, err := versions.best(req.Key(), low, req.MaxVersion())
+	version, err := versions.best(req.Key(), 0, req.MaxVersion())
 	if err != nil {
 		return err
 	}
@@ -137,8 +132,6 @@ func (h *handshake) ask(versions apiVersions, req kmsg.Request, resp kmsg.Respon
 	}
 	return decode(resp, body)
 }
-
-const keySASLHandshake = 17
 
 // roundTrip sends req and returns the body of its answer, behind the
 // correlation id.
