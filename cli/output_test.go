@@ -69,7 +69,7 @@ func TestWords(t *testing.T) {
 			t.Errorf("%v: %s, not %s", d, got, want)
 		}
 	}
-	for n, want := range map[int64]string{0: "0", 99_999: "99999", 123_456: "0.12M", 12_345_678: "12.3M", 5_000_000_000: "5.00G"} {
+	for n, want := range map[int64]string{0: "0", 999_999: "999999", 1_234_567: "1.23M", 12_345_678: "12.3M", 5_000_000_000: "5.00G"} {
 		if got := count(n); got != want {
 			t.Errorf("%d: %s, not %s", n, got, want)
 		}

@@ -55,7 +55,7 @@ func moment(t time.Time, now time.Time) cell {
 // count words a number so that six digits are enough.
 func count(n int64) string {
 	switch {
-	case n < 100_000:
+	case n < 1_000_000:
 		return strconv.FormatInt(n, 10)
 	case n < 100_000_000:
 		return scaled(float64(n)/1e6, "M")

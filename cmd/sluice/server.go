@@ -20,6 +20,7 @@ import (
 	"sluice/kafka"
 	"sluice/replication"
 	"sluice/replication/sync"
+	"sluice/replication/verify"
 	"sluice/transport"
 	"sluice/web"
 )
@@ -57,6 +58,7 @@ type node struct {
 	cluster   *cluster.Node
 	pool      *kafka.Pool
 	streams   *replication.Runner
+	verify    *verify.Jobs
 	runners   map[fsm.Kind]cluster.Runner
 	api       *api.Server
 }
@@ -91,8 +93,12 @@ func assemble(cfg parts, log *slog.Logger) (*node, error) {
 		fsm.KindCopy: copyRunner{n.streams},
 		fsm.KindSync: syncRunner{cfg: sc, pool: n.pool, ctl: n.cluster, log: log},
 	}
+	if n.verify, err = verify.New(verify.DefaultConfig(), n.pool, n.cluster); err != nil {
+		return nil, err
+	}
 	n.api, err = api.New(cfg.api, api.Parts{
 		Control: control{n.cluster}, Cluster: membership{n.cluster, version}, Preflight: preflight{n.pool},
+		Verify:  verifier{n.verify, cfg.cluster.Name},
 		Metrics: n.metrics(), Web: web.Handler(), Version: version, Log: log,
 	})
 	return n, err
@@ -130,6 +136,7 @@ func (n *node) run(ctx context.Context) error {
 	n.log.Info("node started", "node", n.cfg.cluster.Name, "peer", n.cfg.transport.Advertise, "http", listener.Addr().String(),
 		"version", version, "pid", os.Getpid())
 	err = n.cluster.Run(above, n.runners)
+	n.verify.Close()
 	n.streams.Close()
 	n.pool.Close()
 	stop()
