@@ -268,6 +268,34 @@ func TestLevelingBeginsBeyondTheBand(t *testing.T) {
 	}
 }
 
+func TestNoiseMovesNothingForLong(t *testing.T) {
+	w, in := three(t)
+	w.link("m", "us", "eu", 39)
+	steady := map[fsm.TaskID]int64{}
+	seed := uint64(1)
+	noise := func(n int64) int64 {
+		seed = seed*6364136223846793005 + 1442695040888963407
+		return int64(seed>>33) % n
+	}
+	for id := range fsm.TaskID(65) {
+		steady[id] = 1 << (10 + noise(12)) // 1 KiB/s to 2 MiB/s
+	}
+	late := 0
+	for round := range 300 {
+		for id := range fsm.TaskID(65) {
+			rate := steady[id]
+			in.Rates[id] = rate + rate*(noise(41)-20)/100
+		}
+		n := w.settle(in)
+		if round > 100 {
+			late += n
+		}
+	}
+	if late > 5 {
+		t.Fatalf("%d tasks moved in 200 rounds of noise", late)
+	}
+}
+
 func TestOneHeavyTaskDoesNotWander(t *testing.T) {
 	w, in := three(t)
 	heavy := w.first("a")
