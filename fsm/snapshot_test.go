@@ -61,7 +61,9 @@ func TestSnapshotFaults(t *testing.T) {
 func TestDamagedSnapshotIsNoticed(t *testing.T) {
 	good := snapshot(t, rich(t).View())
 	for i := range good {
-		for _, bad := range [][]byte{good[:i], append(slices.Clone(good[:i]), append([]byte{good[i] ^ 0x10}, good[i+1:]...)...)} {
+		flipped := slices.Clone(good)
+		flipped[i] ^= 0x10
+		for _, bad := range [][]byte{good[:i], flipped} {
 			if _, err := ReadSnapshot(bytes.NewReader(bad)); !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrUnknown) {
 				t.Fatalf("byte %d damaged or missing: %v", i, err)
 			}
