@@ -48,6 +48,7 @@ type Config struct {
 	MaxWait     time.Duration // long poll of an idle fetch; default 250 ms
 	Memory      int64         // bytes of batches held; default 256 MiB
 	LookupEvery time.Duration // how often leaders of idle streams are looked up; default 5 s
+	StandStill  time.Duration // how long a target must stand still before an owner that lost a race and can ask nobody goes on; default 30 s
 	Now         func() time.Time
 }
 
@@ -56,7 +57,7 @@ func DefaultConfig() Config {
 	return Config{
 		Lease: 3 * time.Second, Lifetime: 5 * time.Second,
 		MaxRequest: 512 << 10, MaxFetch: 4 << 20, MaxWait: 250 * time.Millisecond,
-		Memory: 256 << 20, LookupEvery: 5 * time.Second, Now: time.Now,
+		Memory: 256 << 20, LookupEvery: 5 * time.Second, StandStill: 30 * time.Second, Now: time.Now,
 	}
 }
 

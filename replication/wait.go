@@ -69,10 +69,6 @@ func (s *Stream) logEnd(ctx context.Context, b kafka.Broker, dst place) (int64, 
 		{Topic: s.key.TargetTopic, Partition: s.key.Partition, LeaderEpoch: dst.epoch, Timestamp: kafka.Latest}}))
 }
 
-// standStill is how long a target must not have moved before an owner that
-// lost a race, and can ask nobody whether it still owns the stream, goes on.
-const standStill = 30 * time.Second
-
 // waitAlone waits, cut off from every leader, until nobody else can own the
 // stream: the target's log end has stood still for a while although the
 // source has more. It returns at once when a leader answers. False: another
@@ -100,7 +96,7 @@ func (s *Stream) waitAlone() bool {
 			moved, end = s.r.now(), now
 			continue
 		}
-		if s.r.now().Sub(moved) >= standStill {
+		if s.r.now().Sub(moved) >= s.r.cfg.StandStill {
 			return true
 		}
 	}

@@ -122,6 +122,31 @@ func (p *Pair) ProduceAt(t testing.TB, topic string, partition int32, from, to i
 	}
 }
 
+// End returns the high watermark of a target partition.
+func (p *Pair) End(t testing.TB, topic string, partition int32) int64 {
+	t.Helper()
+	ends, err := kadm.NewClient(p.Target).ListEndOffsets(context.Background(), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, ok := ends.Lookup(topic, partition)
+	if !ok || e.Err != nil {
+		t.Fatalf("end of %s/%d: %v", topic, partition, e.Err)
+	}
+	return e.Offset
+}
+
+// Events returns the link's events with the code, oldest first.
+func (p *Pair) Events(code fsm.Code) []fsm.Event {
+	var out []fsm.Event
+	for _, e := range p.View().LinkEvents(1).Events {
+		if e.Code == code {
+			out = append(out, *e)
+		}
+	}
+	return out
+}
+
 // Copied waits until the target partition holds n records and checks that
 // they are records [0, n) in order, each once, record i at offset i+shift.
 func (p *Pair) Copied(t testing.TB, topic string, partition int32, n int, shift int64) {

@@ -1,0 +1,202 @@
+// Package streams breaks the write path of streams on real brokers: each test
+// makes a fault and ends in the same invariants, none missing, none twice, in
+// order, at the offsets that were promised.
+package streams
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
+
+	"sluice/fsm"
+	"sluice/replication"
+	"sluice/test/faults"
+	"sluice/test/kafkalab"
+	"sluice/test/rig"
+)
+
+// rounds of what is random, and lengths of load, are longer for a proof.
+func rounds(every, prove int) int {
+	if os.Getenv("SLUICE_PROVE") == "1" {
+		return prove
+	}
+	return every
+}
+
+// lab is two clusters, each behind a proxy of its own.
+type lab struct {
+	src, dst           *kafkalab.Cluster
+	srcProxy, dstProxy *faults.KafkaProxy
+}
+
+// start starts both clusters at once.
+func start(t *testing.T, src, dst kafkalab.Config) *lab {
+	t.Helper()
+	kafkalab.Require(t)
+	l := &lab{srcProxy: faults.NewKafkaProxy(), dstProxy: faults.NewKafkaProxy()}
+	t.Cleanup(l.srcProxy.Close)
+	t.Cleanup(l.dstProxy.Close)
+	src.AdvertisedVia, dst.AdvertisedVia = l.srcProxy.Via, l.dstProxy.Via
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	var g errgroup.Group
+	g.Go(func() (err error) { l.src, err = kafkalab.Open(ctx, src); return err })
+	g.Go(func() (err error) { l.dst, err = kafkalab.Open(ctx, dst); return err })
+	err := g.Wait()
+	for _, c := range []*kafkalab.Cluster{l.src, l.dst} {
+		if c != nil {
+			t.Cleanup(func() {
+				if t.Failed() {
+					t.Log(c.LogTails(5))
+				}
+				_ = c.Close()
+			})
+		}
+	}
+	if err != nil {
+		t.Fatalf("starting Kafka: %v", err)
+	}
+	return l
+}
+
+// stream is one topic of one partition on its way, under a name of its own,
+// so that tests may share brokers and run at once.
+type stream struct {
+	*rig.Pair
+	lab   *lab
+	topic string
+	made  int // records produced
+	time  time.Time
+}
+
+var topics atomic.Int32 // counts names
+
+// stream makes a topic on both sides and links it. The nodes are called by
+// the topic's name, so that proxies can tell them apart: node(1), node(2).
+func (l *lab) stream(t *testing.T) *stream { return l.streamOf(t, fsm.LinkSpec{}) }
+
+func (l *lab) streamOf(t *testing.T, spec fsm.LinkSpec) *stream {
+	t.Helper()
+	s := &stream{lab: l, topic: fmt.Sprintf("t%d", topics.Add(1)), time: time.Now()}
+	s.Pair = rig.NewPair(t, l.src.Bootstrap(), l.dst.Bootstrap(), spec, map[string]int32{s.topic: 1}, s.node(1), s.node(2), s.node(3))
+	return s
+}
+
+// node names the i-th node of this stream.
+func (s *stream) node(i int) string { return fmt.Sprintf("%s-n%d-", s.topic, i) }
+
+// runner is one node with the stream.
+type runner struct {
+	*replication.Runner
+	*rig.Node
+	stream *replication.Stream
+	name   string
+}
+
+// own starts node i and gives it the stream, whoever had it.
+func (s *stream) own(t *testing.T, i int) *runner { return s.ownWith(t, i, nil) }
+
+func (s *stream) ownWith(t *testing.T, i int, tweak func(*replication.Config)) *runner {
+	t.Helper()
+	r, n := s.Runner(t, s.node(i), func(c *replication.Config) {
+		c.LookupEvery = 500 * time.Millisecond
+		if tweak != nil {
+			tweak(c)
+		}
+	})
+	return &runner{Runner: r, Node: n, stream: s.Own(t, r, s.node(i))[0], name: s.node(i)}
+}
+
+// produce appends n batches of one record each to the source.
+func (s *stream) produce(t *testing.T, n int) {
+	t.Helper()
+	for range n {
+		s.ProduceAt(t, s.topic, 0, s.made, s.made+1, s.time)
+		s.made++
+	}
+}
+
+// copied waits until all that was produced is at the target, and checks it:
+// nothing missing, nothing twice, the order, the offsets.
+func (s *stream) copied(t *testing.T) { s.copiedAt(t, 0) }
+
+func (s *stream) copiedAt(t *testing.T, shift int64) {
+	t.Helper()
+	s.Copied(t, s.topic, 0, s.made, shift)
+	if end := s.End(t, s.topic, 0); end != int64(s.made)+shift {
+		t.Fatalf("the target ends at %d, want %d", end, int64(s.made)+shift)
+	}
+}
+
+// warm copies a few records, so that the stream is guarded and may have five
+// in flight: the first batch goes unguarded, the second alone.
+func (s *stream) warm(t *testing.T, r *runner) {
+	t.Helper()
+	s.produce(t, 3)
+	s.acked(t, r)
+}
+
+// acked waits until all that was produced is acknowledged to the runner.
+func (s *stream) acked(t *testing.T, r *runner) {
+	t.Helper()
+	rig.Until(t, 30*time.Second, "acknowledged", func() bool { return r.stream.Measure().Source == int64(s.made) })
+}
+
+// state waits until the runner's stream is in the state.
+func (r *runner) state(t *testing.T, code fsm.Code) {
+	t.Helper()
+	rig.Until(t, 30*time.Second, "state "+string(code), func() bool { return r.stream.Measure().State == code })
+}
+
+// over waits until the runner's stream has ended by itself.
+func (r *runner) over(t *testing.T) {
+	t.Helper()
+	rig.Until(t, 30*time.Second, "end of the stream", func() bool {
+		select {
+		case <-r.stream.Done():
+			return true
+		default:
+			return false
+		}
+	})
+}
+
+// chosen waits until a fault has acted n times.
+func chosen(t *testing.T, f *faults.Fault, n int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := f.WaitChosen(ctx, n); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// load produces to the stream until stop is called, which waits.
+func (s *stream) load(t *testing.T, every time.Duration) (stop func()) {
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-quit:
+				return
+			case <-tick.C:
+			}
+			r := &kgo.Record{Topic: s.topic, Timestamp: s.time, Key: fmt.Appendf(nil, "k%d", s.made), Value: fmt.Appendf(nil, "value %d", s.made)}
+			if err := s.Source.ProduceSync(context.Background(), r).FirstErr(); err != nil {
+				t.Error(err)
+				return
+			}
+			s.made++
+		}
+	}()
+	return func() { close(quit); <-done }
+}

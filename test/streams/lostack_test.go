@@ -1,0 +1,139 @@
+package streams
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"sluice/test/faults"
+	"sluice/test/kafkalab"
+	"sluice/test/rig"
+)
+
+// TestWritePath holds what needs one ordinary broker a side.
+func TestWritePath(t *testing.T) {
+	// A killed broker comes back once its session has timed out.
+	l := start(t, kafkalab.Config{}, kafkalab.Config{Overrides: map[string]string{"broker.session.timeout.ms": "2000"}})
+	t.Run("together", func(t *testing.T) {
+		for name, how := range map[string]faults.Close{"FIN": faults.FIN, "RST": faults.RST} {
+			for nth := 1; nth <= 5; nth++ {
+				t.Run(fmt.Sprintf("lost ack %d of 5 by %s", nth, name), func(t *testing.T) { t.Parallel(); lostAck(t, l, nth, how) })
+			}
+		}
+		t.Run("takeover while the predecessor goes on", func(t *testing.T) { t.Parallel(); bothWrite(t, l) })
+		t.Run("cut off and alone", func(t *testing.T) { t.Parallel(); cutOffAlone(t, l) })
+		t.Run("lost request", func(t *testing.T) { t.Parallel(); lostRequest(t, l) })
+		t.Run("held over the owner's death", func(t *testing.T) { t.Parallel(); heldOverDeath(t, l, false) })
+		t.Run("held until the successor has gone on", func(t *testing.T) { t.Parallel(); heldOverDeath(t, l, true) })
+	})
+	for open := 1; open <= 3; open++ {
+		t.Run(fmt.Sprintf("target killed with %d open", open), func(t *testing.T) { targetKilled(t, l, open) })
+	}
+}
+
+// fiveInFlight produces until five produce requests of the node have reached
+// the broker and none is answered.
+func fiveInFlight(t *testing.T, s *stream, hold *faults.Fault, n *counted) {
+	t.Helper()
+	s.produce(t, 8)
+	chosen(t, hold, 1)
+	rig.Until(t, 30*time.Second, "five in flight", func() bool { return n.fault.Chosen() >= n.before+5 })
+}
+
+// counted counts a node's produce requests by a rule that delays by nothing.
+type counted struct {
+	fault  *faults.Fault
+	before int
+}
+
+func count(l *lab, node string) *counted {
+	return &counted{fault: l.dstProxy.AddRule(faults.Rule{Side: faults.OnRequest, APIs: []int16{faults.Produce}, ClientPrefix: node, Do: faults.Delay, Delay: 0})}
+}
+
+// lostAck: with five in flight the nth answer is lost with its connection.
+func lostAck(t *testing.T, l *lab, nth int, how faults.Close) {
+	s := l.stream(t)
+	r := s.own(t, 1)
+	s.warm(t, r)
+	n := count(l, r.name)
+	rule := faults.Rule{Side: faults.OnResponse, APIs: []int16{faults.Produce}, ClientPrefix: r.name}
+	if nth > 1 { // the first is held until all five are in flight
+		cut := rule
+		cut.First, cut.Count, cut.Do, cut.How = nth, 1, faults.CloseClient, how
+		f := l.dstProxy.AddRule(cut)
+		rule.Count, rule.Do = 1, faults.Hold
+		hold := l.dstProxy.AddRule(rule)
+		fiveInFlight(t, s, hold, n)
+		hold.Release()
+		chosen(t, f, 1)
+	} else {
+		rule.Count, rule.Do = 1, faults.Hold
+		fiveInFlight(t, s, l.dstProxy.AddRule(rule), n)
+		l.dstProxy.CloseClients(r.name, how)
+	}
+	s.produce(t, 8)
+	s.copied(t)
+}
+
+// lostRequest: the second of five never reaches the broker.
+func lostRequest(t *testing.T, l *lab) {
+	s := l.stream(t)
+	r := s.own(t, 1)
+	s.warm(t, r)
+	f := l.dstProxy.AddRule(faults.Rule{Side: faults.OnRequest, APIs: []int16{faults.Produce}, ClientPrefix: r.name, First: 2, Count: 1, Do: faults.CloseBoth, How: faults.RST})
+	s.produce(t, 16)
+	chosen(t, f, 1)
+	s.copied(t)
+}
+
+// heldOverDeath: a request of a dead owner reaches the broker when its
+// successor is about to start, or has copied everything.
+func heldOverDeath(t *testing.T, l *lab, late bool) {
+	s := l.stream(t)
+	r1 := s.own(t, 1)
+	s.warm(t, r1)
+	f := l.dstProxy.AddRule(faults.Rule{Side: faults.OnRequest, APIs: []int16{faults.Produce}, ClientPrefix: r1.name, Do: faults.Hold})
+	s.produce(t, 12)
+	chosen(t, f, 1)
+	r1.Close()
+	before := l.dstProxy.Counts(faults.Produce).Requests
+	s.own(t, 2)
+	if late {
+		s.produce(t, 12)
+		s.copied(t)
+	}
+	f.Release()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := l.dstProxy.Wait(ctx, func() bool { return l.dstProxy.Counts(faults.Produce).Requests > before }); err != nil {
+		t.Fatal(err)
+	}
+	s.produce(t, 12)
+	s.copied(t)
+}
+
+// targetKilled: the target dies by SIGKILL with so many requests open, and
+// comes back.
+func targetKilled(t *testing.T, l *lab, open int) {
+	s := l.stream(t)
+	r := s.own(t, 1)
+	s.warm(t, r)
+	n := count(l, r.name)
+	f := l.dstProxy.AddRule(faults.Rule{Side: faults.OnResponse, APIs: []int16{faults.Produce}, ClientPrefix: r.name, Do: faults.Hold})
+	for i := 1; i <= open; i++ {
+		s.produce(t, 1)
+		chosen(t, n.fault, i)
+	}
+	if err := l.dst.KillBroker(0); err != nil {
+		t.Fatal(err)
+	}
+	f.Release()
+	s.produce(t, 8)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	if err := l.dst.StartBroker(ctx, 0); err != nil {
+		t.Fatal(err)
+	}
+	s.copied(t)
+}

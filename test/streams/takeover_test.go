@@ -1,0 +1,65 @@
+package streams
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"sluice/fsm"
+	"sluice/replication"
+	"sluice/test/faults"
+	"sluice/test/rig"
+)
+
+// bothWrite: the owner is cut off and goes on writing while its successor
+// does the same. It falls behind, loses a race, waits, and ends when it hears
+// that another node owns the stream.
+func bothWrite(t *testing.T, l *lab) {
+	s := l.stream(t)
+	r1 := s.own(t, 1)
+	s.warm(t, r1)
+	r1.Cut(true)
+	r2 := s.own(t, 2)
+	both := r1.stream.Measure().Source + 100
+	stop := s.load(t, 2*time.Millisecond)
+	rig.Until(t, 30*time.Second, "both write", func() bool {
+		return r1.stream.Measure().Source > both && r2.stream.Measure().Source > both
+	})
+	f := l.dstProxy.AddRule(faults.Rule{Side: faults.OnRequest, APIs: []int16{faults.Produce}, ClientPrefix: r1.name, Do: faults.Hold})
+	chosen(t, f, 1)
+	behind := r1.stream.Measure().Source + 100
+	rig.Until(t, 30*time.Second, "the successor goes on", func() bool { return r2.stream.Measure().Source > behind })
+	f.Release()
+	r1.state(t, fsm.CodeWaiting)
+	if m := r1.stream.Measure().Message; !strings.Contains(m, "lost a race") {
+		t.Errorf("the predecessor says %q", m)
+	}
+	stop()
+	s.copied(t)
+	r1.Cut(false)
+	r1.over(t)
+	if evs := s.Events(fsm.CodeLostRace); len(evs) != 1 || evs[0].Node != r1.name {
+		t.Errorf("events of a lost race: %+v", evs)
+	}
+	s.produce(t, 10)
+	s.copied(t)
+}
+
+// cutOffAlone: an owner that cannot ask anybody loses an answer, and nobody
+// took over: it goes on when the target has stood still for a while although
+// the source has more.
+func cutOffAlone(t *testing.T, l *lab) {
+	s := l.stream(t)
+	r := s.ownWith(t, 1, func(c *replication.Config) { c.StandStill = 3 * time.Second })
+	s.warm(t, r)
+	r.Cut(true)
+	f := l.dstProxy.AddRule(faults.Rule{Side: faults.OnResponse, APIs: []int16{faults.Produce}, ClientPrefix: r.name, Count: 1, Do: faults.CloseClient})
+	s.produce(t, 10)
+	chosen(t, f, 1)
+	r.state(t, fsm.CodeWaiting)
+	s.produce(t, 10)
+	s.copied(t)
+	if r.stream.Measure().State != fsm.CodeCopying {
+		t.Errorf("state %q", r.stream.Measure().State)
+	}
+}
