@@ -162,28 +162,29 @@ func (c *Client) Dial(ctx context.Context, broker int32) (*Conn, error) {
 		c.forgetBroker(broker)
 		return nil, fmt.Errorf("dialling broker %d: %w", broker, err)
 	}
-	versions, err := shake(ctx, nc, c.pool.cfg.ClientID, info.Host, c.mech)
+	login := newLogin(c.mech, info.Host)
+	versions, lifetime, err := shake(ctx, nc, c.pool.cfg.ClientID, login)
 	if err != nil {
 		nc.Close()
 		c.forgetBroker(broker)
 		return nil, fmt.Errorf("dialling broker %d: %w", broker, err)
 	}
-	return c.adoptConn(nc, versions, broker)
+	return c.adoptConn(nc, versions, connConfig{
+		broker: broker, clientID: c.pool.cfg.ClientID, login: login, loginHolds: lifetime,
+		requestTimeout: c.pool.cfg.RequestTimeout, maxResponse: c.pool.cfg.MaxResponse,
+		buffers: c.pool.cfg.Buffers, total: c.total, onDone: c.dropConn,
+	})
 }
 
 // adoptConn starts a Conn that close will find.
-func (c *Client) adoptConn(nc net.Conn, versions apiVersions, broker int32) (*Conn, error) {
+func (c *Client) adoptConn(nc net.Conn, versions apiVersions, cfg connConfig) (*Conn, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		nc.Close()
-		return nil, fmt.Errorf("dialling broker %d: %w", broker, ErrClosed)
+		return nil, fmt.Errorf("dialling broker %d: %w", cfg.broker, ErrClosed)
 	}
-	conn := newConn(nc, versions, connConfig{
-		broker: broker, clientID: c.pool.cfg.ClientID,
-		requestTimeout: c.pool.cfg.RequestTimeout, maxResponse: c.pool.cfg.MaxResponse,
-		buffers: c.pool.cfg.Buffers, total: c.total, onDone: c.dropConn,
-	})
+	conn := newConn(nc, versions, cfg)
 	c.conns[conn] = struct{}{}
 	c.pool.open.Add(1)
 	return conn, nil

@@ -45,6 +45,8 @@ type Conn struct {
 	nextCorr   int32
 	err        error
 
+	loginAgain time.Time // writer's: when the login has to be renewed; zero: never
+
 	scratch  []byte              // reader's: bodies of produce responses
 	produced []ProducedPartition // reader's: answer of one produce response
 }
@@ -53,6 +55,8 @@ type Conn struct {
 type connConfig struct {
 	broker         int32
 	clientID       string
+	login          loginFunc     // nil: none
+	loginHolds     time.Duration // from now on; 0: for ever
 	requestTimeout time.Duration
 	maxResponse    int
 	buffers        *Buffers
@@ -78,6 +82,7 @@ func newConn(nc net.Conn, versions apiVersions, cfg connConfig) *Conn {
 	}
 	c.changed.L = &c.mu
 	c.stats.total = cfg.total
+	c.loggedIn(cfg.loginHolds)
 	c.stats.open()
 	go c.run()
 	return c

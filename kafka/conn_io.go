@@ -16,6 +16,10 @@ func (c *Conn) writeLoop() error {
 		if cl == nil {
 			return ErrClosed // fail keeps the first error
 		}
+		if err := c.renewLogin(); err != nil {
+			c.answer(cl, func() { cl.fail(fmt.Errorf("%w: %w", ErrNotSent, err)) })
+			return err
+		}
 		if cl.beforeWrite != nil {
 			if err := cl.beforeWrite(); err != nil {
 				c.answer(cl, func() { cl.fail(fmt.Errorf("%w: %w", ErrNotSent, err)) })

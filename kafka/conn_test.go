@@ -14,7 +14,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
 )
 
 // wireServer is the broker's end of a Conn, driven by the test.
@@ -33,7 +35,7 @@ type wireRequest struct {
 // testVersions are what the fake broker speaks.
 func testVersions() apiVersions {
 	return apiVersions{
-		keyProduce: {3, 13}, keyFetch: {4, 17}, 3: {0, 13}, 22: {0, 5}, 60: {0, 1}, keyAPIVersions: {0, 4},
+		keyProduce: {3, 13}, keyFetch: {4, 17}, 3: {0, 13}, 22: {0, 5}, 60: {0, 1}, 17: {0, 1}, 36: {0, 2}, keyAPIVersions: {0, 4},
 	}
 }
 
@@ -447,6 +449,57 @@ func TestThrottle(t *testing.T) {
 		c.Close() // a muted writer must notice
 		if got := get(t, fourth); !errors.Is(got.err, ErrNotSent) || !errors.Is(got.err, ErrClosed) {
 			t.Error(got.err)
+		}
+		<-c.Done()
+		s.nc.Close()
+	})
+}
+
+// TestLoginRenewed: the login holds 10 s, so it is renewed before the first
+// request after 8.5 s, behind what is in flight and ahead of what is queued.
+func TestLoginRenewed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mech := plain.Auth{User: "u", Pass: "p"}.AsMechanism()
+		c, s := wirePair(t, func(cfg *connConfig) { cfg.login, cfg.loginHolds = newLogin(mech, "host"), 10*time.Second })
+		time.Sleep(8400 * time.Millisecond)
+		first := produceAsync(t, c, oneBatch([]byte("1")))
+		s.read()
+		time.Sleep(200 * time.Millisecond)
+		second := produceAsync(t, c, oneBatch([]byte("2")))
+		hello := s.read()
+		if hello.key != 17 {
+			t.Fatalf("%+v", hello)
+		}
+		s.write(frame(0, produceReply(13, 1, 0)))
+		if got := get(t, first); got.err != nil {
+			t.Fatal(got.err)
+		}
+		agreed := kmsg.NewPtrSASLHandshakeResponse()
+		agreed.Version = hello.version
+		s.write(frame(hello.corr, agreed))
+		token := s.read()
+		if token.key != 36 || !bytes.Contains(token.body, []byte("u\x00p")) {
+			t.Fatalf("%+v", token)
+		}
+		welcome := kmsg.NewPtrSASLAuthenticateResponse()
+		welcome.Version, welcome.SessionLifetimeMillis = token.version, 10_000
+		s.write(frame(token.corr, welcome))
+		if r := s.read(); r.key != keyProduce || r.corr != 1 {
+			t.Fatalf("%+v", r)
+		}
+		s.write(frame(1, produceReply(13, 2, 0)))
+		if got := get(t, second); got.err != nil {
+			t.Fatal(got.err)
+		}
+		time.Sleep(time.Minute) // idle for longer than the login holds
+		third, fourth := produceAsync(t, c, oneBatch([]byte("3"))), produceAsync(t, c, oneBatch([]byte("4")))
+		hello = s.read()
+		agreed.ErrorCode = kerr.UnsupportedSaslMechanism.Code
+		s.write(frame(hello.corr, agreed))
+		for _, a := range []<-chan produced{third, fourth} {
+			if got := get(t, a); !errors.Is(got.err, ErrNotSent) || !errors.Is(got.err, kerr.UnsupportedSaslMechanism) {
+				t.Fatal(got.err)
+			}
 		}
 		<-c.Done()
 		s.nc.Close()

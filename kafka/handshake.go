@@ -11,7 +11,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"github.com/twmb/franz-go/pkg/sasl"
 )
 
 // handshake is the talk with a broker before requests are pipelined: one
@@ -25,28 +24,29 @@ type handshake struct {
 // maxHandshake bounds a response during the handshake, in bytes.
 const maxHandshake = 1 << 20
 
-// shake asks for the API versions, logs in with mech (nil: no login) and
-// returns the versions. host is the broker's, which a mechanism may need.
-func shake(ctx context.Context, nc net.Conn, clientID, host string, mech sasl.Mechanism) (apiVersions, error) {
+// shake asks for the API versions, logs in with log (nil: no login) and
+// returns the versions and how long the login holds (0: for ever).
+func shake(ctx context.Context, nc net.Conn, clientID string, log loginFunc) (apiVersions, time.Duration, error) {
 	stop := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if at, ok := ctx.Deadline(); ok {
 		if err := nc.SetDeadline(at); err != nil {
-			return nil, fmt.Errorf("setting deadline: %w", err)
+			return nil, 0, fmt.Errorf("setting deadline: %w", err)
 		}
 	}
 	h := &handshake{nc: nc, formatter: kmsg.NewRequestFormatter(kmsg.FormatterClientID(clientID))}
 	versions, err := h.apiVersions()
-	if err == nil && mech != nil {
-		err = h.login(ctx, versions, host, mech)
+	var lifetime time.Duration
+	if err == nil && log != nil {
+		lifetime, err = log(ctx, func(req kmsg.Request) (kmsg.Response, error) { return h.ask(versions, req) })
 	}
 	if err == nil && stop() {
 		err = nc.SetDeadline(time.Time{})
 	}
 	if ctxErr := ctx.Err(); ctxErr != nil {
-		return nil, ctxErr
+		return nil, 0, ctxErr
 	}
-	return versions, err
+	return versions, lifetime, err
 }
 
 // apiVersions asks with version 3 and, if the broker is too old for that, as
@@ -83,54 +83,20 @@ func newVersionsRequest() *kmsg.ApiVersionsRequest {
 	return req
 }
 
-// login runs SaslHandshake and SaslAuthenticate (KIP-43, KIP-152).
-func (h *handshake) login(ctx context.Context, versions apiVersions, host string, mech sasl.Mechanism) error {
-	req := kmsg.NewPtrSASLHandshakeRequest()
-	req.Mechanism = mech.Name()
-	resp := kmsg.NewPtrSASLHandshakeResponse()
-	if err := h.ask(versions, req, resp); err != nil {
-		return fmt.Errorf("choosing SASL mechanism: %w", err)
-	}
-	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
-		return fmt.Errorf("choosing SASL mechanism %s of %q: %w", mech.Name(), resp.SupportedMechanisms, err)
-	}
-	session, send, err := mech.Authenticate(ctx, host)
-	if err != nil {
-		return fmt.Errorf("starting SASL login: %w", err)
-	}
-	for done := false; !done; {
-		auth := kmsg.NewPtrSASLAuthenticateRequest()
-		auth.SASLAuthBytes = send
-		answer := kmsg.NewPtrSASLAuthenticateResponse()
-		if err := h.ask(versions, auth, answer); err != nil {
-			return fmt.Errorf("SASL login: %w", err)
-		}
-		if err := kerr.ErrorForCode(answer.ErrorCode); err != nil {
-			if answer.ErrorMessage != nil {
-				return fmt.Errorf("SASL login: %w: %s", err, *answer.ErrorMessage)
-			}
-			return fmt.Errorf("SASL login: %w", err)
-		}
-		if done, send, err = session.Challenge(answer.SASLAuthBytes); err != nil {
-			return fmt.Errorf("SASL login: %w", err)
-		}
-	}
-	return nil
-}
-
-// ask sends req in the best version and decodes the answer into resp.
-func (h *handshake) ask(versions apiVersions, req kmsg.Request, resp kmsg.Response) error {
+// ask sends req in the best version and returns the answer.
+func (h *handshake) ask(versions apiVersions, req kmsg.Request) (kmsg.Response, error) {
 	version, err := versions.best(req.Key(), 0, req.MaxVersion())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	req.SetVersion(version)
+	resp := req.ResponseKind()
 	resp.SetVersion(version)
 	body, err := h.roundTrip(req)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return decode(resp, body)
+	return resp, decode(resp, body)
 }
 
 // roundTrip sends req and returns the body of its answer, behind the

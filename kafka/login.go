@@ -7,7 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/sasl"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
@@ -81,6 +84,72 @@ func mechanism(spec *fsm.SASL) (sasl.Mechanism, error) {
 		return scram.Sha512(scramAuth), nil
 	}
 	return nil, fmt.Errorf("SASL mechanism %q is not PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", spec.Mechanism)
+}
+
+// askFunc sends a request on the connection that logs in and waits for the
+// answer.
+type askFunc func(kmsg.Request) (kmsg.Response, error)
+
+// loginFunc logs in and returns how long that holds, 0 for ever.
+type loginFunc func(ctx context.Context, ask askFunc) (time.Duration, error)
+
+// newLogin returns how to log in to the broker at host with mech, nil for no
+// login.
+func newLogin(mech sasl.Mechanism, host string) loginFunc {
+	if mech == nil {
+		return nil
+	}
+	return func(ctx context.Context, ask askFunc) (time.Duration, error) {
+		if err := chooseMechanism(mech, ask); err != nil {
+			return 0, fmt.Errorf("choosing SASL mechanism %s: %w", mech.Name(), err)
+		}
+		lifetime, err := authenticate(ctx, mech, host, ask)
+		if err != nil {
+			return 0, fmt.Errorf("SASL login: %w", err)
+		}
+		return lifetime, nil
+	}
+}
+
+// chooseMechanism runs SaslHandshake (KIP-43).
+func chooseMechanism(mech sasl.Mechanism, ask askFunc) error {
+	req := kmsg.NewPtrSASLHandshakeRequest()
+	req.Mechanism = mech.Name()
+	resp, err := ask(req)
+	if err != nil {
+		return err
+	}
+	answer := resp.(*kmsg.SASLHandshakeResponse)
+	if err := kerr.ErrorForCode(answer.ErrorCode); err != nil {
+		return fmt.Errorf("%w: the broker has %q", err, answer.SupportedMechanisms)
+	}
+	return nil
+}
+
+// authenticate runs SaslAuthenticate (KIP-152) until the mechanism is
+// content, and returns the session's lifetime (KIP-368).
+func authenticate(ctx context.Context, mech sasl.Mechanism, host string, ask askFunc) (lifetime time.Duration, err error) {
+	session, send, err := mech.Authenticate(ctx, host)
+	if err != nil {
+		return 0, err
+	}
+	for done := false; !done; {
+		req := kmsg.NewPtrSASLAuthenticateRequest()
+		req.SASLAuthBytes = send
+		resp, err := ask(req)
+		if err != nil {
+			return 0, err
+		}
+		answer := resp.(*kmsg.SASLAuthenticateResponse)
+		if err := withMessage(answer.ErrorCode, answer.ErrorMessage); err != nil {
+			return 0, err
+		}
+		if done, send, err = session.Challenge(answer.SASLAuthBytes); err != nil {
+			return 0, err
+		}
+		lifetime = time.Duration(answer.SessionLifetimeMillis) * time.Millisecond
+	}
+	return lifetime, nil
 }
 
 // dialFunc opens a connection, as net.Dialer.DialContext does.
