@@ -92,7 +92,7 @@ func TestApplyRefusals(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	stale.Expect[0].Revision = f.View().LinkNamed("us-eu").Revision
-	f.Lost = 1
+	f.With(func(f *apitest.Cluster) { f.Lost = 1 })
 	if _, err = c.Apply(t.Context(), stale); err != nil {
 		t.Errorf("its own change, lost on the way, was taken for a foreign one: %v", err)
 	}

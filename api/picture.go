@@ -122,7 +122,7 @@ func boolOrder(a, b bool) int {
 func (p *picture) task(t *fsm.Task) Task {
 	x := Task{
 		ID: t.ID, Kind: t.Kind.String(), Topic: t.Stream.Topic, Partition: t.Stream.Partition, TargetTopic: t.Stream.TargetTopic,
-		Turn: t.Turn, Side: "source", Records: t.Progress.Records,
+		Turn: t.Turn, Side: "source", Position: Position{Records: t.Progress.Records},
 	}
 	if t.Owner != "" {
 		x.Owner = p.nodeName(t.Owner)
@@ -254,10 +254,13 @@ func deref(n *int64) int64 {
 func (p *picture) link(l *fsm.Link, tasks []Task) Link {
 	s := l.Spec
 	x := Link{
-		Name: s.Name, ID: l.ID, Source: s.Source, Target: s.Target, State: s.State, Condition: fsm.CodeStarting,
-		Unconfirmed: p.unconfirmed(l), Include: nonNil(s.Include), Exclude: nonNil(s.Exclude), Rename: s.Rename, Start: s.Start,
-		Offsets: s.Offsets, OnLoss: s.OnLoss, Copies: s.Copies, Writers: s.Writers, Limit: manifest.FormatRate(s.Limit),
-		ReplicationFactor: s.ReplicationFactor, Revision: l.Revision, CreatedAt: time.UnixMilli(l.CreatedAt).UTC(), Totals: totals(tasks),
+		Name: s.Name, ID: l.ID, State: s.State, Condition: fsm.CodeStarting, Unconfirmed: p.unconfirmed(l),
+		LinkSettings: LinkSettings{
+			Source: s.Source, Target: s.Target, Include: nonNil(s.Include), Exclude: nonNil(s.Exclude), Rename: s.Rename, Start: s.Start,
+			Offsets: s.Offsets, OnLoss: s.OnLoss, Copies: s.Copies, Writers: s.Writers, Limit: manifest.FormatRate(s.Limit),
+			ReplicationFactor: s.ReplicationFactor,
+		},
+		Revision: l.Revision, CreatedAt: time.UnixMilli(l.CreatedAt).UTC(), Totals: totals(tasks),
 	}
 	switch {
 	case l.Deleting:

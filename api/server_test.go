@@ -97,7 +97,7 @@ func TestConditionOfALink(t *testing.T) {
 		}
 	}
 	f.Report(fsm.CodeIdle, 0)
-	f.Nodes[0].Measures[0].State = fsm.CodeCopying
+	f.With(func(f *apitest.Cluster) { f.Nodes[0].Measures[0].State = fsm.CodeCopying })
 	if l, err := c.Link(t.Context(), "us-eu"); err != nil || l.Condition != fsm.CodeCopying {
 		t.Errorf("one copies, the others wait for records: %+v %v", l, err)
 	}
@@ -109,9 +109,11 @@ func TestStatusWithoutLeader(t *testing.T) {
 	f := apitest.New(t)
 	f.WithLink(3)
 	f.Report(fsm.CodeCopying, 0)
-	f.Status.Leader, f.Status.Quorum, f.NoLeader = "", false, true
-	f.Nodes[0].Alive = false
-	f.Nodes[0].Heard = f.Nodes[0].Heard.Add(-10 * time.Second)
+	f.With(func(f *apitest.Cluster) {
+		f.Status.Leader, f.Status.Quorum, f.NoLeader = "", false, true
+		f.Nodes[0].Alive = false
+		f.Nodes[0].Heard = f.Nodes[0].Heard.Add(-10 * time.Second)
+	})
 	_, c := f.Serve(nil)
 	s, err := c.Status(t.Context(), 100, 0)
 	if err != nil {
@@ -168,7 +170,7 @@ func TestPauseIsDoneWhenTheOwnersHaveReported(t *testing.T) {
 	if a.State != "paused" || !slices.Equal(a.Unconfirmed, []string{"n1", "n2", "n3"}) {
 		t.Errorf("%+v", a)
 	}
-	f.Nodes[0].Index, f.Nodes[2].Index = a.Revision, a.Revision
+	f.With(func(f *apitest.Cluster) { f.Nodes[0].Index, f.Nodes[2].Index = a.Revision, a.Revision })
 	if l, err := c.Link(t.Context(), "us-eu"); err != nil || !slices.Equal(l.Unconfirmed, []string{"n2"}) || l.Condition != fsm.CodePaused {
 		t.Errorf("%+v %v", l, err)
 	}
@@ -188,8 +190,8 @@ func TestPauseIsDoneWhenTheOwnersHaveReported(t *testing.T) {
 // carried out, the change is made exactly once.
 func TestAmbiguousProposalsAreReadAgain(t *testing.T) {
 	for name, fault := range map[string]func(*apitest.Cluster){
-		"carried out": func(f *apitest.Cluster) { f.Lost = 1 },
-		"lost":        func(f *apitest.Cluster) { f.Dropped = 2 },
+		"carried out": func(f *apitest.Cluster) { f.With(func(f *apitest.Cluster) { f.Lost = 1 }) },
+		"lost":        func(f *apitest.Cluster) { f.With(func(f *apitest.Cluster) { f.Dropped = 2 }) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := apitest.New(t)
@@ -210,7 +212,7 @@ func TestAmbiguousProposalsAreReadAgain(t *testing.T) {
 	}
 	f := apitest.New(t)
 	_, c := f.Serve(nil)
-	f.Dropped = 100
+	f.With(func(f *apitest.Cluster) { f.Dropped = 100 })
 	if _, err := c.Apply(t.Context(), request(objects)); code(err) != api.CodeAmbiguous {
 		t.Error(err)
 	}
@@ -231,7 +233,7 @@ func TestOrders(t *testing.T) {
 	}
 	f.Do(&fsm.TaskStop{Task: stopped.ID, Turn: stopped.Turn, Stop: fsm.Stop{Code: fsm.CodePositionLost, From: -1}})
 	one := int32(1)
-	f.Lost = 1
+	f.With(func(f *apitest.Cluster) { f.Lost = 1 })
 	a, err := c.Order(t.Context(), "us-eu", "recopy", api.StreamSelector{Topic: "orders", Partition: &one})
 	if err != nil || a.State != "recopy" {
 		t.Fatalf("%+v %v", a, err)
@@ -268,7 +270,7 @@ func TestExportAndEventsAndMembers(t *testing.T) {
 	if _, err = c.RemoveMember(t.Context(), "n3"); code(err) != api.CodeRefused {
 		t.Errorf("a living node: %v", err)
 	}
-	f.Nodes[2].Alive = false
+	f.With(func(f *apitest.Cluster) { f.Nodes[2].Alive = false })
 	if _, err = c.RemoveMember(t.Context(), "n3"); err != nil || !slices.Equal(f.Removed, []string{"id3"}) {
 		t.Errorf("%v %v", f.Removed, err)
 	}

@@ -80,26 +80,31 @@ type Node struct {
 
 // Link is a link and how it does.
 type Link struct {
-	Name              string     `json:"name"`
-	ID                fsm.LinkID `json:"id"`
-	Source            string     `json:"source"`
-	Target            string     `json:"target"`
-	State             string     `json:"state" enum:"running,paused,deleting" doc:"What it is told to do."`
-	Condition         fsm.Code   `json:"condition" doc:"Reason code of its worst task."`
-	Unconfirmed       []string   `json:"unconfirmed" doc:"Nodes that have not reported that they carried out the last change."`
-	Include           []string   `json:"include"`
-	Exclude           []string   `json:"exclude"`
-	Rename            string     `json:"rename"`
-	Start             string     `json:"start"`
-	Offsets           string     `json:"offsets"`
-	OnLoss            string     `json:"onLoss"`
-	Copies            string     `json:"copies"`
-	Writers           string     `json:"writers"`
-	Limit             string     `json:"limit" doc:"Empty: none."`
-	ReplicationFactor int16      `json:"replicationFactor" doc:"Of created topics; 0: the target's default."`
-	Revision          uint64     `json:"revision" doc:"Index of the last change that an operator made."`
-	CreatedAt         time.Time  `json:"createdAt"`
-	Totals            Totals     `json:"totals"`
+	Name        string     `json:"name"`
+	ID          fsm.LinkID `json:"id"`
+	State       string     `json:"state" enum:"running,paused,deleting" doc:"What it is told to do."`
+	Condition   fsm.Code   `json:"condition" doc:"Reason code of its worst task."`
+	Unconfirmed []string   `json:"unconfirmed" doc:"Nodes that have not reported that they carried out the last change."`
+	LinkSettings
+	Revision  uint64    `json:"revision" doc:"Index of the last change that an operator made."`
+	CreatedAt time.Time `json:"createdAt"`
+	Totals    Totals    `json:"totals"`
+}
+
+// LinkSettings is what an operator declared, defaults filled in.
+type LinkSettings struct {
+	Source            string   `json:"source"`
+	Target            string   `json:"target"`
+	Include           []string `json:"include"`
+	Exclude           []string `json:"exclude"`
+	Rename            string   `json:"rename"`
+	Start             string   `json:"start"`
+	Offsets           string   `json:"offsets"`
+	OnLoss            string   `json:"onLoss"`
+	Copies            string   `json:"copies"`
+	Writers           string   `json:"writers"`
+	Limit             string   `json:"limit" doc:"Empty: none."`
+	ReplicationFactor int16    `json:"replicationFactor" doc:"Of created topics; 0: the target's default."`
 }
 
 // LinkDetail is a link with its tasks.
@@ -112,29 +117,39 @@ type LinkDetail struct {
 
 // Task is a task and how it does.
 type Task struct {
-	ID             fsm.TaskID `json:"id"`
-	Kind           string     `json:"kind" enum:"copy,sync,observe,move"`
-	Link           string     `json:"link"`
-	Topic          string     `json:"topic"`
-	Partition      int32      `json:"partition"`
-	TargetTopic    string     `json:"targetTopic"`
-	Owner          string     `json:"owner" doc:"Name of the node that owns it; empty: nobody yet."`
-	Turn           uint64     `json:"turn" doc:"How often it has changed hands."`
-	State          fsm.Code   `json:"state" doc:"Reason code."`
-	Message        string     `json:"message"`
-	From           *int64     `json:"from" doc:"First offset that the message is about; null: none."`
-	To             *int64     `json:"to" doc:"Offset after the last one that it is about."`
-	Side           string     `json:"side" enum:"source,target" doc:"Whose offsets From and To are."`
-	Phase          string     `json:"phase" doc:"dense or translated; empty: not begun."`
-	Shift          *int64     `json:"shift" doc:"Target minus source offset at the end; 0: identical; null: not begun."`
-	Generation     uint32     `json:"generation"`
-	Source         *int64     `json:"source" doc:"Source offset of the next record; null: not known."`
-	Target         *int64     `json:"target" doc:"Target offset of the next record; null: not known."`
-	Records        int64      `json:"records" doc:"Copied in this generation."`
-	LagRecords     *int64     `json:"lagRecords" doc:"null: unknown."`
-	LagSeconds     *float64   `json:"lagSeconds" doc:"null: unknown."`
-	BytesPerSecond float64    `json:"bytesPerSecond"`
-	AgeMillis      *int64     `json:"ageMillis" doc:"Milliseconds since the owner's report; null: it has not reported on the task."`
+	ID          fsm.TaskID `json:"id"`
+	Kind        string     `json:"kind" enum:"copy,sync,observe,move"`
+	Link        string     `json:"link"`
+	Topic       string     `json:"topic"`
+	Partition   int32      `json:"partition"`
+	TargetTopic string     `json:"targetTopic"`
+	Owner       string     `json:"owner" doc:"Name of the node that owns it; empty: nobody yet."`
+	Turn        uint64     `json:"turn" doc:"How often it has changed hands."`
+	State       fsm.Code   `json:"state" doc:"Reason code."`
+	Message     string     `json:"message"`
+	From        *int64     `json:"from" doc:"First offset that the message is about; null: none."`
+	To          *int64     `json:"to" doc:"Offset after the last one that it is about."`
+	Side        string     `json:"side" enum:"source,target" doc:"Whose offsets From and To are."`
+	Position
+	Pace
+}
+
+// Position is where a stream stands.
+type Position struct {
+	Phase      string `json:"phase" doc:"dense or translated; empty: not begun."`
+	Shift      *int64 `json:"shift" doc:"Target minus source offset at the end; 0: identical; null: not begun."`
+	Generation uint32 `json:"generation"`
+	Source     *int64 `json:"source" doc:"Source offset of the next record; null: not known."`
+	Target     *int64 `json:"target" doc:"Target offset of the next record; null: not known."`
+	Records    int64  `json:"records" doc:"Copied in this generation."`
+}
+
+// Pace is what the owner of a task reported last.
+type Pace struct {
+	LagRecords     *int64   `json:"lagRecords" doc:"null: unknown."`
+	LagSeconds     *float64 `json:"lagSeconds" doc:"null: unknown."`
+	BytesPerSecond float64  `json:"bytesPerSecond"`
+	AgeMillis      *int64   `json:"ageMillis" doc:"Milliseconds since the owner's report; null: it has not reported on the task."`
 }
 
 // Event is something that an operator must find later.

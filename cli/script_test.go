@@ -151,13 +151,15 @@ func change(f *apitest.Cluster, args []string) error {
 	case "stop": // stop PARTITION CODE FROM TO MESSAGE
 		return stop(f, args[1:])
 	case "silent": // silent NODE
-		for i := range f.Nodes {
-			if "id"+strings.TrimPrefix(args[1], "n") == f.Nodes[i].ID {
-				f.Nodes[i].Alive, f.Nodes[i].Heard = false, time.Time{}
+		f.With(func(f *apitest.Cluster) {
+			for i := range f.Nodes {
+				if "id"+strings.TrimPrefix(args[1], "n") == f.Nodes[i].ID {
+					f.Nodes[i].Alive, f.Nodes[i].Heard = false, time.Time{}
+				}
 			}
-		}
+		})
 	case "no-leader":
-		f.NoLeader, f.Status.Leader, f.Status.Quorum = true, "", false
+		f.With(func(f *apitest.Cluster) { f.NoLeader, f.Status.Leader, f.Status.Quorum = true, "", false })
 	default:
 		return fmt.Errorf("unknown change %q", args)
 	}

@@ -16,8 +16,8 @@ import (
 	"sluice/fsm"
 )
 
-// Cluster implements the interfaces of package api. Its exported fields are set
-// between requests.
+// Cluster implements the interfaces of package api. Its exported fields are
+// read and written by functions given to With, since requests use them too.
 type Cluster struct {
 	t testing.TB
 
@@ -31,7 +31,6 @@ type Cluster struct {
 	Dropped  int // so many are not carried out and answered with api.ErrAmbiguous
 	Left     bool
 	Removed  []string
-	Proposed []fsm.Command
 }
 
 // New returns a cluster of three living nodes, n1 to n3 (ServerIDs id1 to id3),
@@ -45,6 +44,13 @@ func New(t testing.TB) *Cluster {
 		f.Nodes = append(f.Nodes, api.Member{ID: "id" + n, Voter: true, Alive: true, Heard: time.Now(), Version: "v1"})
 	}
 	return f
+}
+
+// With runs a function that uses the exported fields, while no request does.
+func (f *Cluster) With(use func(*Cluster)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	use(f)
 }
 
 // Do applies a command that must not be refused.
@@ -96,23 +102,22 @@ func (f *Cluster) WaitIndex(ctx context.Context, index uint64) error {
 
 // Confirm implements api.Control.
 func (f *Cluster) Confirm(context.Context) (uint64, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.NoLeader {
 		return 0, api.ErrNoLeader
 	}
-	return f.View().Index, nil
+	return f.state.View().Index, nil
 }
 
 // Propose implements api.Control.
 func (f *Cluster) Propose(_ context.Context, c fsm.Command) (fsm.Result, error) {
-	f.Proposed = append(f.Proposed, c)
-	switch {
-	case f.NoLeader:
-		return fsm.Result{}, api.ErrNoLeader
-	case f.Dropped > 0:
-		f.Dropped--
-		return fsm.Result{}, api.ErrAmbiguous
+	if err := f.fault(); err != nil {
+		return fsm.Result{}, err
 	}
 	r, err := f.apply(c)
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if err == nil && f.Lost > 0 {
 		f.Lost--
 		return fsm.Result{}, api.ErrAmbiguous
@@ -120,21 +125,53 @@ func (f *Cluster) Propose(_ context.Context, c fsm.Command) (fsm.Result, error) 
 	return r, err
 }
 
-// State implements api.Cluster.
-func (f *Cluster) State() api.ClusterState { return f.Status }
+// fault is what keeps a proposal from being carried out.
+func (f *Cluster) fault() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case f.NoLeader:
+		return api.ErrNoLeader
+	case f.Dropped > 0:
+		f.Dropped--
+		return api.ErrAmbiguous
+	}
+	return nil
+}
 
-// Members implements api.Cluster.
+// State implements api.Cluster.
+func (f *Cluster) State() api.ClusterState {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.Status
+}
+
+// Members implements api.Cluster. A living node that has reported does so
+// every moment, however slow the machine is.
 func (f *Cluster) Members() []api.Member {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return slices.Clone(f.Nodes)
+	out := slices.Clone(f.Nodes)
+	for i := range out {
+		if out[i].Alive {
+			out[i].Heard = time.Now()
+		}
+	}
+	return out
 }
 
 // Leave implements api.Cluster.
-func (f *Cluster) Leave(context.Context) error { f.Left = true; return nil }
+func (f *Cluster) Leave(context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.Left = true
+	return nil
+}
 
 // Remove implements api.Cluster.
 func (f *Cluster) Remove(_ context.Context, id string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.Removed = append(f.Removed, id)
 	return nil
 }
