@@ -144,50 +144,46 @@ func (t *table) text(w io.Writer, l look) {
 		return
 	}
 	width := t.widths(shown, l)
-	line := func(value func(i int) (string, color)) {
-		var b strings.Builder
-		for n, i := range shown {
-			text, col := value(i)
-			text = cut(text, width[n])
-			pad := strings.Repeat(" ", width[n]-utf8.RuneCountInString(text))
-			switch {
-			case t.cols[i].right:
-				b.WriteString(pad + l.paint(col, text))
-			case n == len(shown)-1:
-				b.WriteString(l.paint(col, text))
-			default:
-				b.WriteString(l.paint(col, text) + pad)
-			}
-			if n < len(shown)-1 {
-				b.WriteString(strings.Repeat(" ", gap))
-			}
-		}
-		fmt.Fprintln(w, strings.TrimRight(b.String(), " "))
-	}
 	if l.headers {
-		line(func(i int) (string, color) { return t.cols[i].head, dim })
+		t.line(w, l, shown, width, func(i int) (string, color) { return t.cols[i].head, dim })
 	}
 	last := shown[len(shown)-1]
 	for _, r := range t.rows {
-		rest := []string{r[last].text}
+		parts := []string{r[last].text}
 		if t.cols[last].wrap && !l.wide {
-			rest = wrap(r[last].text, width[len(shown)-1])
+			parts = wrap(r[last].text, width[len(shown)-1])
 		}
-		line(func(i int) (string, color) {
-			if i == last {
-				return rest[0], r[i].color
-			}
-			return r[i].text, r[i].color
-		})
-		for _, more := range rest[1:] {
-			line(func(i int) (string, color) {
-				if i == last {
-					return more, r[i].color
+		for n, part := range parts {
+			t.line(w, l, shown, width, func(i int) (string, color) {
+				switch {
+				case i == last:
+					return part, r[i].color
+				case n > 0:
+					return "", plain
 				}
-				return "", plain
+				return r[i].text, r[i].color
 			})
 		}
 	}
+}
+
+// line writes one line of the columns shown.
+func (t *table) line(w io.Writer, l look, shown, width []int, value func(i int) (string, color)) {
+	var b strings.Builder
+	for n, i := range shown {
+		text, col := value(i)
+		text = cut(text, width[n])
+		pad := strings.Repeat(" ", width[n]-utf8.RuneCountInString(text))
+		if n > 0 {
+			b.WriteString(strings.Repeat(" ", gap))
+		}
+		if t.cols[i].right {
+			b.WriteString(pad + l.paint(col, text))
+		} else {
+			b.WriteString(l.paint(col, text) + pad)
+		}
+	}
+	fmt.Fprintln(w, strings.TrimRight(b.String(), " "))
 }
 
 // wrap breaks text at its spaces into lines of at most n runes; a longer word
