@@ -26,7 +26,8 @@ type Config struct {
 
 // hooks are set by this package's tests only.
 type hooks struct {
-	store func(raft.LogStore) raft.LogStore // wraps the log store, to make a disk fail
+	store  func(raft.LogStore) raft.LogStore // wraps the log store, to make a disk fail
+	timing func(*timing)
 }
 
 // Profile is a preset of timings.

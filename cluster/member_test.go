@@ -102,11 +102,17 @@ func TestNothingRunsUnconfirmed(t *testing.T) {
 		s.addTasks(29)
 		s.until("assigned", 5*time.Second, func() bool { return s.balanced(30, 1, 2, 3) })
 		lost := s.follower().i
+		if err := s.nodes[lost].raft.Load().Snapshot().Error(); err != nil {
+			s.t.Fatal(err)
+		}
 		s.kill(lost)
 		s.until("reassigned", 5*time.Second, func() bool { return s.world.settled(30) })
 		s.isolate(lost)
 		n := s.start(lost, 1, 2, 3)
 		time.Sleep(time.Minute)
+		if n.View().TaskCount() != 30 {
+			s.t.Errorf("the test shows nothing: the snapshot holds %d tasks", n.View().TaskCount())
+		}
 		if n.running.Load() != 0 {
 			s.t.Errorf("runs %d tasks, and no leader has confirmed that they are its own", n.running.Load())
 		}

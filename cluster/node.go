@@ -76,6 +76,9 @@ func New(cfg Config, tr *transport.Transport, log *slog.Logger) (*Node, error) {
 	}
 	tr.SetClusterID(identity.ClusterID)
 	n := &Node{cfg: cfg, t: cfg.Profile.timing(), self: self, tr: tr, client: tr.Client(), log: log}
+	if cfg.hooks.timing != nil {
+		cfg.hooks.timing(&n.t)
+	}
 	n.signals = signals{
 		kickLead: make(chan struct{}, 1), kickReport: make(chan struct{}, 1), kickReconcile: make(chan struct{}, 1),
 		kickGossip: make(chan struct{}, 1), probes: make(chan string, 16), stopping: make(chan error, 1),

@@ -144,20 +144,68 @@ func TestManyConfirmationsShareHeartbeats(t *testing.T) {
 }
 
 // TestStoppedLeaderConfirmsNothing: answers to heartbeats that a leader sent
-// before it was asked prove nothing. They are held here until others have
+// before it was asked prove nothing. A leader that was stopped finds them in
+// its sockets when it goes on; here the wires hold them until the others have
 // elected another leader.
 func TestStoppedLeaderConfirmsNothing(t *testing.T) {
-	p := newPeers(nil)
-	asked := time.Now()
-	p.heard("b", asked.Add(-time.Millisecond), true)
-	p.heard("c", asked.Add(time.Millisecond), false) // another term
-	if got := p.ackedSince(asked, []raft.ServerID{"b", "c"}); got != 0 {
-		t.Errorf("%d acknowledgements", got)
-	}
-	p.heard("b", asked, true)
-	if got := p.ackedSince(asked, []raft.ServerID{"b", "c"}); got != 1 {
-		t.Errorf("%d acknowledgements", got)
-	}
+	runSim(t, func(s *sim) {
+		s.cfg.hooks.timing = func(t *timing) { t.heartbeat, t.rpc = 5*time.Second, 30*time.Second }
+		s.start(2, 1, 2, 3)
+		s.start(3, 1, 2, 3)
+		s.cfg.hooks.timing = func(t *timing) { // it does not notice the cut by itself
+			t.heartbeat, t.lease, t.rpc = 30*time.Second, 30*time.Second, 30*time.Second
+		}
+		old := s.start(1, 1, 2, 3)
+		s.until("three voters", 3*time.Minute, func() bool { return old.leading.Load() != nil && len(votersOf(old.servers())) == 3 })
+		if _, err := old.confirm(s.t.Context()); err != nil {
+			s.t.Fatal(err)
+		}
+		s.net.Cut(ipOf(2), ipOf(1))
+		s.net.Cut(ipOf(3), ipOf(1))
+		time.Sleep(8 * time.Second) // heartbeats have arrived, their answers have not
+		s.net.Cut(ipOf(1), ipOf(2))
+		s.net.Cut(ipOf(1), ipOf(3))
+		s.until("another leader", time.Minute, func() bool { return s.nodes[2].leading.Load() != nil || s.nodes[3].leading.Load() != nil })
+		if old.leading.Load() == nil {
+			s.t.Fatal("the test shows nothing: the old leader has stepped down")
+		}
+		answer := make(chan error, 1)
+		ctx, cancel := context.WithTimeout(s.t.Context(), time.Second)
+		defer cancel()
+		go func() { _, err := old.confirm(ctx); answer <- err }()
+		time.Sleep(10 * time.Millisecond)
+		s.net.Heal(ipOf(2), ipOf(1))
+		s.net.Heal(ipOf(3), ipOf(1))
+		if err := <-answer; err == nil {
+			s.t.Error("a leader of the past has confirmed")
+		}
+		s.rejoin(1)
+	})
+}
+
+// TestLeaseCountsFromTheQuestion: not from when the answer came.
+func TestLeaseCountsFromTheQuestion(t *testing.T) {
+	runSim(t, func(s *sim) {
+		s.trio()
+		s.addTasks(29)
+		s.until("assigned", 5*time.Second, func() bool { return s.balanced(30, 1, 2, 3) })
+		n := s.follower()
+		task := s.owned(n)
+		s.net.Delay(s.leader().ip, n.ip, 900*time.Millisecond)
+		time.Sleep(5 * time.Second)
+		youngest := time.Hour
+		for range 500 {
+			age, ok := n.Lease(task.ID, task.Turn)
+			if !ok {
+				s.t.Fatal("no lease")
+			}
+			youngest = min(youngest, age)
+			time.Sleep(10 * time.Millisecond)
+		}
+		if youngest < 900*time.Millisecond || youngest > 1200*time.Millisecond {
+			s.t.Errorf("the youngest lease was %v old, and answers take 900 ms", youngest)
+		}
+	})
 }
 
 func TestLeaseIsTheWorseOfTwoClocks(t *testing.T) {
@@ -281,6 +329,34 @@ func (h *hangingStore) StoreLog(l *raft.Log) error { return h.StoreLogs([]*raft.
 
 // IsMonotonic implements raft.MonotonicLogStore.
 func (h *hangingStore) IsMonotonic() bool { return false }
+
+// TestFollowerWithHungDisk: it reports and hears, but learns nothing new: its
+// tasks go elsewhere before the watchdog ends it.
+func TestFollowerWithHungDisk(t *testing.T) {
+	runSim(t, func(s *sim) {
+		hang, free := make(chan struct{}), make(chan struct{})
+		fatal := make(chan error, 1)
+		s.start(1, 1, 2, 3)
+		s.start(2, 1, 2, 3)
+		s.cfg.Fatal = func(err error) { fatal <- err }
+		s.cfg.hooks.store = func(store raft.LogStore) raft.LogStore { return &hangingStore{store, hang, free} }
+		lost := s.start(3, 1, 2, 3)
+		s.until("three voters", time.Minute, func() bool { l := s.leader(); return l != nil && len(votersOf(l.servers())) == 3 })
+		s.addTasks(29)
+		s.until("assigned", 5*time.Second, func() bool { return s.balanced(30, 1, 2, 3) })
+		close(hang)
+		s.until("others own its tasks", 10*time.Second, func() bool {
+			for task := range s.leader().View().Tasks {
+				if task.Owner == lost.self.ServerID {
+					return false
+				}
+			}
+			return true
+		})
+		close(free)
+		s.until("it lets go and takes part again", time.Minute, func() bool { return s.balanced(30, 1, 2, 3) })
+	})
+}
 
 func TestHungDiskEndsTheProcess(t *testing.T) {
 	runSim(t, func(s *sim) {

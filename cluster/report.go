@@ -73,16 +73,21 @@ func (t *table) put(r *Report) {
 	}
 }
 
-// refuse notes that a node's process is gone. A later report lifts it.
-func (t *table) refuse(id string) {
+// refuse notes that a node's process is gone; it reports whether that is news.
+// A later report lifts it.
+func (t *table) refuse(id string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r := &Report{ServerID: id}
 	if old := t.reports[id]; old != nil {
 		*r = *old
 	}
+	if r.Refused {
+		return false
+	}
 	r.Refused = true
 	t.reports[id] = r
+	return true
 }
 
 func (t *table) get(id string) Report {
@@ -210,8 +215,7 @@ func (n *Node) sendReport(ctx context.Context, to transport.Target, rep report) 
 	}
 	if err != nil {
 		n.log.Debug("reporting", "to", to.ServerID, "error", err)
-		if transport.IsRefused(err) {
-			n.table.refuse(to.ServerID)
+		if transport.IsRefused(err) && n.table.refuse(to.ServerID) {
 			n.kick(n.kickLead)
 		}
 		return
@@ -297,8 +301,7 @@ func (n *Node) probe(ctx context.Context, id string) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, n.t.rpc)
 	defer cancel()
-	if err := n.tr.Probe(ctx, to.Address); transport.IsRefused(err) {
-		n.table.refuse(id)
+	if err := n.tr.Probe(ctx, to.Address); transport.IsRefused(err) && n.table.refuse(id) {
 		n.kick(n.kickLead)
 	}
 }

@@ -30,7 +30,7 @@ type sim struct {
 	dir   string
 	nodes map[int]*simNode
 	tombs []*simNode // killed; their goroutines may still end
-	cfg   Config // what all nodes share
+	cfg   Config     // what all nodes share
 }
 
 // simNode is one process: it can be killed and started again.

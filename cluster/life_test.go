@@ -1,0 +1,138 @@
+package cluster
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"sluice/fsm"
+)
+
+func TestJudge(t *testing.T) {
+	timing := ProfileLAN.timing()
+	now := time.Now()
+	ago := func(d time.Duration) time.Time { return now.Add(-d) }
+	long := ago(time.Hour)
+	cases := []struct {
+		name  string
+		since time.Time
+		r     Report
+		want  Life
+	}{
+		{"well", long, Report{At: ago(time.Second), Confirmed: true}, LifeAlive},
+		{"late", long, Report{At: ago(2 * time.Second), Confirmed: true}, LifeSilent},
+		{"silent for T", long, Report{At: ago(3 * time.Second), Confirmed: true}, LifeDead},
+		{"process gone", long, Report{At: ago(0), Confirmed: true, Refused: true}, LifeDead},
+		{"process gone before the term", now, Report{Refused: true}, LifeDead},
+		{"just started, unconfirmed", long, Report{At: ago(0)}, LifeSilent},
+		{"deaf", long, Report{At: ago(0), Confirmed: true, Deaf: 4 * time.Second}, LifeDead},
+		{"deaf since the former leader's end", ago(2 * time.Second), Report{At: ago(0), Confirmed: true, Deaf: 4 * time.Second}, LifeAlive},
+		{"new leader hears nobody yet", ago(time.Second), Report{At: ago(time.Minute), Confirmed: true}, LifeSilent},
+		{"new leader has listened", ago(2 * time.Second), Report{At: ago(time.Minute), Confirmed: true}, LifeDead},
+		{"never heard, young term", ago(time.Second), Report{}, LifeSilent},
+		{"never heard", ago(4 * time.Second), Report{}, LifeDead},
+	}
+	for _, c := range cases {
+		if got := judge(now, c.since, c.r, timing); got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+func TestPromotable(t *testing.T) {
+	now := time.Now()
+	voter := func(id raft.ServerID) raft.Server { return raft.Server{ID: id, Suffrage: raft.Voter} }
+	non := func(id raft.ServerID) raft.Server { return raft.Server{ID: id, Suffrage: raft.Nonvoter} }
+	healthy := map[raft.ServerID]time.Time{"c": now.Add(-11 * time.Second), "d": now.Add(-20 * time.Second), "e": now.Add(-time.Second),
+		"f": now.Add(-4 * time.Second), "g": now.Add(-3 * time.Second)}
+	cases := []struct {
+		name    string
+		servers []raft.Server
+		max     int
+		want    []raft.ServerID
+	}{
+		{"the longest healthy", []raft.Server{voter("a"), voter("b"), non("c"), non("d"), non("e")}, 5, []raft.ServerID{"d"}},
+		{"not long enough", []raft.Server{voter("a"), non("e")}, 5, nil},
+		{"not healthy", []raft.Server{voter("a"), non("x")}, 5, nil},
+		{"no room", []raft.Server{voter("a"), voter("b"), non("c")}, 2, nil},
+		{"nobody waits", []raft.Server{voter("a")}, 5, nil},
+		{"founders vote together, and sooner", []raft.Server{voter("a"), non("f"), non("g")}, 5, []raft.ServerID{"f", "g"}},
+		{"one companion waits", []raft.Server{voter("a"), non("f"), non("e")}, 5, nil},
+	}
+	for _, c := range cases {
+		if got := promotable(now, c.servers, healthy, c.max, 10*time.Second); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q", c.name, got)
+		}
+	}
+}
+
+func TestCommonFeature(t *testing.T) {
+	v := &fsm.View{Nodes: []fsm.Node{{ID: "a", Feature: 3}, {ID: "b", Feature: 2}}}
+	servers := []raft.Server{{ID: "a"}, {ID: "b"}}
+	if got := commonFeature(v, servers); got != 2 {
+		t.Errorf("level %d", got)
+	}
+	if got := commonFeature(v, append(servers, raft.Server{ID: "c"})); got != 0 {
+		t.Errorf("level %d with a member that has not said", got)
+	}
+}
+
+func TestTableSmoothsRates(t *testing.T) {
+	tab := newTable()
+	for _, rate := range []int64{800, 0, 0} {
+		tab.put(&Report{ServerID: "a", Tasks: map[fsm.TaskID]Measurement{1: {BytesPerSec: rate}}})
+	}
+	if got := tab.rates[1]; got < 600 || got > 620 {
+		t.Errorf("rate %d", got)
+	}
+	if got := tab.smoothed(fsm.NewState().View()); len(got) != 0 || len(tab.rates) != 0 {
+		t.Errorf("rates of tasks that are gone: %v", got)
+	}
+	if !tab.refuse("a") || tab.refuse("a") {
+		t.Error("refusing twice is news once")
+	}
+	tab.put(&Report{ServerID: "a"})
+	if tab.get("a").Refused {
+		t.Error("a report does not lift a refusal")
+	}
+}
+
+func TestIdentityLivesAndDiesWithTheDataDir(t *testing.T) {
+	dir := t.TempDir()
+	first, err := OpenIdentity(dir)
+	if err != nil || len(first.ServerID) < 20 {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	first.ClusterID = "c"
+	if err := saveIdentity(dir, first); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := OpenIdentity(dir); err != nil || again != first {
+		t.Errorf("%+v, %v", again, err)
+	}
+	if err := forget(dir); err != nil {
+		t.Fatal(err)
+	}
+	if other, err := OpenIdentity(dir); err != nil || other.ServerID == first.ServerID || other.ClusterID != "" {
+		t.Errorf("%+v, %v", other, err)
+	}
+}
+
+func TestConfigNamesEveryMistake(t *testing.T) {
+	c := Config{Profile: "moon", MaxVoters: 9}
+	err := c.Validate()
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	for _, want := range []string{"name", "data dir", "moon", "max voters 9"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in %q", want, err)
+		}
+	}
+	if ProfileLAN.DeadAfter() != 3*time.Second || ProfileWAN.DeadAfter() != 10*time.Second {
+		t.Error("T is 3 s lan, 10 s wan")
+	}
+}
