@@ -169,22 +169,22 @@ func (c *Client) Dial(ctx context.Context, broker int32) (*Conn, error) {
 		c.forgetBroker(broker)
 		return nil, fmt.Errorf("dialling broker %d: %w", broker, err)
 	}
-	return c.adoptConn(nc, versions, connConfig{
-		broker: broker, clientID: c.pool.cfg.ClientID, login: login, loginHolds: lifetime,
+	return c.adoptConn(nc, connConfig{
+		broker: broker, versions: versions, clientID: c.pool.cfg.ClientID, login: login, loginHolds: lifetime,
 		requestTimeout: c.pool.cfg.RequestTimeout, maxResponse: c.pool.cfg.MaxResponse,
 		buffers: c.pool.cfg.Buffers, total: c.total, onDone: c.dropConn,
 	})
 }
 
 // adoptConn starts a Conn that close will find.
-func (c *Client) adoptConn(nc net.Conn, versions apiVersions, cfg connConfig) (*Conn, error) {
+func (c *Client) adoptConn(nc net.Conn, cfg connConfig) (*Conn, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		nc.Close()
 		return nil, fmt.Errorf("dialling broker %d: %w", cfg.broker, ErrClosed)
 	}
-	conn := newConn(nc, versions, cfg)
+	conn := newConn(nc, cfg)
 	c.conns[conn] = struct{}{}
 	c.pool.open.Add(1)
 	return conn, nil

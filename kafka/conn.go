@@ -22,15 +22,14 @@ import (
 // The first error ends the Conn. What is outstanding then gets that error
 // with ErrNotSent or ErrPerhapsSent, after the last use of its batches.
 type Conn struct {
-	nc       net.Conn
-	out      vectorWriter
-	in       *bufio.Reader
-	cfg      connConfig
-	versions apiVersions
-	ctx      context.Context // ends with the Conn; bounds waits for buffers
-	cancel   context.CancelFunc
-	done     chan struct{}
-	stats    connCounters
+	nc     net.Conn
+	out    vectorWriter
+	in     *bufio.Reader
+	cfg    connConfig
+	ctx    context.Context // ends with the Conn; bounds waits for buffers
+	cancel context.CancelFunc
+	done   chan struct{}
+	stats  connCounters
 
 	// callbacks is full while a callback runs. No mutex: whoever waits for one
 	// is not durably blocked in the eyes of testing/synctest.
@@ -54,6 +53,7 @@ type Conn struct {
 // connConfig is what a Conn needs to know beside its socket.
 type connConfig struct {
 	broker         int32
+	versions       apiVersions // that the broker speaks
 	clientID       string
 	login          loginFunc     // nil: none
 	loginHolds     time.Duration // from now on; 0: for ever
@@ -73,11 +73,11 @@ const minRate = 128 << 10
 const readBuffer = 4 << 10
 
 // newConn starts a Conn on a socket that is logged in.
-func newConn(nc net.Conn, versions apiVersions, cfg connConfig) *Conn {
+func newConn(nc net.Conn, cfg connConfig) *Conn {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Conn{
 		nc: nc, out: newVectorWriter(nc), in: bufio.NewReaderSize(nc, readBuffer),
-		cfg: cfg, versions: versions, ctx: ctx, cancel: cancel,
+		cfg: cfg, ctx: ctx, cancel: cancel,
 		done: make(chan struct{}), callbacks: make(chan struct{}, 1),
 	}
 	c.changed.L = &c.mu
@@ -127,7 +127,7 @@ func (c *Conn) BrokerID() int32 { return c.cfg.broker }
 func (c *Conn) Stats() ConnStats { return c.stats.read() }
 
 // Supports reports whether the broker speaks version of the API key.
-func (c *Conn) Supports(key, version int16) bool { return c.versions.supports(key, version) }
+func (c *Conn) Supports(key, version int16) bool { return c.cfg.versions.supports(key, version) }
 
 // fail ends the Conn with its first error and wakes everyone.
 func (c *Conn) fail(err error) {

@@ -56,7 +56,7 @@ type FetchPartition struct {
 // FetchVersion returns the version that Fetch uses on this connection: with
 // topic ids (13 and up) or, for withIDs false, with names.
 func (c *Conn) FetchVersion(withIDs bool) (int16, error) {
-	return c.versions.pick(keyFetch, minFetchVersion, maxFetchVersion, idFetchVersion, withIDs)
+	return c.cfg.versions.pick(keyFetch, minFetchVersion, maxFetchVersion, idFetchVersion, withIDs)
 }
 
 // Fetch queues a fetch request; req is not kept. done gets the response, or

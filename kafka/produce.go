@@ -54,7 +54,7 @@ type ProducedPartition struct {
 // ProduceVersion returns the version that Produce uses on this connection:
 // with topic ids (13) or, for withIDs false, with names.
 func (c *Conn) ProduceVersion(withIDs bool) (int16, error) {
-	return c.versions.pick(keyProduce, minProduceVersion, maxProduceVersion, idProduceVersion, withIDs)
+	return c.cfg.versions.pick(keyProduce, minProduceVersion, maxProduceVersion, idProduceVersion, withIDs)
 }
 
 // Produce queues a produce request; req is not kept, its batches are until

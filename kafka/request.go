@@ -18,7 +18,7 @@ func (c *Conn) Request(ctx context.Context, req kmsg.Request) (kmsg.Response, er
 	if p, ok := req.(*kmsg.ProduceRequest); ok && p.Acks == 0 {
 		return nil, errors.New("kafka: a produce request with acks=0 has no answer")
 	}
-	version, err := c.versions.best(req.Key(), 0, req.MaxVersion())
+	version, err := c.cfg.versions.best(req.Key(), 0, req.MaxVersion())
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +103,7 @@ func (c *Conn) renewLogin() error {
 // askNow writes req ahead of everything queued and waits for its answer. Only
 // the writing goroutine may call it.
 func (c *Conn) askNow(req kmsg.Request) (kmsg.Response, error) {
-	version, err := c.versions.best(req.Key(), 0, req.MaxVersion())
+	version, err := c.cfg.versions.best(req.Key(), 0, req.MaxVersion())
 	if err != nil {
 		return nil, err
 	}
