@@ -44,6 +44,13 @@ func Embedded(t testing.TB) (source, target []string) {
 // they are created on both sides where they do not exist.
 func NewPair(t testing.TB, source, target []string, spec fsm.LinkSpec, topics map[string]int32, nodes ...string) *Pair {
 	t.Helper()
+	return NewPairAt(t, source, target, spec, nil, topics, nodes...)
+}
+
+// NewPairAt is NewPair with the start offsets that were resolved when the
+// link was created.
+func NewPairAt(t testing.TB, source, target []string, spec fsm.LinkSpec, starts []fsm.StartAt, topics map[string]int32, nodes ...string) *Pair {
+	t.Helper()
 	p := &Pair{Facts: NewFacts(t, nodes...), boot: [2][]string{source, target}}
 	p.Source, p.Target = client(t, source), client(t, target)
 	for topic, n := range topics {
@@ -63,7 +70,7 @@ func NewPair(t testing.TB, source, target []string, spec fsm.LinkSpec, topics ma
 	}
 	p.Do(t, &fsm.Objects{
 		Kafka: []fsm.KafkaCluster{{Name: "us", Bootstrap: source}, {Name: "eu", Bootstrap: target}},
-		Links: []fsm.LinkPut{{Spec: spec}},
+		Links: []fsm.LinkPut{{Spec: spec, Starts: starts}},
 	})
 	var keys []fsm.StreamKey
 	for topic, n := range topics {

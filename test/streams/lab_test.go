@@ -5,12 +5,14 @@ package streams
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
@@ -20,6 +22,15 @@ import (
 	"sluice/test/kafkalab"
 	"sluice/test/rig"
 )
+
+// TestMain lets tests that mostly wait do so together.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
 
 // rounds of what is random, and lengths of load, are longer for a proof.
 func rounds(every, prove int) int {
@@ -79,13 +90,29 @@ var topics atomic.Int32 // counts names
 
 // stream makes a topic on both sides and links it. The nodes are called by
 // the topic's name, so that proxies can tell them apart: node(1), node(2).
-func (l *lab) stream(t *testing.T) *stream { return l.streamOf(t, fsm.LinkSpec{}) }
+func (l *lab) stream(t *testing.T) *stream { return l.streamAt(t, -1) }
 
-func (l *lab) streamOf(t *testing.T, spec fsm.LinkSpec) *stream {
+// streamAt is stream with a start that was resolved with the link; -1: none.
+func (l *lab) streamAt(t *testing.T, first int64) *stream {
 	t.Helper()
 	s := &stream{lab: l, topic: fmt.Sprintf("t%d", topics.Add(1)), time: time.Now()}
-	s.Pair = rig.NewPair(t, l.src.Bootstrap(), l.dst.Bootstrap(), spec, map[string]int32{s.topic: 1}, s.node(1), s.node(2), s.node(3))
+	var starts []fsm.StartAt
+	if first >= 0 {
+		starts = []fsm.StartAt{{Topic: s.topic, Offsets: []int64{first}}}
+	}
+	s.Pair = rig.NewPairAt(t, l.src.Bootstrap(), l.dst.Bootstrap(), fsm.LinkSpec{}, starts,
+		map[string]int32{s.topic: 1}, s.node(1), s.node(2), s.node(3))
 	return s
+}
+
+// task is the stream's task as it stands in the facts.
+func (s *stream) task() *fsm.Task {
+	for t := range s.View().Tasks {
+		if t.Kind == fsm.KindCopy {
+			return t
+		}
+	}
+	return nil
 }
 
 // node names the i-th node of this stream.
@@ -122,6 +149,48 @@ func (s *stream) produce(t *testing.T, n int) {
 	}
 }
 
+// transaction appends n records in one committed transaction. Its marker
+// takes a source offset, which no record has.
+func (s *stream) transaction(t *testing.T, n int) {
+	t.Helper()
+	cl, err := s.lab.src.DirectClient(kgo.TransactionalID(s.topic), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	if err := cl.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	before := s.sourceEnd(t)
+	for range n {
+		if err := cl.ProduceSync(context.Background(), s.record()).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := cl.EndTransaction(context.Background(), kgo.TryCommit); err != nil {
+		t.Fatal(err)
+	}
+	// The marker is written after the answer.
+	rig.Until(t, 10*time.Second, "the marker", func() bool { return s.sourceEnd(t) == before+int64(n)+1 })
+}
+
+func (s *stream) sourceEnd(t *testing.T) int64 {
+	t.Helper()
+	ends, err := kadm.NewClient(s.Source).ListEndOffsets(context.Background(), s.topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, _ := ends.Lookup(s.topic, 0)
+	return e.Offset
+}
+
+// record is the next one to be produced.
+func (s *stream) record() *kgo.Record {
+	s.made++
+	i := s.made - 1
+	return &kgo.Record{Topic: s.topic, Timestamp: s.time, Key: fmt.Appendf(nil, "k%d", i), Value: fmt.Appendf(nil, "value %d", i)}
+}
+
 // copied waits until all that was produced is at the target, and checks it:
 // nothing missing, nothing twice, the order, the offsets.
 func (s *stream) copied(t *testing.T) { s.copiedAt(t, 0) }
@@ -131,6 +200,46 @@ func (s *stream) copiedAt(t *testing.T, shift int64) {
 	s.Copied(t, s.topic, 0, s.made, shift)
 	if end := s.End(t, s.topic, 0); end != int64(s.made)+shift {
 		t.Fatalf("the target ends at %d, want %d", end, int64(s.made)+shift)
+	}
+}
+
+// holds waits until the target's log ends with the record made last, and
+// checks that it holds, from its offset at on, the records of the ranges in
+// order, each once. A transaction marker at the source counts as none.
+func (s *stream) holds(t *testing.T, at int64, ranges ...[2]int) {
+	t.Helper()
+	n := 0
+	for _, r := range ranges {
+		n += r[1] - r[0]
+	}
+	got := s.Read(t, s.lab.dst.Direct(), s.topic, 0, n, 60*time.Second)
+	for _, r := range ranges {
+		for i := r[0]; i < r[1]; i++ {
+			if want := fmt.Sprintf("value %d", i); string(got[0].Value) != want || got[0].Offset != at {
+				t.Fatalf("%q at target offset %d, want %q at %d", got[0].Value, got[0].Offset, want, at)
+			}
+			got, at = got[1:], at+1
+		}
+	}
+	if end := s.End(t, s.topic, 0); end != at {
+		t.Fatalf("the target ends at %d, want %d", end, at)
+	}
+}
+
+// trim deletes the records before an offset on one side.
+func trim(t *testing.T, c *kafkalab.Cluster, topic string, before int64) {
+	t.Helper()
+	err := c.Admin(func(adm *kadm.Client) error {
+		var to kadm.Offsets
+		to.Add(kadm.Offset{Topic: topic, At: before})
+		rs, err := adm.DeleteRecords(context.Background(), to)
+		if err == nil {
+			err = rs.Error()
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatalf("trimming %s: %v", topic, err)
 	}
 }
 
@@ -190,12 +299,10 @@ func (s *stream) load(t *testing.T, every time.Duration) (stop func()) {
 				return
 			case <-tick.C:
 			}
-			r := &kgo.Record{Topic: s.topic, Timestamp: s.time, Key: fmt.Appendf(nil, "k%d", s.made), Value: fmt.Appendf(nil, "value %d", s.made)}
-			if err := s.Source.ProduceSync(context.Background(), r).FirstErr(); err != nil {
+			if err := s.Source.ProduceSync(context.Background(), s.record()).FirstErr(); err != nil {
 				t.Error(err)
 				return
 			}
-			s.made++
 		}
 	}()
 	return func() { close(quit); <-done }

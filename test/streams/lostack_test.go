@@ -23,6 +23,7 @@ func TestWritePath(t *testing.T) {
 		}
 		t.Run("takeover while the predecessor goes on", func(t *testing.T) { t.Parallel(); bothWrite(t, l) })
 		t.Run("cut off and alone", func(t *testing.T) { t.Parallel(); cutOffAlone(t, l) })
+		mappingChanges(t, l)
 		t.Run("lost request", func(t *testing.T) { t.Parallel(); lostRequest(t, l) })
 		t.Run("held over the owner's death", func(t *testing.T) { t.Parallel(); heldOverDeath(t, l, false) })
 		t.Run("held until the successor has gone on", func(t *testing.T) { t.Parallel(); heldOverDeath(t, l, true) })

@@ -1,0 +1,217 @@
+package streams
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"sluice/fsm"
+	"sluice/test/faults"
+	"sluice/test/rig"
+)
+
+// step is a moment at which an owner is killed: before or after its nth
+// command is applied, or its nth produce request reaches the broker.
+type step struct {
+	request bool
+	nth     int
+	after   bool
+}
+
+func (s step) String() string {
+	what, when := "command", "before"
+	if s.request {
+		what = "request"
+	}
+	if s.after {
+		when = "after"
+	}
+	return fmt.Sprintf("%s %s %d", when, what, s.nth)
+}
+
+// steps are those of a mapping change: so many commands, then two requests.
+func steps(commands int) []step {
+	var all []step
+	for n := 1; n <= commands; n++ {
+		all = append(all, step{nth: n}, step{nth: n, after: true})
+	}
+	for n := 1; n <= 2; n++ {
+		all = append(all, step{request: true, nth: n}, step{request: true, nth: n, after: true})
+	}
+	return all
+}
+
+// killAt starts node 1 with the stream and kills it at the step. With act the
+// stream is warm first, and the step is one of what act brings about. Nothing
+// of the node reaches anybody afterwards.
+func (s *stream) killAt(t *testing.T, at step, act func()) {
+	t.Helper()
+	var r *runner
+	if act != nil {
+		r = s.own(t, 1)
+		s.warm(t, r)
+	}
+	hold := faults.Rule{Side: faults.OnRequest, APIs: []int16{faults.Produce}, ClientPrefix: s.node(1), Do: faults.Hold}
+	reached := make(chan struct{})
+	var f *faults.Fault
+	if at.request {
+		hold.First = at.nth
+		if at.after {
+			hold.Side = faults.OnResponse
+		}
+		f = s.lab.dstProxy.AddRule(hold)
+	} else { // behind the command no request goes out before the node is dead
+		s.Before(killer(at, func() { s.lab.dstProxy.AddRule(hold); close(reached) }))
+	}
+	if r == nil {
+		r = s.own(t, 1)
+	} else {
+		act()
+	}
+	if at.request {
+		chosen(t, f, 1)
+	} else {
+		select {
+		case <-reached:
+		case <-time.After(30 * time.Second):
+			t.Fatalf("%v was never reached", at)
+		}
+	}
+	r.Close()
+	s.lab.dstProxy.CloseClients(r.name, faults.RST)
+	s.Before(nil)
+}
+
+var errDead = errors.New("the node is dead")
+
+// killer lets mapping changes through up to the step, and nothing after it.
+func killer(at step, reached func()) func(fsm.Command) error {
+	n := 0
+	return func(c fsm.Command) error {
+		switch c.(type) {
+		case *fsm.LinkProducer, *fsm.MappingPut:
+		default:
+			return nil
+		}
+		n++
+		if n == at.nth {
+			reached()
+		}
+		if n < at.nth || n == at.nth && at.after {
+			return nil
+		}
+		return errDead
+	}
+}
+
+// mappingChanges kills the owner between each two steps of every kind of
+// mapping change; its successor ends at the position that was resolved first.
+func mappingChanges(t *testing.T, l *lab) {
+	for _, c := range []struct {
+		name     string
+		commands int
+		run      func(*testing.T, *lab, step)
+	}{
+		{"new partition", 2, newPartition},
+		{"latest on a moving source", 2, latest},
+		{"head trimmed meanwhile", 2, trimmed},
+		{"first control batch", 1, controlBatch},
+		{"raised producer epoch", 1, raisedEpoch},
+	} {
+		for _, at := range steps(c.commands) {
+			t.Run(fmt.Sprintf("%s, killed %v", c.name, at), func(t *testing.T) { t.Parallel(); c.run(t, l, at) })
+		}
+	}
+}
+
+func newPartition(t *testing.T, l *lab, at step) {
+	s := l.stream(t)
+	s.produce(t, 5)
+	s.killAt(t, at, nil)
+	s.own(t, 2)
+	s.produce(t, 5)
+	s.copied(t)
+}
+
+func latest(t *testing.T, l *lab, at step) {
+	s := l.streamAt(t, 4)
+	s.produce(t, 7) // the source moved on before anybody began
+	s.killAt(t, at, nil)
+	s.produce(t, 5)
+	s.own(t, 2)
+	s.produce(t, 5)
+	s.holds(t, 0, [2]int{4, s.made})
+}
+
+// trimmed: the source's head is trimmed before the start is resolved, and
+// again before the successor begins.
+func trimmed(t *testing.T, l *lab, at step) {
+	s := l.stream(t)
+	s.produce(t, 12)
+	trim(t, l.src, s.topic, 4)
+	s.killAt(t, at, nil)
+	resolved := s.task().Mapping != nil
+	trim(t, l.src, s.topic, 6)
+	written := int(s.End(t, s.topic, 0))
+	s.own(t, 2)
+	s.produce(t, 5)
+	switch {
+	case !resolved:
+		s.holds(t, 0, [2]int{6, s.made})
+	case written >= 2: // they are copied: nothing is lost
+		s.holds(t, 0, [2]int{4, s.made})
+		if evs := s.Events(fsm.CodePositionLost); len(evs) > 0 {
+			t.Errorf("a loss that is none: %+v", evs)
+		}
+	default:
+		from := 4 + written
+		rig.Until(t, 30*time.Second, "the loss is named", func() bool { return s.task().Stop != nil })
+		if st := s.task().Stop; st.Code != fsm.CodePositionLost || st.From != int64(from) || st.To != 6 {
+			t.Fatalf("stopped by %+v, want position-lost [%d, 6)", st, from)
+		}
+		s.Do(t, &fsm.TaskOrder{Link: 1, Order: fsm.OrderContinue})
+		s.holds(t, 0, [2]int{4, from}, [2]int{6, s.made})
+	}
+}
+
+// controlBatch: the first transaction marker takes a source offset. A stream
+// that left dense and wrote beyond its checkpoint cannot be taken over yet.
+func controlBatch(t *testing.T, l *lab, at step) {
+	s := l.stream(t)
+	s.killAt(t, at, func() {
+		s.transaction(t, 1)
+		s.produce(t, 4)
+	})
+	s.own(t, 2)
+	if at == (step{request: true, nth: 2, after: true}) {
+		rig.Until(t, 30*time.Second, "it stops instead of guessing", func() bool { return s.task().Stop != nil })
+		if st := s.task().Stop; st.Code != fsm.CodePositionUnknown {
+			t.Fatalf("stopped by %+v", st)
+		}
+		s.holds(t, 0, [2]int{0, 5})
+		return
+	}
+	s.produce(t, 4)
+	s.copied(t)
+}
+
+// raisedEpoch: the operator emptied the target and ordered to copy again.
+func raisedEpoch(t *testing.T, l *lab, at step) {
+	s := l.stream(t)
+	r := s.own(t, 3)
+	s.produce(t, 5)
+	s.acked(t, r)
+	r.Close()
+	trim(t, l.dst, s.topic, 5)
+	now := s.task()
+	s.Do(t, &fsm.TaskStop{Task: now.ID, Turn: now.Turn, Stop: fsm.Stop{Code: fsm.CodeForeignWriter, From: -1, To: -1}})
+	s.Do(t, &fsm.TaskOrder{Link: 1, Order: fsm.OrderRecopy})
+	s.killAt(t, at, nil)
+	s.own(t, 2)
+	s.produce(t, 5)
+	s.holds(t, 5, [2]int{0, s.made})
+	if m := s.task().Mapping; m.Generation != 2 || m.ProducerEpoch != 1 {
+		t.Errorf("mapping %+v", m)
+	}
+}
