@@ -18,6 +18,12 @@ var ErrNotOwner = errors.New("not the owner of the task any more")
 
 // Control is what streams need of the control plane.
 type Control interface {
+	Facts
+	Reports
+}
+
+// Facts is how streams read and change the replicated facts.
+type Facts interface {
 	// View is this node's copy of the facts; it may be behind.
 	View() *fsm.View
 	// Propose commits a command and returns its result once this node has
@@ -30,10 +36,14 @@ type Control interface {
 	// task at this turn (the worse of wall and monotonic clock); false: none
 	// has, or it does not.
 	Lease(id fsm.TaskID, turn uint64) (age time.Duration, ok bool)
-	// Record keeps an event and commits it when it can.
+}
+
+// Reports is where streams leave what is committed when it can be.
+type Reports interface {
+	// Record keeps an event.
 	Record(ev fsm.Event)
 	// Progress keeps a stream's latest checkpoint, with the segments of all
-	// that came before, and commits it when it can.
+	// that came before.
 	Progress(it fsm.ProgressItem)
 }
 
