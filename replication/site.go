@@ -18,12 +18,15 @@ type site struct {
 	name string
 	topo *topology
 
-	mu         sync.Mutex
-	lanes      map[int32]*lane
-	outlets    map[outletKey]*outlet
-	expiration int64 // ms, of idle producer ids at the brokers
+	slots chan struct{} // bounds one-shot calls under way
+
+	mu      sync.Mutex
+	lanes   map[int32]*lane
+	outlets map[outletKey]*outlet
+
+	expiry     sync.Mutex // held while it is read: all others wait for the answer
+	expiration int64      // ms, of idle producer ids at the brokers; 0: never read
 	expiryRead time.Time
-	slots      chan struct{} // bounds one-shot calls under way
 }
 
 // outletKey: guarded streams of a broker share one outlet, unguarded ones are
@@ -114,40 +117,48 @@ func (s *site) outlet(broker int32, guarded bool, id fsm.TaskID) *outlet {
 const defaultExpiration = 24 * 3600_000
 
 // expiryOf returns after how many ms of silence the cluster's brokers forget
-// a producer id; 0 when that cannot be read, which makes nothing guarded.
-// Brokers before 3.5 know only the expiry of transactional ids.
+// a producer id, as read within the last minutes or, while a broker does not
+// answer, before; 0 when it was never read, which makes nothing guarded.
 func (s *site) expiryOf(ctx context.Context, broker int32) int64 {
-	s.mu.Lock()
+	s.expiry.Lock()
+	defer s.expiry.Unlock()
 	if time.Since(s.expiryRead) < 5*time.Minute {
-		defer s.mu.Unlock()
 		return s.expiration
 	}
-	s.mu.Unlock()
+	ms, err := s.readExpiry(ctx, broker)
+	if err != nil {
+		s.r.log.Warn("reading broker configuration", "kafka", s.name, "err", err, "expirationMs", s.expiration)
+		return s.expiration
+	}
+	s.expiration, s.expiryRead = ms, time.Now()
+	return ms
+}
+
+// readExpiry asks a broker. Brokers before 3.5 know only the expiry of
+// transactional ids.
+func (s *site) readExpiry(ctx context.Context, broker int32) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
 	c, err := s.client(ctx)
 	if err != nil {
-		return 0
+		return 0, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
 	entries, err := c.BrokerConfigs(ctx, broker)
 	if err != nil {
-		s.r.log.Warn("reading broker configuration; treating every write as unguarded", "kafka", s.name, "err", err)
-		return 0
+		return 0, err
 	}
 	found := int64(defaultExpiration)
 	for _, name := range []string{"transactional.id.expiration.ms", "producer.id.expiration.ms"} {
 		for _, e := range entries {
-			if e.Name == name {
-				if v, err := strconv.ParseInt(e.Value, 10, 64); err == nil {
-					found = v
-				}
+			if e.Name != name {
+				continue
+			}
+			if v, err := strconv.ParseInt(e.Value, 10, 64); err == nil {
+				found = v
 			}
 		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.expiration, s.expiryRead = found, time.Now()
-	return found
+	return found, nil
 }
 
 func (s *site) close() {
