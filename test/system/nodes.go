@@ -3,21 +3,17 @@
 package system
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
-	"sluice/api"
-	"sluice/manifest"
+	"sluice/test/faults"
 	"sluice/transport"
 )
 
@@ -45,12 +41,9 @@ type Node struct {
 
 // Options of a cluster of nodes.
 type Options struct {
-	Nodes     int
-	Memory    string                                  // of each node, 64MiB when empty
-	Advertise func(name, peer string) (advert string) // a proxy's address instead of the node's own
-	Listen    func(i int) (host string)               // 127.0.0.1 when nil
-	Extra     func(name string) (lines []string)      // further lines of node.yaml
-	Env       []string
+	Nodes  int
+	Memory string       // of each node, 64MiB when empty
+	Mesh   *faults.Mesh // stands between the nodes where it is not nil
 }
 
 // build makes the binary once a test process.
@@ -79,14 +72,10 @@ func Start(t testing.TB, o Options) *Nodes {
 		t.Fatal(err)
 	}
 	for i := range o.Nodes {
-		host := "127.0.0.1"
-		if o.Listen != nil {
-			host = o.Listen(i)
-		}
 		name := fmt.Sprintf("n%d", i+1)
-		n.list = append(n.list, &Node{Name: name, Peer: freePort(t, host), HTTP: freePort(t, "127.0.0.1"), n: n,
+		n.list = append(n.list, &Node{Name: name, Peer: freePort(t), HTTP: freePort(t), n: n,
 			yaml: filepath.Join(n.dir, name+".yaml"), log: filepath.Join(n.dir, name+".log")})
-		if err := transport.CreateNodeCert(n.dir, name, []string{host, "127.0.0.1", "localhost"}); err != nil {
+		if err := transport.CreateNodeCert(n.dir, name, []string{"127.0.0.1"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -100,11 +89,15 @@ func Start(t testing.TB, o Options) *Nodes {
 
 // configure writes every node's node.yaml.
 func (n *Nodes) configure(o Options) {
-	adverts := make([]string, len(n.list))
+	adverts, from := make([]string, len(n.list)), make([]string, len(n.list))
 	for i, node := range n.list {
 		adverts[i] = node.Peer
-		if o.Advertise != nil {
-			adverts[i] = o.Advertise(node.Name, node.Peer)
+		if o.Mesh != nil {
+			var err error
+			from[i] = fmt.Sprintf("127.0.0.%d", 10+i)
+			if adverts[i], err = o.Mesh.Add(node.Name, from[i], node.Peer); err != nil {
+				n.t.Fatal(err)
+			}
 		}
 	}
 	memory := o.Memory
@@ -122,15 +115,12 @@ func (n *Nodes) configure(o Options) {
 			"name: " + node.Name,
 			"datacenter: here",
 			"dataDir: " + filepath.Join(n.dir, node.Name),
-			fmt.Sprintf("peer: {listen: %q, advertise: %q, tls: {cert: %s/%s.pem, key: %s/%s.key, ca: %s/ca.pem}}",
-				node.Peer, adverts[i], n.dir, node.Name, n.dir, node.Name, n.dir),
+			fmt.Sprintf("peer: {listen: %q, advertise: %q, dialFrom: %q, tls: {cert: %[4]s.pem, key: %[4]s.key, ca: ca.pem}}",
+				node.Peer, adverts[i], from[i], node.Name),
 			fmt.Sprintf("http: {listen: %q}", node.HTTP),
 			"join: [" + strings.Join(join, ", ") + "]",
 			"profile: lan",
 			"memory: " + memory,
-		}
-		if o.Extra != nil {
-			lines = append(lines, o.Extra(node.Name)...)
 		}
 		if err := os.WriteFile(node.yaml, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 			n.t.Fatal(err)
@@ -138,9 +128,9 @@ func (n *Nodes) configure(o Options) {
 	}
 }
 
-func freePort(t testing.TB, host string) string {
+func freePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", host+":0")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,111 +217,3 @@ func (n *Node) Pause() { n.signal(syscall.SIGSTOP) }
 
 // Resume lets it go on.
 func (n *Node) Resume() { n.signal(syscall.SIGCONT) }
-
-// Client speaks to the node's API.
-func (n *Node) Client() *api.Client {
-	c, err := api.NewClient(api.ClientConfig{Addresses: []string{"http://" + n.HTTP}})
-	if err != nil {
-		n.n.t.Fatal(err)
-	}
-	return c
-}
-
-// Status asks the node; nil when it does not answer.
-func (n *Node) Status() *api.Status {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	s, err := n.Client().Status(ctx, 10_000, 100)
-	if err != nil {
-		return nil
-	}
-	return s
-}
-
-// Until polls a condition.
-func Until(t testing.TB, d time.Duration, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(d)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", d, what)
-		}
-		<-tick.C
-	}
-}
-
-// Ready waits until every node knows a leader and all members, and they vote.
-func (n *Nodes) Ready() {
-	n.t.Helper()
-	Until(n.t, 30*time.Second, "all nodes know a leader and each other", func() bool {
-		for _, node := range n.list {
-			s := node.Status()
-			if s == nil || s.Leader == "" || len(s.Nodes) != len(n.list) {
-				return false
-			}
-			if slices.ContainsFunc(s.Nodes, func(m api.Node) bool { return m.Role == "non-voter" }) {
-				return false
-			}
-		}
-		return true
-	})
-}
-
-// Leader returns the node that leads.
-func (n *Nodes) Leader() *Node {
-	for _, node := range n.list {
-		if s := node.Status(); s != nil && s.Leader != "" {
-			return n.Node(s.Leader)
-		}
-	}
-	n.t.Fatal("no leader")
-	return nil
-}
-
-// Apply applies objects through the first node that takes them.
-func (n *Nodes) Apply(yaml string) {
-	n.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	var err error
-	for _, node := range n.list {
-		if _, err = node.Client().Apply(ctx, api.ApplyRequest{Sources: []manifest.Source{{Name: "test.yaml", Text: yaml}}}); err == nil {
-			return
-		}
-	}
-	n.t.Fatal(err)
-}
-
-// Copying waits until every one of so many streams copies and has no lag to
-// speak of.
-func (n *Nodes) Copying(node *Node, streams int, within time.Duration) {
-	n.t.Helper()
-	Until(n.t, within, fmt.Sprintf("%d streams copy", streams), func() bool {
-		s := node.Status()
-		if s == nil || s.Totals.Streams != streams {
-			return false
-		}
-		good := 0
-		for _, task := range s.Tasks {
-			if task.Kind == "copy" && (task.State == "copying" || task.State == "idle") {
-				good++
-			}
-		}
-		return good == streams
-	})
-}
-
-// Owners maps each copy task's "topic/partition" to its owner's name.
-func (n *Nodes) Owners(node *Node) map[string]string {
-	out := map[string]string{}
-	if s := node.Status(); s != nil {
-		for _, task := range s.Tasks {
-			if task.Kind == "copy" {
-				out[fmt.Sprintf("%s/%d", task.Topic, task.Partition)] = task.Owner
-			}
-		}
-	}
-	return out
-}
