@@ -89,34 +89,38 @@ func (c *Codec) gunzip(dst, src []byte, limit int) ([]byte, error) {
 	return readAll(dst, c.gzipReader, len(src), limit)
 }
 
-// unzstd decodes in one call, so that no window is allocated beside the
-// output. Java writes frames without their content size: the room is doubled
-// until it suffices.
+// zstdWindow is how much history a decoder may keep between batches, in
+// bytes; Java's default is 2 MiB.
+const zstdWindow = 8 << 20
+
+// unzstd streams: decoding in one call needs the size of the content, which
+// Java's frames do not tell. The history that a frame asks for is checked
+// before it is allocated.
 func (c *Codec) unzstd(dst, src []byte, limit int) ([]byte, error) {
+	var frame zstd.Header
+	if err := frame.Decode(src); err != nil {
+		return nil, err
+	}
+	if frame.HasFCS && frame.FrameContentSize > uint64(limit) || frame.WindowSize > uint64(max(limit, zstdWindow)) {
+		return nil, ErrOverBudget
+	}
 	if c.zstdReader == nil {
-		r, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecodeAllCapLimit(true))
+		r, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(1<<27))
 		if err != nil {
 			return nil, err
 		}
 		c.zstdReader = r
 	}
-	var frame zstd.Header
-	room := 4 * len(src)
-	if err := frame.Decode(src); err == nil && frame.HasFCS && !frame.Skippable {
-		room = int(min(frame.FrameContentSize, uint64(limit)+1))
+	c.source.Reset(src)
+	if err := c.zstdReader.Reset(&c.source); err != nil {
+		return nil, err
 	}
-	for {
-		room = min(max(room, cap(dst), 512), limit)
-		dst = grow(dst[:0], room)
-		out, err := c.zstdReader.DecodeAll(src, dst[:0:room])
-		if !errors.Is(err, zstd.ErrDecoderSizeExceeded) {
-			return out, err
-		}
-		if room == limit {
-			return nil, ErrOverBudget
-		}
-		room = 2 * room
+	dst, err := readAll(dst, c.zstdReader, len(src), limit)
+	if frame.WindowSize > zstdWindow {
+		c.zstdReader.Close()
+		c.zstdReader = nil
 	}
+	return dst, err
 }
 
 // readAll appends what r gives to dst; guess is about the compressed size.

@@ -20,10 +20,10 @@ const plenty = 64 << 20
 func TestOpenReadsWhatTheOracleWrites(t *testing.T) {
 	c := NewCodec() // one for all: state must not leak from batch to batch
 	rapid.Check(t, func(t *rapid.T) {
-		codec, xerial := drawCodec(t)
+		codec, java := drawCodec(t)
 		base := rapid.Int64Range(0, 1<<50).Draw(t, "base")
 		want := drawEntries(t, base, rapid.Bool().Draw(t, "dense"))
-		got, err := readAllRecords(c, source{base: base, attributes: codec, entries: want, xerial: xerial}.encode(t), plenty)
+		got, err := readAllRecords(c, source{base: base, attributes: codec, entries: want, java: java}.encode(t), plenty)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -86,14 +86,14 @@ func TestOpenKeepsToTheBudget(t *testing.T) {
 	// Zeros compress so well that every decoder has to grow its room.
 	value := make([]byte, 3<<20)
 	for codec := CodecGzip; codec <= CodecZstd; codec++ {
-		for _, xerial := range []bool{false, true} {
-			if xerial && codec != CodecSnappy {
+		for _, java := range []bool{false, true} {
+			if java && codec != CodecSnappy && codec != CodecZstd {
 				continue
 			}
-			t.Run(fmt.Sprint(codec, xerial), func(t *testing.T) {
+			t.Run(fmt.Sprint(codec, java), func(t *testing.T) {
 				e := entry{Value: value}
 				size := len(encodeEntry(e, 0, 0))
-				b := source{attributes: codec, entries: []entry{e}, xerial: xerial}.encode(t)
+				b := source{attributes: codec, entries: []entry{e}, java: java}.encode(t)
 				c := NewCodec()
 				if _, err := c.Open(b, nil, size-1); !errors.Is(err, ErrOverBudget) {
 					t.Errorf("limit of size-1: %v, want ErrOverBudget", err)
@@ -222,7 +222,8 @@ func FuzzOpen(f *testing.F) {
 	for codec := CodecNone; codec <= CodecZstd; codec++ {
 		f.Add([]byte(source{base: 50, attributes: codec, entries: entries}.encode(f)))
 	}
-	f.Add([]byte(source{base: 50, attributes: CodecSnappy, xerial: true, entries: entries}.encode(f)))
+	f.Add([]byte(source{base: 50, attributes: CodecSnappy, java: true, entries: entries}.encode(f)))
+	f.Add([]byte(source{base: 50, attributes: CodecZstd, java: true, entries: entries}.encode(f)))
 	f.Add([]byte(source{base: 50, lastDelta: 4}.encode(f)))
 	c := NewCodec()
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 
 	"github.com/klauspost/compress/s2"
+	"github.com/klauspost/compress/zstd"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"pgregory.net/rapid"
@@ -41,7 +42,7 @@ type source struct {
 	lastDelta  int32            // 0: that of the last record
 	maxStamp   int64            // 0: of the records
 	producer   int64
-	xerial     bool
+	java       bool // compressed as Java does: snappy in xerial frames, zstd without its size
 	entries    []entry
 }
 
@@ -66,7 +67,7 @@ func (s source) encode(t failer) kafka.Batch {
 		}
 		body = append(body, encodeEntry(e, rb.FirstTimestamp, delta)...)
 	}
-	rb.Records = compressOracle(t, s.attributes&kafka.AttrCodecMask, body, s.xerial)
+	rb.Records = compressOracle(t, s.attributes&kafka.AttrCodecMask, body, s.java)
 	rb.Length = int32(49 + len(rb.Records))
 	b := rb.AppendTo(nil)
 	binary.BigEndian.PutUint32(b[17:], crc32.Checksum(b[21:], crc32.MakeTable(crc32.Castagnoli)))
@@ -84,12 +85,31 @@ func encodeEntry(e entry, base int64, delta int32) []byte {
 	return r.AppendTo(nil)
 }
 
-func compressOracle(t failer, codec kafka.Attributes, body []byte, xerial bool) []byte {
+func compressOracle(t failer, codec kafka.Attributes, body []byte, java bool) []byte {
 	t.Helper()
 	if codec == CodecNone || len(body) == 0 {
 		return body
 	}
-	if xerial {
+	if java && codec == CodecZstd { // a frame that does not tell its size
+		var out bytes.Buffer
+		w, err := zstd.NewWriter(&out, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(2<<20))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, part := range [][]byte{body[:len(body)/2], body[len(body)/2:]} {
+			if _, err := w.Write(part); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Flush(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return out.Bytes()
+	}
+	if java {
 		out := append([]byte("\x82SNAPPY\x00"), 0, 0, 0, 1, 0, 0, 0, 1)
 		for len(body) > 0 {
 			block := s2.EncodeSnappy(nil, body[:min(len(body), 100)])
@@ -204,7 +224,7 @@ func drawEntries(t *rapid.T, base int64, dense bool) []entry {
 	return out
 }
 
-func drawCodec(t *rapid.T) (codec kafka.Attributes, xerial bool) {
+func drawCodec(t *rapid.T) (codec kafka.Attributes, java bool) {
 	codec = kafka.Attributes(rapid.IntRange(0, 4).Draw(t, "codec"))
-	return codec, codec == CodecSnappy && rapid.Bool().Draw(t, "xerial")
+	return codec, (codec == CodecSnappy || codec == CodecZstd) && rapid.Bool().Draw(t, "java")
 }

@@ -114,8 +114,8 @@ func TestRebuildInSteps(t *testing.T) {
 		base := int64(0)
 		for range rapid.IntRange(1, 5).Draw(t, "batches") {
 			base += int64(rapid.IntRange(0, 4).Draw(t, "between"))
-			codec, xerial := drawCodec(t)
-			s := source{base: base, attributes: codec, xerial: xerial, entries: drawEntries(t, base, rapid.Bool().Draw(t, "dense"))}
+			codec, java := drawCodec(t)
+			s := source{base: base, attributes: codec, java: java, entries: drawEntries(t, base, rapid.Bool().Draw(t, "dense"))}
 			if rapid.Bool().Draw(t, "append time") {
 				s.attributes |= kafka.AttrLogAppendTime
 				s.maxStamp = 77
