@@ -1,0 +1,202 @@
+package syncreal
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"sluice/fsm"
+	"sluice/kafka"
+	linksync "sluice/replication/sync"
+	"sluice/test/kafkalab"
+)
+
+// control is a control plane of one node without Raft.
+type control struct {
+	mu    sync.Mutex
+	state *fsm.State
+	index uint64
+}
+
+func (c *control) View() *fsm.View {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state.View()
+}
+
+func (c *control) Propose(_ context.Context, cmd fsm.Command) (fsm.Result, error) {
+	b, err := fsm.Encode(cmd)
+	if err != nil {
+		return fsm.Result{}, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.index++
+	return c.state.Apply(c.index, b)
+}
+
+func (c *control) ConfirmOwner(context.Context, fsm.TaskID, uint64) error { return nil }
+
+func (c *control) Record(ev fsm.Event) {
+	_, _ = c.Propose(context.Background(), &fsm.EventsAdd{Events: []fsm.Event{ev}}) // an event in memory
+}
+
+// lab is two real Kafka clusters, the source on 4.3.1 and the target on
+// 3.9.1, with clients of both and empty facts.
+type lab struct {
+	*testing.T
+	ctx      context.Context
+	pool     *kafka.Pool
+	ctl      *control
+	us, eu   fsm.KafkaCluster
+	usC, euC *kafka.Client
+	usP, euP *kgo.Client // plain clients that choose partitions by hand
+}
+
+func newLab(t *testing.T, source map[string]string) *lab {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	t.Cleanup(cancel)
+	pool, err := kafka.NewPool(kafka.DefaultConfig(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &lab{T: t, ctx: ctx, pool: pool, ctl: &control{state: fsm.NewState()}}
+	l.us, l.usC, l.usP = l.cluster("us", kafkalab.Config{Version: kafkalab.V4, Overrides: source})
+	l.eu, l.euC, l.euP = l.cluster("eu", kafkalab.Config{Version: kafkalab.V3})
+	t.Cleanup(pool.Close)
+	l.propose(&fsm.ClusterInit{ClusterID: "sluice-a"})
+	l.propose(&fsm.NodePut{Node: fsm.Node{ID: "n", Name: "n1"}})
+	return l
+}
+
+func (l *lab) cluster(name string, cfg kafkalab.Config) (fsm.KafkaCluster, *kafka.Client, *kgo.Client) {
+	c := kafkalab.Start(l.T, cfg)
+	spec := fsm.KafkaCluster{Name: name, Bootstrap: c.Bootstrap()}
+	client, err := l.pool.Client(l.ctx, spec)
+	if err != nil {
+		l.Fatal(err)
+	}
+	return spec, client, l.producer(spec)
+}
+
+func (l *lab) producer(spec fsm.KafkaCluster, opts ...kgo.Opt) *kgo.Client {
+	l.Helper()
+	p, err := kgo.NewClient(append(opts, kgo.SeedBrokers(spec.Bootstrap...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.MetadataMinAge(50*time.Millisecond))...)
+	if err != nil {
+		l.Fatal(err)
+	}
+	l.Cleanup(p.Close)
+	return p
+}
+
+// within is the lab for a subtest.
+func (l *lab) within(t *testing.T) *lab {
+	sub := *l
+	sub.T = t
+	return &sub
+}
+
+func (l *lab) propose(cmd fsm.Command) {
+	l.Helper()
+	if r, err := l.ctl.Propose(l.ctx, cmd); err != nil || r.Refused != fsm.RefusedNot {
+		l.Fatalf("%T: %+v, %v", cmd, r, err)
+	}
+}
+
+func (l *lab) create(c *kafka.Client, topic string, partitions int32, configs map[string]string) {
+	l.Helper()
+	if _, err := c.CreateTopic(l.ctx, kafka.CreateTopic{Name: topic, Partitions: partitions, ReplicationFactor: 1, Configs: configs}); err != nil {
+		l.Fatal(err)
+	}
+}
+
+func (l *lab) produce(p *kgo.Client, records ...*kgo.Record) {
+	l.Helper()
+	if err := p.ProduceSync(l.ctx, records...).FirstErr(); err != nil {
+		l.Fatal(err)
+	}
+}
+
+// metadata waits until every partition of the topic has a leader.
+func (l *lab) metadata(c *kafka.Client, topic string) kafka.TopicMetadata {
+	l.Helper()
+	var t kafka.TopicMetadata
+	l.until("leaders of "+topic, func() bool {
+		m, err := c.Metadata(l.ctx, topic)
+		if err != nil || m.Topics[0].Err != nil {
+			return false
+		}
+		t = m.Topics[0]
+		return !slices.ContainsFunc(t.Partitions, func(p kafka.PartitionMetadata) bool { return p.Leader < 0 })
+	})
+	return t
+}
+
+func (l *lab) until(what string, f func() bool) {
+	l.Helper()
+	for !f() {
+		select {
+		case <-l.ctx.Done():
+			l.Fatalf("never: %s", what)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// link applies a link and runs its sync task.
+func (l *lab) link(spec fsm.LinkSpec) *linksync.Runner {
+	l.Helper()
+	l.propose(&fsm.Objects{Kafka: []fsm.KafkaCluster{l.us, l.eu}, Links: []fsm.LinkPut{{Spec: spec}}})
+	cfg := linksync.DefaultConfig()
+	cfg.Node = "n1"
+	r, err := linksync.New(cfg, l.pool, l.ctl, l.ctl.View().Task(1), slog.New(slog.DiscardHandler))
+	if err != nil {
+		l.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(l.ctx)
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	l.Cleanup(func() {
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			l.Error(err)
+		}
+	})
+	return r
+}
+
+// streams lists the copy tasks of a topic.
+func (l *lab) streams(topic string) []*fsm.Task {
+	var out []*fsm.Task
+	for t := range l.ctl.View().Tasks {
+		if t.Kind == fsm.KindCopy && t.Stream.Topic == topic {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+func (l *lab) config(c *kafka.Client, topic, name string) string {
+	l.Helper()
+	entries, err := c.TopicConfigs(l.ctx, topic)
+	if err != nil {
+		l.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.Name == name {
+			return e.Value
+		}
+	}
+	return ""
+}
+
+func has(texts []string, part string) bool {
+	return slices.ContainsFunc(texts, func(s string) bool { return strings.Contains(s, part) })
+}
