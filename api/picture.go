@@ -284,11 +284,12 @@ func condition(worstFirst []Task) fsm.Code {
 }
 
 // unconfirmed names the nodes that own tasks of the link and have not
-// reported that they carried out its last change.
+// reported that they carried out its last change. A node that was removed is
+// waited for no more.
 func (p *picture) unconfirmed(l *fsm.Link) []string {
 	out := []string{}
 	for t := range p.v.Tasks {
-		if t.Link != l.ID || t.Owner == "" || p.member(t.Owner).Index >= l.Revision {
+		if t.Link != l.ID || p.v.Node(t.Owner) == nil || p.member(t.Owner).Index >= l.Revision {
 			continue
 		}
 		if name := p.nodeName(t.Owner); !slices.Contains(out, name) {

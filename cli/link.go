@@ -49,7 +49,10 @@ func (a *app) describeCmd() *cobra.Command {
 func (a *app) linkText(w io.Writer, l *api.LinkDetail) {
 	line := func(key, format string, args ...any) { fmt.Fprintf(w, "%-14s %s\n", key, fmt.Sprintf(format, args...)) }
 	line("Link", "%s: %s -> %s", l.Name, l.Source, l.Target)
-	state := l.State + ", " + a.paint(reason(l.Condition).color, string(l.Condition))
+	state := l.State
+	if string(l.Condition) != l.State {
+		state += ", " + a.paint(reason(l.Condition).color, string(l.Condition))
+	}
 	if len(l.Unconfirmed) > 0 {
 		state += fmt.Sprintf(" (%s not confirmed)", strings.Join(l.Unconfirmed, ", "))
 	}
@@ -156,12 +159,20 @@ func (a *app) change(ctx context.Context, link string, ch changeLink) error {
 func (a *app) ackText(w io.Writer, ack *api.Ack, done string) {
 	switch {
 	case len(ack.Unconfirmed) > 0:
-		fmt.Fprintf(w, "link %s is %s; %s not confirmed\n", ack.Name, ack.State, strings.Join(ack.Unconfirmed, ", "))
+		fmt.Fprintf(w, "link %s is %s; %s not confirmed\n", ack.Name, being(ack.State), strings.Join(ack.Unconfirmed, ", "))
 	case ack.State == "deleting":
-		fmt.Fprintf(w, "link %s is being deleted\n", ack.Name)
+		fmt.Fprintf(w, "link %s is %s\n", ack.Name, being(ack.State))
 	default:
 		fmt.Fprintf(w, "link %s %s\n", ack.Name, done)
 	}
+}
+
+// being words a state after "is".
+func being(state string) string {
+	if state == "deleting" {
+		return "being deleted"
+	}
+	return state
 }
 
 // confirmed waits until every owner has reported that it carried the change
@@ -171,7 +182,7 @@ func (a *app) confirmed(ctx context.Context, c *api.Client, ack *api.Ack) (*api.
 	p := a.progress()
 	defer p.end()
 	for len(ack.Unconfirmed) > 0 || ack.State == "deleting" {
-		p.say("link %s is %s; waiting for %s", ack.Name, ack.State, defaultTo(strings.Join(ack.Unconfirmed, ", "), "the leader"))
+		p.say("link %s is %s; waiting for %s", ack.Name, being(ack.State), defaultTo(strings.Join(ack.Unconfirmed, ", "), "the leader"))
 		select {
 		case <-time.After(200 * time.Millisecond):
 		case <-ctx.Done():

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -59,6 +60,7 @@ type node struct {
 	pool      *kafka.Pool
 	streams   *replication.Runner
 	verify    *verify.Jobs
+	purger    *purger
 	runners   map[fsm.Kind]cluster.Runner
 	api       *api.Server
 }
@@ -96,6 +98,7 @@ func assemble(cfg parts, log *slog.Logger) (*node, error) {
 	if n.verify, err = verify.New(verify.DefaultConfig(), n.pool, n.cluster); err != nil {
 		return nil, err
 	}
+	n.purger = &purger{node: n.cluster, pool: n.pool, log: log, since: map[fsm.LinkID]time.Time{}}
 	n.api, err = api.New(cfg.api, api.Parts{
 		Control: control{n.cluster}, Cluster: membership{n.cluster, version}, Preflight: preflight{n.pool},
 		Verify:  verifier{n.verify, cfg.cluster.Name},
@@ -125,7 +128,7 @@ func (n *node) run(ctx context.Context) error {
 	defer stopAbove()
 	var below errgroup.Group
 	for _, part := range []func(context.Context) error{
-		n.transport.Run, n.streams.Run,
+		n.transport.Run, n.streams.Run, n.purger.Run,
 		func(ctx context.Context) error { return n.api.Run(ctx, listener) },
 	} {
 		below.Go(func() error {
