@@ -4,8 +4,8 @@ import (
 	"slices"
 )
 
-// hop is one replica going to a broker.
-type hop struct{ r, to int32 }
+// hop is a replica of a partition going from one broker to another.
+type hop struct{ p, from, to int32 }
 
 // propose writes down the way from the original layout to the present one.
 func (q *planner) propose() *Proposal {
@@ -31,7 +31,7 @@ func (q *planner) route() [][]hop {
 		return nil
 	}
 	end := slices.Clone(q.at)
-	stages := q.hops(q.stages(q.orig, q.targets(q.o).limit))
+	stages := q.hops(q.orig, q.stages(q.orig, q.targets(q.o).limit))
 	if slices.Equal(end, q.at) {
 		return stages
 	}
@@ -43,12 +43,12 @@ func (q *planner) route() [][]hop {
 	return q.taken
 }
 
-// hops adds to each stage's replicas where they go.
-func (l *layout) hops(stages [][]int32) [][]hop {
+// hops adds to each stage's replicas where they come from and go.
+func (l *layout) hops(from []int32, stages [][]int32) [][]hop {
 	all := make([][]hop, len(stages))
 	for i, stage := range stages {
 		for _, r := range stage {
-			all[i] = append(all[i], hop{r, l.at[r]})
+			all[i] = append(all[i], hop{l.part[r], from[r], l.at[r]})
 		}
 	}
 	return all
@@ -61,7 +61,7 @@ func (q *planner) changes(p *Proposal, stages [][]hop) []int32 {
 	travels := make([]bool, len(q.m.Partitions))
 	for _, stage := range stages {
 		for _, h := range stage {
-			travels[q.part[h.r]] = true
+			travels[h.p] = true
 		}
 	}
 	changeOf := make([]int32, len(q.m.Partitions))
@@ -89,32 +89,38 @@ func (q *planner) changes(p *Proposal, stages [][]hop) []int32 {
 // cut turns stages of hops into steps. A partition gets its final order, and
 // so its leader, with its last step.
 func (q *planner) cut(p *Proposal, changeOf []int32, stages [][]hop) {
-	left := make(map[int32]int) // by partition: hops to come
+	left := make(map[int32]int)      // by partition: hops to come
+	lists := make(map[int32][]int32) // by partition: its list so far
 	for _, stage := range stages {
 		for _, h := range stage {
-			left[q.part[h.r]]++
+			left[h.p]++
 		}
 	}
-	now := slices.Clone(q.orig)
 	for _, stage := range stages {
 		var s Stage
 		var parts []int32
 		for _, h := range stage {
-			now[h.r] = h.to
-			s.Bytes += q.size[h.r]
-			left[q.part[h.r]]--
-			parts = append(parts, q.part[h.r])
+			if lists[h.p] == nil {
+				lists[h.p] = slices.Clone(q.m.Partitions[h.p].Replicas)
+			}
+			list := lists[h.p]
+			list[slices.Index(list, q.m.Brokers[h.from].ID)] = -q.m.Brokers[h.to].ID - 1 // not yet: it may still be a source
+			s.Bytes += q.m.Partitions[h.p].Size
+			left[h.p]--
+			parts = append(parts, h.p)
 		}
 		p.Bytes += s.Bytes
 		slices.Sort(parts)
 		for _, part := range slices.Compact(parts) {
-			step := Step{Change: int(changeOf[part])}
+			list := lists[part]
+			for i, id := range list {
+				if id < 0 {
+					list[i] = -id - 1
+				}
+			}
+			step := Step{Change: int(changeOf[part]), To: slices.Clone(list)}
 			if left[part] == 0 {
 				step.To = q.replicaList(part)
-			} else {
-				for r := q.first[part]; r < q.first[part+1]; r++ {
-					step.To = append(step.To, q.m.Brokers[now[r]].ID)
-				}
 			}
 			s.Steps = append(s.Steps, step)
 		}
@@ -178,7 +184,7 @@ func replayPeaks(m *Model, ix brokerIndex, p *Proposal) []int64 {
 		lists[i] = p.Changes[i].From
 	}
 	for _, stage := range p.Stages {
-		var gone []hop
+		var gone []struct{ change, b int32 }
 		for _, step := range stage.Steps {
 			size := m.Partitions[p.Changes[step.Change].Partition].Size
 			for _, id := range step.To {
@@ -188,7 +194,7 @@ func replayPeaks(m *Model, ix brokerIndex, p *Proposal) []int64 {
 			}
 			for _, id := range lists[step.Change] {
 				if !slices.Contains(step.To, id) {
-					gone = append(gone, hop{int32(step.Change), ix.of(id)})
+					gone = append(gone, struct{ change, b int32 }{int32(step.Change), ix.of(id)})
 				}
 			}
 			lists[step.Change] = step.To
@@ -197,7 +203,7 @@ func replayPeaks(m *Model, ix brokerIndex, p *Proposal) []int64 {
 			peak[b] = max(peak[b], now[b])
 		}
 		for _, g := range gone {
-			now[g.to] -= m.Partitions[p.Changes[g.r].Partition].Size
+			now[g.b] -= m.Partitions[p.Changes[g.change].Partition].Size
 		}
 	}
 	return peak

@@ -43,17 +43,33 @@ func Plan(m *Model, o Options) (*Proposal, error) {
 // Every round starts as a plan of its own would, so that the next plan finds
 // nothing to do.
 func (q *planner) run() {
-	for {
-		moved := q.replicas()
-		led := q.leaders()
-		if !moved && !led {
-			return
-		}
-		copy(q.home, q.at)
-		for p, r := range q.lead {
-			q.lead0[p] = q.at[r]
+	for q.round() {
+		for p := range q.m.Partitions {
+			q.rebase(int32(p))
 		}
 	}
+}
+
+// rebase makes the present place of p its home, and its leader the first of
+// its replicas.
+func (l *layout) rebase(p int32) {
+	first, lead := l.first[p], l.lead[p]
+	leader := l.at[lead]
+	copy(l.at[first+1:lead+1], l.at[first:lead])
+	l.at[first], l.lead[p], l.lead0[p] = leader, first, leader
+	copy(l.home[first:l.first[p+1]], l.at[first:l.first[p+1]])
+}
+
+// round makes one plan and reports whether anything changed.
+func (q *planner) round() bool {
+	if e := q.newExact(); e != nil {
+		stages, changed := e.run()
+		q.taken = append(q.taken, stages...)
+		return changed
+	}
+	moved := q.replicas()
+	led := q.leaders()
+	return moved || led
 }
 
 // leaders evens out leaders and reports whether any changed.
@@ -76,7 +92,7 @@ func (q *planner) replicas() bool {
 	for _, margin := range margins {
 		q.restore(start)
 		q.pass(margin * aim)
-		stages := q.hops(q.stages(q.home, limit))
+		stages := q.hops(q.home, q.stages(q.home, limit))
 		if s := q.score(); s.less(best) {
 			best, kept, taken = s, q.save(), stages
 		}
@@ -101,7 +117,7 @@ func (q *planner) budget() int64 {
 	left := q.o.MaxBytes
 	for _, stage := range q.taken {
 		for _, h := range stage {
-			left -= q.size[h.r]
+			left -= q.m.Partitions[h.p].Size
 		}
 	}
 	return left
