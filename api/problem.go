@@ -82,7 +82,7 @@ func asProblem(err error) *Problem {
 		return ofManifest(faults)
 	case errors.Is(err, ErrNoLeader):
 		return problem(http.StatusServiceUnavailable, CodeNoLeader,
-			"see which nodes are alive with `sluice cluster members`; a majority of the voters must run", "%v", err)
+			"see which nodes are alive with `sluice cluster members`; a majority of the voters must run", "%v: nothing can be changed now", ErrNoLeader)
 	case errors.Is(err, ErrAmbiguous):
 		return problem(http.StatusServiceUnavailable, CodeAmbiguous, "look with `sluice status` before asking again", "%v", err)
 	case errors.Is(err, ErrNoVerify):

@@ -307,6 +307,8 @@ func TestGuard(t *testing.T) {
 		{"a foreign name", bare.URL, "GET", "/v1/status", [2]string{"Host", "evil.example"}, 403},
 		{"unknown parameter", bare.URL, "GET", "/v1/status?taks=1", [2]string{}, 422},
 		{"not a number", bare.URL, "GET", "/v1/status?tasks=x", [2]string{}, 422},
+		{"unknown path", bare.URL, "GET", "/v1/statuss", [2]string{}, 404},
+		{"unknown method", bare.URL, "POST", "/v1/status", [2]string{}, 404},
 		{"ready", bare.URL, "GET", "/readyz", [2]string{}, 200},
 	} {
 		req, _ := http.NewRequest(x.method, x.base+x.path, nil)
@@ -325,7 +327,7 @@ func TestGuard(t *testing.T) {
 		if resp.StatusCode != x.want {
 			t.Errorf("%s: %d %s", x.name, resp.StatusCode, body)
 		}
-		if x.want == 422 || x.want == 401 {
+		if x.want == 422 || x.want == 401 || x.want == 404 {
 			var p api.Problem
 			if json.Unmarshal(body, &p) != nil || p.Code == "" || resp.Header.Get("Content-Type") != "application/problem+json" {
 				t.Errorf("%s: %s %s", x.name, resp.Header.Get("Content-Type"), body)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -33,9 +34,9 @@ func (c control) Propose(ctx context.Context, cmd fsm.Command) (fsm.Result, erro
 func apiError(err error) error {
 	switch {
 	case errors.Is(err, cluster.ErrNoLeader), errors.Is(err, cluster.ErrUnknown):
-		return errors.Join(api.ErrNoLeader, err)
+		return fmt.Errorf("%w: %w", api.ErrNoLeader, err)
 	case errors.Is(err, cluster.ErrAmbiguous):
-		return errors.Join(api.ErrAmbiguous, err)
+		return fmt.Errorf("%w: %w", api.ErrAmbiguous, err)
 	}
 	return err
 }

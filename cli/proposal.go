@@ -1,0 +1,272 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"sluice/balance/data"
+)
+
+// shownBrokers is how many brokers a table names unless all are asked for.
+const shownBrokers = 20
+
+// proposalText writes a proposal to be read by a person, in 80 columns.
+type proposalText struct {
+	strings.Builder
+	o   data.Options
+	p   *data.Proposal
+	all bool
+}
+
+func writeProposal(w io.Writer, o data.Options, p *data.Proposal, all bool, out string) error {
+	t := &proposalText{o: o, p: p, all: all}
+	if p.Empty() {
+		t.line("nothing to do")
+	} else {
+		t.summary()
+	}
+	t.unmet()
+	if !p.Empty() {
+		t.bands()
+		t.racks()
+		t.brokers()
+		t.peaks()
+	}
+	if out != "." && out != "" {
+		t.line("\nThe changed partitions are in %s.", out)
+	}
+	_, err := io.WriteString(w, t.String())
+	return err
+}
+
+func (t *proposalText) line(format string, args ...any) {
+	fmt.Fprintf(t, format+"\n", args...)
+}
+
+func (t *proposalText) summary() {
+	p := t.p
+	t.line("%d replicas move, %s travel in %d stages; %d leaders change.",
+		p.Moves, data.Bytes(p.Bytes), len(p.Stages), p.LeaderChanges)
+	if p.DirMoves > 0 {
+		t.line("%d replicas change log dirs on their broker, %s.", p.DirMoves, data.Bytes(p.DirBytes))
+	}
+	switch {
+	case p.Bound.Bytes > 0:
+		t.line("No plan with this result moves less than %s; this one is %.2f %% above.",
+			data.Bytes(p.Bound.Bytes), 100*(p.Bound.Ratio-1))
+	case p.Bytes > 0:
+		t.line("No lower bound is known for this result.")
+	}
+	if p.Seconds > 0 {
+		t.line("About %s at %s/s per broker.", duration(p.Seconds), data.Bytes(t.o.Throttle))
+	}
+}
+
+// duration writes seconds as the two largest units.
+func duration(seconds float64) string {
+	d := time.Duration(math.Min(seconds, 1e9) * float64(time.Second))
+	switch {
+	case d >= 48*time.Hour:
+		return fmt.Sprintf("%dd %dh", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
+	case d >= time.Hour:
+		return fmt.Sprintf("%dh %dm", d/time.Hour, d%time.Hour/time.Minute)
+	}
+	return d.Round(time.Second).String()
+}
+
+func (t *proposalText) unmet() {
+	for _, u := range t.p.Unmet {
+		kind := "missed"
+		if u.Hard {
+			kind = "BROKEN"
+		}
+		t.line("\n%s %s: %s", kind, u.Code, u.What)
+		if len(u.Brokers) > 0 {
+			t.line("  brokers: %s", some(u.Brokers))
+		}
+		if len(u.Partitions) > 0 {
+			t.line("  partitions: %s", some(u.Partitions))
+		}
+		t.line("  what helps: %s", u.Help)
+	}
+}
+
+// some lists at most ten.
+func some[T any](list []T) string {
+	const most = 10
+	var b strings.Builder
+	for i, v := range list[:min(len(list), most)] {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprint(&b, v)
+	}
+	if n := len(list) - most; n > 0 {
+		fmt.Fprintf(&b, " and %d more", n)
+	}
+	return b.String()
+}
+
+// bands shows the extremes of every figure before and after.
+func (t *proposalText) bands() {
+	t.line("\n%-10s %25s   %25s", "", "before: least, most", "after: least, most")
+	for _, row := range []struct {
+		name string
+		of   func(b *data.BrokerFigures, l *data.Load) string
+		key  func(b *data.BrokerFigures, l *data.Load) float64
+	}{
+		{"disk", func(b *data.BrokerFigures, l *data.Load) string { return fmt.Sprintf("%.4f", part(l.Bytes, b.Share)) },
+			func(b *data.BrokerFigures, l *data.Load) float64 { return part(l.Bytes, b.Share) }},
+		{"replicas", func(_ *data.BrokerFigures, l *data.Load) string { return fmt.Sprint(l.Replicas) },
+			func(_ *data.BrokerFigures, l *data.Load) float64 { return float64(l.Replicas) }},
+		{"leaders", func(_ *data.BrokerFigures, l *data.Load) string { return fmt.Sprint(l.Leaders) },
+			func(_ *data.BrokerFigures, l *data.Load) float64 { return float64(l.Leaders) }},
+		{"bytes-in", func(_ *data.BrokerFigures, l *data.Load) string { return data.Bytes(l.In) + "/s" },
+			func(_ *data.BrokerFigures, l *data.Load) float64 { return float64(l.In) }},
+		{"bytes-out", func(_ *data.BrokerFigures, l *data.Load) string { return data.Bytes(l.Out) + "/s" },
+			func(_ *data.BrokerFigures, l *data.Load) float64 { return float64(l.Out) }},
+	} {
+		cells := make([]string, 0, 4)
+		for _, load := range []func(b *data.BrokerFigures) *data.Load{before, after} {
+			var least, most *data.BrokerFigures
+			for i := range t.p.Brokers {
+				b := &t.p.Brokers[i]
+				if b.Share == 0 { // it is to be empty
+					continue
+				}
+				if least == nil || row.key(b, load(b)) < row.key(least, load(least)) {
+					least = b
+				}
+				if most == nil || row.key(b, load(b)) > row.key(most, load(most)) {
+					most = b
+				}
+			}
+			if least == nil {
+				return
+			}
+			cells = append(cells, row.of(least, load(least)), row.of(most, load(most)))
+		}
+		t.line("%-10s %12s %12s   %12s %12s", row.name, cells[0], cells[1], cells[2], cells[3])
+	}
+	t.line("(disk in parts of a broker's share)")
+}
+
+func before(b *data.BrokerFigures) *data.Load { return &b.Before }
+func after(b *data.BrokerFigures) *data.Load  { return &b.After }
+
+func part(x, of int64) float64 {
+	if of == 0 {
+		return 0
+	}
+	return float64(x) / float64(of)
+}
+
+// row writes one line of a table: each cell is before>after, sizes in GB,
+// rates in MB/s.
+func (t *proposalText) row(name string, disk int64, b, a data.Load) {
+	t.line("%-12s %9s %11s %13s %13s %8s %8s", name,
+		fmt.Sprintf("%d>%d", b.Leaders, a.Leaders),
+		fmt.Sprintf("%d>%d", b.Replicas, a.Replicas),
+		fmt.Sprintf("%s>%s", giga(b.Bytes), giga(a.Bytes)),
+		fmt.Sprintf("%s>%s", giga(disk-b.Bytes), giga(disk-a.Bytes)),
+		fmt.Sprintf("%s>%s", mega(b.In), mega(a.In)),
+		fmt.Sprintf("%s>%s", mega(b.Out), mega(a.Out)))
+}
+
+func giga(n int64) string { return fmt.Sprintf("%.0f", float64(n)/1e9) }
+func mega(n int64) string { return fmt.Sprintf("%.0f", float64(n)/1e6) }
+
+func (t *proposalText) racks() {
+	var names []string
+	for i := range t.p.Brokers {
+		names = append(names, t.p.Brokers[i].Rack)
+	}
+	slices.Sort(names)
+	t.head("RACK")
+	for _, rack := range slices.Compact(names) {
+		var disk int64
+		var b, a data.Load
+		for i := range t.p.Brokers {
+			if f := &t.p.Brokers[i]; f.Rack == rack {
+				disk += f.Disk
+				sum(&b, f.Before)
+				sum(&a, f.After)
+			}
+		}
+		t.row(rack, disk, b, a)
+	}
+}
+
+func sum(s *data.Load, l data.Load) {
+	s.Bytes += l.Bytes
+	s.Replicas += l.Replicas
+	s.Leaders += l.Leaders
+	s.In += l.In
+	s.Out += l.Out
+}
+
+func (t *proposalText) head(first string) {
+	t.line("")
+	t.line("%-12s %9s %11s %13s %13s %8s %8s", first, "LEADERS", "REPLICAS", "SIZE GB", "FREE GB", "IN MB/s", "OUT MB/s")
+}
+
+// brokers lists the brokers, the farthest from their share first.
+func (t *proposalText) brokers() {
+	list := slices.Clone(t.p.Brokers)
+	off := func(b *data.BrokerFigures) float64 {
+		if b.Share == 0 {
+			return math.Inf(1)
+		}
+		return math.Abs(part(b.Before.Bytes, b.Share) - 1)
+	}
+	slices.SortStableFunc(list, func(a, b data.BrokerFigures) int { return cmp.Compare(off(&b), off(&a)) })
+	t.head("BROKER")
+	n := len(list)
+	if !t.all {
+		n = min(n, shownBrokers)
+	}
+	for i := range list[:n] {
+		b := &list[i]
+		name := fmt.Sprintf("%d %s", b.ID, b.Rack)
+		if b.State != "ok" {
+			name += " " + b.State
+		}
+		t.row(name, b.Disk, b.Before, b.After)
+	}
+	if n < len(list) {
+		t.line("... and %d more that change less; all with -o wide", len(list)-n)
+	}
+}
+
+// peaks lists the brokers that need more disk on the way than they hold now.
+func (t *proposalText) peaks() {
+	var list []*data.BrokerFigures
+	for i := range t.p.Brokers {
+		if b := &t.p.Brokers[i]; b.Peak > b.Before.Bytes {
+			list = append(list, b)
+		}
+	}
+	if list == nil {
+		return
+	}
+	need := func(b *data.BrokerFigures) int64 { return b.Peak - b.Before.Bytes }
+	slices.SortStableFunc(list, func(a, b *data.BrokerFigures) int { return cmp.Compare(need(b), need(a)) })
+	t.line("\n%d brokers need more disk on the way than they use now:\n", len(list))
+	t.line("%-12s %11s %11s %11s %12s", "BROKER", "NOW GB", "PEAK GB", "AFTER GB", "PEAK OF DISK")
+	n := len(list)
+	if !t.all {
+		n = min(n, shownBrokers/2)
+	}
+	for _, b := range list[:n] {
+		t.line("%-12s %11s %11s %11s %10.0f %%", fmt.Sprintf("%d %s", b.ID, b.Rack),
+			giga(b.Before.Bytes), giga(b.Peak), giga(b.After.Bytes), 100*part(b.Peak, b.Disk))
+	}
+	if n < len(list) {
+		t.line("... and %d more", len(list)-n)
+	}
+}
