@@ -220,8 +220,18 @@ func (f *flow) ack(it *item) {
 	if f.out == f.guarded {
 		f.window = window
 	}
+	f.passGap()
 	f.enqueue()
 	f.finish()
+}
+
+// passGap counts source offsets that hold nothing to copy, such as the marker
+// behind the last transaction, as done once all before them is. A dense stream
+// crosses none.
+func (f *flow) passGap() {
+	if f.m.Phase != fsm.PhaseDense && !f.ended && len(f.queue) == 0 && len(f.inflight) == 0 {
+		f.acked.Source = max(f.acked.Source, f.cursor.Source)
+	}
 }
 
 // fail ends the flow after a batch that did not go well. The first trouble

@@ -19,6 +19,7 @@ func (f *flow) take(p *kafka.FetchedPartition, buf *kafka.Buf, codec *rewrite.Co
 		return
 	}
 	defer f.enqueue()
+	defer f.passGap()
 	f.high = p.LastStableOffset
 	aborted := (*rewrite.Aborted)(nil)
 	if len(p.Aborted) > 0 {
