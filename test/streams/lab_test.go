@@ -95,10 +95,23 @@ func (l *lab) stream(t *testing.T) *stream { return l.streamAt(t, -1) }
 // streamAt is stream with a start that was resolved with the link; -1: none.
 func (l *lab) streamAt(t *testing.T, first int64) *stream {
 	t.Helper()
+	return l.streamOn(t, first, nil)
+}
+
+// streamOn is streamAt with the target's replicas, the leader first.
+func (l *lab) streamOn(t *testing.T, first int64, replicas []int32) *stream {
+	t.Helper()
 	s := &stream{lab: l, topic: fmt.Sprintf("t%d", topics.Add(1)), time: time.Now()}
 	var starts []fsm.StartAt
 	if first >= 0 {
 		starts = []fsm.StartAt{{Topic: s.topic, Offsets: []int64{first}}}
+	}
+	if replicas != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := l.dst.CreateTopic(ctx, kafkalab.Topic{Name: s.topic, Assignment: [][]int32{replicas}}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s.Pair = rig.NewPairAt(t, l.src.Bootstrap(), l.dst.Bootstrap(), fsm.LinkSpec{}, starts,
 		map[string]int32{s.topic: 1}, s.node(1), s.node(2), s.node(3))
@@ -255,6 +268,25 @@ func (s *stream) warm(t *testing.T, r *runner) {
 func (s *stream) acked(t *testing.T, r *runner) {
 	t.Helper()
 	rig.Until(t, 30*time.Second, "acknowledged", func() bool { return r.stream.Measure().Source == int64(s.made) })
+}
+
+// forgotten waits until the target's leader has no state of our producer id.
+func (s *stream) forgotten(t *testing.T) {
+	t.Helper()
+	rig.Until(t, 30*time.Second, "the producer state expires", func() bool {
+		known := false
+		err := s.lab.dst.Admin(func(adm *kadm.Client) error {
+			var at kadm.TopicsSet
+			at.Add(s.topic, 0)
+			ps, err := adm.DescribeProducers(context.Background(), at)
+			if err != nil {
+				return err
+			}
+			ps.EachProducer(func(p kadm.DescribedProducer) { known = known || p.ProducerID == s.View().Link(1).ProducerID })
+			return ps[s.topic].Partitions[0].Err
+		})
+		return err == nil && !known
+	})
 }
 
 // state waits until the runner's stream is in the state.
