@@ -37,9 +37,8 @@ func (s *Stream) report() {
 	s.mu.Unlock()
 	if f != nil {
 		f.mu.Lock()
-		if f.acked.Target > it.Progress.Target {
-			it.Progress, held = f.acked, false
-		}
+		held = held && f.acked.Target <= it.Progress.Target
+		it.Progress = f.acked
 		it.Segments = append(it.Segments[:len(it.Segments):len(it.Segments)], f.segments...)
 		f.segments = nil
 		f.mu.Unlock()
