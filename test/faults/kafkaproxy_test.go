@@ -53,6 +53,33 @@ func TestKafkaProxyDeliversAfterTheOwnersDeath(t *testing.T) {
 	}
 }
 
+// A broker that has not read yet when the client ends still gets all that was sent.
+func TestKafkaProxyEndsInOrderAtTheBroker(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	p := NewKafkaProxy()
+	defer p.Close()
+	client := dial(t, p.Via(0, l.Addr().String()), "")
+	broker, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer broker.Close()
+	sent := request(Produce, 1, "n1", "t1")
+	send(t, client, string(sent))
+	client.Close()
+	if err := p.Wait(testContext(t), func() bool { return p.Orphans() == 1 && p.Counts(Produce).Requests == 1 }); err != nil {
+		t.Fatal(err)
+	}
+	broker.SetDeadline(time.Now().Add(30 * time.Second))
+	if got, err := io.ReadAll(broker); err != nil || !bytes.Equal(got, sent) {
+		t.Errorf("the broker read %d bytes of %d, %v", len(got), len(sent), err)
+	}
+}
+
 func TestKafkaProxyLosesTheAckOfEach(t *testing.T) {
 	for lost := 1; lost <= 5; lost++ {
 		for _, how := range []Close{FIN, RST} {

@@ -291,6 +291,13 @@ func TestMesh(t *testing.T) {
 	check("isolated", "ac", "ca", "bc", "cb")
 	m.HealAll("c", Deliver)
 	drain("isolated", "ac", "ca", "bc", "cb")
+	m.Cut("a", "b")
+	for _, pair := range [][2]string{{"a", "b"}, {"b", "a"}} { // an echo cannot tell which way is cut
+		if !m.Flow(pair[0], pair[1]).isHeld() {
+			t.Errorf("cut, and %s to %s is open", pair[0], pair[1])
+		}
+	}
+	m.Heal("a", "b", Deliver)
 	m.Refuse("a", "b")
 	wantReset(t, conns["ab"])
 	wantReset(t, conns["ba"])
@@ -299,6 +306,12 @@ func TestMesh(t *testing.T) {
 	conns["ab"], conns["ba"] = dial(t, addr["b"], ip["a"]), dial(t, addr["a"], ip["b"])
 	m.SetDelay("a", "b", time.Millisecond)
 	check("healed")
+}
+
+func (f *Flow) isHeld() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.held
 }
 
 // testContext ends with the test or after a time that no healthy run needs.

@@ -33,7 +33,8 @@ func startProcess(name, dir, logPath string, args []string) (*process, error) {
 		return nil, fmt.Errorf("starting %s: %w", name, err)
 	}
 	defer logFile.Close()
-	cmd := exec.Command("java", args...)
+	// Native libraries are unpacked into the JVM's temporary folder, and stay there when it is killed.
+	cmd := exec.Command("java", append([]string{"-Djava.io.tmpdir=" + dir}, args...)...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, logFile, logFile
 	cmd.SysProcAttr = dieWithParent()
 	p := &process{name: name, cmd: cmd, done: make(chan struct{})}

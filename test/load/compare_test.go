@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
 	"testing"
 	"time"
 
@@ -95,6 +96,38 @@ func mapOr(m map[Kind]int64) map[Kind]int64 {
 		return map[Kind]int64{}
 	}
 	return m
+}
+
+// All that a copy must keep changes the hash; absent is not empty.
+func TestHashTellsApart(t *testing.T) {
+	header := func(key string, value []byte) []kgo.RecordHeader { return []kgo.RecordHeader{{Key: key, Value: value}} }
+	at := time.UnixMilli(1700000000000)
+	records := []*kgo.Record{
+		{Timestamp: at},
+		{Timestamp: at.Add(time.Millisecond)},
+		{Timestamp: at, Key: []byte{}},
+		{Timestamp: at, Key: []byte("a")},
+		{Timestamp: at, Value: []byte{}},
+		{Timestamp: at, Value: []byte("a")},
+		{Timestamp: at, Key: []byte("a"), Value: []byte("b")},
+		{Timestamp: at, Key: []byte("ab"), Value: []byte{}},
+		{Timestamp: at, Headers: header("a", nil)},
+		{Timestamp: at, Headers: header("a", []byte{})},
+		{Timestamp: at, Headers: header("a", []byte("b"))},
+		{Timestamp: at, Headers: header("ab", nil)},
+		{Timestamp: at, Headers: append(header("a", nil), header("a", nil)...)},
+	}
+	h := (&comparison{seed: maphash.MakeSeed()}).hasher()
+	seen := map[uint64]int{}
+	for i, r := range records {
+		hash := h.record(r)
+		if j, ok := seen[hash]; ok {
+			t.Errorf("records %d and %d hash alike", j, i)
+		}
+		if seen[hash] = i; h.record(r) != hash {
+			t.Errorf("record %d hashes to two values", i)
+		}
+	}
 }
 
 func TestCompareShiftAndFrom(t *testing.T) {

@@ -225,3 +225,19 @@ func TestWatcherCountsOnlyRecordsSentAfterTheMark(t *testing.T) {
 		t.Errorf("foreign: %d", w.Foreign())
 	}
 }
+
+func TestWatcherKeepsTheLongestPause(t *testing.T) {
+	w := NewWatcher(nil, Topic{"t", 1})
+	m := newMaker("t", 1, 100, time.Now(), 0)
+	w.Mark()
+	const first, second = time.Hour, time.Hour + time.Minute // after the mark; no real time matters
+	w.arrived(m.record(0, 0, time.Now()), w.mark.Add(first))
+	w.arrived(m.record(0, 1, time.Now()), w.mark.Add(second))
+	if g := w.Gaps()[0]; g.Pause != first || g.New != first {
+		t.Errorf("after two arrivals: %+v", g)
+	}
+	w.Mark()
+	if g := w.Gaps()[0]; g.Seen || g.Pause > time.Minute {
+		t.Errorf("after a new mark: %+v", g)
+	}
+}
