@@ -79,7 +79,7 @@ func (s *Server) routes() *http.ServeMux {
 		mux.Handle("GET /metrics", s.Metrics)
 	}
 	if s.Web != nil {
-		mux.Handle("GET /", s.Web)
+		mux.Handle("/", s.Web)
 	}
 	return mux
 }
