@@ -112,29 +112,10 @@ type chunk struct {
 // run reads both sides, each one answer ahead, and compares.
 func (s *stream) run(ctx context.Context, c *comparison, source, target *reader) error {
 	g, ctx := errgroup.WithContext(ctx)
-	pump := func(r *reader) chan chunk {
-		out := make(chan chunk)
-		g.Go(func() error {
-			defer r.close()
-			for {
-				items, end, err := r.read(ctx)
-				if err != nil {
-					return err
-				}
-				select {
-				case out <- chunk{items, end, r.next, r.floor}:
-				case <-ctx.Done():
-					return ctx.Err()
-				}
-				if end {
-					return nil
-				}
-			}
-		})
-		return out
-	}
 	begin := source.next
-	sources, targets := pump(source), pump(target)
+	sources, targets := make(chan chunk), make(chan chunk)
+	g.Go(func() error { return source.pump(ctx, sources) })
+	g.Go(func() error { return target.pump(ctx, targets) })
 	g.Go(func() error {
 		for c.source.wants() || c.target.wants() {
 			var in, to chunk
@@ -144,10 +125,8 @@ func (s *stream) run(ctx context.Context, c *comparison, source, target *reader)
 				}
 				s.at.Store(in.next - begin)
 			}
-			if c.target.wants() {
-				if !receive(ctx, targets, &to) {
-					return ctx.Err()
-				}
+			if c.target.wants() && !receive(ctx, targets, &to) {
+				return ctx.Err()
 			}
 			if in.floor > 0 {
 				c.floor = max(c.floor, c.mapping.target(in.floor))
@@ -159,6 +138,25 @@ func (s *stream) run(ctx context.Context, c *comparison, source, target *reader)
 		return nil
 	})
 	return g.Wait()
+}
+
+// pump reads to the end, one answer ahead of the receiver.
+func (r *reader) pump(ctx context.Context, out chan<- chunk) error {
+	defer r.close()
+	for {
+		items, end, err := r.read(ctx)
+		if err != nil {
+			return err
+		}
+		select {
+		case out <- chunk{items, end, r.next, r.floor}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if end {
+			return nil
+		}
+	}
 }
 
 func receive(ctx context.Context, from chan chunk, to *chunk) bool {
