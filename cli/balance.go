@@ -77,32 +77,32 @@ makes no sense, 10 something that was asked for cannot be reached.`,
 func (f *proposeFlags) run(w io.Writer) error {
 	o, err := f.options()
 	if err != nil {
-		return &ExitError{ExitUsage, err}
+		return &ExitError{exitUsage, &usageError{err}}
 	}
 	m, err := f.model()
 	if err != nil {
-		return &ExitError{ExitFailed, err}
+		return &ExitError{exitFailed, err}
 	}
 	for _, hold := range []struct {
 		patterns []string
 		as       data.Hold
 	}{{f.pin, data.Pinned}, {f.exclude, data.Excluded}} {
 		if err := holdTopics(m, hold.patterns, hold.as); err != nil {
-			return &ExitError{ExitUsage, err}
+			return &ExitError{exitUsage, &usageError{err}}
 		}
 	}
 	p, err := data.Plan(m, o)
 	if err != nil {
-		return &ExitError{ExitFailed, fmt.Errorf("planning: %w", err)}
+		return &ExitError{exitFailed, fmt.Errorf("planning: %w", err)}
 	}
 	if err := data.Check(m, o, p); err != nil {
-		return &ExitError{ExitFailed, fmt.Errorf("checking the proposal (a fault of the planner; nothing was written): %w", err)}
+		return &ExitError{exitFailed, fmt.Errorf("checking the proposal (a fault of the planner; nothing was written): %w", err)}
 	}
 	if err := f.write(w, m, o, p); err != nil {
-		return &ExitError{ExitFailed, err}
+		return &ExitError{exitFailed, err}
 	}
 	if n := len(p.Unmet); n > 0 {
-		return &ExitError{ExitBad, fmt.Errorf("%d demands cannot be met: %s", n, p.Unmet[0].What)}
+		return &ExitError{exitBad, &badAnswer{fmt.Sprintf("%d demands cannot be met: %s", n, p.Unmet[0].What)}}
 	}
 	return nil
 }

@@ -1,13 +1,8 @@
 package cli
 
-// Exit codes of every verb.
-const (
-	ExitFailed = 1  // it did not work
-	ExitUsage  = 2  // it was asked for in a way that makes no sense
-	ExitBad    = 10 // it worked, and the answer is bad
-)
-
-// ExitError is an error that says with which code the process should end.
+// ExitError is an error that says with which code the process should end: one
+// of exitFailed, exitUsage and exitBad. It wraps what finish knows by the same
+// code, so that a verb run under the root command ends the same way.
 type ExitError struct {
 	Code int
 	Err  error
