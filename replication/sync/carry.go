@@ -21,6 +21,7 @@ const parallel = 8
 type outcome struct {
 	note   string // what was created, for the event
 	failed error
+	later  bool // look again in the next round
 }
 
 // carry makes the target topics ready, then adds the streams of those that
@@ -44,6 +45,9 @@ func (r *Runner) carry(ctx context.Context, s *sight, actions []Action) ([]Refus
 	var refused []Refused
 	var streams []fsm.StreamKey
 	for i, a := range actions {
+		if outcomes[i].later {
+			continue
+		}
 		if err := outcomes[i].failed; err != nil {
 			refused = append(refused, Refused{a.Topic, codeOf(err), err.Error()})
 			continue
@@ -56,7 +60,7 @@ func (r *Runner) carry(ctx context.Context, s *sight, actions []Action) ([]Refus
 		return refused, err
 	}
 	for i, a := range actions {
-		if outcomes[i].failed == nil {
+		if outcomes[i].failed == nil && !outcomes[i].later {
 			r.tellAdded(a, outcomes[i].note)
 		}
 	}
@@ -97,7 +101,7 @@ func (r *Runner) create(ctx context.Context, s *sight, a Action, rules TargetRul
 	}
 	id, err := s.target.CreateTopic(ctx, kafka.CreateTopic{Name: a.Target, Partitions: a.Create, ReplicationFactor: rf, Configs: configs})
 	if errors.Is(err, kerr.TopicAlreadyExists) {
-		return outcome{failed: fmt.Errorf("the target topic appeared meanwhile, it will be looked at again: %w", err)}
+		return outcome{later: true} // it appeared meanwhile: whose is it?
 	}
 	if err != nil {
 		return outcome{failed: err}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -88,9 +87,13 @@ func ledgerReplication(s *sight) int16 {
 	return int16(max(1, min(3, len(s.targetMeta.Brokers))))
 }
 
-// codeOf is the reason code of an error that ends a round.
+// CodeTopicRefused says that the target's brokers did not create or raise a
+// topic, for a reason that has no code of its own.
+const CodeTopicRefused fsm.Code = "topic-refused"
+
+// codeOf is the reason code of an error that ends a round or concerns a topic.
 func codeOf(err error) fsm.Code {
-	var netErr net.Error
+	var refused *kerr.Error
 	switch {
 	case errors.Is(err, ErrClaimed):
 		return fsm.CodeForeignWriter
@@ -103,8 +106,8 @@ func codeOf(err error) fsm.Code {
 		return fsm.CodeNotEnoughReplicas
 	case errors.Is(err, kerr.ThrottlingQuotaExceeded):
 		return fsm.CodeQuotaThrottled
-	case errors.As(err, &netErr):
-		return fsm.CodeUnreachable
+	case errors.As(err, &refused) && !refused.Retriable:
+		return CodeTopicRefused
 	}
 	return fsm.CodeUnreachable
 }

@@ -20,24 +20,30 @@ func parts(n int32) map[int32]bool {
 	return out
 }
 
-func TestDecide(t *testing.T) {
-	base := func() Input {
-		return Input{
-			Spec:   fsm.LinkSpec{Name: "us-eu", Source: "us", Target: "eu", Include: []string{"orders", "pay-*"}, Exclude: []string{"/.*-tmp/"}},
-			Source: []Topic{{Name: "orders", ID: id(1), Partitions: 3}},
-			Target: map[string]Topic{}, Copied: map[string]Copied{}, Taken: map[string]string{}, Made: map[string]Maker{},
-		}
+// base is an empty target and one topic at the source.
+func base() Input {
+	return Input{
+		Spec:   fsm.LinkSpec{Name: "us-eu", Source: "us", Target: "eu", Include: []string{"orders", "pay-*"}, Exclude: []string{"/.*-tmp/"}},
+		Source: []Topic{{Name: "orders", ID: id(1), Partitions: 3}},
+		Target: map[string]Topic{}, Copied: map[string]Copied{}, Taken: map[string]string{}, Made: map[string]Maker{},
 	}
-	target := func(name string, n byte, partitions int32) map[string]Topic {
-		return map[string]Topic{name: {Name: name, ID: id(n), Partitions: partitions}}
-	}
-	for _, tc := range []struct {
-		name   string
-		change func(*Input)
-		want   string // actions as "topic>target c<create> g<grow> [add]"
-		no     string // refusals as "topic code"
-		look   string // to be examined
-	}{
+}
+
+func target(name string, n byte, partitions int32) map[string]Topic {
+	return map[string]Topic{name: {Name: name, ID: id(n), Partitions: partitions}}
+}
+
+// decision is one row of a table about Decide.
+type decision struct {
+	name   string
+	change func(*Input)
+	want   string // actions as "topic>target c<create> g<grow> [add]"
+	no     string // refusals as "topic code"
+	look   string // to be examined
+}
+
+func TestDecideOnNewTopics(t *testing.T) {
+	decide(t, []decision{
 		{name: "a new topic", want: "orders>orders c3 [0 1 2]"},
 		{name: "renamed", change: func(in *Input) { in.Spec.Rename = "{source}.{topic}" }, want: "orders>us.orders c3 [0 1 2]"},
 		{name: "what is selected", change: func(in *Input) {
@@ -67,6 +73,11 @@ func TestDecide(t *testing.T) {
 		}, want: "orders>orders [0 1 2]"},
 		{name: "fewer partitions", change: func(in *Input) { in.Target = target("orders", 9, 2) }, no: "orders partition-mismatch"},
 		{name: "more partitions", change: func(in *Input) { in.Target = target("orders", 9, 4) }, no: "orders partition-mismatch"},
+	})
+}
+
+func TestDecideOnWhoMadeTheTarget(t *testing.T) {
+	decide(t, []decision{
 		{name: "made by us, the source grew before the streams were added", change: func(in *Input) {
 			in.Target, in.Made = target("orders", 9, 2), map[string]Maker{"orders": {ID: id(9), Ours: true}}
 			in.Empty = map[string][]bool{"orders": {true, true}}
@@ -92,6 +103,11 @@ func TestDecide(t *testing.T) {
 		{name: "copies of copies", change: func(in *Input) {
 			in.SameCluster, in.Spec.Include, in.Spec.Rename = true, []string{"*"}, "x.{topic}"
 		}, no: "orders foreign-writer"},
+	})
+}
+
+func TestDecideOnKnownTopics(t *testing.T) {
+	decide(t, []decision{
 		{name: "in step", change: func(in *Input) {
 			in.Target, in.Copied["orders"] = target("orders", 9, 3), Copied{Partitions: parts(3), Mapped: true, SourceID: id(1), TargetID: id(9)}
 		}},
@@ -131,7 +147,12 @@ func TestDecide(t *testing.T) {
 			in.Source[0].ID = fsm.TopicID{}
 			in.Target, in.Copied["orders"] = target("orders", 0, 2), Copied{Partitions: parts(2), Mapped: true}
 		}, want: "orders>orders g3 [2]"},
-	} {
+	})
+}
+
+func decide(t *testing.T, rows []decision) {
+	t.Helper()
+	for _, tc := range rows {
 		t.Run(tc.name, func(t *testing.T) {
 			in := base()
 			if tc.change != nil {

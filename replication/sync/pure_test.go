@@ -1,13 +1,17 @@
 package sync
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"sluice/fsm"
 	"sluice/kafka"
@@ -182,5 +186,22 @@ func TestMakers(t *testing.T) {
 	want := map[string]Maker{"t": {ID: id(1), Ours: true, Name: "link l of the Sluice cluster a"}, "u": {ID: id(2), Name: "link l of the Sluice cluster b"}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, slices.Collect(maps.Values(got)))
+	}
+}
+
+func TestCodeOf(t *testing.T) {
+	for want, errs := range map[fsm.Code][]error{
+		fsm.CodeForeignWriter:        {ErrClaimed},
+		fsm.CodeUnauthorized:         {kerr.TopicAuthorizationFailed, kerr.PolicyViolation},
+		fsm.CodeAuthenticationFailed: {kerr.SaslAuthenticationFailed},
+		fsm.CodeNotEnoughReplicas:    {kerr.InvalidReplicationFactor},
+		CodeTopicRefused:             {kerr.InvalidConfig, kerr.InvalidTopicException},
+		fsm.CodeUnreachable:          {context.DeadlineExceeded, kerr.NotController, io.EOF, kafka.ErrClusterIDMismatch},
+	} {
+		for _, err := range errs {
+			if got := codeOf(fmt.Errorf("doing: %w", err)); got != want {
+				t.Errorf("%v is %s, want %s", err, got, want)
+			}
+		}
 	}
 }

@@ -221,7 +221,9 @@ func (r *Runner) plan(ctx context.Context, s *sight) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	mine, taken := copied(s.view, s.link)
+	// The facts are read after the metadata: a mapping that is older than a
+	// topic of the same name is seen to be of another topic.
+	mine, taken := copied(r.ctl.View(), s.link)
 	in := Input{
 		Spec: s.link.Spec, Selector: selector,
 		SameCluster: s.sourceMeta.ClusterID != "" && s.sourceMeta.ClusterID == s.targetMeta.ClusterID,

@@ -1,0 +1,229 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	gosync "sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"sluice/fsm"
+	"sluice/kafka"
+)
+
+// control is a control plane of one node: facts, no Raft.
+type control struct {
+	t     *testing.T
+	mu    gosync.Mutex
+	state *fsm.State
+	index uint64
+	lost  bool // another node owns the task
+}
+
+func newControl(t *testing.T, cmds ...fsm.Command) *control {
+	c := &control{t: t, state: fsm.NewState()}
+	c.propose(&fsm.ClusterInit{ClusterID: "sluice-a"})
+	for _, cmd := range cmds {
+		c.propose(cmd)
+	}
+	return c
+}
+
+func (c *control) propose(cmd fsm.Command) {
+	c.t.Helper()
+	if r, err := c.Propose(context.Background(), cmd); err != nil || r.Refused != fsm.RefusedNot {
+		c.t.Fatalf("%T: %v %+v", cmd, err, r)
+	}
+}
+
+func (c *control) View() *fsm.View {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state.View()
+}
+
+func (c *control) Propose(_ context.Context, cmd fsm.Command) (fsm.Result, error) {
+	b, err := fsm.Encode(cmd)
+	if err != nil {
+		return fsm.Result{}, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.index++
+	return c.state.Apply(c.index, b)
+}
+
+func (c *control) ConfirmOwner(context.Context, fsm.TaskID, uint64) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lost {
+		return errors.New("not the owner")
+	}
+	return nil
+}
+
+func (c *control) Record(ev fsm.Event) {
+	if _, err := c.Propose(context.Background(), &fsm.EventsAdd{Events: []fsm.Event{ev}}); err != nil {
+		c.t.Error(err)
+	}
+}
+
+// streams lists the link's streams as "topic/partition>target".
+func (c *control) streams() string {
+	var out []string
+	for t := range c.View().Tasks {
+		if t.Kind == fsm.KindCopy {
+			out = append(out, fmt.Sprintf("%s/%d>%s", t.Stream.Topic, t.Stream.Partition, t.Stream.TargetTopic))
+		}
+	}
+	slices.Sort(out)
+	return strings.Join(out, " ")
+}
+
+func (c *control) events(code fsm.Code) (n int) {
+	for _, e := range c.View().LinkEvents(1).Events {
+		if e.Code == code {
+			n += int(e.Count)
+		}
+	}
+	return n
+}
+
+// lab is two kfake clusters and clients of both.
+type lab struct {
+	t          *testing.T
+	ctx        context.Context
+	pool       *kafka.Pool
+	us, eu     fsm.KafkaCluster
+	usC, euC   *kafka.Client
+	usLog, euL *kgo.Client // plain clients, to produce with
+}
+
+func newLab(t *testing.T) *lab {
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	t.Cleanup(cancel)
+	pool, err := kafka.NewPool(kafka.DefaultConfig(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	l := &lab{t: t, ctx: ctx, pool: pool}
+	l.us, l.usC, l.usLog = l.cluster("us")
+	l.eu, l.euC, l.euL = l.cluster("eu")
+	return l
+}
+
+func (l *lab) cluster(name string) (fsm.KafkaCluster, *kafka.Client, *kgo.Client) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(2), kfake.ClusterID("id-"+name))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(c.Close)
+	spec := fsm.KafkaCluster{Name: name, Bootstrap: c.ListenAddrs()}
+	client, err := l.pool.Client(l.ctx, spec)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	plain, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.MetadataMinAge(10*time.Millisecond))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(plain.Close)
+	return spec, client, plain
+}
+
+func (l *lab) create(c *kafka.Client, name string, partitions int32, configs map[string]string) {
+	l.t.Helper()
+	if _, err := c.CreateTopic(l.ctx, kafka.CreateTopic{Name: name, Partitions: partitions, ReplicationFactor: 1, Configs: configs}); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+func (l *lab) produce(c *kgo.Client, topic string, partition int32, n int) {
+	l.t.Helper()
+	for i := range n {
+		if err := c.ProduceSync(l.ctx, &kgo.Record{Topic: topic, Partition: partition, Value: fmt.Append(nil, i)}).FirstErr(); err != nil {
+			l.t.Fatal(err)
+		}
+	}
+}
+
+func (l *lab) deleteTopic(c *kafka.Client, name string) {
+	l.t.Helper()
+	req := kmsg.NewPtrDeleteTopicsRequest()
+	req.TopicNames = []string{name}
+	topic := kmsg.NewDeleteTopicsRequestTopic()
+	topic.Topic = &name
+	req.Topics = append(req.Topics, topic)
+	if _, err := req.RequestWith(l.ctx, c.Kgo()); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+func (l *lab) partitions(c *kafka.Client, topic string) int {
+	l.t.Helper()
+	m, err := c.Metadata(l.ctx, topic)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return len(m.Topics[0].Partitions)
+}
+
+func spec() fsm.LinkSpec {
+	return fsm.LinkSpec{Name: "us-eu", Source: "us", Target: "eu", Include: []string{"orders", "pay-*"}, Start: fsm.StartEarliest, Offsets: fsm.OffsetsAuto, ReplicationFactor: 1, State: fsm.StateRunning}
+}
+
+// start applies the link and runs its sync task.
+func (l *lab) start(s fsm.LinkSpec) (*control, *Runner) {
+	l.t.Helper()
+	ctl := newControl(l.t, &fsm.Objects{Kafka: []fsm.KafkaCluster{l.us, l.eu}, Links: []fsm.LinkPut{{Spec: s}}, At: 1})
+	return ctl, l.run(ctl)
+}
+
+func (l *lab) run(ctl *control) *Runner {
+	l.t.Helper()
+	cfg := DefaultConfig()
+	cfg.Node, cfg.Interval, cfg.ClaimEvery = "n1", 20*time.Millisecond, 100*time.Millisecond
+	r, err := New(cfg, l.pool, ctl, ctl.View().Task(1), slog.New(slog.DiscardHandler))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(l.ctx)
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	l.t.Cleanup(func() {
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			l.t.Errorf("Run ended with %v", err)
+		}
+	})
+	return r
+}
+
+func (l *lab) until(what string, f func() bool) {
+	l.t.Helper()
+	for !f() {
+		select {
+		case <-l.ctx.Done():
+			l.t.Fatalf("never: %s", what)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// rounds waits until the Runner has looked n more times.
+func (l *lab) rounds(r *Runner, n int) {
+	l.t.Helper()
+	for range n {
+		at := r.measure.Load()
+		l.until("another round", func() bool { return r.measure.Load() != at })
+	}
+}
