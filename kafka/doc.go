@@ -16,5 +16,20 @@
 //   - Buffers is the size-classed pool that Fetch answers are read into.
 //   - Batch is a record batch v2 as the bytes it is.
 //
-// All types are safe for concurrent use unless they say otherwise.
+// All types are safe for concurrent use unless they say otherwise. After the
+// first requests nothing on the way of a Fetch or Produce allocates.
+//
+// What is not obvious:
+//
+//   - A broker may answer before our writer has noticed that the request is
+//     out, while the batches are still being read: Conn.retire waits for it.
+//   - Brokers answer the requests of a connection one after another, so only
+//     the oldest request's time runs (Conn.awaitHead).
+//   - A request whose write began is perhaps sent, even if the write failed.
+//   - A fetch session goes on with topic ids or names as it began; a request
+//     without partitions cannot tell which, hence FetchRequest.ByName.
+//   - A fresh leader tells of itself in metadata a moment before it takes
+//     requests as such: NOT_LEADER_OR_FOLLOWER then names the broker asked.
+//   - A broker that refuses a produce request as a whole (two batches of one
+//     partition) closes the connection instead of answering.
 package kafka
