@@ -46,28 +46,20 @@ type Options struct {
 	Mesh   *faults.Mesh // stands between the nodes where it is not nil
 }
 
-// build makes the binary once a test process.
-var build = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "sluice-bin-")
-	if err != nil {
-		return "", err
+// build makes the binary in a folder that ends with the test.
+func build(t testing.TB) string {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), "sluice")
+	if out, err := exec.Command("go", "build", "-o", bin, "sluice/cmd/sluice").CombinedOutput(); err != nil {
+		t.Fatalf("building sluice: %v\n%s", err, out)
 	}
-	bin := filepath.Join(dir, "sluice")
-	out, err := exec.Command("go", "build", "-o", bin, "sluice/cmd/sluice").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("building sluice: %w\n%s", err, out)
-	}
-	return bin, nil
-})
+	return bin
+}
 
 // Start writes certificates and configurations and starts all nodes.
 func Start(t testing.TB, o Options) *Nodes {
 	t.Helper()
-	bin, err := build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := &Nodes{t: t, dir: t.TempDir(), bin: bin}
+	n := &Nodes{t: t, dir: t.TempDir(), bin: build(t)}
 	if err := transport.CreateCA(n.dir); err != nil {
 		t.Fatal(err)
 	}
