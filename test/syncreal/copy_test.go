@@ -26,8 +26,8 @@ type copied struct {
 }
 
 // copyByHand copies partition 0 of a topic, batch by batch, from the source
-// offset from on: closed where it can, rebuilt where it must. Every batch
-// that is opened is cut so that at most most records go at a time.
+// offset from on: closed where it can, rebuilt where it must, then at most
+// most records at a time.
 func (l *lab) copyByHand(topic string, from int64, most int) copied {
 	l.Helper()
 	source, target := l.metadata(l.usC, topic), l.metadata(l.euC, topic)
@@ -41,11 +41,11 @@ func (l *lab) copyByHand(topic string, from int64, most int) copied {
 		l.Fatal(err)
 	}
 	defer out.Close()
-	id, epoch, err := l.euC.Broker(target.Partitions[0].Leader).InitProducerID(l.ctx)
+	id, epoch, err := out.Broker().InitProducerID(l.ctx)
 	if err != nil {
 		l.Fatal(err)
 	}
-	end, err := l.usC.Broker(source.Partitions[0].Leader).ListOffsets(l.ctx, kafka.ReadCommitted, []kafka.OffsetQuery{{Topic: topic, LeaderEpoch: -1, Timestamp: kafka.Latest}})
+	end, err := in.Broker().ListOffsets(l.ctx, kafka.ReadCommitted, []kafka.OffsetQuery{{Topic: topic, LeaderEpoch: -1, Timestamp: kafka.Latest}})
 	if err != nil || end[0].Err != nil {
 		l.Fatal(err, end)
 	}
@@ -53,7 +53,6 @@ func (l *lab) copyByHand(topic string, from int64, most int) copied {
 		cursor: rewrite.Cursor{Source: from, Shift: -from}, segments: []fsm.Segment{{Source: from, Target: 0}},
 		opened: map[rewrite.Reason]int{}, codecs: map[kafka.Attributes]int{},
 	}
-	codec := rewrite.NewCodec()
 	send := func(b kafka.Batch) {
 		base := c.cursor.Target - int64(b.Count())
 		kafka.Rewrite(b, id, epoch, int32(base))
@@ -61,6 +60,7 @@ func (l *lab) copyByHand(topic string, from int64, most int) copied {
 			l.Fatalf("written at %d, expected at %d", got, base)
 		}
 	}
+	codec := rewrite.NewCodec()
 	for c.cursor.Source < end[0].Offset {
 		resp := l.fetch(in, topic, source.ID, c.cursor.Source)
 		var p kafka.FetchedPartition
@@ -76,43 +76,53 @@ func (l *lab) copyByHand(topic string, from int64, most int) copied {
 			if b == nil {
 				break
 			}
-			h := b.Header()
-			c.codecs[h.Attributes&kafka.AttrCodecMask]++
-			skip, err := aborted.Skip(codec, b)
-			if err != nil {
+			if err := c.take(codec, aborted, b, most, send); err != nil {
 				l.Fatal(err)
-			}
-			class, reason := rewrite.Classify(&h, c.cursor.Source)
-			switch {
-			case class == rewrite.Control:
-				c.markers++
-				c.cursor.Skip(&h)
-			case skip:
-				c.aborted++
-				c.cursor.Skip(&h)
-			case class == rewrite.Closed:
-				if seg, changed := c.cursor.Pass(&h); changed {
-					c.segments = append(c.segments, seg)
-				}
-				send(b)
-			default:
-				c.opened[reason]++
-				for done := 0; done == 0; {
-					r, err := codec.Rebuild(rewrite.Job{Batches: []kafka.Batch{b}, Cursor: c.cursor, MaxRecords: most, Budget: 64 << 20}, nil)
-					if err != nil {
-						l.Fatal(err)
-					}
-					c.cursor, done = r.Cursor, r.Done
-					c.segments = append(c.segments, r.Segments...)
-					if r.Batch != nil {
-						send(r.Batch)
-					}
-				}
 			}
 		}
 		resp.Buf.Release()
 	}
 	return c
+}
+
+// take copies one batch.
+func (c *copied) take(codec *rewrite.Codec, aborted *rewrite.Aborted, b kafka.Batch, most int, send func(kafka.Batch)) error {
+	h := b.Header()
+	c.codecs[h.Attributes&kafka.AttrCodecMask]++
+	skip, err := aborted.Skip(codec, b)
+	if err != nil {
+		return err
+	}
+	class, reason := rewrite.Classify(&h, c.cursor.Source)
+	switch {
+	case class == rewrite.Control:
+		c.markers++
+		c.cursor.Skip(&h)
+		return nil
+	case skip:
+		c.aborted++
+		c.cursor.Skip(&h)
+		return nil
+	case class == rewrite.Closed:
+		if seg, changed := c.cursor.Pass(&h); changed {
+			c.segments = append(c.segments, seg)
+		}
+		send(b)
+		return nil
+	}
+	c.opened[reason]++
+	for done := 0; done == 0; {
+		r, err := codec.Rebuild(rewrite.Job{Batches: []kafka.Batch{b}, Cursor: c.cursor, MaxRecords: most, Budget: 64 << 20}, nil)
+		if err != nil {
+			return err
+		}
+		c.cursor, done = r.Cursor, r.Done
+		c.segments = append(c.segments, r.Segments...)
+		if r.Batch != nil {
+			send(r.Batch)
+		}
+	}
+	return nil
 }
 
 func (l *lab) fetch(conn *kafka.Conn, topic string, id [16]byte, at int64) kafka.FetchResponse {
