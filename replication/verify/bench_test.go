@@ -1,0 +1,47 @@
+package verify
+
+import (
+	"bytes"
+	"fmt"
+	"hash/maphash"
+	"testing"
+
+	"sluice/kafka"
+	"sluice/replication/rewrite"
+)
+
+// BenchmarkCompare digests and compares both sides of a partition whose
+// batches hold 256 records of 1 KB; bytes are those of both sides, compressed.
+func BenchmarkCompare(b *testing.B) {
+	for _, codec := range []kafka.Attributes{rewrite.CodecNone, rewrite.CodecLZ4, rewrite.CodecZstd} {
+		b.Run(fmt.Sprint(codec), func(b *testing.B) {
+			var builder rewrite.Builder
+			value := bytes.Repeat([]byte("some text that compresses well; "), 32)
+			for i := range 256 {
+				copy(value, fmt.Append(nil, i))
+				builder.Add(&rewrite.Record{Timestamp: int64(i), Key: fmt.Append(nil, "key", i), Value: value})
+			}
+			batch, err := rewrite.NewCodec().Build(nil, codec, &builder)
+			if err != nil {
+				b.Fatal(err)
+			}
+			j := &Job{seed: maphash.MakeSeed(), limits: DefaultConfig().Limits}
+			b.SetBytes(2 * int64(len(batch)))
+			b.ReportAllocs()
+			for b.Loop() {
+				c := &comparison{mapping: mapping{segments: segments(0, 0)}, maxFaults: 20}
+				var sides [2][]item
+				for i := range sides {
+					r := j.reader(nil, "t", 0, 0, 256)
+					if sides[i], err = r.digest(&kafka.FetchedPartition{Records: batch}); err != nil {
+						b.Fatal(err)
+					}
+				}
+				c.push(sides[0], sides[1], true, true)
+				if c.counts != (Counts{Compared: 256}) {
+					b.Fatalf("%+v", c.counts)
+				}
+			}
+		})
+	}
+}
