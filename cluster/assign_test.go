@@ -175,8 +175,8 @@ func TestPauseIsConfirmedByTheOwner(t *testing.T) {
 		if by, _ := s.world.on(30); len(by) != 0 {
 			s.t.Errorf("paused, and still running: %v", by)
 		}
-		if s.world.drains != 30 {
-			s.t.Errorf("%d tasks were drained", s.world.drains)
+		if got := s.world.drained(); got != 30 {
+			s.t.Errorf("%d tasks were drained", got)
 		}
 		s.propose(s.leader(), &fsm.LinkState{Link: 1, State: fsm.StateRunning, At: 2})
 		s.until("running", 5*time.Second, func() bool { return s.balanced(30, 1, 2, 3) })

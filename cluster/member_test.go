@@ -188,11 +188,11 @@ func TestFourthNodeJoinsAndLeaves(t *testing.T) {
 		s.addTasks(39)
 		s.until("assigned", 5*time.Second, func() bool { return s.balanced(40, 1, 2, 3) })
 		n := s.start(4, 1, 2, 3)
-		s.until("the new node carries work", 2*time.Minute, func() bool { return s.balanced(40, 1, 2, 3, 4) })
+		s.until("the new node carries work, by releases", 25*time.Second, func() bool { return s.balanced(40, 1, 2, 3, 4) })
 		if got := len(votersOf(s.leader().servers())); got != 3 {
 			s.t.Errorf("%d voters, the limit is 3", got)
 		}
-		if s.world.drains == 0 {
+		if s.world.drained() == 0 {
 			s.t.Error("tasks changed hands without a drain")
 		}
 		ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)

@@ -406,6 +406,13 @@ func (w *world) on(tasks int) (by map[int]int, elsewhere int) {
 	return by, tasks - single
 }
 
+// drained counts the tasks that were asked to stop in order.
+func (w *world) drained() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.drains
+}
+
 // settled reports that every one of so many tasks runs on exactly one of the
 // nodes.
 func (w *world) settled(tasks int) bool {
