@@ -194,6 +194,7 @@ func (l *lane) build() (*kafka.FetchRequest, bool) {
 		return nil, false
 	}
 	for _, s := range l.subs {
+		req.ByName = req.ByName || s.part.TopicID == [16]byte{} // brokers before 2.8
 		if wanting[s] {
 			if s.dirty || !s.inSession {
 				req.Partitions = append(req.Partitions, s.part)
