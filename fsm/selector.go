@@ -8,26 +8,22 @@ import (
 )
 
 // Selector decides which topics a link copies. A pattern is an exact name, a
-// "prefix*", or a "/regular expression/" that must match the whole name.
-// Exclude wins over include. Internal topics (see Internal) are selected by
-// their exact name only, never by a prefix or an expression.
+// "prefix*" (the star may stand anywhere, for any characters), or a "/regular
+// expression/" that must match the whole name. Exclude wins over include.
+// Internal topics (see Internal) are selected by their exact name only, never
+// by a star or an expression.
 type Selector struct {
 	include, exclude []pattern
 }
 
 type pattern struct {
-	name   string // exact
-	prefix string
-	re     *regexp.Regexp
-	broad  bool // prefix or expression
+	name string         // exact
+	re   *regexp.Regexp // of a star or an expression; nil: exact
 }
 
 func (p pattern) match(topic string) bool {
-	switch {
-	case p.re != nil:
+	if p.re != nil {
 		return p.re.MatchString(topic)
-	case p.broad:
-		return strings.HasPrefix(topic, p.prefix)
 	}
 	return topic == p.name
 }
@@ -54,13 +50,14 @@ func parsePattern(text string) (pattern, error) {
 	switch {
 	case len(text) > 1 && text[0] == '/' && text[len(text)-1] == '/':
 		re, err := regexp.Compile("^(?:" + text[1:len(text)-1] + ")$")
-		return pattern{re: re, broad: true}, err
-	case strings.HasSuffix(text, "*"):
-		prefix := strings.TrimSuffix(text, "*")
-		if prefix != "" && !ValidTopic(prefix) {
-			return pattern{}, fmt.Errorf("a prefix has only letters, digits, '.', '_' and '-' before its '*'")
+		return pattern{re: re}, err
+	case strings.Contains(text, "*"):
+		rest := strings.ReplaceAll(text, "*", "")
+		if rest != "" && rest != "." && rest != ".." && !ValidTopic(rest) {
+			return pattern{}, fmt.Errorf("beside its '*' it has only letters, digits, '.', '_' and '-'")
 		}
-		return pattern{prefix: prefix, broad: true}, nil
+		re, err := regexp.Compile("^" + strings.ReplaceAll(regexp.QuoteMeta(text), `\*`, ".*") + "$")
+		return pattern{re: re}, err
 	case !ValidTopic(text):
 		return pattern{}, fmt.Errorf("not a topic name, a prefix* or a /regular expression/")
 	}
@@ -70,7 +67,7 @@ func parsePattern(text string) (pattern, error) {
 // Selects reports whether the topic is to be copied.
 func (s *Selector) Selects(topic string) bool {
 	internal := Internal(topic)
-	hit := func(p pattern) bool { return p.match(topic) && !(internal && p.broad) }
+	hit := func(p pattern) bool { return p.match(topic) && !(internal && p.re != nil) }
 	return slices.ContainsFunc(s.include, hit) &&
 		!slices.ContainsFunc(s.exclude, func(p pattern) bool { return p.match(topic) })
 }
