@@ -316,7 +316,7 @@ func (f *Flow) isHeld() bool {
 
 // testContext ends with the test or after a time that no healthy run needs.
 func testContext(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

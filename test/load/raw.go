@@ -95,8 +95,8 @@ func ProduceTiny(ctx context.Context, client []kgo.Opt, topic Topic, batches, si
 }
 
 // OldFormat encodes records in message format 0 or 1 as they lie in a segment that begins at offset 0.
-// No broker of 3.9 or later writes these any more: it converts what an old client produces, and 4.x
-// refuses such clients. Old segments are still read, so kafkalab can put this in a broker's folder.
+// Brokers no longer write these: 3.9.1 turns what an old client produces into format 2, and with 4.3.1
+// such a client cannot produce. Both serve old segments as they lie, so kafkalab puts this in place.
 // Format 0 has no timestamps, neither has headers.
 func OldFormat(magic int8, recs []*kgo.Record) []byte {
 	var out []byte

@@ -211,6 +211,9 @@ func (l *lab) checkOldFormats() {
 			if string(r.Value) != string(want[i].Value) || string(r.Key) != string(want[i].Key) || r.Offset != int64(i) {
 				l.t.Errorf("format %d: record %d: %v", magic, i, r)
 			}
+			if magic == 0 && r.Attrs.TimestampType() != -1 { // none: the broker serves it as it lies there
+				l.t.Errorf("format 0: timestamp type %d", r.Attrs.TimestampType())
+			}
 			if magic == 1 && !r.Timestamp.Equal(want[i].Timestamp) {
 				l.t.Errorf("format %d: timestamp %v", magic, r.Timestamp)
 			}
