@@ -15,8 +15,9 @@ func (q *planner) propose() *Proposal {
 	}
 	stages := q.route()
 	p := &Proposal{Changes: []Change{}, Stages: []Stage{}, Unmet: []Unmet{}}
-	changeOf := q.changes(p, stages)
-	q.cut(p, changeOf, stages)
+	dirs := q.levelDirs()
+	changeOf := q.changes(p, stages, dirs)
+	q.cut(p, changeOf, stages, dirs)
 	q.figures(p)
 	p.Bound = boundOf(q.m, q.o, q.layout, p.Bytes)
 	p.Seconds = q.seconds(p)
@@ -57,11 +58,18 @@ func (l *layout) hops(from []int32, stages [][]int32) [][]hop {
 // changes lists the partitions that a stage or a new list concerns; it returns
 // each partition's place in that list, -1 for the others. A partition may come
 // back to where it was, to make room for a while.
-func (q *planner) changes(p *Proposal, stages [][]hop) []int32 {
+func (q *planner) changes(p *Proposal, stages [][]hop, dirs *dirLevel) []int32 {
 	travels := make([]bool, len(q.m.Partitions))
 	for _, stage := range stages {
 		for _, h := range stage {
 			travels[h.p] = true
+		}
+	}
+	for _, stage := range dirs.move {
+		for _, r := range stage {
+			travels[q.part[r]] = true
+			p.DirMoves++
+			p.DirBytes += q.size[r]
 		}
 	}
 	changeOf := make([]int32, len(q.m.Partitions))
@@ -73,7 +81,8 @@ func (q *planner) changes(p *Proposal, stages [][]hop) []int32 {
 			continue
 		}
 		changeOf[i] = int32(len(p.Changes))
-		p.Changes = append(p.Changes, Change{Partition: i, Topic: part.Topic, ID: part.ID, From: from, To: to})
+		p.Changes = append(p.Changes, Change{Partition: i, Topic: part.Topic, ID: part.ID, From: from, To: to,
+			FromDirs: part.Dirs, ToDirs: dirs.list(int32(i), to, true)})
 		if from[0] != to[0] {
 			p.LeaderChanges++
 		}
@@ -88,7 +97,7 @@ func (q *planner) changes(p *Proposal, stages [][]hop) []int32 {
 
 // cut turns stages of hops into steps. A partition gets its final order, and
 // so its leader, with its last step.
-func (q *planner) cut(p *Proposal, changeOf []int32, stages [][]hop) {
+func (q *planner) cut(p *Proposal, changeOf []int32, stages [][]hop, dirs *dirLevel) {
 	left := make(map[int32]int)      // by partition: hops to come
 	lists := make(map[int32][]int32) // by partition: its list so far
 	for _, stage := range stages {
@@ -122,20 +131,67 @@ func (q *planner) cut(p *Proposal, changeOf []int32, stages [][]hop) {
 			if left[part] == 0 {
 				step.To = q.replicaList(part)
 			}
+			step.Dirs = dirs.list(part, step.To, false)
 			s.Steps = append(s.Steps, step)
 		}
 		p.Stages = append(p.Stages, s)
 	}
-	q.cutLeaders(p, left)
+	q.cutLeaders(p, left, dirs)
+	q.cutDirs(p, changeOf, dirs)
+}
+
+// cutDirs adds the moves between log dirs as stages of their own, after all
+// others.
+func (q *planner) cutDirs(p *Proposal, changeOf []int32, dirs *dirLevel) {
+	now := make(map[int32][]int16) // by partition: its dirs so far
+	for _, stage := range dirs.move {
+		var s Stage
+		slices.Sort(stage)
+		for _, r := range stage {
+			part := q.part[r]
+			to := p.Changes[changeOf[part]].To
+			if now[part] == nil {
+				now[part] = dirs.list(part, to, false)
+			}
+			now[part][slices.Index(to, q.m.Brokers[q.at[r]].ID)] = dirs.to[r]
+			step := Step{Change: int(changeOf[part]), To: to, Dirs: slices.Clone(now[part])}
+			if n := len(s.Steps); n > 0 && s.Steps[n-1].Change == step.Change {
+				s.Steps[n-1] = step
+			} else {
+				s.Steps = append(s.Steps, step)
+			}
+		}
+		p.Stages = append(p.Stages, s)
+	}
+}
+
+// list returns the log dirs that go with a list of brokers of partition p: the
+// final ones, or those before the moves between dirs. A replica that is on its
+// way out keeps its dir.
+func (d *dirLevel) list(p int32, ids []int32, final bool) []int16 {
+	if d.m.Partitions[p].Dirs == nil {
+		return nil
+	}
+	dirs := make([]int16, len(ids))
+	for k, id := range ids {
+		dirs[k] = d.m.dirOf(p, id)
+		for r := d.first[p]; r < d.first[p+1]; r++ {
+			if d.m.Brokers[d.at[r]].ID == id && (final || dirs[k] < 0) {
+				dirs[k] = d.to[r]
+			}
+		}
+	}
+	return dirs
 }
 
 // cutLeaders adds the partitions that change only their order to the last
 // stage.
-func (q *planner) cutLeaders(p *Proposal, moved map[int32]int) {
+func (q *planner) cutLeaders(p *Proposal, moved map[int32]int, dirs *dirLevel) {
 	var steps []Step
 	for i := range p.Changes {
-		if _, ok := moved[int32(p.Changes[i].Partition)]; !ok {
-			steps = append(steps, Step{Change: i, To: p.Changes[i].To})
+		c := &p.Changes[i]
+		if _, ok := moved[int32(c.Partition)]; !ok && !slices.Equal(c.From, c.To) {
+			steps = append(steps, Step{Change: i, To: c.To, Dirs: dirs.list(int32(c.Partition), c.To, false)})
 		}
 	}
 	if steps == nil {
@@ -152,11 +208,14 @@ func (q *planner) cutLeaders(p *Proposal, moved map[int32]int) {
 func (q *planner) figures(p *Proposal) {
 	t := q.targets(q.o)
 	peak := q.peaks(p)
+	after := dirLoads(p.Apply(q.m))
 	for b := range q.m.Brokers {
 		m := &q.m.Brokers[b]
+		most, least := m.dirSpan(after[b])
 		p.Brokers = append(p.Brokers, BrokerFigures{
 			ID: m.ID, Rack: m.Rack, State: m.State.String(), Disk: m.Disk, Share: int64(t.disk[b]),
 			Before: q.begin[b].public(), After: q.load[b].public(), Peak: peak[b],
+			DirsMax: most, DirsMin: least,
 		})
 	}
 }
@@ -179,9 +238,9 @@ func replayPeaks(m *Model, ix brokerIndex, p *Proposal) []int64 {
 		}
 	}
 	peak := slices.Clone(now)
-	lists := make([][]int32, len(p.Changes))
+	lists, dirs := make([][]int32, len(p.Changes)), make([][]int16, len(p.Changes))
 	for i := range lists {
-		lists[i] = p.Changes[i].From
+		lists[i], dirs[i] = p.Changes[i].From, p.Changes[i].FromDirs
 	}
 	for _, stage := range p.Stages {
 		var gone []struct{ change, b int32 }
@@ -197,7 +256,14 @@ func replayPeaks(m *Model, ix brokerIndex, p *Proposal) []int64 {
 					gone = append(gone, struct{ change, b int32 }{int32(step.Change), ix.of(id)})
 				}
 			}
-			lists[step.Change] = step.To
+			for k, id := range step.To {
+				old := slices.Index(lists[step.Change], id)
+				if old >= 0 && step.Dirs != nil && step.Dirs[k] != dirs[step.Change][old] {
+					now[ix.of(id)] += size
+					gone = append(gone, struct{ change, b int32 }{int32(step.Change), ix.of(id)})
+				}
+			}
+			lists[step.Change], dirs[step.Change] = step.To, step.Dirs
 		}
 		for b := range now {
 			peak[b] = max(peak[b], now[b])

@@ -202,6 +202,9 @@ func (c *checker) figures() error {
 			return fmt.Errorf("broker %d: peak of %d bytes, %.0f allowed", f.ID, f.Peak, t.limit[b])
 		}
 	}
+	if err := c.dirFigures(); err != nil {
+		return err
+	}
 	moves, leaders := 0, 0
 	for i := range c.p.Changes {
 		ch := &c.p.Changes[i]
@@ -237,6 +240,42 @@ func (c *checker) claims() error {
 	})
 	if !same {
 		return fmt.Errorf("what is unmet is not as claimed: %v instead of %v", c.p.Unmet, unmet)
+	}
+	return nil
+}
+
+// dirFigures checks the log dirs: known ones, counted moves, claimed levels.
+func (c *checker) dirFigures() error {
+	moves, bytes := 0, int64(0)
+	for i := range c.p.Changes {
+		ch := &c.p.Changes[i]
+		part := &c.m.Partitions[ch.Partition]
+		if len(ch.FromDirs) != len(part.Dirs) || len(ch.ToDirs) != len(part.Dirs) {
+			return fmt.Errorf("%s: log dirs do not fit its replicas", part.Name())
+		}
+		for k, dir := range ch.ToDirs {
+			b := &c.m.Brokers[c.ix.of(ch.To[k])]
+			if int(dir) >= len(b.Dirs) || dir < 0 && len(b.Dirs) > 0 && b.State != Dead {
+				return fmt.Errorf("%s: broker %d has no log dir %d", part.Name(), b.ID, dir)
+			}
+			if old := slices.Index(ch.From, ch.To[k]); old >= 0 && ch.FromDirs[old] != dir {
+				moves++
+				bytes += part.Size
+				if part.Hold != Free {
+					return fmt.Errorf("%s: is held and changes log dirs", part.Name())
+				}
+			}
+		}
+	}
+	if moves != c.p.DirMoves || bytes != c.p.DirBytes {
+		return fmt.Errorf("claims %d moves and %d bytes between log dirs, has %d and %d", c.p.DirMoves, c.p.DirBytes, moves, bytes)
+	}
+	loads := dirLoads(c.p.Apply(c.m))
+	for b := range c.p.Brokers {
+		f := &c.p.Brokers[b]
+		if most, least := c.m.Brokers[b].dirSpan(loads[b]); f.DirsMax != most || f.DirsMin != least {
+			return fmt.Errorf("broker %d: log dirs are not as level as claimed", f.ID)
+		}
 	}
 	return nil
 }

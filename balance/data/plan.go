@@ -139,11 +139,29 @@ func (q *planner) pass(scale float64) {
 	p.disk()
 	p.relist()
 	p.counts(true)
-	p.relist()
+	p.evenDisk()
 	p.evenIn(scale)
+	if q.travels() > polishAbove*float64(boundOf(q.m, q.o, q.layout, 0).Bytes) {
+		p.polish()
+	}
 	for i := range q.m.Partitions {
 		q.settle(int32(i))
 	}
+}
+
+// polishAbove is how far above the bound a pass may end before it looks at
+// every step that could lower its bytes. Below, the bands' slack is worth more.
+const polishAbove = 1.025
+
+// travels returns the bytes that are not at home.
+func (l *layout) travels() float64 {
+	bytes := int64(0)
+	for r, b := range l.at {
+		if b != l.home[r] {
+			bytes += l.size[r]
+		}
+	}
+	return float64(bytes)
 }
 
 // inPerByte returns the bytes a second that a stored byte takes on average.

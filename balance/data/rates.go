@@ -16,7 +16,7 @@ func (q *pass) evenIn(scale float64) {
 	}
 	e := newInEvener(q, scale)
 	for k := range q.t.pools {
-		e.pool(int32(k))
+		e.pool(int32(k), e.wanted, e.trade)
 	}
 }
 
@@ -29,35 +29,25 @@ const (
 )
 
 type inEvener struct {
-	*pass
+	*swapper
 	hi, lo []float64 // by broker: levels of bytes-in
-	dense  [][]int32 // by broker: its free replicas, the most bytes-in per byte that must travel first
-	sized  [][]int32 // by broker: its free replicas, smallest first
 }
 
 func newInEvener(q *pass, scale float64) *inEvener {
 	nb := len(q.load)
-	e := &inEvener{pass: q, hi: make([]float64, nb), lo: make([]float64, nb), dense: make([][]int32, nb), sized: make([][]int32, nb)}
+	e := &inEvener{swapper: newSwapper(q), hi: make([]float64, nb), lo: make([]float64, nb)}
 	margin := q.o.InBand * scale
 	for b := range nb {
 		e.hi[b], e.lo[b] = (1+margin)*q.t.in[b], (1-margin)*q.t.in[b]
-		e.index(int32(b))
+		e.dense[b] = slices.Clone(e.sized[b])
+		slices.SortFunc(e.dense[b], func(x, y int32) int {
+			if c := cmp.Compare(e.density(y), e.density(x)); c != 0 {
+				return c
+			}
+			return cmp.Compare(x, y)
+		})
 	}
 	return e
-}
-
-// index sorts what broker b holds now.
-func (e *inEvener) index(b int32) {
-	list := slices.Clone(e.lists.of(b))
-	e.sized[b] = list
-	dense := slices.Clone(list)
-	slices.SortFunc(dense, func(x, y int32) int {
-		if c := cmp.Compare(e.density(y), e.density(x)); c != 0 {
-			return c
-		}
-		return cmp.Compare(x, y)
-	})
-	e.dense[b] = dense
 }
 
 func (e *inEvener) inOf(r int32) float64 { return float64(e.m.Partitions[e.part[r]].In) }
@@ -68,47 +58,6 @@ func (e *inEvener) density(r int32) float64 {
 		return math.Inf(1)
 	}
 	return e.inOf(r) / float64(e.size[r]+1)
-}
-
-// cost is how many more bytes travel in all if r goes to d.
-func (e *inEvener) cost(r, d int32) float64 {
-	c := 0.0
-	if e.home[r] != d {
-		c += float64(e.size[r])
-	}
-	if e.home[r] != e.at[r] {
-		c -= float64(e.size[r])
-	}
-	return c
-}
-
-// pool swaps between the brokers of a pool until all lie in their band or no
-// swap helps.
-func (e *inEvener) pool(pool int32) {
-	var members []int32
-	for b, k := range e.t.pool {
-		if k == pool && e.state(int32(b)).gains() {
-			members = append(members, int32(b))
-		}
-	}
-	n := len(members)
-	blocked := make([]bool, n*n)
-	for {
-		ba, bb, best := -1, -1, 0.0
-		for i, x := range members {
-			for j, y := range members {
-				if v := e.wanted(x, y); v > best && i != j && !blocked[i*n+j] {
-					ba, bb, best = i, j, v
-				}
-			}
-		}
-		if ba < 0 {
-			return
-		}
-		if !e.swap(members[ba], members[bb]) {
-			blocked[ba*n+bb] = true
-		}
-	}
 }
 
 // room is how much bytes-in can go from a to b without taking either out of
@@ -124,15 +73,9 @@ func (e *inEvener) wanted(a, b int32) float64 {
 	return math.Min(math.Max(over, under), e.room(a, b))
 }
 
-// exchange is a swap of r, on the broker that takes too much, with s.
-type exchange struct {
-	r, s  int32
-	price float64
-}
-
-// swap does the cheapest swap that brings a and b closer to their bands, by
+// trade finds the cheapest swap that brings a and b closer to their bands, by
 // bytes that travel per bytes-in gained.
-func (e *inEvener) swap(a, b int32) bool {
+func (e *inEvener) trade(a, b int32) exchange {
 	room, want := e.room(a, b), e.wanted(a, b)
 	best := exchange{-1, -1, math.Inf(1)}
 	travelling, staying := 0, 0
@@ -149,21 +92,14 @@ func (e *inEvener) swap(a, b int32) bool {
 		}
 		e.partner(r, a, b, want, room, &best)
 	}
-	if best.r < 0 {
-		return false
-	}
-	e.put(best.r, b)
-	e.put(best.s, a)
-	e.refresh(a, best.s)
-	e.refresh(b, best.r)
-	return true
+	return best
 }
 
 // partner weighs swaps of r with replicas of b of about its size, and with
 // b's smallest.
 func (e *inEvener) partner(r, a, b int32, want, room float64, best *exchange) {
 	list := e.sized[b]
-	mid, _ := slices.BinarySearchFunc(list, e.size[r], func(s int32, size int64) int { return cmp.Compare(e.size[s], size) })
+	mid := e.place(b, float64(e.size[r]))
 	for _, from := range [2]int{max(0, mid-partners), 0} {
 		for i := from; i < min(len(list), from+2*partners); i++ {
 			s := list[i]
@@ -199,11 +135,4 @@ func (e *inEvener) diskKeeps(b int32, d int64) bool {
 		return true
 	}
 	return beyond(x, share, e.o.DiskBand) <= beyond(float64(e.load[b].bytes), share, e.o.DiskBand)
-}
-
-// refresh enters r, which has come to b, into b's lists.
-func (e *inEvener) refresh(b, r int32) {
-	i, _ := slices.BinarySearchFunc(e.sized[b], e.size[r], func(s int32, size int64) int { return cmp.Compare(e.size[s], size) })
-	e.sized[b] = slices.Insert(e.sized[b], i, r)
-	e.dense[b] = slices.Insert(e.dense[b], 0, r)
 }

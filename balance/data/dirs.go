@@ -1,0 +1,296 @@
+package data
+
+import (
+	"math"
+	"slices"
+)
+
+// dirLevel levels the log dirs of brokers once it is settled which replicas
+// they hold.
+type dirLevel struct {
+	*layout
+	o    Options
+	from []int16   // by replica: the dir that it lies in; -1: arrives, or not known
+	to   []int16   // by replica: the dir that it should lie in; -1: any
+	move [][]int32 // by stage: replicas that change dirs on their broker
+}
+
+// levelDirs chooses log dirs: for replicas that arrive, such that no other need
+// move; then, where dirs are still uneven, moves between them.
+func (q *planner) levelDirs() *dirLevel {
+	d := &dirLevel{layout: q.layout, o: q.o, from: make([]int16, len(q.at)), to: make([]int16, len(q.at))}
+	held := make([][]int32, len(q.load))
+	for r := range q.at {
+		d.from[r] = q.m.dirOf(q.part[r], q.m.Brokers[q.at[r]].ID)
+		d.to[r] = d.from[r]
+	}
+	for _, p := range q.bySize() {
+		for r := q.first[p]; r < q.first[p+1]; r++ {
+			held[q.at[r]] = append(held[q.at[r]], r)
+		}
+	}
+	for b := range held {
+		d.broker(int32(b), held[b])
+	}
+	return d
+}
+
+// dirOf returns the log dir of partition p on a broker, -1 if it is not there
+// or not known.
+func (m *Model) dirOf(p, id int32) int16 {
+	part := &m.Partitions[p]
+	if k := slices.Index(part.Replicas, id); k >= 0 && part.Dirs != nil {
+		return part.Dirs[k]
+	}
+	return -1
+}
+
+// broker levels one broker that holds the replicas, smallest first.
+func (d *dirLevel) broker(b int32, held []int32) {
+	n := len(d.m.Brokers[b].Dirs)
+	if n == 0 || d.leaves(b) {
+		return
+	}
+	v := &brokerDirs{dirLevel: d, b: b, held: held, x: make([]float64, n)}
+	for _, r := range held {
+		if d.from[r] < 0 && d.m.Partitions[d.part[r]].Dirs == nil {
+			return // the broker's dirs are not known
+		}
+		if d.from[r] >= 0 {
+			v.x[d.from[r]] += float64(d.size[r])
+		}
+	}
+	v.aim()
+	v.arrive()
+	if n > 1 {
+		v.settle()
+		v.stage()
+	}
+}
+
+// brokerDirs is the dirs of one broker.
+type brokerDirs struct {
+	*dirLevel
+	b     int32
+	held  []int32   // replicas, smallest first
+	x     []float64 // by dir: bytes
+	share []float64 // by dir: bytes it should hold
+	limit []float64 // by dir: bytes it must not exceed
+	spare float64   // bytes that the broker may hold for a while beyond its end
+}
+
+// aim fixes each dir's share: by capacity, or alike where one is unknown.
+func (v *brokerDirs) aim() {
+	broker := &v.m.Brokers[v.b]
+	sum, known := 0.0, true
+	for _, dir := range broker.Dirs {
+		sum += float64(dir.Capacity)
+		known = known && dir.Capacity > 0
+	}
+	for _, dir := range broker.Dirs {
+		w, limit := 1/float64(len(broker.Dirs)), math.Inf(1)
+		if known {
+			w, limit = float64(dir.Capacity)/sum, v.o.DiskLimit*float64(dir.Capacity)
+		}
+		v.share = append(v.share, w*float64(v.load[v.b].bytes))
+		v.limit = append(v.limit, limit)
+	}
+	v.spare = math.Inf(1)
+	if broker.Disk > 0 {
+		v.spare = v.o.DiskLimit*float64(broker.Disk) - float64(v.load[v.b].bytes)
+	}
+}
+
+// arrive gives each replica that arrives, largest first, the dir that lacks
+// most.
+func (v *brokerDirs) arrive() {
+	for i := len(v.held) - 1; i >= 0; i-- {
+		r := v.held[i]
+		if v.to[r] >= 0 {
+			continue
+		}
+		best := 0
+		for k := range v.x {
+			if v.share[k]-v.x[k] > v.share[best]-v.x[best] {
+				best = k
+			}
+		}
+		v.to[r] = int16(best)
+		v.x[best] += float64(v.size[r])
+	}
+}
+
+// outside is how far the dirs lie outside their bands, in parts of a share.
+func (v *brokerDirs) outside() float64 {
+	s := 0.0
+	for k := range v.x {
+		s += beyond(v.x[k], v.share[k], v.o.DirBand)
+	}
+	return s
+}
+
+// settle moves replicas between dirs until all lie in their band or that does
+// not help enough.
+func (v *brokerDirs) settle() {
+	for {
+		before := v.outside()
+		if before == 0 {
+			return
+		}
+		x, to := slices.Clone(v.x), slices.Clone(v.to)
+		v.level()
+		if v.outside() >= before*(1-improve) {
+			v.x, v.dirLevel.to = x, to
+			return
+		}
+	}
+}
+
+// level moves the largest replicas that fit from dirs with too much to dirs
+// with too little, then swaps pairs.
+func (v *brokerDirs) level() {
+	t := &targets{pools: 1, pool: make([]int32, len(v.x))}
+	w := t.levels(v.x, v.share, v.o.DirBand*aim)
+	moved := make(map[int32]bool)
+	for range 4 * len(v.held) {
+		s, d, want := -1, -1, 0.0
+		for i := range v.x {
+			for j := range v.x {
+				if g := math.Min(v.x[i]-w.hi[i], w.lo[j]-v.x[j]); i != j && g > want {
+					s, d, want = i, j, g
+				}
+			}
+		}
+		if s < 0 || !v.shift(s, d, want, moved) && !v.trade(s, d, want, moved) && !v.ease(s, d, moved) {
+			return
+		}
+	}
+}
+
+func (v *brokerDirs) may(r int32, s int, moved map[int32]bool) bool {
+	return v.to[r] == int16(s) && v.free(r) && !moved[r] && float64(v.size[r]) <= v.spare
+}
+
+// shift moves the largest replica of at most want bytes from dir s to dir d.
+func (v *brokerDirs) shift(s, d int, want float64, moved map[int32]bool) bool {
+	for i := len(v.held) - 1; i >= 0; i-- {
+		r := v.held[i]
+		size := float64(v.size[r])
+		if size > want || size == 0 || !v.may(r, s, moved) || v.x[d]+size > v.limit[d] {
+			continue
+		}
+		v.put(r, s, d, moved)
+		return true
+	}
+	return false
+}
+
+// trade swaps the pair of replicas whose sizes differ by the most that is not
+// above want.
+func (v *brokerDirs) trade(s, d int, want float64, moved map[int32]bool) bool {
+	a, b, best := int32(-1), int32(-1), 0.0
+	for _, r := range v.held {
+		if !v.may(r, s, moved) {
+			continue
+		}
+		for _, q := range v.held {
+			if g := float64(v.size[r] - v.size[q]); g > best && g <= want && v.may(q, d, moved) && v.x[d]+g <= v.limit[d] {
+				a, b, best = r, q, g
+			}
+		}
+	}
+	if a < 0 {
+		return false
+	}
+	v.put(a, s, d, moved)
+	v.put(b, d, s, moved)
+	return true
+}
+
+// ease moves the smallest replica that takes dir s or dir d into its band and
+// neither out of it: where replicas are large, levels are met only about.
+func (v *brokerDirs) ease(s, d int, moved map[int32]bool) bool {
+	for _, r := range v.held {
+		size := float64(v.size[r])
+		if size == 0 || !v.may(r, s, moved) || v.x[d]+size > v.limit[d] {
+			continue
+		}
+		before := beyond(v.x[s], v.share[s], v.o.DirBand) + beyond(v.x[d], v.share[d], v.o.DirBand)
+		after := beyond(v.x[s]-size, v.share[s], v.o.DirBand) + beyond(v.x[d]+size, v.share[d], v.o.DirBand)
+		if after < before {
+			v.put(r, s, d, moved)
+			return true
+		}
+	}
+	return false
+}
+
+func (v *brokerDirs) put(r int32, s, d int, moved map[int32]bool) {
+	v.to[r] = int16(d)
+	v.x[s] -= float64(v.size[r])
+	v.x[d] += float64(v.size[r])
+	moved[r] = v.from[r] >= 0 // what arrives may still go anywhere
+}
+
+// stage cuts the broker's moves between dirs into stages that together take
+// up no more than the slack.
+func (v *brokerDirs) stage() {
+	room := math.Min(v.spare, peakSlack*float64(v.load[v.b].bytes))
+	used, n := math.Inf(1), -1
+	for i := len(v.held) - 1; i >= 0; i-- {
+		r := v.held[i]
+		if v.from[r] < 0 || v.from[r] == v.to[r] {
+			continue
+		}
+		if used += float64(v.size[r]); used > room {
+			used = float64(v.size[r])
+			if n++; n == len(v.move) {
+				v.move = append(v.move, nil)
+			}
+		}
+		v.move[n] = append(v.move[n], r)
+	}
+}
+
+// dirLoads returns the bytes in each broker's log dirs, as far as they are
+// known.
+func dirLoads(m *Model) [][]int64 {
+	ix := newBrokerIndex(m.Brokers)
+	loads := make([][]int64, len(m.Brokers))
+	for b := range loads {
+		loads[b] = make([]int64, len(m.Brokers[b].Dirs))
+	}
+	for i := range m.Partitions {
+		p := &m.Partitions[i]
+		for k, d := range p.Dirs {
+			if b := ix.of(p.Replicas[k]); d >= 0 && int(d) < len(loads[b]) {
+				loads[b][d] += p.Size
+			}
+		}
+	}
+	return loads
+}
+
+// dirSpan returns the fullest and the emptiest log dir in parts of their
+// shares; 0 and 0 if there is nothing to compare.
+func (b *Broker) dirSpan(bytes []int64) (most, least float64) {
+	total, capacity, known := int64(0), int64(0), true
+	for k, n := range bytes {
+		total += n
+		capacity += b.Dirs[k].Capacity
+		known = known && b.Dirs[k].Capacity > 0
+	}
+	if total == 0 || len(bytes) < 2 {
+		return 0, 0
+	}
+	least = math.Inf(1)
+	for k, n := range bytes {
+		w := 1 / float64(len(bytes))
+		if known {
+			w = float64(b.Dirs[k].Capacity) / float64(capacity)
+		}
+		x := float64(n) / (w * float64(total))
+		most, least = math.Max(most, x), math.Min(least, x)
+	}
+	return most, least
+}

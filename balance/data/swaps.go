@@ -1,0 +1,228 @@
+package data
+
+import (
+	"cmp"
+	"math"
+	"slices"
+)
+
+// evenDisk brings disks that still lie outside their band into it, by moves
+// that counts allow and by swaps, the fewest bytes for what is gained first.
+func (q *pass) evenDisk() {
+	if !q.o.Goals.Has(GoalDisk) {
+		return
+	}
+	e := newSwapper(q)
+	for k := range q.t.pools {
+		e.pool(int32(k), e.wantedDisk, e.tradeDisk)
+	}
+}
+
+// swapper swaps replicas between pairs of brokers.
+type swapper struct {
+	*pass
+	sized [][]int32 // by broker: its free replicas, smallest first
+	dense [][]int32 // by broker: likewise, the most bytes-in per byte that must travel first; for bytes-in only
+}
+
+func newSwapper(q *pass) *swapper {
+	q.relist()
+	e := &swapper{pass: q, sized: make([][]int32, len(q.load)), dense: make([][]int32, len(q.load))}
+	for b := range q.load {
+		e.sized[b] = slices.Clone(q.lists.of(int32(b)))
+	}
+	return e
+}
+
+// exchange sends r away and takes s in return; s is -1 for none.
+type exchange struct {
+	r, s  int32
+	price float64
+}
+
+// pool makes exchanges between the brokers of a pool until nothing is wanted
+// any more or no exchange helps. It gives up when it has made many more than
+// a cluster that can be levelled needs.
+func (e *swapper) pool(pool int32, wanted func(a, b int32) float64, find func(a, b int32) exchange) {
+	var members []int32
+	for b, k := range e.t.pool {
+		if k == pool && e.state(int32(b)).gains() {
+			members = append(members, int32(b))
+		}
+	}
+	n := len(members)
+	blocked := make([]bool, n*n)
+	for range 16*n + 64 {
+		ba, bb, best := -1, -1, 0.0
+		for i, x := range members {
+			for j, y := range members {
+				if i == j || blocked[i*n+j] {
+					continue
+				}
+				if v := wanted(x, y); v > best {
+					ba, bb, best = i, j, v
+				}
+			}
+		}
+		if ba < 0 {
+			return
+		}
+		x := find(members[ba], members[bb])
+		if x.r < 0 {
+			blocked[ba*n+bb] = true
+			continue
+		}
+		e.do(x, members[ba], members[bb])
+	}
+}
+
+// do makes an exchange between a and b.
+func (e *swapper) do(x exchange, a, b int32) {
+	e.put(x.r, b)
+	e.refresh(b, x.r)
+	if x.s >= 0 {
+		e.put(x.s, a)
+		e.refresh(a, x.s)
+	}
+}
+
+// refresh enters r, which has come to b, into b's lists.
+func (e *swapper) refresh(b, r int32) {
+	e.sized[b] = slices.Insert(e.sized[b], e.place(b, float64(e.size[r])), r)
+	if e.dense[b] != nil {
+		e.dense[b] = slices.Insert(e.dense[b], 0, r)
+	}
+}
+
+// place is where a replica of that size would stand in b's list.
+func (e *swapper) place(b int32, size float64) int {
+	i, _ := slices.BinarySearchFunc(e.sized[b], size, func(s int32, size float64) int {
+		return cmp.Compare(float64(e.size[s]), size)
+	})
+	return i
+}
+
+// cost is how many more bytes travel in all if r goes to d.
+func (e *swapper) cost(r, d int32) float64 {
+	c := 0.0
+	if e.home[r] != d {
+		c += float64(e.size[r])
+	}
+	if e.home[r] != e.at[r] {
+		c -= float64(e.size[r])
+	}
+	return c
+}
+
+// diskRoom is how many bytes can go from a to b without taking either out of
+// its band on the other side.
+func (e *swapper) diskRoom(a, b int32) float64 {
+	give := float64(e.load[a].bytes) - (1-e.o.DiskBand)*e.t.disk[a]
+	take := math.Min((1+e.o.DiskBand)*e.t.disk[b], e.t.limit[b]) - float64(e.load[b].bytes)
+	return math.Min(give, take)
+}
+
+// wantedDisk is how many bytes should go from a to b because one of the two
+// lies outside its band.
+func (e *swapper) wantedDisk(a, b int32) float64 {
+	over := float64(e.load[a].bytes) - math.Min((1+e.o.DiskBand)*e.t.disk[a], e.t.limit[a])
+	under := (1-e.o.DiskBand)*e.t.disk[b] - float64(e.load[b].bytes)
+	return math.Min(math.Max(over, under), e.diskRoom(a, b))
+}
+
+// tradeDisk finds the cheapest exchange that moves bytes from a to b.
+func (e *swapper) tradeDisk(a, b int32) exchange {
+	want, room := e.wantedDisk(a, b), e.diskRoom(a, b)
+	best := exchange{-1, -1, math.Inf(1)}
+	weigh := func(r, s int32, gain, cost float64) {
+		if gain <= 0 || gain > room || cost > float64(e.budget) {
+			return
+		}
+		if price := (cost + 1e6) / math.Min(gain, want); price < best.price {
+			best = exchange{r, s, price}
+		}
+	}
+	single := !e.o.Goals.Has(GoalReplicas) ||
+		e.load[a].count > e.t.counts[a].lo && e.load[b].count < e.t.counts[b].hi
+	for _, r := range e.sized[a] {
+		if e.at[r] != a || !e.legal(r, b) {
+			continue
+		}
+		size := float64(e.size[r])
+		if single {
+			weigh(r, -1, size, e.cost(r, b))
+		}
+		at := e.place(b, size-want) // partners that make up just what is wanted
+		for i := max(0, at-4); i < min(len(e.sized[b]), at+4); i++ {
+			if s := e.sized[b][i]; e.at[s] == b && e.legal(s, a) {
+				weigh(r, s, size-float64(e.size[s]), e.cost(r, b)+e.cost(s, a))
+			}
+		}
+	}
+	return best
+}
+
+// polish takes back what is not needed: it swaps and moves replicas home again
+// where every band allows it, until no single step of that kind lowers the
+// bytes that travel.
+func (q *pass) polish() {
+	e := newSwapper(q)
+	for again := true; again; {
+		again = false
+		for i := len(q.at) - 1; i >= 0; i-- {
+			if r := int32(i); q.at[r] != q.home[r] && q.free(r) && e.sendHome(r) {
+				again = true
+			}
+		}
+	}
+}
+
+// sendHome brings r back to its home if that can be done alone, or in exchange
+// for a replica that costs less. It reports whether it was.
+func (e *swapper) sendHome(r int32) bool {
+	b, h := e.at[r], e.home[r]
+	if e.leaves(h) || !e.legal(r, h) {
+		return false
+	}
+	if e.keepsCounts(b, h) && e.keeps(b, -1, r) && e.keeps(h, r, -1) {
+		e.do(exchange{r, -1, 0}, b, h)
+		return true
+	}
+	for _, s := range e.sized[h] {
+		if e.at[s] != h || e.cost(s, b)-float64(e.size[r]) >= 0 || !e.legal(s, b) {
+			continue
+		}
+		if e.keeps(b, s, r) && e.keeps(h, r, s) {
+			e.do(exchange{r, s, 0}, b, h)
+			return true
+		}
+	}
+	return false
+}
+
+// keepsCounts reports whether a may give a replica to b.
+func (e *swapper) keepsCounts(a, b int32) bool {
+	return !e.o.Goals.Has(GoalReplicas) || e.load[a].count > e.t.counts[a].lo && e.load[b].count < e.t.counts[b].hi
+}
+
+// keeps reports whether b stays as well in its bands as it is when it takes
+// one replica and gives another; -1 is none.
+func (e *swapper) keeps(b, take, give int32) bool {
+	var bytes, in int64
+	for i, r := range [2]int32{take, give} {
+		if r >= 0 {
+			sign := int64(1 - 2*i)
+			bytes += sign * e.size[r]
+			in += sign * e.m.Partitions[e.part[r]].In
+		}
+	}
+	have := &e.load[b]
+	if bytes > 0 && float64(have.bytes+bytes) > e.t.limit[b] {
+		return false
+	}
+	if e.o.Goals.Has(GoalDisk) && beyond(float64(have.bytes+bytes), e.t.disk[b], e.o.DiskBand) > beyond(float64(have.bytes), e.t.disk[b], e.o.DiskBand) {
+		return false
+	}
+	return !e.o.Goals.Has(GoalBytesIn) ||
+		beyond(float64(have.in+in), e.t.in[b], e.o.InBand) <= beyond(float64(have.in), e.t.in[b], e.o.InBand)
+}
