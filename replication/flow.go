@@ -51,6 +51,7 @@ type flow struct {
 	skip       map[int64]bool
 	expiration int64 // ms, of idle producer ids at the target
 	tgtEpoch   int32
+	limit      *limiter
 	lane       *lane
 	guarded    *outlet
 	alone      *outlet // the unguarded one

@@ -50,6 +50,9 @@ type sub struct {
 	inSession bool
 }
 
+// recheck is how soon a flow that was left out is looked at again.
+const recheck = 10 * time.Millisecond
+
 func newLane(s *site, broker int32) *lane {
 	return &lane{site: s, broker: broker, wake: make(chan struct{}, 1), subs: map[subKey]*sub{}, codec: rewrite.NewCodec()}
 }
@@ -191,6 +194,9 @@ func (l *lane) build() (*kafka.FetchRequest, bool) {
 		}
 	}
 	if len(wanting) == 0 {
+		if len(l.subs) > 0 { // a limit says when it lets go only when asked
+			time.AfterFunc(recheck, l.resume)
+		}
 		return nil, false
 	}
 	for _, s := range l.subs {
@@ -207,7 +213,7 @@ func (l *lane) build() (*kafka.FetchRequest, bool) {
 			req.Forgotten = append(req.Forgotten, s.part)
 			s.inSession = false
 		}
-		req.MaxWait = min(req.MaxWait, 10*time.Millisecond)
+		req.MaxWait = min(req.MaxWait, recheck)
 	}
 	byTopic := func(a, b kafka.FetchPartition) int {
 		return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))

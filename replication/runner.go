@@ -92,6 +92,7 @@ type Runner struct {
 	mu      sync.Mutex
 	sites   map[string]*site
 	streams map[fsm.TaskID]*Stream
+	limits  map[fsm.LinkID]*limiter
 	ctx     context.Context // of all streams, ends with Close
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
@@ -105,7 +106,7 @@ func NewRunner(cfg Config, pool *kafka.Pool, budget *Budget, ctl Control, log *s
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Runner{
 		cfg: cfg, pool: pool, ctl: ctl, log: log, budget: budget,
-		sites: map[string]*site{}, streams: map[fsm.TaskID]*Stream{},
+		sites: map[string]*site{}, streams: map[fsm.TaskID]*Stream{}, limits: map[fsm.LinkID]*limiter{},
 		ctx: ctx, cancel: cancel,
 	}, nil
 }

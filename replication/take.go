@@ -50,7 +50,7 @@ func (f *flow) wantsData() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	held := f.bytes + f.coming
-	want := !f.ended && f.after == nil && held < flowBytes && (held == 0 || !f.s.r.budget.Short())
+	want := !f.ended && f.after == nil && held < flowBytes && (held == 0 || !f.s.r.budget.Short()) && f.limit.open(f.s.r, f.s.link)
 	f.paused = !want
 	return want
 }
@@ -60,6 +60,7 @@ func (f *flow) arriving(bytes int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.coming += bytes
+	f.limit.take(bytes)
 }
 
 // refuse ends the flow at a batch that cannot be read at all.
