@@ -64,6 +64,7 @@ func TestLeadersDeath(t *testing.T) {
 		if took := s.until("reassigned", 10*time.Second, func() bool { return s.world.settled(tasks) }); took > 5*time.Second {
 			s.t.Errorf("took %v", took)
 		}
+		s.until("the death is an event", 5*time.Second, func() bool { return hasEvent(s.leader().View(), fsm.CodeNodeDead) })
 		s.equal()
 	})
 }

@@ -150,7 +150,7 @@ func (n *Node) ConfirmOwner(ctx context.Context, task fsm.TaskID, turn uint64) e
 	if leader.ServerID == n.self.ServerID {
 		owns, err = n.handleConfirm(ctx, c)
 	} else {
-		err = n.client.Call(ctx, leader, pathConfirm, c, &owns)
+		err = n.clients.confirms.Call(ctx, leader, pathConfirm, c, &owns)
 	}
 	switch {
 	case err != nil:

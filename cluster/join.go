@@ -196,7 +196,7 @@ func (n *Node) askAll(ctx context.Context, addresses []string) (answers []introd
 	for _, address := range addresses {
 		group.Go(func() error {
 			var a introduction
-			err := n.client.Call(ctx, transport.Target{Address: address}, pathWhoami, n.introduce(), &a)
+			err := n.clients.calls.Call(ctx, transport.Target{Address: address}, pathWhoami, n.introduce(), &a)
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
@@ -265,7 +265,7 @@ func (n *Node) joinOnce(ctx context.Context) error {
 			continue
 		}
 		callCtx, cancel := context.WithTimeout(ctx, n.t.propose)
-		err := n.client.Call(callCtx, transport.Target{Address: address}, pathJoin, n.record(), nil)
+		err := n.clients.calls.Call(callCtx, transport.Target{Address: address}, pathJoin, n.record(), nil)
 		cancel()
 		if err == nil {
 			return nil
@@ -305,7 +305,7 @@ func (n *Node) handleJoin(ctx context.Context, node fsm.Node) (struct{}, error) 
 		return struct{}{}, remoteError(err)
 	}
 	if leader.ServerID != n.self.ServerID {
-		err := n.client.Call(ctx, leader, pathJoin, node, nil)
+		err := n.clients.calls.Call(ctx, leader, pathJoin, node, nil)
 		return struct{}{}, err
 	}
 	if n.leading.Load() == nil {

@@ -93,6 +93,8 @@ type leaderLoop struct {
 	healthy map[raft.ServerID]time.Time // since when a non-voter is alive and caught up
 	lives   map[string]Life
 	members int       // of the last look at the configuration
+	since   time.Time // since when this node listens to reports
+	looked  time.Time // when lives were last judged
 	planned time.Time // the last plan
 	index   uint64    // of the View of the last plan
 	due     bool      // lives have changed since
@@ -165,9 +167,11 @@ func commonFeature(v *fsm.View, servers []raft.Server) uint32 {
 }
 
 // judge looks at every node's life and notes what has changed. A death is an
-// event.
+// event; at the begin of a term only that of a node whose tasks are yet to be
+// moved, because earlier ones are events already.
 func (l *leaderLoop) judge(v *fsm.View) error {
 	now := time.Now()
+	l.noticePause(now)
 	servers := l.n.servers()
 	if len(servers) != l.members {
 		l.members = len(servers)
@@ -177,7 +181,7 @@ func (l *leaderLoop) judge(v *fsm.View) error {
 		life := LifeAlive
 		if node.ID != l.n.self.ServerID {
 			r := l.n.table.get(node.ID)
-			life = judge(now, l.term.since, r, l.n.t)
+			life = judge(now, l.since, r, l.n.t)
 			if life == LifeSilent && now.Sub(r.At) > l.n.t.silent {
 				l.n.probeSoon(node.ID)
 			}
@@ -189,7 +193,7 @@ func (l *leaderLoop) judge(v *fsm.View) error {
 		l.lives[node.ID], l.due = life, true
 		if life == LifeDead {
 			l.n.log.Warn("node is dead", "node", node.Name, "id", node.ID)
-			if known {
+			if known || owns(v, node.ID) {
 				l.n.Record(fsm.Event{Node: node.Name, Code: fsm.CodeNodeDead, Message: node.Name + " is dead", From: -1, To: -1})
 			}
 		} else if known {
@@ -198,6 +202,27 @@ func (l *leaderLoop) judge(v *fsm.View) error {
 	}
 	l.n.table.keep(func(id string) bool { return v.Node(id) != nil || l.n.isMember(id) })
 	return nil
+}
+
+// noticePause begins to listen anew when this process was stopped or suspended
+// for long: the reports of that time are not lost, they are yet to be read.
+func (l *leaderLoop) noticePause(now time.Time) {
+	if l.looked.IsZero() {
+		l.since = l.term.since
+	} else if now.Sub(l.looked) > l.n.t.silent {
+		l.since = now
+	}
+	l.looked = now
+}
+
+// owns reports whether a node has a task.
+func owns(v *fsm.View, id string) bool {
+	for t := range v.Tasks {
+		if t.Owner == id {
+			return true
+		}
+	}
+	return false
 }
 
 // plan lets balance/work decide and commits what it says.

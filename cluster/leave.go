@@ -95,7 +95,7 @@ func (n *Node) depart(ctx context.Context) error {
 	for {
 		leader, err := n.leader()
 		if err == nil {
-			err = n.client.Call(ctx, leader, pathRemove, departure{ID: n.self.ServerID, Leaves: true}, nil)
+			err = n.clients.calls.Call(ctx, leader, pathRemove, departure{ID: n.self.ServerID, Leaves: true}, nil)
 		}
 		if err == nil || !n.isMember(n.self.ServerID) {
 			return nil
@@ -131,7 +131,7 @@ func (n *Node) Remove(ctx context.Context, nameOrID string) error {
 		_, err = n.handleRemove(ctx, departure{ID: id})
 		return err
 	}
-	return classify(n.client.Call(ctx, leader, pathRemove, departure{ID: id}, nil))
+	return classify(n.clients.calls.Call(ctx, leader, pathRemove, departure{ID: id}, nil))
 }
 
 func (n *Node) handleRemove(ctx context.Context, d departure) (struct{}, error) {

@@ -42,6 +42,21 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// TestStoppedLeaderListensAnew: a leader that slept with all others must not
+// call them dead for reports that nobody could send.
+func TestStoppedLeaderListensAnew(t *testing.T) {
+	begin := time.Now()
+	l := &leaderLoop{n: &Node{t: ProfileLAN.timing()}, term: &term{since: begin}}
+	for _, c := range []struct{ at, since time.Duration }{
+		{time.Second, 0}, {2 * time.Second, 0}, {time.Minute, time.Minute}, {time.Minute + leaderTick, time.Minute},
+	} {
+		l.noticePause(begin.Add(c.at))
+		if got := l.since.Sub(begin); got != c.since {
+			t.Errorf("after %v: listens since %v, want %v", c.at, got, c.since)
+		}
+	}
+}
+
 func TestPromotable(t *testing.T) {
 	now := time.Now()
 	voter := func(id raft.ServerID) raft.Server { return raft.Server{ID: id, Suffrage: raft.Voter} }

@@ -23,10 +23,20 @@ type Node struct {
 	t       timing
 	self    transport.Identity
 	tr      *transport.Transport
-	client  *transport.Client
+	clients clients
 	log     *slog.Logger
 	machine *machine
 	parts   // what the parts of a node share
+}
+
+// clients call other nodes. Each kind of call has its own connections, so that
+// neither reports nor confirmations wait behind a burst of proposals.
+type clients struct{ calls, confirms, reports *transport.Client }
+
+func (c clients) close() {
+	c.calls.Close()
+	c.confirms.Close()
+	c.reports.Close()
 }
 
 // parts is the shared state of a node's parts.
@@ -75,7 +85,8 @@ func New(cfg Config, tr *transport.Transport, log *slog.Logger) (*Node, error) {
 		return nil, fmt.Errorf("the transport presents server id %s, the data dir holds %s", self.ServerID, identity.ServerID)
 	}
 	tr.SetClusterID(identity.ClusterID)
-	n := &Node{cfg: cfg, t: cfg.Profile.timing(), self: self, tr: tr, client: tr.Client(), log: log}
+	n := &Node{cfg: cfg, t: cfg.Profile.timing(), self: self, tr: tr, log: log}
+	n.clients = clients{calls: tr.Client(), confirms: tr.Client(), reports: tr.Client()}
 	if cfg.hooks.timing != nil {
 		cfg.hooks.timing(&n.t)
 	}
@@ -115,7 +126,7 @@ func (n *Node) Run(ctx context.Context, runners map[fsm.Kind]Runner) error {
 	})
 	err := n.live(ctx, services, group, runners)
 	stopServices()
-	n.client.Close()
+	n.clients.close()
 	err = errors.Join(err, group.Wait())
 	if n.left.Load() {
 		return errors.Join(err, forget(n.cfg.DataDir))

@@ -64,7 +64,7 @@ func (n *Node) proposeOnce(ctx context.Context, data []byte) (fsm.Result, error)
 		return n.commit(ctx, data)
 	}
 	var result fsm.Result
-	err = n.client.Call(ctx, leader, pathPropose, proposal{data}, &result)
+	err = n.clients.calls.Call(ctx, leader, pathPropose, proposal{data}, &result)
 	return result, classify(err)
 }
 

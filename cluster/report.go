@@ -211,7 +211,7 @@ func (n *Node) sendReport(ctx context.Context, to transport.Target, rep report) 
 	if to.ServerID == n.self.ServerID {
 		answer, err = n.handleReport(ctx, rep)
 	} else {
-		err = n.client.Call(ctx, to, pathReport, rep, &answer)
+		err = n.clients.reports.Call(ctx, to, pathReport, rep, &answer)
 	}
 	if err != nil {
 		n.log.Debug("reporting", "to", to.ServerID, "error", err)

@@ -16,10 +16,11 @@ import (
 
 // Limits of RPC. Bodies are JSON.
 const (
-	maxBody       = 8 << 20
-	rpcIdleClient = 60 * time.Second // less than the server's: the side that calls closes
-	rpcIdleServer = 90 * time.Second
-	timeoutHeader = "Sluice-Timeout-Ms"
+	maxBody        = 8 << 20
+	rpcIdleClient  = 60 * time.Second // less than the server's: the side that calls closes
+	rpcIdleServer  = 90 * time.Second
+	maxClientConns = 16 // of one client to one node; further calls wait
+	timeoutHeader  = "Sluice-Timeout-Ms"
 )
 
 // RemoteError is an error that the other node answered. Code is a word for
@@ -84,7 +85,8 @@ func withDeadline(next http.Handler) http.Handler {
 // Client calls other nodes' RPC. Close it when done.
 type Client struct{ http *http.Client }
 
-// Client returns a client with its own pool of connections. Calls are to
+// Client returns a client with its own pool of at most 16 connections to each
+// node; calls beyond that wait for one. Calls are to
 // Targets; a call to a ServerID fails where another server answers.
 func (t *Transport) Client() *Client {
 	return &Client{http: &http.Client{Transport: &http.Transport{
@@ -100,7 +102,8 @@ func (t *Transport) Client() *Client {
 			return c, nil
 		},
 		DisableCompression:  true,
-		MaxIdleConnsPerHost: 4,
+		MaxConnsPerHost:     maxClientConns,
+		MaxIdleConnsPerHost: maxClientConns,
 		IdleConnTimeout:     rpcIdleClient,
 	}}}
 }
