@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"sluice/api"
 	"sluice/api/apitest"
@@ -47,94 +46,6 @@ func code(err error) string {
 		return ""
 	}
 	return p.Code
-}
-
-func TestStatusShowsTheWorstFirst(t *testing.T) {
-	f := apitest.New(t)
-	f.WithLink(4)
-	f.Report(fsm.CodeCopying, 7)
-	var bad *fsm.Task
-	for x := range f.View().Tasks {
-		if x.Stream.Partition == 2 {
-			bad = x
-		}
-	}
-	f.Do(&fsm.TaskStop{
-		Task: bad.ID, Turn: bad.Turn, Stop: fsm.Stop{Code: fsm.CodePositionLost, From: 5, To: 9, Message: "records 5 to 8 are gone"},
-		Event: &fsm.Event{Code: fsm.CodePositionLost, From: 5, To: 9, Message: "gone", First: 9000, Last: 9000},
-	})
-	_, c := f.Serve(nil)
-	s, err := c.Status(t.Context(), 2, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s.Health != api.Unhealthy || len(s.Problems) != 1 || s.Problems[0] != "link us-eu: 1 of 4 streams are stopped (position-lost)" {
-		t.Errorf("health %s %q", s.Health, s.Problems)
-	}
-	if s.Leader != "n2" || s.Node != "n1" || !s.Quorum || s.Index != f.View().Index || s.AgeMillis == nil {
-		t.Errorf("meta %+v", s.Meta)
-	}
-	if len(s.Tasks) != 2 || s.TaskCount != 5 || s.Tasks[0].State != fsm.CodePositionLost || *s.Tasks[0].From != 5 || s.Tasks[0].Message == "" {
-		t.Errorf("tasks %+v", s.Tasks)
-	}
-	if l := s.Links[0]; l.Condition != fsm.CodePositionLost || *l.Totals.LagRecords != 28 || l.Totals.BytesPerSecond != 4096 || *l.Totals.LagSeconds != 1.5 {
-		t.Errorf("link %+v", l)
-	}
-	if len(s.Events) != 1 || s.Events[0].Code != fsm.CodePositionLost || s.Events[0].Link != "us-eu" {
-		t.Errorf("events %+v", s.Events)
-	}
-}
-
-// TestConditionOfALink: one word for all its tasks.
-func TestConditionOfALink(t *testing.T) {
-	f := apitest.New(t)
-	f.WithLink(2)
-	_, c := f.Serve(nil)
-	for _, want := range []fsm.Code{fsm.CodeIdle, fsm.CodeUnreachable, fsm.CodeCatchingUp} {
-		f.Report(want, 0)
-		if l, err := c.Link(t.Context(), "us-eu"); err != nil || l.Condition != want {
-			t.Errorf("%+v %v", l, err)
-		}
-	}
-	f.Report(fsm.CodeIdle, 0)
-	f.With(func(f *apitest.Cluster) { f.Nodes[0].Measures[0].State = fsm.CodeCopying })
-	if l, err := c.Link(t.Context(), "us-eu"); err != nil || l.Condition != fsm.CodeCopying {
-		t.Errorf("one copies, the others wait for records: %+v %v", l, err)
-	}
-}
-
-// TestStatusWithoutLeader: it answers, says so, and a figure that its owner
-// has not renewed is not shown as if it were true.
-func TestStatusWithoutLeader(t *testing.T) {
-	f := apitest.New(t)
-	f.WithLink(3)
-	f.Report(fsm.CodeCopying, 0)
-	f.With(func(f *apitest.Cluster) {
-		f.Status.Leader, f.Status.Quorum, f.NoLeader = "", false, true
-		f.Nodes[0].Alive = false
-		f.Nodes[0].Heard = f.Nodes[0].Heard.Add(-10 * time.Second)
-	})
-	_, c := f.Serve(nil)
-	s, err := c.Status(t.Context(), 100, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s.Leader != "" || s.Quorum || s.Health != api.Unhealthy || s.Totals.LagUnknown != 1 {
-		t.Errorf("%+v %+v", s.Meta, s.Totals)
-	}
-	if s.Tasks[0].State != api.CodeUnreported || s.Tasks[0].LagRecords != nil || s.Tasks[0].Message != "n1 is silent" {
-		t.Errorf("%+v", s.Tasks[0])
-	}
-	if s.Nodes[0].Name != "n1" || s.Nodes[0].State != "silent" {
-		t.Errorf("%+v", s.Nodes)
-	}
-	if _, err := c.Pause(t.Context(), "us-eu"); code(err) != api.CodeNoLeader {
-		t.Errorf("pause: %v", err)
-	}
-	cc, _ := api.NewClient(api.ClientConfig{Addresses: c.Addresses(), Consistent: true})
-	if _, err := cc.Status(t.Context(), 1, 1); code(err) != api.CodeNoLeader {
-		t.Errorf("consistent: %v", err)
-	}
 }
 
 func TestReadsWaitForAnIndex(t *testing.T) {
@@ -183,6 +94,18 @@ func TestPauseIsDoneWhenTheOwnersHaveReported(t *testing.T) {
 	}
 	if _, err := c.Pause(t.Context(), "nope"); code(err) != api.CodeNotFound {
 		t.Error(err)
+	}
+}
+
+// TestAnswersHoldTheCallersOwnChange, though this node learns of it later.
+func TestAnswersHoldTheCallersOwnChange(t *testing.T) {
+	f := apitest.New(t)
+	f.WithLink(1)
+	f.With(func(f *apitest.Cluster) { f.Behind = true })
+	_, c := f.Serve(nil)
+	a, err := c.Pause(t.Context(), "us-eu")
+	if err != nil || a.State != "paused" || a.Index < a.Revision {
+		t.Errorf("%+v %v", a, err)
 	}
 }
 

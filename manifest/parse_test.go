@@ -149,6 +149,7 @@ func TestParseNamesTheFault(t *testing.T) {
 		"tag":                       {kafka + "  datacenter: !!str x\n", "YAML tags such as !!str are not understood"},
 		"broken YAML":               {kafka + "  tls: {ca: \"x\"\n", "f:6:8:"},
 		"tab":                       {"apiVersion: sluice/v1\n\tkind: Link\n", "f:2:1:"},
+		"on the marker's line":      {"--- {apiVersion: sluice/v1, kind: Lnik}\n", `f:1:35: unknown kind "Lnik"`},
 		"two documents, the second": {kafka + "---\n" + strings.Replace(link, "target", "taget", 1), `f:12:3: unknown key "taget" in spec; did you mean "target"?`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -23,14 +23,17 @@ type Cluster struct {
 
 	mu       sync.Mutex
 	state    *fsm.State
+	seen     *fsm.View // what a node that is Behind has learnt of
 	changed  chan struct{}
 	Status   api.ClusterState
 	Nodes    []api.Member
 	NoLeader bool
-	Lost     int // so many proposals are carried out, but answered with api.ErrAmbiguous
-	Dropped  int // so many are not carried out and answered with api.ErrAmbiguous
-	Left     bool
-	Removed  []string
+	// Behind: this node learns of a change only when it waits for its index.
+	Behind  bool
+	Lost    int // so many proposals are carried out, but answered with api.ErrAmbiguous
+	Dropped int // so many are not carried out and answered with api.ErrAmbiguous
+	Left    bool
+	Removed []string
 }
 
 // New returns a cluster of three living nodes, n1 to n3 (ServerIDs id1 to id3),
@@ -80,16 +83,26 @@ func (f *Cluster) apply(c fsm.Command) (fsm.Result, error) {
 func (f *Cluster) View() *fsm.View {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.state.View()
+	return f.view()
+}
+
+func (f *Cluster) view() *fsm.View {
+	if !f.Behind || f.seen == nil {
+		f.seen = f.state.View()
+	}
+	return f.seen
 }
 
 // WaitIndex implements api.Control.
 func (f *Cluster) WaitIndex(ctx context.Context, index uint64) error {
 	for {
 		f.mu.Lock()
-		v, changed := f.state.View(), f.changed
+		if f.view().Index < index {
+			f.seen = f.state.View()
+		}
+		reached, changed := f.seen.Index, f.changed
 		f.mu.Unlock()
-		if v.Index >= index {
+		if reached >= index {
 			return nil
 		}
 		select {
