@@ -22,12 +22,15 @@ and at the same offset, and goes on through the death of any of its nodes.
 
 Exit codes: 0 good, 1 failed, 2 usage, 10 asked and the answer is bad.`,
 		SilenceErrors: true, SilenceUsage: true,
-		PersistentPreRunE: func(*cobra.Command, []string) error { return a.accept() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			a.flags.output = cmd.Flag("output").Value.String() // also where a verb has an -o of its own
+			return a.accept()
+		},
 	}
 	a.globalFlags(root)
 	root.AddCommand(a.statusCmd(), a.eventsCmd())
 	root.AddCommand(a.manifestCmds()...)
-	root.AddCommand(a.getCmd(), a.exportCmd(), a.linkCmd(), a.clusterCmd(), a.generateCmd(), a.versionCmd())
+	root.AddCommand(a.getCmd(), a.exportCmd(), a.linkCmd(), a.clusterCmd(), BalanceCmd(), a.generateCmd(), a.versionCmd())
 	root.AddCommand(a.localCmds()...)
 	root.CompletionOptions.DisableDefaultCmd = true
 	wantVerb(root)
