@@ -67,7 +67,9 @@ func (s *Server) routes() *http.ServeMux {
 	s.objectRoutes(h)
 	s.memberRoutes(h)
 	s.verifyRoutes(h)
-	delete(h.OpenAPI().Components.Schemas.Map(), "ErrorModel") // replaced by Problem
+	for _, name := range []string{"ErrorModel", "ErrorDetail"} { // replaced by Problem
+		delete(h.OpenAPI().Components.Schemas.Map(), name)
+	}
 	s.openapi = h.OpenAPI()
 
 	mux.HandleFunc("/v1/", func(w http.ResponseWriter, r *http.Request) {
