@@ -47,7 +47,9 @@ type chaos struct {
 	*sim
 	rand  *rand.Rand
 	seen  map[turnKey]time.Time // when a View first showed a turn
-	links uint64
+	valid int                   // leases that were looked at while they held
+	led   int                   // looks with a leader
+	looks int
 	log   []string
 }
 
@@ -65,11 +67,8 @@ func (c *chaos) run(steps int) {
 			c.t.Fatalf("after %q", c.log)
 		}
 	}
+	c.heal()
 	for i := 1; i <= 3; i++ {
-		for j := 1; j <= 3; j++ {
-			c.net.Heal(ipOf(i), ipOf(j))
-			c.net.Delay(ipOf(i), ipOf(j), 0)
-		}
 		if c.nodes[i] == nil {
 			c.start(i, 1, 2, 3)
 		}
@@ -84,12 +83,26 @@ func (c *chaos) run(steps int) {
 		}
 	}
 	c.equal()
+	c.t.Logf("%d turns, %d valid leases seen, a leader at %d of %d looks", len(c.seen), c.valid, c.led, c.looks)
+	if c.valid == 0 || len(c.seen) <= chaosTasks {
+		c.t.Error("the run showed nothing")
+	}
+}
+
+// heal ends all cuts and delays.
+func (c *chaos) heal() {
+	for i := 1; i <= 3; i++ {
+		for j := 1; j <= 3; j++ {
+			c.net.Heal(ipOf(i), ipOf(j))
+			c.net.Delay(ipOf(i), ipOf(j), 0)
+		}
+	}
 }
 
 // disturb does one thing.
 func (c *chaos) disturb() string {
 	i, j := 1+c.rand.IntN(3), 1+c.rand.IntN(3)
-	switch c.rand.IntN(8) {
+	switch c.rand.IntN(10) {
 	case 0, 1:
 		if c.nodes[i] == nil {
 			c.start(i, 1, 2, 3)
@@ -117,9 +130,18 @@ func (c *chaos) disturb() string {
 		}
 		return fmt.Sprint("heal ", i)
 	case 6:
-		d := time.Duration(c.rand.IntN(300)) * time.Millisecond
+		d := time.Duration(c.rand.IntN(1+c.rand.IntN(1500))) * time.Millisecond
 		c.net.Delay(ipOf(i), ipOf(j), d)
 		return fmt.Sprint("delay ", i, " to ", j, " ", d)
+	case 8, 9:
+		c.heal()
+		for i := 1; i <= 3; i++ {
+			if c.nodes[i] == nil {
+				c.start(i, 1, 2, 3)
+				return fmt.Sprint("heal everything, start ", i)
+			}
+		}
+		return "heal everything"
 	case 7:
 		if n := c.nodes[i]; n != nil {
 			go func() { _, _ = n.Propose(c.t.Context(), &fsm.Barrier{}) }()
@@ -133,6 +155,10 @@ func (c *chaos) disturb() string {
 func (c *chaos) watch(d time.Duration) {
 	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		now := time.Now()
+		c.looks++
+		if c.leader() != nil {
+			c.led++
+		}
 		for _, n := range c.nodes {
 			for task := range n.View().Tasks {
 				key := turnKey{task.ID, task.Turn}
@@ -158,6 +184,7 @@ func (c *chaos) checkLeases(n *simNode, now time.Time) {
 		if !ok || age >= n.t.dead {
 			continue
 		}
+		c.valid++
 		for turn := task.Turn + 1; ; turn++ {
 			at, ok := c.seen[turnKey{task.ID, turn}]
 			if !ok {
