@@ -11,6 +11,7 @@ import (
 
 	"sluice/api"
 	"sluice/cluster"
+	"sluice/kafka"
 	"sluice/manifest"
 	"sluice/replication"
 	"sluice/transport"
@@ -101,13 +102,17 @@ type parts struct {
 	cluster     cluster.Config
 	api         api.Config
 	replication replication.Config
+	kafka       kafka.Config
 	log         slog.Level
 }
 
 // configs turns node.yaml into the packages' configurations, and reports
 // every mistake at once.
 func (f nodeFile) configs(insecure bool) (parts, error) {
-	p := parts{transport: transport.DefaultConfig(), cluster: cluster.DefaultConfig(), api: api.DefaultConfig(), replication: replication.DefaultConfig()}
+	p := parts{
+		transport: transport.DefaultConfig(), cluster: cluster.DefaultConfig(), api: api.DefaultConfig(),
+		replication: replication.DefaultConfig(), kafka: kafka.DefaultConfig(),
+	}
 	p.transport.Listen, p.transport.Advertise, p.transport.DialFrom = f.Peer.Listen, f.Peer.Advertise, f.Peer.DialFrom
 	p.transport.TLS, p.transport.Insecure = transport.TLSFiles(f.Peer.TLS), insecure
 	p.api.Listen, p.api.Advertise, p.api.TokenFile = f.HTTP.Listen, f.HTTP.Advertise, f.HTTP.TokenFile

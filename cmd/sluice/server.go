@@ -80,9 +80,8 @@ func assemble(cfg parts, log *slog.Logger) (*node, error) {
 		return nil, err
 	}
 	budget := replication.NewBudget(cfg.replication.Memory)
-	kc := kafka.DefaultConfig()
-	kc.ClientID, kc.Buffers = "sluice-"+cfg.cluster.Name, kafka.NewBuffers(budget, int(cfg.replication.Memory/idleBuffers))
-	if n.pool, err = kafka.NewPool(kc, log); err != nil {
+	cfg.kafka.ClientID, cfg.kafka.Buffers = "sluice-"+cfg.cluster.Name, kafka.NewBuffers(budget, int(cfg.replication.Memory/idleBuffers))
+	if n.pool, err = kafka.NewPool(cfg.kafka, log); err != nil {
 		return nil, err
 	}
 	cfg.replication.Node, cfg.replication.Name = id.ServerID, cfg.cluster.Name
@@ -115,35 +114,40 @@ func (n *node) metrics() http.Handler {
 	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
 }
 
-// run starts the parts in order and stops them in the opposite order: tasks
-// drain while the cluster still hears of it, and the network goes last.
+// run opens the API's port and lives.
 func (n *node) run(ctx context.Context) error {
 	listener, err := n.cfg.api.Open()
 	if err != nil {
 		return err
 	}
+	n.log.Info("node started", "node", n.cfg.cluster.Name, "peer", n.cfg.transport.Advertise, "http", listener.Addr().String(),
+		"version", version, "pid", os.Getpid())
+	err = n.live(ctx, func(ctx context.Context) error { return n.api.Run(ctx, listener) })
+	n.log.Info("node ended", "node", n.cfg.cluster.Name)
+	return err
+}
+
+// live starts the parts in order, the face to the outside among them, and
+// stops them in the opposite order: tasks drain while the cluster still hears
+// of it, and the network goes last.
+func (n *node) live(ctx context.Context, face func(context.Context) error) error {
 	base, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	above, stopAbove := context.WithCancel(ctx)
 	defer stopAbove()
 	var below errgroup.Group
 	for _, part := range []func(context.Context) error{
-		n.transport.Run, n.streams.Run, n.purger.Run,
-		func(ctx context.Context) error { return n.api.Run(ctx, listener) },
+		n.transport.Run, n.streams.Run, n.purger.Run, face,
 	} {
 		below.Go(func() error {
 			defer stopAbove() // without one of them the node is none
 			return part(base)
 		})
 	}
-	n.log.Info("node started", "node", n.cfg.cluster.Name, "peer", n.cfg.transport.Advertise, "http", listener.Addr().String(),
-		"version", version, "pid", os.Getpid())
-	err = n.cluster.Run(above, n.runners)
+	err := n.cluster.Run(above, n.runners)
 	n.verify.Close()
 	n.streams.Close()
 	n.pool.Close()
 	stop()
-	err = errors.Join(err, below.Wait())
-	n.log.Info("node ended", "node", n.cfg.cluster.Name)
-	return err
+	return errors.Join(err, below.Wait())
 }
