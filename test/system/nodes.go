@@ -19,10 +19,11 @@ import (
 
 // Nodes is a Sluice cluster of processes. What it starts ends with the test.
 type Nodes struct {
-	t    testing.TB
-	dir  string
-	bin  string
-	list []*Node
+	t       testing.TB
+	dir     string
+	bin     string
+	options Options
+	list    []*Node
 }
 
 // Node is one process, or where one was.
@@ -33,6 +34,8 @@ type Node struct {
 	n    *Nodes
 	yaml string
 	log  string
+
+	advertise, dialFrom string
 
 	mu  sync.Mutex
 	cmd *exec.Cmd
@@ -59,19 +62,16 @@ func build(t testing.TB) string {
 // Start writes certificates and configurations and starts all nodes.
 func Start(t testing.TB, o Options) *Nodes {
 	t.Helper()
-	n := &Nodes{t: t, dir: t.TempDir(), bin: build(t)}
+	n := &Nodes{t: t, dir: t.TempDir(), bin: build(t), options: o}
 	if err := transport.CreateCA(n.dir); err != nil {
 		t.Fatal(err)
 	}
-	for i := range o.Nodes {
-		name := fmt.Sprintf("n%d", i+1)
-		n.list = append(n.list, &Node{Name: name, Peer: freePort(t), HTTP: freePort(t), n: n,
-			yaml: filepath.Join(n.dir, name+".yaml"), log: filepath.Join(n.dir, name+".log")})
-		if err := transport.CreateNodeCert(n.dir, name, []string{"127.0.0.1"}); err != nil {
-			t.Fatal(err)
-		}
+	for range o.Nodes {
+		n.add()
 	}
-	n.configure(o)
+	for _, node := range n.list {
+		node.configure()
+	}
 	t.Cleanup(n.end)
 	for _, node := range n.list {
 		node.Start()
@@ -79,44 +79,60 @@ func Start(t testing.TB, o Options) *Nodes {
 	return n
 }
 
-// configure writes every node's node.yaml.
-func (n *Nodes) configure(o Options) {
-	adverts, from := make([]string, len(n.list)), make([]string, len(n.list))
-	for i, node := range n.list {
-		adverts[i] = node.Peer
-		if o.Mesh != nil {
-			var err error
-			from[i] = fmt.Sprintf("127.0.0.%d", 10+i)
-			if adverts[i], err = o.Mesh.Add(node.Name, from[i], node.Peer); err != nil {
-				n.t.Fatal(err)
-			}
+// Join starts a further node.
+func (n *Nodes) Join() *Node {
+	n.t.Helper()
+	node := n.add()
+	node.configure()
+	node.Start()
+	return node
+}
+
+// add makes a node's place: ports, certificate, and a proxy in a mesh.
+func (n *Nodes) add() *Node {
+	n.t.Helper()
+	name := fmt.Sprintf("n%d", len(n.list)+1)
+	node := &Node{Name: name, Peer: freePort(n.t), HTTP: freePort(n.t), n: n,
+		yaml: filepath.Join(n.dir, name+".yaml"), log: filepath.Join(n.dir, name+".log")}
+	node.advertise = node.Peer
+	if mesh := n.options.Mesh; mesh != nil {
+		var err error
+		node.dialFrom = fmt.Sprintf("127.0.0.%d", 10+len(n.list))
+		if node.advertise, err = mesh.Add(name, node.dialFrom, node.Peer); err != nil {
+			n.t.Fatal(err)
 		}
 	}
-	memory := o.Memory
+	if err := transport.CreateNodeCert(n.dir, name, []string{"127.0.0.1"}); err != nil {
+		n.t.Fatal(err)
+	}
+	n.list = append(n.list, node)
+	return node
+}
+
+// configure writes node.yaml.
+func (n *Node) configure() {
+	n.n.t.Helper()
+	var join []string
+	for _, o := range n.n.list {
+		if o != n {
+			join = append(join, fmt.Sprintf("%q", o.advertise))
+		}
+	}
+	memory := n.n.options.Memory
 	if memory == "" {
 		memory = "64MiB"
 	}
-	for i, node := range n.list {
-		var join []string
-		for j, a := range adverts {
-			if j != i {
-				join = append(join, fmt.Sprintf("%q", a))
-			}
-		}
-		lines := []string{
-			"name: " + node.Name,
-			"datacenter: here",
-			"dataDir: " + filepath.Join(n.dir, node.Name),
-			fmt.Sprintf("peer: {listen: %q, advertise: %q, dialFrom: %q, tls: {cert: %[4]s.pem, key: %[4]s.key, ca: ca.pem}}",
-				node.Peer, adverts[i], from[i], node.Name),
-			fmt.Sprintf("http: {listen: %q}", node.HTTP),
-			"join: [" + strings.Join(join, ", ") + "]",
-			"profile: lan",
-			"memory: " + memory,
-		}
-		if err := os.WriteFile(node.yaml, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
-			n.t.Fatal(err)
-		}
+	text := fmt.Sprintf(`name: %[1]s
+datacenter: here
+dataDir: %[1]s
+peer: {listen: %[2]q, advertise: %[3]q, dialFrom: %[4]q, tls: {cert: %[1]s.pem, key: %[1]s.key, ca: ca.pem}}
+http: {listen: %[5]q}
+join: [%[6]s]
+profile: lan
+memory: %[7]s
+`, n.Name, n.Peer, n.advertise, n.dialFrom, n.HTTP, strings.Join(join, ", "), memory)
+	if err := os.WriteFile(n.yaml, []byte(text), 0o600); err != nil {
+		n.n.t.Fatal(err)
 	}
 }
 

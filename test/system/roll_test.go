@@ -2,9 +2,11 @@ package system
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
+	"sluice/api"
 	"sluice/test/kafkalab"
 )
 
@@ -75,5 +77,15 @@ func TestLeaveAndJoin(t *testing.T) {
 	if s := w.alive().Status(); len(s.Nodes) != 2 {
 		t.Errorf("%d members after one of three left", len(s.Nodes))
 	}
+	w.Watch.Mark()
+	n4 := w.Join()
+	Until(t, 40*time.Second, "the new node votes and owns partitions", func() bool {
+		s := n4.Status()
+		return s != nil && len(w.Owns(n4, n4)) > 0 && slices.ContainsFunc(s.Nodes, func(m api.Node) bool {
+			return m.Name == n4.Name && m.Role == "voter"
+		})
+	})
+	gap := w.moved(20 * time.Second)
+	t.Logf("n4 joined: longest wait for a new record %v", gap.New)
 	w.Equal()
 }

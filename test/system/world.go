@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -203,17 +204,22 @@ func (w *World) Owns(ask, node *Node) map[string]bool {
 	return out
 }
 
-// Spread waits until every node owns some partitions.
+// Spread waits until every node owns some partitions and none has changed
+// hands for a while: one that is being handed over belongs to two nodes.
 func (w *World) Spread() {
 	w.t.Helper()
-	Until(w.t, 30*time.Second, "every node owns partitions", func() bool {
-		ask := w.alive()
-		for _, n := range w.List() {
-			if len(w.Owns(ask, n)) == 0 {
-				return false
-			}
+	var last map[string]string
+	since := time.Now()
+	Until(w.t, 40*time.Second, "every node owns partitions, and none moves", func() bool {
+		owners := w.Owners(w.alive())
+		if !maps.Equal(owners, last) {
+			last, since = owners, time.Now()
 		}
-		return true
+		busy := map[string]bool{}
+		for _, o := range owners {
+			busy[o] = true
+		}
+		return len(busy) == len(w.List()) && time.Since(since) > 4*time.Second
 	})
 }
 
