@@ -7,11 +7,11 @@ import (
 
 // margins are the parts of the band's margin that a plan tries in turn when a
 // wider one ends outside the band.
-var margins = [...]float64{1, 0.95, 0.9, 0.75, 0.5, 0.25}
+var margins = [...]float64{1, 0.9, 0.7, 0.4}
 
 // improve is the part by which a pass must lessen what lies outside the
 // bands, to be worth its bytes.
-const improve = 0.02
+const improve = 0.05
 
 // planner makes a proposal from passes over one layout.
 type planner struct {
@@ -89,14 +89,17 @@ func (q *planner) replicas() bool {
 	start := q.save()
 	best, kept := before, start
 	var taken [][]hop
+	worse := 0 // margins in a row that brought nothing
 	for _, margin := range margins {
 		q.restore(start)
 		q.pass(margin * aim)
 		stages := q.hops(q.home, q.stages(q.home, limit))
-		if s := q.score(); s.less(best) {
-			best, kept, taken = s, q.save(), stages
+		if s := q.score(); s.worth(best) {
+			best, kept, taken, worse = s, q.save(), stages, 0
+		} else {
+			worse++
 		}
-		if best.hard == 0 && best.outside == 0 {
+		if best.hard == 0 && best.outside == 0 || worse == 2 {
 			break
 		}
 	}
@@ -132,6 +135,7 @@ func (q *planner) pass(scale float64) {
 	if p.drain(margin) {
 		p.t = q.targets(q.o) // an item larger than a broker may lie elsewhere now
 	}
+	p.spreadLarge()
 	p.v = p.diskLevels(margin)
 	p.sample()
 	p.counts(false)
