@@ -23,6 +23,10 @@ func TestWritePath(t *testing.T) {
 		}
 		t.Run("takeover while the predecessor goes on", func(t *testing.T) { t.Parallel(); bothWrite(t, l) })
 		t.Run("cut off and alone", func(t *testing.T) { t.Parallel(); cutOffAlone(t, l) })
+		t.Run("one until the first ack", func(t *testing.T) { t.Parallel(); oneUntilTheFirstAck(t, l) })
+		t.Run("foreign writer", func(t *testing.T) { t.Parallel(); foreignWriter(t, l) })
+		t.Run("control batch behind a backlog", func(t *testing.T) { t.Parallel(); controlBehindBacklog(t, l) })
+		t.Run("stale mapping", func(t *testing.T) { t.Parallel(); staleMapping(t, l) })
 		mappingChanges(t, l)
 		t.Run("lost request", func(t *testing.T) { t.Parallel(); lostRequest(t, l) })
 		t.Run("held over the owner's death", func(t *testing.T) { t.Parallel(); heldOverDeath(t, l, false) })

@@ -54,6 +54,7 @@ func (s *stream) killAt(t *testing.T, at step, act func()) {
 	}
 	hold := faults.Rule{Side: faults.OnRequest, APIs: []int16{faults.Produce}, ClientPrefix: s.node(1), Do: faults.Hold}
 	reached := make(chan struct{})
+	tries := make(chan struct{}, 1) // the node tries a command again that was kept out
 	var f *faults.Fault
 	if at.request {
 		hold.First = at.nth
@@ -62,7 +63,7 @@ func (s *stream) killAt(t *testing.T, at step, act func()) {
 		}
 		f = s.lab.dstProxy.AddRule(hold)
 	} else { // behind the command no request goes out before the node is dead
-		s.Before(killer(at, func() { s.lab.dstProxy.AddRule(hold); close(reached) }))
+		s.Before(killer(at, func() { f = s.lab.dstProxy.AddRule(hold); close(reached) }, tries))
 	}
 	if r == nil {
 		r = s.own(t, 1)
@@ -77,16 +78,24 @@ func (s *stream) killAt(t *testing.T, at step, act func()) {
 		case <-time.After(30 * time.Second):
 			t.Fatalf("%v was never reached", at)
 		}
+		if !at.after { // what is not committed, nothing may rest on
+			rig.Until(t, 30*time.Second, "a second try", func() bool { return len(tries) > 0 || f.Chosen() > 0 })
+			if f.Chosen() > 0 {
+				t.Fatal("a batch was sent before its mapping was committed")
+			}
+		}
 	}
 	r.Close()
 	s.lab.dstProxy.CloseClients(r.name, faults.RST)
 	s.Before(nil)
 }
 
+const describeProducers int16 = 61
+
 var errDead = errors.New("the node is dead")
 
 // killer lets mapping changes through up to the step, and nothing after it.
-func killer(at step, reached func()) func(fsm.Command) error {
+func killer(at step, reached func(), tries chan<- struct{}) func(fsm.Command) error {
 	n := 0
 	return func(c fsm.Command) error {
 		switch c.(type) {
@@ -97,6 +106,11 @@ func killer(at step, reached func()) func(fsm.Command) error {
 		n++
 		if n == at.nth {
 			reached()
+		} else if n > at.nth {
+			select {
+			case tries <- struct{}{}:
+			default:
+			}
 		}
 		if n < at.nth || n == at.nth && at.after {
 			return nil
@@ -193,6 +207,43 @@ func controlBatch(t *testing.T, l *lab, at step) {
 		return
 	}
 	s.produce(t, 4)
+	s.copied(t)
+}
+
+// controlBehindBacklog: the first marker comes in one fetch with much that is
+// not copied yet, which must not be dropped with it.
+func controlBehindBacklog(t *testing.T, l *lab) {
+	s := l.stream(t)
+	s.produce(t, 50)
+	s.transaction(t, 2)
+	s.produce(t, 5)
+	s.own(t, 1)
+	s.copied(t)
+	if m := s.task().Mapping; m.Phase != fsm.PhaseTranslated {
+		t.Errorf("mapping %+v", m)
+	}
+}
+
+// staleMapping: an owner that is cut off knows only the mapping from before
+// the marker, by which source and target offsets are equal still. It must not
+// go on behind what its successor wrote by the new one.
+func staleMapping(t *testing.T, l *lab) {
+	s := l.stream(t)
+	r1 := s.own(t, 1)
+	s.warm(t, r1)
+	r1.Cut(true)
+	r2 := s.own(t, 2)
+	s.transaction(t, 1)
+	s.produce(t, 2)
+	rig.Until(t, 30*time.Second, "the successor left dense", func() bool { return s.End(t, s.topic, 0) == int64(s.made) })
+	// Now the old owner could win the race for the next records.
+	f := l.dstProxy.AddRule(faults.Rule{Side: faults.OnRequest, APIs: []int16{faults.Produce}, ClientPrefix: r2.name, Do: faults.Hold})
+	s.produce(t, 5)
+	chosen(t, f, 1)
+	looks := l.dstProxy.AddRule(faults.Rule{Side: faults.OnRequest, APIs: []int16{describeProducers}, ClientPrefix: r1.name, Do: faults.Delay})
+	chosen(t, looks, 2) // it derived where it would go on, and went on there if it may
+	f.Release()
+	s.produce(t, 5)
 	s.copied(t)
 }
 

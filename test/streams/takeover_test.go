@@ -1,9 +1,13 @@
 package streams
 
 import (
+	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"sluice/fsm"
 	"sluice/replication"
@@ -61,5 +65,56 @@ func cutOffAlone(t *testing.T, l *lab) {
 	s.copied(t)
 	if r.stream.Measure().State != fsm.CodeCopying {
 		t.Errorf("state %q", r.stream.Measure().State)
+	}
+}
+
+// oneUntilTheFirstAck: a successor sends one batch and waits, however many it
+// has: what answers it proves that the position was right.
+func oneUntilTheFirstAck(t *testing.T, l *lab) {
+	s := l.stream(t)
+	r1 := s.own(t, 1)
+	s.warm(t, r1)
+	r1.Close()
+	s.produce(t, 8)
+	n := count(l, s.node(2))
+	f := l.dstProxy.AddRule(faults.Rule{Side: faults.OnResponse, APIs: []int16{faults.Produce}, ClientPrefix: s.node(2), Count: 1, Do: faults.Hold})
+	r2 := s.own(t, 2)
+	chosen(t, f, 1)
+	until := time.Now().Add(500 * time.Millisecond)
+	rig.Until(t, 10*time.Second, "half a second", func() bool {
+		if n.fault.Chosen() > 1 {
+			t.Fatal("a second request before the first was answered")
+		}
+		return time.Now().After(until)
+	})
+	f.Release()
+	s.acked(t, r2)
+	s.copied(t)
+}
+
+// foreignWriter: another producer's record stands where ours should. The
+// stream stops and names what stands elsewhere; told to go on, it copies
+// behind it, each record once.
+func foreignWriter(t *testing.T, l *lab) {
+	s := l.stream(t)
+	r := s.own(t, 1)
+	s.warm(t, r)
+	foreign := &kgo.Record{Topic: s.topic, Value: []byte("foreign")}
+	if err := s.Target.ProduceSync(context.Background(), foreign).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	s.produce(t, 1)
+	rig.Until(t, 30*time.Second, "it stops", func() bool { return s.task().Stop != nil })
+	if st := s.task().Stop; st.Code != fsm.CodeForeignWriter || st.From != 3 || st.To != 5 || !st.Target {
+		t.Errorf("stopped by %+v, want foreign-writer [3, 5) of the target", st)
+	}
+	s.produce(t, 5)
+	s.Do(t, &fsm.TaskOrder{Link: 1, Order: fsm.OrderContinue})
+	got := s.Read(t, l.dst.Direct(), s.topic, 0, s.made+1, 60*time.Second)
+	got = append(got[:3:3], got[4:]...)
+	for i, r := range got {
+		if want := fmt.Sprintf("value %d", i); string(r.Value) != want {
+			t.Fatalf("%q at %d, want %q", r.Value, r.Offset, want)
+		}
 	}
 }
