@@ -162,6 +162,14 @@ func TestPauseIsConfirmedByTheOwner(t *testing.T) {
 		s.addTasks(29)
 		s.until("assigned", 5*time.Second, func() bool { return s.balanced(30, 1, 2, 3) })
 		r := s.propose(s.follower(), &fsm.LinkState{Link: 1, State: fsm.StatePaused, At: 1})
+		for end := time.Now().Add(500 * time.Millisecond); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+			by, _ := s.world.on(30)
+			for i, n := range s.nodes {
+				if n.Settled() >= r.Index && by[i] > 0 {
+					s.t.Fatalf("node %d says that it has stopped everything and runs %d tasks", i, by[i])
+				}
+			}
+		}
 		s.until("every node has carried it out", 5*time.Second, func() bool {
 			for _, n := range s.nodes {
 				for id, report := range n.Reports() {

@@ -103,7 +103,13 @@ func (p *peers) letGo() {
 
 // SetHeartbeatHandler implements raft.Transport.
 func (p *peers) SetHeartbeatHandler(take func(raft.RPC)) {
-	p.NetworkTransport.SetHeartbeatHandler(func(rpc raft.RPC) {
+	p.NetworkTransport.SetHeartbeatHandler(p.untilClosed(take))
+}
+
+// untilClosed wraps take so that it never runs, and does not run any more, when
+// endHeartbeats has returned.
+func (p *peers) untilClosed(take func(raft.RPC)) func(raft.RPC) {
+	return func(rpc raft.RPC) {
 		p.beat.RLock()
 		defer p.beat.RUnlock()
 		if p.ended {
@@ -111,14 +117,18 @@ func (p *peers) SetHeartbeatHandler(take func(raft.RPC)) {
 			return
 		}
 		take(rpc)
-	})
+	}
+}
+
+func (p *peers) endHeartbeats() {
+	p.beat.Lock()
+	defer p.beat.Unlock()
+	p.ended = true
 }
 
 // Close implements raft.WithClose.
 func (p *peers) Close() error {
-	p.beat.Lock()
-	p.ended = true
-	p.beat.Unlock()
+	p.endHeartbeats()
 	p.letGo()
 	p.mu.Lock()
 	p.closed = true
