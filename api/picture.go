@@ -194,11 +194,15 @@ func known(n int64) *int64 {
 
 // tasks gives the tasks that match, worst first.
 func (p *picture) tasks(match func(*fsm.Task) bool) []Task {
-	out := []Task{}
+	var matched []*fsm.Task
 	for t := range p.v.Tasks {
 		if match(t) {
-			out = append(out, p.task(t))
+			matched = append(matched, t)
 		}
+	}
+	out := make([]Task, len(matched)) // ten thousand of them are some megabytes: grown once
+	for i, t := range matched {
+		out[i] = p.task(t)
 	}
 	slices.SortFunc(out, func(a, b Task) int {
 		return cmp.Or(

@@ -24,9 +24,16 @@ func (p *picture) status(maxTasks, maxEvents int) Status {
 
 // links gives all links, worst first.
 func (p *picture) links(all []Task) []Link {
-	byName := map[string][]Task{}
-	for _, t := range all {
-		byName[t.Link] = append(byName[t.Link], t)
+	size := map[string]int{}
+	for i := range all {
+		size[all[i].Link]++
+	}
+	byName := make(map[string][]Task, len(size))
+	for name, n := range size {
+		byName[name] = make([]Task, 0, n)
+	}
+	for i := range all {
+		byName[all[i].Link] = append(byName[all[i].Link], all[i])
 	}
 	out := []Link{}
 	for _, l := range p.v.Links {
