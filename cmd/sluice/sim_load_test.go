@@ -222,6 +222,13 @@ func (s *sim) begin() {
 	s.until("three nodes have a leader", time.Minute, func() bool {
 		return s.leader() != 0 && len(s.view().Nodes) == trio
 	})
+	s.declare()
+	s.until("every partition is copied", time.Minute, s.load.moves())
+}
+
+// declare applies both Kafka clusters and the link.
+func (s *sim) declare() {
+	s.t.Helper()
 	spec := fsm.LinkSpec{
 		Name: "us-eu", Source: "us", Target: "eu", Include: []string{"*"}, Rename: "{topic}", Start: fsm.StartEarliest,
 		Offsets: fsm.OffsetsAuto, OnLoss: fsm.OnLossHalt, Copies: fsm.CopiesSkipFromTarget, Writers: fsm.WritersOurs,
@@ -231,7 +238,6 @@ func (s *sim) begin() {
 		Kafka: []fsm.KafkaCluster{{Name: "us", Bootstrap: []string{usHost + ":9001"}}, {Name: "eu", Bootstrap: []string{euHost + ":9001"}}},
 		Links: []fsm.LinkPut{{Spec: spec}},
 	})
-	s.until("every partition is copied", time.Minute, s.load.moves())
 }
 
 // finish ends all faults, waits until everything is copied, and checks what
