@@ -3,7 +3,6 @@ package kafka
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
 	"log/slog"
 	"net"
 	"strconv"
@@ -144,7 +143,7 @@ func get[T any](t testing.TB, ch <-chan T) T {
 	case v := <-ch:
 		return v
 	case <-time.After(30 * time.Second):
-		t.Fatal(fmt.Sprintf("no answer of type %T", *new(T)))
+		t.Fatalf("no answer of type %T", *new(T))
 		panic("unreachable")
 	}
 }

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
-
 	"sluice/fsm"
 	"sluice/kafka"
 	"sluice/replication/position"
@@ -297,9 +295,4 @@ func (s *Stream) mismatch() error {
 	}
 	first, last := wrong[0], wrong[len(wrong)-1]
 	return s.halt(trouble{code: fsm.CodeForeignWriter, from: first.item.target, to: last.base + int64(last.item.count), msg: msg})
-}
-
-// gone reports whether the error says that a topic is not there.
-func gone(err error) bool {
-	return isAny(err, kerr.UnknownTopicOrPartition, kerr.UnknownTopicID)
 }

@@ -31,7 +31,6 @@ type Stream struct {
 	// Of the control goroutine only.
 	wary  time.Time // until then a request of an earlier owner or connection may still be appended; zero: none since the quiet wait
 	quiet bool      // the next position needs the quiet wait whatever the guard says
-	fresh bool      // look leaders up again
 	tried int       // troubles in a row without progress
 
 	mu       sync.Mutex

@@ -186,7 +186,7 @@ func (r *Runner) look(ctx context.Context, link *fsm.Link) (*sight, error) {
 				return err
 			}
 			if *meta, err = (*client).AllMetadata(ctx); err != nil {
-				return fmt.Errorf("Kafka cluster %s: %w", name, err)
+				return fmt.Errorf("asking Kafka cluster %s: %w", name, err)
 			}
 			return r.pin(ctx, *spec, meta.ClusterID)
 		})
