@@ -208,6 +208,11 @@ func (s *Stream) locate(t *fsm.Task, dst place) (position.Position, int64, error
 	pos := position.Derive(t.Mapping, s.progress(), obs.Observed, s.known)
 	switch pos.Outcome {
 	case position.Found, position.LostAcked:
+		// Brokers may refuse any sequence but 0 of a producer that they forgot.
+		if obs.Producer == nil && pos.Target == s.refused && pos.Target != t.Mapping.SequenceZero {
+			return pos, 0, fail(trouble{remedy: newEpoch, code: fsm.CodeEpochRaised, from: pos.Target, to: pos.Target,
+				msg: "the broker forgot our producer and refuses its next sequence"})
+		}
 		return pos, obs.high, nil
 	case position.Foreign:
 		return pos, 0, fail(trouble{remedy: halt, code: fsm.CodeForeignWriter, from: pos.From, to: pos.To, msg: pos.Detail})

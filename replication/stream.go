@@ -29,9 +29,10 @@ type Stream struct {
 	done   chan struct{}
 
 	// Of the control goroutine only.
-	wary  time.Time // until then a request of an earlier owner or connection may still be appended; zero: none since the quiet wait
-	quiet bool      // the next position needs the quiet wait whatever the guard says
-	tried int       // troubles in a row without progress
+	wary    time.Time // until then a request of an earlier owner or connection may still be appended; zero: none since the quiet wait
+	quiet   bool      // the next position needs the quiet wait whatever the guard says
+	refused int64     // target offset at which the last flow's sequence was refused, -1: it was not
+	tried   int       // troubles in a row without progress
 
 	mu       sync.Mutex
 	flow     *flow
@@ -51,7 +52,7 @@ func newStream(ctx context.Context, r *Runner, t *fsm.Task) *Stream {
 	l := v.Link(t.Link)
 	s := &Stream{
 		r: r, id: t.ID, turn: t.Turn, link: t.Link, key: t.Stream,
-		drain: make(chan struct{}), done: make(chan struct{}), state: fsm.CodeStarting, last: t.Progress,
+		drain: make(chan struct{}), done: make(chan struct{}), state: fsm.CodeStarting, last: t.Progress, refused: -1,
 	}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	if l != nil {
@@ -217,6 +218,10 @@ func (s *Stream) close(f *flow) {
 	s.last = f.acked
 	s.segments = append(s.segments, f.segments...)
 	s.unsure, s.wrong = f.unsure, f.wrong
+	s.refused = -1
+	if f.trouble.refused {
+		s.refused = f.acked.Target
+	}
 	if f.trouble.perhaps || len(f.inflight) > 0 {
 		s.wary = s.r.now().Add(s.r.cfg.Lease + s.r.cfg.Lifetime)
 	}

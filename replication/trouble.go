@@ -31,6 +31,7 @@ type trouble struct {
 	code     fsm.Code
 	source   bool  // seen at the source, else at the target
 	from, to int64 // offsets concerned (of source or target as the code says), -1: none
+	refused  bool  // the broker did not want our sequence
 	perhaps  bool  // a request of ours may still be appended
 	msg      string
 }

@@ -274,18 +274,15 @@ func (s *stream) acked(t *testing.T, r *runner) {
 func (s *stream) forgotten(t *testing.T) {
 	t.Helper()
 	rig.Until(t, 30*time.Second, "the producer state expires", func() bool {
+		var at kadm.TopicsSet
+		at.Add(s.topic, 0)
+		ps, err := kadm.NewClient(s.Target).DescribeProducers(context.Background(), at)
+		if err != nil || ps[s.topic].Partitions[0].Err != nil {
+			return false
+		}
 		known := false
-		err := s.lab.dst.Admin(func(adm *kadm.Client) error {
-			var at kadm.TopicsSet
-			at.Add(s.topic, 0)
-			ps, err := adm.DescribeProducers(context.Background(), at)
-			if err != nil {
-				return err
-			}
-			ps.EachProducer(func(p kadm.DescribedProducer) { known = known || p.ProducerID == s.View().Link(1).ProducerID })
-			return ps[s.topic].Partitions[0].Err
-		})
-		return err == nil && !known
+		ps.EachProducer(func(p kadm.DescribedProducer) { known = known || p.ProducerID == s.View().Link(1).ProducerID })
+		return !known
 	})
 }
 
