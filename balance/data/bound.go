@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// boundOf returns what no plan from the model to a layout as level as after can
+// boundOf returns what no plan from before to a layout as level as after can
 // undercut.
 //
 // Per pool, what must leave the brokers that hold too much and what must come
@@ -17,9 +17,9 @@ import (
 // (a fractional knapsack). Likewise for what a broker must gain, from any
 // partition. Sources: for disk, shared/FORMAT of the reference clusters and
 // the levels of this package; the others follow in the same way.
-func boundOf(m *Model, o Options, after *layout, bytes int64) Bound {
+func boundOf(o Options, before, after *layout, bytes int64) Bound {
 	t := after.targets(o)
-	w := newBounder(o, newLayout(m), after, t)
+	w := newBounder(o, before, after, t)
 	var v Bound
 	var all float64
 	repair := w.repairs()

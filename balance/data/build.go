@@ -19,7 +19,7 @@ func (q *planner) propose() *Proposal {
 	changeOf := q.changes(p, stages, dirs)
 	q.cut(p, changeOf, stages, dirs)
 	q.figures(p)
-	p.Bound = boundOf(q.m, q.o, q.layout, p.Bytes)
+	p.Bound = boundOf(q.o, q.atHome(), q.layout, p.Bytes)
 	p.Seconds = q.seconds(p)
 	p.Unmet = append(p.Unmet, q.unmet()...)
 	return p

@@ -226,7 +226,7 @@ func (c *checker) figures() error {
 // claims checks the bound, the estimate and what is said to be unmet.
 func (c *checker) claims() error {
 	after := newLayout(c.p.Apply(c.m))
-	if b := boundOf(c.m, c.o, after, c.p.Bytes); b != c.p.Bound {
+	if b := boundOf(c.o, c.rules, after, c.p.Bytes); b != c.p.Bound {
 		return fmt.Errorf("claims the bound %+v, is %+v", c.p.Bound, b)
 	}
 	if c.o.Throttle > 0 {

@@ -118,6 +118,7 @@ func (e *exact) inRack(set []int32, b int32) int {
 func (e *exact) run() ([][]hop, bool) {
 	e.start = e.save()
 	e.aimLeads()
+	e.best.hard = math.Inf(1)
 	begin := e.judge(e.score1())
 	e.best, e.found = begin, e.start
 	e.places(0)
@@ -183,11 +184,14 @@ func (e *exact) assign(lo, hi int32, set []int32) {
 
 // score1 scores everything but leaders.
 func (e *exact) score1() exactScore {
-	t := e.sharesNow()
 	s := exactScore{}
 	for p := range e.m.Partitions {
 		s.hard += float64(e.broken(int32(p)))
 	}
+	if e.best.less(s) && s.hard > e.best.hard {
+		return s // the rest cannot make up for it
+	}
+	t := e.sharesNow()
 	for r := range e.at {
 		if e.at[r] != e.home[r] {
 			s.bytes += e.size[r]

@@ -131,7 +131,15 @@ func (l *layout) rf(p int32) int32          { return l.first[p+1] - l.first[p] }
 func (l *layout) state(b int32) State       { return l.m.Brokers[b].State }
 func (l *layout) leaves(b int32) bool       { return l.m.Brokers[b].State.leaves() }
 func (l *layout) mayTake(r, b int32) bool   { return l.m.Brokers[b].State.gains() || l.mayReturn(r, b) }
-func (l *layout) mayReturn(r, b int32) bool { return l.home[r] == b && !l.leaves(b) }
+func (l *layout) mayReturn(r, b int32) bool { return l.homeOf(r, b) >= 0 && !l.leaves(b) }
+
+// atHome returns the layout with which the round began.
+func (l *layout) atHome() *layout {
+	c := *l
+	c.at, c.lead, c.load = l.home, l.first[:len(l.lead)], make([]load, len(l.load))
+	c.sum()
+	return &c
+}
 
 // settle renames the replicas of partition p among each other so that as few
 // as possible change brokers: a replica on the broker that another one came

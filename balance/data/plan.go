@@ -16,10 +16,11 @@ const improve = 0.05
 // planner makes a proposal from passes over one layout.
 type planner struct {
 	*layout
-	o     Options
-	orig  []int32 // by replica: where it is in the model
-	begin []load  // by broker: what it carries in the model
-	taken [][]hop // the stages of all passes so far
+	o      Options
+	orig   []int32 // by replica: where it is in the model
+	begin  []load  // by broker: what it carries in the model
+	taken  [][]hop // the stages of all passes so far
+	rounds int
 }
 
 // Plan returns what should change in m. The model must be valid and sorted.
@@ -43,9 +44,65 @@ func Plan(m *Model, o Options) (*Proposal, error) {
 // Every round starts as a plan of its own would, so that the next plan finds
 // nothing to do.
 func (q *planner) run() {
-	for q.round() {
-		for p := range q.m.Partitions {
-			q.rebase(int32(p))
+	for again := true; again; again = q.close() {
+		for q.round() {
+			q.rounds++
+			for p := range q.m.Partitions {
+				q.rebase(int32(p))
+			}
+		}
+	}
+}
+
+// close takes back, after several rounds, what is not needed to get from the
+// model to where they ended. It reports whether that changed anything.
+func (q *planner) close() bool {
+	if q.rounds < 2 || len(q.taken) == 0 || q.newExact() != nil {
+		return false
+	}
+	start := q.save()
+	begin := start.at
+	for p := range q.m.Partitions {
+		q.origin(int32(p))
+	}
+	c := q.newPass()
+	changed := false
+	if q.travels() > polishAbove*float64(boundOf(q.o, newLayout(q.m), q.layout, 0).Bytes) {
+		before := q.score()
+		changed = c.polish() && !before.less(q.score())
+	}
+	if !changed {
+		q.restore(start)
+	} else {
+		for p := range q.m.Partitions { // back to the slots that the stages know
+			copy(q.home[q.first[p]:q.first[p+1]], begin[q.first[p]:q.first[p+1]])
+			q.settle(int32(p))
+		}
+		q.taken = append(q.taken, q.hops(q.home, q.stages(q.home, c.t.limit))...)
+		changed = !slices.Equal(q.at, begin)
+	}
+	for p := range q.m.Partitions {
+		q.rebase(int32(p))
+	}
+	return changed
+}
+
+// origin makes the brokers that p had in the model the homes of its replicas,
+// its own for each that is on one of them.
+func (q *planner) origin(p int32) {
+	lo, hi := q.first[p], q.first[p+1]
+	old := q.orig[lo:hi]
+	var free []int32
+	for _, b := range old {
+		if !slices.Contains(q.at[lo:hi], b) {
+			free = append(free, b)
+		}
+	}
+	for r := lo; r < hi; r++ {
+		if b := q.at[r]; slices.Contains(old, b) {
+			q.home[r] = b
+		} else {
+			q.home[r], free = free[0], free[1:]
 		}
 	}
 }
@@ -128,8 +185,7 @@ func (q *planner) budget() int64 {
 
 // pass runs all phases with the bands' margins scaled.
 func (q *planner) pass(scale float64) {
-	p := &pass{layout: q.layout, o: q.o, t: q.targets(q.o), budget: q.budget(), leadAt: q.leaderShares(),
-		inPerByte: q.inPerByte(), moved: make([]bool, len(q.at))}
+	p := q.newPass()
 	p.relist()
 	margin := scale * q.o.DiskBand
 	if p.drain(margin) {
@@ -145,12 +201,17 @@ func (q *planner) pass(scale float64) {
 	p.counts(true)
 	p.evenDisk()
 	p.evenIn(scale)
-	if q.travels() > polishAbove*float64(boundOf(q.m, q.o, q.layout, 0).Bytes) {
+	if q.travels() > polishAbove*float64(boundOf(q.o, q.atHome(), q.layout, 0).Bytes) {
 		p.polish()
 	}
 	for i := range q.m.Partitions {
 		q.settle(int32(i))
 	}
+}
+
+func (q *planner) newPass() *pass {
+	return &pass{layout: q.layout, o: q.o, t: q.targets(q.o), budget: q.budget(), leadAt: q.leaderShares(),
+		inPerByte: q.inPerByte(), moved: make([]bool, len(q.at)), pending: make([]pending, len(q.load))}
 }
 
 // polishAbove is how far above the bound a pass may end before it looks at
@@ -183,16 +244,17 @@ func (l *layout) inPerByte() float64 {
 
 // saved is a layout that can be returned to.
 type saved struct {
-	at, lead []int32
-	load     []load
+	at, home, lead []int32
+	load           []load
 }
 
 func (q *planner) save() saved {
-	return saved{slices.Clone(q.at), slices.Clone(q.lead), slices.Clone(q.load)}
+	return saved{slices.Clone(q.at), slices.Clone(q.home), slices.Clone(q.lead), slices.Clone(q.load)}
 }
 
 func (q *planner) restore(s saved) {
 	copy(q.at, s.at)
+	copy(q.home, s.home)
 	copy(q.lead, s.lead)
 	copy(q.load, s.load)
 }

@@ -78,9 +78,11 @@ func (e *swapper) pool(pool int32, wanted func(a, b int32) float64, find func(a,
 
 // do makes an exchange between a and b.
 func (e *swapper) do(x exchange, a, b int32) {
+	e.claim(x.r, b)
 	e.put(x.r, b)
 	e.refresh(b, x.r)
 	if x.s >= 0 {
+		e.claim(x.s, a)
 		e.put(x.s, a)
 		e.refresh(a, x.s)
 	}
@@ -105,13 +107,33 @@ func (e *swapper) place(b int32, size float64) int {
 // cost is how many more bytes travel in all if r goes to d.
 func (e *swapper) cost(r, d int32) float64 {
 	c := 0.0
-	if e.home[r] != d {
+	if e.homeOf(r, d) < 0 {
 		c += float64(e.size[r])
 	}
 	if e.home[r] != e.at[r] {
 		c -= float64(e.size[r])
 	}
 	return c
+}
+
+// homeOf returns the replica of r's partition whose home b is, -1 if it is
+// none's.
+func (l *layout) homeOf(r, b int32) int32 {
+	p := l.part[r]
+	for s := l.first[p]; s < l.first[p+1]; s++ {
+		if l.home[s] == b {
+			return s
+		}
+	}
+	return -1
+}
+
+// claim makes b the home of r if it is that of another replica of the same
+// partition: these are alike, and the other one gets r's home.
+func (l *layout) claim(r, b int32) {
+	if s := l.homeOf(r, b); s >= 0 {
+		l.home[r], l.home[s] = l.home[s], l.home[r]
+	}
 }
 
 // diskRoom is how many bytes can go from a to b without taking either out of
@@ -164,26 +186,38 @@ func (e *swapper) tradeDisk(a, b int32) exchange {
 
 // polish takes back what is not needed: it swaps and moves replicas home again
 // where every band allows it, until no single step of that kind lowers the
-// bytes that travel.
-func (q *pass) polish() {
+// bytes that travel. It reports whether it changed anything.
+func (q *pass) polish() bool {
+	for p := range q.m.Partitions {
+		q.settle(int32(p))
+	}
 	e := newSwapper(q)
+	any := false
 	for again := true; again; {
 		again = false
 		for i := len(q.at) - 1; i >= 0; i-- {
 			if r := int32(i); q.at[r] != q.home[r] && q.free(r) && e.sendHome(r) {
-				again = true
+				again, any = true, true
 			}
 		}
 	}
+	return any
 }
 
-// sendHome brings r back to its home if that can be done alone, or in exchange
-// for a replica that costs less. It reports whether it was.
+// sendHome brings r to a home of its partition, alone or in exchange for a
+// replica that costs less. It reports whether it did.
 func (e *swapper) sendHome(r int32) bool {
-	b, h := e.at[r], e.home[r]
-	if e.leaves(h) || !e.legal(r, h) {
-		return false
+	p := e.part[r]
+	for s := e.first[p]; s < e.first[p+1]; s++ {
+		if h := e.home[s]; !e.leaves(h) && e.at[r] != h && e.legal(r, h) && e.sendTo(r, h) {
+			return true
+		}
 	}
+	return false
+}
+
+func (e *swapper) sendTo(r, h int32) bool {
+	b := e.at[r]
 	if e.keepsCounts(b, h) && e.keeps(b, -1, r) && e.keeps(h, r, -1) {
 		e.do(exchange{r, -1, 0}, b, h)
 		return true
@@ -202,7 +236,8 @@ func (e *swapper) sendHome(r int32) bool {
 
 // keepsCounts reports whether a may give a replica to b.
 func (e *swapper) keepsCounts(a, b int32) bool {
-	return !e.o.Goals.Has(GoalReplicas) || e.load[a].count > e.t.counts[a].lo && e.load[b].count < e.t.counts[b].hi
+	return !e.o.Goals.Has(GoalReplicas) || e.t.counts[a].off(e.load[a].count-1) <= e.t.counts[a].off(e.load[a].count) &&
+		e.t.counts[b].off(e.load[b].count+1) <= e.t.counts[b].off(e.load[b].count)
 }
 
 // keeps reports whether b stays as well in its bands as it is when it takes
