@@ -137,6 +137,7 @@ func (f *flow) pick(o *outlet, room int, empty bool) (kafka.ProducePartition, bo
 	f.bytes -= len(it.batch)
 	f.inflight = append(f.inflight, it)
 	f.sentTime = it.maxTime
+	f.enqueue() // the next batch goes into the next request, which waits for no answer
 	if f.paused && f.bytes < flowBytes/2 {
 		f.paused = false
 		f.lane.resume()

@@ -69,7 +69,8 @@ func cutOffAlone(t *testing.T, l *lab) {
 }
 
 // oneUntilTheFirstAck: a successor sends one batch and waits, however many it
-// has: what answers it proves that the position was right.
+// has: what answers it proves that the position was right. Then it has five
+// in flight, whether new ones come in or not.
 func oneUntilTheFirstAck(t *testing.T, l *lab) {
 	s := l.stream(t)
 	r1 := s.own(t, 1)
@@ -77,7 +78,9 @@ func oneUntilTheFirstAck(t *testing.T, l *lab) {
 	r1.Close()
 	s.produce(t, 8)
 	n := count(l, s.node(2))
-	f := l.dstProxy.AddRule(faults.Rule{Side: faults.OnResponse, APIs: []int16{faults.Produce}, ClientPrefix: s.node(2), Count: 1, Do: faults.Hold})
+	rule := faults.Rule{Side: faults.OnResponse, APIs: []int16{faults.Produce}, ClientPrefix: s.node(2), Count: 1, Do: faults.Hold}
+	f := l.dstProxy.AddRule(rule)
+	second := l.dstProxy.AddRule(rule)
 	r2 := s.own(t, 2)
 	chosen(t, f, 1)
 	until := time.Now().Add(500 * time.Millisecond)
@@ -88,6 +91,9 @@ func oneUntilTheFirstAck(t *testing.T, l *lab) {
 		return time.Now().After(until)
 	})
 	f.Release()
+	chosen(t, second, 1)
+	chosen(t, n.fault, 1+5)
+	second.Release()
 	s.acked(t, r2)
 	s.copied(t)
 }
