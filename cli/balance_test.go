@@ -1,0 +1,195 @@
+package cli
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sluice/balance/data"
+)
+
+// crowdedBrokers and crowdedParts are a cluster of which one broker holds
+// nearly everything.
+const (
+	crowdedBrokers = `# id,rack,disk,in,out,state
+3,c,1000,1000,1000,new
+1,a,1000,1000,1000,ok
+2,b,1000,1000,1000,ok
+`
+	crowdedParts = `orders,0,1 2,60,10,20
+orders,1,1 2,60,10,20
+orders,2,1 2,60,10,20
+pay,0,1 2,60,10,20
+pay,1,2 1,60,10,20
+pay,2,2 1,60,10,20
+`
+)
+
+// propose runs the verb on the two texts and returns what it wrote and the
+// code that it ends with.
+func propose(t *testing.T, brokers, parts string, args ...string) (out string, code int, err error) {
+	t.Helper()
+	dir := t.TempDir()
+	b, p := filepath.Join(dir, "brokers.csv"), filepath.Join(dir, "parts.csv")
+	for name, text := range map[string]string{b: brokers, p: parts} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var w bytes.Buffer
+	cmd := BalanceCmd()
+	cmd.SetOut(&w)
+	cmd.SetArgs(append([]string{"propose", "--brokers-file", b, "--parts-file", p}, args...))
+	err = cmd.Execute()
+	var exit *ExitError
+	if errors.As(err, &exit) {
+		code = exit.Code
+	} else if err != nil {
+		t.Fatalf("an end without a code: %v", err)
+	}
+	return w.String(), code, err
+}
+
+func TestProposeWritesThePlan(t *testing.T) {
+	dir := t.TempDir()
+	plan, reassignment := filepath.Join(dir, "plan.csv"), filepath.Join(dir, "r.json")
+	out, code, err := propose(t, crowdedBrokers, crowdedParts, "--out", plan, "--reassignment-json", reassignment)
+	if code != 0 {
+		t.Fatalf("code %d: %v\n%s", code, err, out)
+	}
+	for _, want := range []string{"replicas move", "No plan with this result moves less", "LEADERS", "3 c new", "need more disk on the way", "plan.csv"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the text lacks %q:\n%s", want, out)
+		}
+	}
+	for i, line := range strings.Split(out, "\n") {
+		if len(line) > 80 && !strings.Contains(line, "what helps") {
+			t.Errorf("line %d has %d columns: %s", i+1, len(line), line)
+		}
+	}
+	text, err := os.ReadFile(plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc struct {
+		Version    int
+		Partitions []struct {
+			Topic     string
+			Partition int
+			Replicas  []int32
+		}
+	}
+	raw, err := os.ReadFile(reassignment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(raw, &doc); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(text), "\n"); n == 0 || n != len(doc.Partitions) || doc.Version != 1 {
+		t.Errorf("%d lines in the plan, %d partitions in version %d of the reassignment", n, len(doc.Partitions), doc.Version)
+	}
+	// carried out, nothing is left to do
+	after := crowdedParts
+	for line := range strings.Lines(string(text)) {
+		f := strings.SplitN(strings.TrimSpace(line), ",", 3)
+		for old := range strings.Lines(crowdedParts) {
+			if g := strings.SplitN(strings.TrimSpace(old), ",", 4); f[0] == g[0] && f[1] == g[1] {
+				after = strings.Replace(after, old, strings.Join([]string{f[0], f[1], f[2], g[3]}, ",")+"\n", 1)
+			}
+		}
+	}
+	if out, code, _ := propose(t, crowdedBrokers, after); code != 0 || !strings.HasPrefix(out, "nothing to do") {
+		t.Errorf("a balanced cluster: code %d, %s", code, out)
+	}
+}
+
+func TestProposeJSONIsWhatThePlannerSays(t *testing.T) {
+	out, code, err := propose(t, crowdedBrokers, crowdedParts, "-o", "json")
+	if code != 0 {
+		t.Fatal(err)
+	}
+	var doc struct {
+		APIVersion, Kind string
+		Items            []data.Proposal
+	}
+	if err := json.Unmarshal([]byte(out), &doc); err != nil {
+		t.Fatal(err)
+	}
+	if doc.APIVersion != "sluice/v1" || doc.Kind != "BalanceProposal" || len(doc.Items) != 1 || doc.Items[0].Moves != 4 {
+		t.Errorf("got %+v", doc)
+	}
+	if again, _, _ := propose(t, crowdedBrokers, crowdedParts, "-o", "json"); again != out {
+		t.Error("two runs differ")
+	}
+}
+
+func TestProposeReadsGzip(t *testing.T) {
+	var z bytes.Buffer
+	w := gzip.NewWriter(&z)
+	_, _ = w.Write([]byte(crowdedParts))
+	_ = w.Close()
+	if out, code, err := propose(t, crowdedBrokers, z.String()); code != 0 {
+		t.Errorf("code %d: %v\n%s", code, err, out)
+	}
+}
+
+func TestProposeEndsByWhatItFinds(t *testing.T) {
+	for _, c := range []struct {
+		name, brokers, parts string
+		args                 []string
+		code                 int
+		says                 string
+	}{
+		{"excluded topics stay", crowdedBrokers, crowdedParts, []string{"--exclude", "orders,pay"}, 0, "nothing to do"},
+		{"a prefix", crowdedBrokers, crowdedParts, []string{"--exclude", "or*"}, 10, "demands cannot be met"},
+		{"an unknown topic", crowdedBrokers, crowdedParts, []string{"--exclude", "odrers"}, 2, `no topic matches "odrers"`},
+		{"a broken pattern", crowdedBrokers, crowdedParts, []string{"--exclude", "/(/"}, 2, "pattern"},
+		{"nothing may travel", crowdedBrokers, crowdedParts, []string{"--max-bytes", "1B"}, 10, "demands cannot be met"},
+		{"a dead broker with nowhere to go", "1,a,1000,1,1,ok\n2,b,1000,1,1,dead\n", "t,0,1 2,10,1,1\n", nil, 10, "1 replicas stay on brokers that should be empty"},
+		{"too little disk", "1,a,100,1,1,ok\n2,b,100,1,1,ok\n", "t,0,1 2,90,1,1\n", nil, 10, "more than 80 % of their disks"},
+		{"an unknown goal", crowdedBrokers, crowdedParts, []string{"--goal", "disk,speed"}, 2, `no goal "speed"`},
+		{"a band without a number", crowdedBrokers, crowdedParts, []string{"--band", "disk=much"}, 2, `"much" is neither`},
+		{"a size without a number", crowdedBrokers, crowdedParts, []string{"--max-bytes", "ten TB"}, 2, "is no size"},
+		{"an unknown output", crowdedBrokers, crowdedParts, []string{"-o", "xml"}, 2, "text, wide or json"},
+		{"a bad broker", "1,a,x,1,1,ok\n", "", nil, 1, `brokers.csv:1: disk: "x" is not a decimal number`},
+		{"a bad state", "1,a,1,1,1,fine\n", "", nil, 1, `brokers.csv:1: state: "fine" is none of`},
+		{"a broker twice", "1,a,1,1,1,ok\n1,a,1,1,1,ok\n", "", nil, 1, "brokers.csv:2: id: broker 1 stands on line 1 already"},
+		{"an unknown broker", crowdedBrokers, "t,0,1 9,1,1,1\n", nil, 1, "parts.csv:1: replicas: broker 9 is not in the brokers file"},
+		{"a missing field", crowdedBrokers, "t,0,1 2,1\n", nil, 1, "parts.csv:1: in: missing"},
+		{"a partition twice", crowdedBrokers, "t,0,1,1,1,1\nt,0,2,1,1,1\n", nil, 1, "t-0 stands there twice"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			out, code, err := propose(t, c.brokers, c.parts, c.args...)
+			if code != c.code {
+				t.Fatalf("code %d (%v), not %d\n%s", code, err, c.code, out)
+			}
+			text := out
+			if err != nil {
+				text += err.Error()
+			}
+			if !strings.Contains(text, c.says) {
+				t.Errorf("neither says %q:\n%s", c.says, text)
+			}
+		})
+	}
+}
+
+func TestProposeLevelsLogDirs(t *testing.T) {
+	brokers := "1,a,1000,1,1,ok,/d0 /d1\n2,b,1000,1,1,ok,/d0 /d1\n"
+	parts := "t,0,1 2,50,1,1,/d0 /d0\nt,1,2 1,50,1,1,/d0 /d0\nt,2,1 2,50,1,1,/d0 /d0\nt,3,2 1,50,1,1,/d0 /d0\n"
+	plan := filepath.Join(t.TempDir(), "plan.csv")
+	out, code, err := propose(t, brokers, parts, "--out", plan)
+	if code != 0 || !strings.Contains(out, "4 replicas change log dirs") {
+		t.Fatalf("code %d (%v)\n%s", code, err, out)
+	}
+	text, err := os.ReadFile(plan)
+	if err != nil || strings.Count(string(text), "/d1") != 4 {
+		t.Errorf("the plan is %q (%v)", text, err)
+	}
+}
