@@ -60,6 +60,7 @@ type flow struct {
 	out      *outlet // where it sends now
 	ready    bool    // stands in out's list
 	cursor   rewrite.Cursor
+	epoch    int32 // source leader epoch of the last batch before the cursor
 	queue    []item
 	bytes    int // of queue
 	coming   int // bytes that the lane has fetched and not handed over yet
@@ -232,8 +233,9 @@ func (f *flow) ack(it *item) {
 // behind the last transaction, as done once all before them is. A dense stream
 // crosses none.
 func (f *flow) passGap() {
-	if f.m.Phase != fsm.PhaseDense && !f.ended && len(f.queue) == 0 && len(f.inflight) == 0 {
-		f.acked.Source = max(f.acked.Source, f.cursor.Source)
+	idle := !f.ended && len(f.queue) == 0 && len(f.inflight) == 0
+	if f.m.Phase != fsm.PhaseDense && idle && f.cursor.Source > f.acked.Source {
+		f.acked.Source, f.acked.SourceEpoch = f.cursor.Source, f.epoch
 	}
 }
 

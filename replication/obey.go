@@ -17,7 +17,8 @@ var automatic = [...]fsm.Code{
 }
 
 // order is what to do about a stopped stream: the operator's order, else what
-// the link's policy says for such a stop, else nothing.
+// the link's policy says for such a stop, else nothing. Going on past a range
+// changes offsets: where they must stay identical only an operator may.
 func order(t *fsm.Task, spec *fsm.LinkSpec) fsm.Order {
 	if t.Order != "" {
 		return t.Order
@@ -28,7 +29,9 @@ func order(t *fsm.Task, spec *fsm.LinkSpec) fsm.Order {
 		}
 		switch spec.OnLoss {
 		case fsm.OnLossContinue:
-			return fsm.OrderContinue
+			if spec.Offsets != fsm.OffsetsIdentical {
+				return fsm.OrderContinue
+			}
 		case fsm.OnLossRecopy:
 			return fsm.OrderRecopy
 		}
@@ -120,8 +123,11 @@ func (c *past) find(dst place) error {
 		c.begin(max(c.m.Segments[0].Source, c.first))
 	case fsm.CodeForeignWriter:
 		return c.behindForeign(dst)
-	case fsm.CodePositionUnknown, fsm.CodeIdentityLost:
+	case fsm.CodePositionUnknown:
 		c.segment(max(at, c.first))
+		c.m.Phase = fsm.PhaseTranslated
+	case fsm.CodeIdentityLost: // the checkpoint may be behind the place where it stopped
+		c.segment(max(at, c.t.Stop.From, c.first))
 		c.m.Phase = fsm.PhaseTranslated
 	case fsm.CodePositionLost:
 		c.segment(max(at, c.first))
@@ -215,10 +221,7 @@ func (s *Stream) adopt(t *fsm.Task, src, dst place) error {
 		return err
 	}
 	start := max(first, t.Start)
-	m := fsm.Mapping{
-		Version: 1, Generation: 1, Phase: fsm.PhaseDense, SourceTopicID: src.topicID, TargetTopicID: dst.topicID,
-		Segments: []fsm.Segment{{Source: start, Target: obs.LogEnd}}, ProducerID: pid, SequenceZero: obs.LogEnd,
-	}
+	m := s.firstMapping(src, dst, fsm.Segment{Source: start, Target: obs.LogEnd}, pid)
 	_, err = s.commit(t, m, s.progressAt(start, obs.LogEnd, 0), &fsm.Event{Code: fsm.CodeNewSegment, From: obs.LogStart, To: obs.LogEnd,
 		Message: fmt.Sprintf("begins behind the target's own records: source offset %d stands at target offset %d", start, obs.LogEnd)})
 	return err
@@ -231,36 +234,60 @@ func (s *Stream) recopy(t *fsm.Task) error {
 	if err != nil {
 		return err
 	}
-	obs, err := s.read(s.ctx, dst, t.Mapping)
+	if _, err := s.emptied(t, dst); err != nil {
+		return err
+	}
+	if t.Mapping != nil {
+		if err := s.waitQuietly(dst); err != nil {
+			return err
+		}
+	}
+	end, err := s.emptied(t, dst)
 	if err != nil {
-		return fail(troubleIn(err, false))
-	}
-	if obs.LogEnd > obs.LogStart {
-		return fail(trouble{remedy: later, code: t.Stop.Code, from: obs.LogStart, to: obs.LogEnd,
-			msg: fmt.Sprintf("recopy begins when the target partition is empty; it holds [%d, %d)", obs.LogStart, obs.LogEnd)})
-	}
-	if t.Mapping == nil {
-		return s.adopt(t, src, dst)
-	}
-	if err := s.waitQuietly(dst); err != nil {
 		return err
 	}
 	first, _, err := s.sourceRange(src)
 	if err != nil {
 		return err
 	}
-	m := next(t.Mapping)
-	m.Generation++
-	m.Phase = fsm.PhaseDense
-	if s.spec().Offsets == fsm.OffsetsTranslated {
-		m.Phase = fsm.PhaseTranslated
-	}
-	m.SourceTopicID, m.TargetTopicID = src.topicID, dst.topicID
-	m.Segments = []fsm.Segment{{Source: first, Target: obs.LogEnd}}
-	if err := s.freshEpoch(&m, dst, obs.LogEnd); err != nil {
+	m, first, err := s.nextGeneration(t, src, dst, fsm.Segment{Source: first, Target: end})
+	if err != nil {
 		return err
 	}
-	_, err = s.commit(t, m, s.progressAt(first, obs.LogEnd, 0), &fsm.Event{Code: fsm.CodeRecopied, From: first, To: -1,
+	_, err = s.commit(t, m, s.progressAt(first, end, 0), &fsm.Event{Code: fsm.CodeRecopied, From: first, To: -1,
 		Message: fmt.Sprintf("generation %d begins at source offset %d", m.Generation, first)})
 	return err
+}
+
+// emptied returns the target's log end once no record stands before it.
+func (s *Stream) emptied(t *fsm.Task, dst place) (int64, error) {
+	obs, err := s.read(s.ctx, dst, t.Mapping)
+	if err != nil {
+		return 0, fail(troubleIn(err, false))
+	}
+	if obs.LogEnd > obs.LogStart {
+		return 0, fail(trouble{remedy: later, code: t.Stop.Code, from: obs.LogStart, to: obs.LogEnd,
+			msg: fmt.Sprintf("recopy begins when the target partition is empty; it holds [%d, %d)", obs.LogStart, obs.LogEnd)})
+	}
+	return obs.LogEnd, nil
+}
+
+// nextGeneration is a mapping that begins anew, and its first source offset.
+// A stream that never began does so as its link says.
+func (s *Stream) nextGeneration(t *fsm.Task, src, dst place, start fsm.Segment) (m fsm.Mapping, first int64, err error) {
+	if t.Mapping == nil {
+		start.Source = max(start.Source, t.Start)
+	}
+	if err := s.identityAt(start.Source, start.Target); err != nil {
+		return m, 0, err
+	}
+	if t.Mapping == nil {
+		pid, err := s.producer(dst)
+		return s.firstMapping(src, dst, start, pid), start.Source, err
+	}
+	m = next(t.Mapping)
+	m.Generation++
+	m.Phase, m.Segments = s.phase(), []fsm.Segment{start}
+	m.SourceTopicID, m.TargetTopicID = src.topicID, dst.topicID
+	return m, start.Source, s.freshEpoch(&m, dst, start.Target)
 }

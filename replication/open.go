@@ -114,20 +114,37 @@ func (s *Stream) begin(t *fsm.Task, src, dst place) (*fsm.Task, error) {
 		return nil, fail(trouble{remedy: halt, code: fsm.CodeNotEmpty, from: obs.LogStart, to: obs.LogEnd,
 			msg: "the target partition holds records that this link did not write"})
 	}
-	m := fsm.Mapping{
-		Version: 1, Generation: 1, Phase: fsm.PhaseDense, SourceTopicID: src.topicID, TargetTopicID: dst.topicID,
-		Segments: []fsm.Segment{{Source: start, Target: obs.LogEnd}}, ProducerID: pid, SequenceZero: obs.LogEnd,
+	if err := s.identityAt(start, obs.LogEnd); err != nil {
+		return nil, err
 	}
-	switch s.spec().Offsets {
-	case fsm.OffsetsTranslated:
-		m.Phase = fsm.PhaseTranslated
-	case fsm.OffsetsIdentical:
-		if start != obs.LogEnd {
-			return nil, fail(trouble{remedy: halt, code: fsm.CodeIdentityLost, from: obs.LogEnd, to: start,
-				msg: fmt.Sprintf("offsets: identical needs the source to start where the target ends, at %d, but it starts at %d", obs.LogEnd, start)})
-		}
-	}
+	m := s.firstMapping(src, dst, fsm.Segment{Source: start, Target: obs.LogEnd}, pid)
 	return s.commit(t, m, s.progressAt(start, obs.LogEnd, 0), nil)
+}
+
+// firstMapping is that of a stream which has none.
+func (s *Stream) firstMapping(src, dst place, start fsm.Segment, pid int64) fsm.Mapping {
+	return fsm.Mapping{
+		Version: 1, Generation: 1, Phase: s.phase(), SourceTopicID: src.topicID, TargetTopicID: dst.topicID,
+		Segments: []fsm.Segment{start}, ProducerID: pid, SequenceZero: start.Target,
+	}
+}
+
+// phase is the one that a generation begins in.
+func (s *Stream) phase() fsm.Phase {
+	if s.spec().Offsets == fsm.OffsetsTranslated {
+		return fsm.PhaseTranslated
+	}
+	return fsm.PhaseDense
+}
+
+// identityAt refuses a start that gives other offsets where they have to be
+// identical.
+func (s *Stream) identityAt(source, target int64) error {
+	if s.spec().Offsets != fsm.OffsetsIdentical || source == target {
+		return nil
+	}
+	return fail(trouble{remedy: halt, code: fsm.CodeIdentityLost, from: target, to: source,
+		msg: fmt.Sprintf("offsets: identical needs the source to start where the target ends, at %d, but it starts at %d", target, source)})
 }
 
 // producer returns the link's producer id at the target, asking for one when
@@ -259,8 +276,11 @@ func (s *Stream) settle(t *fsm.Task, pos position.Position, high int64) {
 		}
 	}
 	s.unsure = nil
+	if s.last.Source != pos.Source { // its epoch is that of another record
+		s.last.SourceEpoch = -1
+	}
 	if s.last.Target != pos.Target {
-		s.last.SourceEpoch, s.last.TargetEpoch = -1, -1
+		s.last.TargetEpoch = -1
 		s.last.Records = max(0, s.last.Records+pos.Target-s.last.Target)
 	}
 	s.last.Source, s.last.Target, s.last.At = pos.Source, pos.Target, s.r.nowMs()

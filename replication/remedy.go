@@ -135,7 +135,7 @@ func (s *Stream) leaveDense(t trouble) error {
 	m.Phase = fsm.PhaseTranslated
 	if t.to > p.Source {
 		m.Segments = append(m.Segments, fsm.Segment{Source: t.to, Target: p.Target})
-		p.Source = t.to
+		p.Source, p.SourceEpoch = t.to, -1 // not the epoch of what takes the gap
 	}
 	if err := s.freshEpoch(&m, dst, p.Target); err != nil {
 		return err
@@ -240,7 +240,13 @@ func (s *Stream) checkTopic(t trouble) error {
 func (s *Stream) checkRange(t trouble) error {
 	if t.msg != "" && t.to < 0 && t.from >= 0 { // diverged
 		at := s.progress().Source
-		return s.halt(trouble{code: fsm.CodeSourceTruncated, source: true, from: t.from, to: max(at, t.from), msg: "the source lost records that are copied: its log diverges here"})
+		if at <= t.from { // what it lost was fetched, but not copied
+			s.mu.Lock()
+			s.last.SourceEpoch = -1
+			s.mu.Unlock()
+			return nil
+		}
+		return s.halt(trouble{code: fsm.CodeSourceTruncated, source: true, from: t.from, to: at, msg: "the source lost records that are copied: its log diverges here"})
 	}
 	src, err := s.src.topo.find(s.ctx, s.key.Topic, s.key.Partition, true)
 	if err != nil {

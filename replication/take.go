@@ -30,7 +30,7 @@ func (f *flow) take(p *kafka.FetchedPartition, buf *kafka.Buf, codec *rewrite.Co
 	for {
 		b, r, err := kafka.NextBatch(rest)
 		if err != nil {
-			f.refuse(b, err)
+			f.refuse(b, rest, err)
 			return
 		}
 		if b == nil {
@@ -63,11 +63,14 @@ func (f *flow) arriving(bytes int) {
 	f.limit.take(bytes)
 }
 
-// refuse ends the flow at a batch that cannot be read at all.
-func (f *flow) refuse(b kafka.Batch, err error) {
+// refuse ends the flow at a batch that cannot be read at all. Of formats that
+// cannot be copied the range is the whole run that the answer holds; the
+// offset of an old batch is that of its last record.
+func (f *flow) refuse(b kafka.Batch, rest []byte, err error) {
 	t := trouble{remedy: halt, code: fsm.CodeCorruptBatch, source: true, from: f.cursor.Source, to: f.cursor.Source + 1, msg: err.Error()}
-	if b != nil {
-		t.code = fsm.CodeUnsupportedFormat
+	for b != nil && isAny(err, kafka.ErrUnsupportedFormat) {
+		t.code, t.to = fsm.CodeUnsupportedFormat, max(t.to, b.BaseOffset()+1)
+		b, rest, err = kafka.NextBatch(rest)
 	}
 	f.endAfter(t)
 }
@@ -93,11 +96,13 @@ func (f *flow) takeBatch(b kafka.Batch, buf *kafka.Buf, codec *rewrite.Codec, ab
 	}
 	class, _ := rewrite.Classify(&h, f.cursor.Source)
 	if class == rewrite.Control || drop || f.skip[h.ProducerID] || h.Count == 0 {
+		f.epoch = h.LeaderEpoch
 		return f.gap(h.LastOffset()+1, gapReason(class, drop, h.Count))
 	}
 	if h.BaseOffset > f.cursor.Source && !f.gap(h.BaseOffset, "offsets are missing at the source (compaction or an aborted transaction)") {
 		return false
 	}
+	f.epoch = h.LeaderEpoch
 	if class == rewrite.NeedsOpening {
 		return f.open(b, &h, codec, now)
 	}
