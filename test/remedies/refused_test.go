@@ -1,0 +1,192 @@
+package remedies
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"sluice/fsm"
+	"sluice/replication"
+)
+
+func refusedCases() []testCase {
+	return []testCase{
+		{"record too large, mended", tooLarge},
+		{"record too large, continue", tooLargeContinue},
+		{"record too large, policy continue", tooLargePolicy},
+		{"timestamp refused, mended", timestampRefused},
+		{"timestamp refused, continue", timestampContinue},
+		{"corrupt batch, mended", corrupt},
+		{"corrupt batch, continue", corruptContinue},
+		{"over budget", overBudget},
+	}
+}
+
+// large copies five records and meets a sixth that the target does not take.
+func (l *lab) large(t *testing.T, spec fsm.LinkSpec) (*world, fsm.Stop) {
+	t.Helper()
+	w, _ := l.copied5(t, link{spec: spec})
+	configure(t, l.dst, w.topic, "max.message.bytes", "4000")
+	// The broker tells when it has the setting; records tell when it goes by it.
+	w.send(t, w.record(time.Now(), 8000))
+	w.produce(t, 4)
+	return w, fsm.Stop{Code: fsm.CodeRecordTooLarge, From: 5, To: 6}
+}
+
+func tooLarge(t *testing.T, l *lab) {
+	w, stop := l.large(t, fsm.LinkSpec{Offsets: fsm.OffsetsIdentical})
+	w.stopped(t, stop)
+	w.retryStops(t, stop)
+	configure(t, l.dst, w.topic, "max.message.bytes", "")
+	w.order(t, fsm.OrderRetry)
+	w.holds(t, 0, [2]int{0, 10})
+	w.goesOnIdentically(t)
+}
+
+func tooLargeContinue(t *testing.T, l *lab) {
+	w, stop := l.large(t, fsm.LinkSpec{})
+	w.stopped(t, stop)
+	w.order(t, fsm.OrderContinue)
+	w.without5(t)
+}
+
+// without5 checks a stream that went on past source offset 5.
+func (w *world) without5(t *testing.T) {
+	t.Helper()
+	w.holds(t, 0, [2]int{0, 5}, [2]int{6, 10})
+	w.event(t, fsm.CodeNewSegment, 5, 6)
+	w.own(t, 2)
+	w.produce(t, 3)
+	w.holds(t, 0, [2]int{0, 5}, [2]int{6, 13})
+	w.same(t, shiftedFrom(-1, 6))
+}
+
+func tooLargePolicy(t *testing.T, l *lab) {
+	w, stop := l.large(t, fsm.LinkSpec{OnLoss: fsm.OnLossContinue})
+	w.without5(t)
+	w.event(t, stop.Code, stop.From, stop.To)
+	w.othersGoOn(t)
+}
+
+// tooOld copies five records and meets a sixth whose timestamp the target
+// does not take.
+func (l *lab) tooOld(t *testing.T) *world {
+	t.Helper()
+	w, _ := l.copied5(t, link{})
+	configure(t, l.dst, w.topic, "message.timestamp.before.max.ms", "3600000")
+	w.send(t, w.record(time.Now().Add(-72*time.Hour), 0))
+	w.produce(t, 4)
+	w.stopped(t, tooOldStop())
+	return w
+}
+
+func tooOldStop() fsm.Stop { return fsm.Stop{Code: fsm.CodeTimestampRefused, From: 5, To: 6} }
+
+func timestampRefused(t *testing.T, l *lab) {
+	w := l.tooOld(t)
+	w.retryStops(t, tooOldStop())
+	configure(t, l.dst, w.topic, "message.timestamp.before.max.ms", "")
+	w.order(t, fsm.OrderRetry)
+	w.holds(t, 0, [2]int{0, 10})
+	w.goesOnIdentically(t)
+}
+
+func timestampContinue(t *testing.T, l *lab) {
+	w := l.tooOld(t)
+	w.order(t, fsm.OrderContinue)
+	w.without5(t)
+}
+
+// corrupted copies five records and meets a batch of three in which one byte
+// is wrong. The mend puts the byte right.
+func (l *lab) corrupted(t *testing.T) (w *world, mend func()) {
+	t.Helper()
+	w, r := l.copied5(t, link{})
+	r.Checkpoint(t, r.Runner)
+	r.Close()
+	now := time.Now()
+	w.send(t, w.record(now, 0), w.record(now, 0), w.record(now, 0))
+	mend = l.flip(t, w.topic, "value 6.")
+	w.produce(t, 2)
+	w.own(t, 2)
+	w.stopped(t, corruptStop())
+	return w, mend
+}
+
+func corruptStop() fsm.Stop { return fsm.Stop{Code: fsm.CodeCorruptBatch, From: 5, To: 8} }
+
+// flip changes a byte of the source's log where the running broker reads it.
+func (l *lab) flip(t *testing.T, topic, at string) (back func()) {
+	t.Helper()
+	name := filepath.Join(l.src.Dir(), "0", "data", topic+"-0", "00000000000000000000.log")
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := int64(strings.Index(string(b), at))
+	if i < 0 {
+		t.Fatalf("%s does not hold %q", name, at)
+	}
+	put := func(c byte) {
+		f, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if _, err := f.WriteAt([]byte{c}, i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(b[i] ^ 1)
+	return func() { put(b[i]) }
+}
+
+func corrupt(t *testing.T, l *lab) {
+	w, mend := l.corrupted(t)
+	w.retryStops(t, corruptStop())
+	mend()
+	w.order(t, fsm.OrderRetry)
+	w.holds(t, 0, [2]int{0, 10})
+	w.goesOnIdentically(t)
+}
+
+func corruptContinue(t *testing.T, l *lab) {
+	w, mend := l.corrupted(t)
+	w.order(t, fsm.OrderContinue)
+	w.holds(t, 0, [2]int{0, 5}, [2]int{8, 10})
+	w.event(t, fsm.CodeNewSegment, 5, 8)
+	w.produce(t, 3)
+	w.holds(t, 0, [2]int{0, 5}, [2]int{8, 13})
+	mend() // for the comparison
+	w.same(t, shiftedFrom(-3, 8))
+}
+
+// overBudget: a batch has to be opened and is larger than a small node's
+// budget for that; a larger node copies it.
+func overBudget(t *testing.T, l *lab) {
+	w := l.world(t, link{source: map[string]string{"message.timestamp.type": "LogAppendTime"}})
+	cl, err := l.src.DirectClient(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(10<<20), kgo.ProducerBatchCompression(kgo.ZstdCompression()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	w.produce(t, 2)
+	r := w.record(time.Now(), 0)
+	r.Value = append(r.Value, make([]byte, 6<<20)...) // small at the broker
+	if err := cl.ProduceSync(within(t, time.Minute), r).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	w.produce(t, 2)
+	own(t, w.Pair, node(w.topic, 1), func(c *replication.Config) { c.Memory = 16 << 20 })
+	stop := fsm.Stop{Code: fsm.CodeOverBudget, From: 2, To: 3}
+	w.stopped(t, stop)
+	w.retryStops(t, stop)
+	w.own(t, 2)
+	w.order(t, fsm.OrderRetry)
+	w.holds(t, 0, [2]int{0, 5})
+	w.goesOnIdentically(t)
+}

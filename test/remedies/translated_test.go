@@ -1,0 +1,167 @@
+package remedies
+
+import (
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"sluice/fsm"
+	"sluice/test/load"
+	"sluice/test/rig"
+)
+
+func translatedCases() []testCase {
+	return []testCase{
+		{"dense, then a transaction", firstTransaction},
+		{"translated, drained hand-over", drained},
+		{"translated, undrained takeover, continue", undrained},
+		{"translated, undrained takeover, recopy", undrainedRecopy},
+	}
+}
+
+// transaction produces n records in one transaction. Its marker takes a
+// source offset.
+func (w *world) transaction(t *testing.T, n int, commit bool) {
+	t.Helper()
+	cl, err := w.lab.src.DirectClient(kgo.TransactionalID(w.topic), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	before := w.sourceEnd(t)
+	if err := cl.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	for range n {
+		r := w.record(time.Now(), 0)
+		if !commit {
+			w.made-- // it does not count
+			r.Value = []byte("aborted")
+		}
+		if err := cl.ProduceSync(within(t, timeout), r).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := cl.EndTransaction(within(t, timeout), kgo.TransactionEndTry(commit)); err != nil {
+		t.Fatal(err)
+	}
+	// The marker is written after the answer.
+	rig.Until(t, timeout, "the marker", func() bool { return w.sourceEnd(t) == before+int64(n)+1 })
+}
+
+func (w *world) sourceEnd(t *testing.T) int64 {
+	t.Helper()
+	ends, err := kadm.NewClient(w.Source).ListEndOffsets(within(t, timeout), w.topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, _ := ends.Lookup(w.topic, 0)
+	return e.Offset
+}
+
+// mixed is a stream that left dense at source offset 7: five plain records, a
+// transaction of two, its marker, an aborted one of two, and three plain ones.
+func (l *lab) mixed(t *testing.T) (*world, *runner) {
+	t.Helper()
+	w, r := l.copied5(t, link{})
+	w.transaction(t, 2, true)
+	w.transaction(t, 2, false)
+	w.produce(t, 3)
+	w.holds(t, 0, [2]int{0, 10})
+	w.acked(t, r, 14)
+	return w, r
+}
+
+func firstTransaction(t *testing.T, l *lab) {
+	w, r := l.mixed(t)
+	w.event(t, fsm.CodeTranslated, 7, 8)
+	w.othersGoOn(t)
+	r.Checkpoint(t, r.Runner)
+	want := []fsm.Segment{{Source: 0, Target: 0}, {Source: 8, Target: 7}, {Source: 11, Target: 7}}
+	m := w.task().Mapping
+	if m.Phase != fsm.PhaseTranslated || len(m.Segments) < 2 || m.Segments[0] != want[0] || m.Segments[len(m.Segments)-1] != want[2] {
+		t.Errorf("mapping %+v", m)
+	}
+	w.same(t, load.Options{IgnoreOffsets: true})
+	// A topic that ends in a marker is copied to its end.
+	w.transaction(t, 1, false)
+	w.acked(t, r, 16)
+	if m := r.streams[w.topic].Measure(); m.LagRecords != 0 {
+		t.Errorf("lag of %d records", m.LagRecords)
+	}
+	r.Checkpoint(t, r.Runner)
+	if p := w.task().Progress; p.Source != 16 || p.Target != 10 {
+		t.Errorf("progress %+v", p)
+	}
+}
+
+// handOver drains the runner's streams and commits what they copied.
+func (w *world) handOver(t *testing.T, r *runner) {
+	t.Helper()
+	for _, s := range r.streams {
+		s.Drain()
+	}
+	for _, s := range r.streams {
+		select {
+		case <-s.Done():
+		case <-time.After(timeout):
+			t.Fatal("not drained")
+		}
+	}
+	r.Checkpoint(t, r.Runner)
+}
+
+func drained(t *testing.T, l *lab) {
+	w, r := l.mixed(t)
+	w.handOver(t, r)
+	r = w.own(t, 2)
+	w.transaction(t, 3, true)
+	w.produce(t, 2)
+	w.holds(t, 0, [2]int{0, 15})
+	w.handOver(t, r)
+	w.own(t, 3) // idle: nothing more to copy
+	w.produce(t, 1)
+	w.holds(t, 0, [2]int{0, 16})
+	w.none(t, fsm.CodePositionUnknown)
+	w.same(t, load.Options{IgnoreOffsets: true})
+}
+
+// died is a translated stream whose owner dies with five records copied
+// beyond the checkpoint.
+func (l *lab) died(t *testing.T) (*world, fsm.Stop) {
+	t.Helper()
+	w, r := l.mixed(t)
+	r.Checkpoint(t, r.Runner)
+	w.produce(t, 5)
+	w.acked(t, r, 19)
+	r.Close()
+	w.own(t, 2)
+	stop := fsm.Stop{Code: fsm.CodePositionUnknown, From: 10, To: 15, Target: true}
+	w.stopped(t, stop)
+	return w, stop
+}
+
+// undrained: going on from the checkpoint copies again what is named.
+func undrained(t *testing.T, l *lab) {
+	w, stop := l.died(t)
+	w.retryStops(t, stop)
+	w.order(t, fsm.OrderContinue)
+	w.holds(t, 0, [2]int{0, 15}, [2]int{10, 15})
+	w.event(t, fsm.CodeNewSegment, 10, 15)
+	w.produce(t, 2)
+	w.holds(t, 0, [2]int{0, 15}, [2]int{10, 17})
+}
+
+func undrainedRecopy(t *testing.T, l *lab) {
+	w, _ := l.died(t)
+	w.order(t, fsm.OrderRecopy)
+	rig.Until(t, timeout, "ordered", func() bool { return w.task().Order == fsm.OrderRecopy })
+	trim(t, l.dst, w.topic, 15)
+	w.holds(t, 15, [2]int{0, 15})
+	w.event(t, fsm.CodeRecopied, 0, -1)
+	w.produce(t, 2)
+	w.holds(t, 15, [2]int{0, 17})
+	w.same(t, load.Options{IgnoreOffsets: true})
+}
