@@ -106,25 +106,33 @@ func (c *counter) feed(d int32) bool {
 	}
 }
 
-// smallest returns the smallest replica that may move from s to d; -1 if
-// there is none.
+// smallest returns the smallest replica that may move from s to d, or one at
+// most twice as large that suits better otherwise; -1 if there is none.
 func (c *counter) smallest(s, d int32) int32 {
 	if c.t.pool[s] != c.t.pool[d] {
 		return -1
 	}
 	give := float64(c.load[s].bytes) - (1-c.o.DiskBand)*c.t.disk[s]
 	room := (1+c.o.DiskBand)*c.t.disk[d] - float64(c.load[d].bytes)
+	best, top, seen := int32(-1), 0.0, 0
 	for _, r := range c.lists.of(s) {
 		if c.moved[r] {
 			continue
 		}
 		size := float64(c.size[r])
 		if c.hard && c.o.Goals.Has(GoalDisk) && size > 0 && (size > give || size > room) {
-			return -1
+			break
 		}
-		if c.fits(r, d) && c.legal(r, d) && c.affords(r, d) {
-			return r
+		if best >= 0 && (seen == choices || c.size[r] > 2*c.size[best]) {
+			break
+		}
+		if !c.fits(r, d) || !c.legal(r, d) || !c.affords(r, d) {
+			continue
+		}
+		seen++
+		if v := c.suits(r, d); best < 0 || v > top {
+			best, top = r, v
 		}
 	}
-	return -1
+	return best
 }

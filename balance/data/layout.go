@@ -23,6 +23,9 @@ type layout struct {
 	racks  int     // count of racks
 	caps   []int32 // by replication factor: copies that one rack may hold
 
+	topic  []int32 // by partition: number of its topic
+	spread []int32 // by topic*brokers+broker: replicas of the topic there; nil if that were too much
+
 	order []int32   // partitions by size, once asked for
 	small []float64 // sums of the smallest partitions, once asked for
 }
@@ -57,9 +60,33 @@ func newLayout(m *Model) *layout {
 	}
 	l.first[np] = r
 	copy(l.home, l.at)
+	l.numberTopics()
 	l.sum()
 	l.findRacks()
 	return l
+}
+
+// mostSpread is how many counts per topic and broker are kept at most.
+const mostSpread = 32 << 20
+
+// numberTopics numbers the topics in their order.
+func (l *layout) numberTopics() {
+	l.topic = make([]int32, len(l.m.Partitions))
+	n := int32(0)
+	for i := range l.topic {
+		if i > 0 && l.m.Partitions[i].Topic != l.m.Partitions[i-1].Topic {
+			n++
+		}
+		l.topic[i] = n
+	}
+	if cells := int(n+1) * len(l.load); cells <= mostSpread {
+		l.spread = make([]int32, cells)
+	}
+}
+
+// ofTopic points to the count of replicas of p's topic on broker b.
+func (l *layout) ofTopic(p, b int32) *int32 {
+	return &l.spread[int(l.topic[p])*len(l.load)+int(b)]
 }
 
 func (l *layout) sum() {
@@ -70,6 +97,9 @@ func (l *layout) sum() {
 			b.bytes += p.Size
 			b.in += p.In
 			b.count++
+			if l.spread != nil {
+				*l.ofTopic(int32(i), l.at[r])++
+			}
 			if p.Hold != Free {
 				b.held++
 			}
@@ -136,7 +166,7 @@ func (l *layout) mayReturn(r, b int32) bool { return l.homeOf(r, b) >= 0 && !l.l
 // atHome returns the layout with which the round began.
 func (l *layout) atHome() *layout {
 	c := *l
-	c.at, c.lead, c.load = l.home, l.first[:len(l.lead)], make([]load, len(l.load))
+	c.at, c.lead, c.load, c.spread = l.home, l.first[:len(l.lead)], make([]load, len(l.load)), nil
 	c.sum()
 	return &c
 }
@@ -199,6 +229,10 @@ func (l *layout) move(r, b int32) {
 		from.out -= p.Out
 		to.leaders++
 		to.out += p.Out
+	}
+	if l.spread != nil {
+		*l.ofTopic(l.part[r], l.at[r])--
+		*l.ofTopic(l.part[r], b)++
 	}
 	l.at[r] = b
 }

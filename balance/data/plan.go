@@ -246,10 +246,11 @@ func (l *layout) inPerByte() float64 {
 type saved struct {
 	at, home, lead []int32
 	load           []load
+	spread         []int32
 }
 
 func (q *planner) save() saved {
-	return saved{slices.Clone(q.at), slices.Clone(q.home), slices.Clone(q.lead), slices.Clone(q.load)}
+	return saved{slices.Clone(q.at), slices.Clone(q.home), slices.Clone(q.lead), slices.Clone(q.load), slices.Clone(q.spread)}
 }
 
 func (q *planner) restore(s saved) {
@@ -257,4 +258,5 @@ func (q *planner) restore(s saved) {
 	copy(q.home, s.home)
 	copy(q.lead, s.lead)
 	copy(q.load, s.load)
+	copy(q.spread, s.spread)
 }

@@ -88,6 +88,9 @@ func (c reference) check(t *testing.T, m *Model, p *Proposal) {
 	if c.goals == DefaultGoals && leads > 1.3 {
 		t.Errorf("%s: leader changes x %v", c.name, leads)
 	}
+	if b, a := crammed(m, m), crammed(m, p.Apply(m)); float64(a) > 1.02*float64(b) {
+		t.Errorf("%s: %d replicas above the even spread of their topic, %d before", c.name, a, b)
+	}
 	if x := coldest(m, after); x < 0.65 {
 		t.Errorf("%s: a new broker is cold: bytes-in x %v of the mean", c.name, x)
 	}
@@ -181,4 +184,26 @@ func coldest(m *Model, after []tallied) float64 {
 		}
 	}
 	return least
+}
+
+// crammed counts the replicas that a broker holds of a topic beyond the even
+// spread over all brokers.
+func crammed(m, now *Model) int {
+	type key struct {
+		topic string
+		id    int32
+	}
+	held, total := make(map[key]int), make(map[string]int)
+	for i := range now.Partitions {
+		p := &now.Partitions[i]
+		total[p.Topic] += len(p.Replicas)
+		for _, id := range p.Replicas {
+			held[key{p.Topic, id}]++
+		}
+	}
+	over := 0
+	for k, n := range held {
+		over += max(0, n-(total[k.topic]+len(m.Brokers)-1)/len(m.Brokers))
+	}
+	return over
 }

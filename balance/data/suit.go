@@ -7,7 +7,22 @@ import "math"
 // serve the move equally well.
 func (q *pass) suits(r, d int32) float64 {
 	s := q.at[r]
-	return q.suitsLead(r, s, d) + q.suitsIn(r, s, d)
+	return q.suitsLead(r, s, d) + q.suitsIn(r, s, d) + 0.5*q.suitsTopic(r, s, d)
+}
+
+// suitsTopic is 1 if the topic is spread more evenly by the move, -1 if less.
+func (q *pass) suitsTopic(r, s, d int32) float64 {
+	if q.spread == nil {
+		return 0
+	}
+	p := q.part[r]
+	switch more := *q.ofTopic(p, s) - *q.ofTopic(p, d) - 1; {
+	case more > 0:
+		return 1
+	case more < 0:
+		return -1
+	}
+	return 0
 }
 
 // suitsLead is good if a lead goes from a broker with too many to one with too
@@ -66,7 +81,7 @@ func (q *pass) suitsRates(r, d int32) float64 {
 	es, ed := q.inGap(s), q.inGap(d)
 	gain := math.Abs(es) - math.Abs(es-x) + math.Abs(ed) - math.Abs(ed+x)
 	settled := size / math.Max(1, math.Min(q.surplus(s), q.deficit(d)))
-	return settled + inWeight*gain/(q.t.in[s]+q.t.in[d]+1) + 0.05*q.suitsLead(r, s, d)
+	return settled + inWeight*gain/(q.t.in[s]+q.t.in[d]+1) + 0.05*(q.suitsLead(r, s, d)+q.suitsTopic(r, s, d))
 }
 
 // Tried on the reference clusters; neighbouring values do about as well.
