@@ -95,36 +95,37 @@ func TestSimKills(t *testing.T) {
 	})
 }
 
-// TestSimBegin: nodes die while the first mappings are made, before and behind
-// each of their steps.
+// TestSimBegin: nodes die again and again while they find each other, while
+// the link is declared and while the first mappings are made, before and
+// behind each of their steps.
 func TestSimBegin(t *testing.T) {
 	runSim(t, map[string]int32{"orders": 12}, func(s *sim) {
 		s.load.run()
 		for i := 1; i <= trio; i++ {
 			s.start(i)
 		}
-		s.until("a leader", time.Minute, func() bool { return s.leader() != 0 && len(s.view().Nodes) == trio })
-		for i := 1; i <= trio; i++ {
-			s.killAt(i, 1+s.rand.IntN(200), mortal[s.rand.IntN(len(mortal))].is)
-		}
-		s.declare()
-		for range 6 {
-			for end := time.Now().Add(5 * time.Second); time.Now().Before(end); s.watch(20 * time.Millisecond) {
-				for i, n := range s.nodes {
-					if n.dead.Load() {
-						s.kill(i)
-						s.start(i)
-						s.killAt(i, 1+s.rand.IntN(400), mortal[s.rand.IntN(len(mortal))].is)
-					}
+		s.until("there is a leader", time.Minute, func() bool { return s.leader() != 0 && len(s.view().Nodes) == trio })
+		doom := func(i int) { s.killAt(i, 1+s.rand.IntN(400), mortal[s.rand.IntN(len(mortal))].is) }
+		s.meanwhile = func() {
+			for i := 1; i <= trio; i++ {
+				if s.nodes[i].dead.Load() {
+					s.kill(i)
+					s.start(i)
+					doom(i)
 				}
 			}
 		}
 		for i := 1; i <= trio; i++ {
-			s.nodes[i].tap.set(nil)
-			if s.nodes[i].dead.Load() {
-				s.kill(i)
-			}
+			doom(i)
 		}
+		s.declare()
+		s.watch(30 * time.Second)
+		doom = func(int) {}
+		for i := 1; i <= trio; i++ {
+			s.nodes[i].tap.set(nil)
+		}
+		s.meanwhile()
+		s.meanwhile = nil
 		s.finish()
 	})
 }

@@ -219,11 +219,10 @@ func (s *sim) begin() {
 	for i := 1; i <= trio; i++ {
 		s.start(i)
 	}
-	s.until("three nodes have a leader", time.Minute, func() bool {
-		return s.leader() != 0 && len(s.view().Nodes) == trio
-	})
+	s.until("there is a leader", time.Minute, func() bool { return s.leader() != 0 && len(s.view().Nodes) == trio })
 	s.declare()
 	s.until("every partition is copied", time.Minute, s.load.moves())
+	s.until("all nodes vote", time.Minute, func() bool { return s.voters() == trio })
 }
 
 // declare applies both Kafka clusters and the link.

@@ -37,6 +37,8 @@ type sim struct {
 	audit  *audit
 	load   *load
 	kills  int
+
+	meanwhile func() // done at every look; nil: nothing
 }
 
 // Where everything is. A wire is named by two of these.
@@ -230,6 +232,9 @@ func (s *sim) watch(d time.Duration) {
 	for end := time.Now().Add(d); time.Now().Before(end); {
 		time.Sleep(min(d, 100*time.Millisecond))
 		s.audit.look()
+		if s.meanwhile != nil {
+			s.meanwhile()
+		}
 	}
 }
 
@@ -279,6 +284,19 @@ func (s *sim) leader() int {
 		}
 	}
 	return 0
+}
+
+// voters counts the nodes that the leader knows as voters.
+func (s *sim) voters() int {
+	count := 0
+	if l := s.leader(); l != 0 {
+		for _, m := range s.nodes[l].cluster.Members() {
+			if m.Voter {
+				count++
+			}
+		}
+	}
+	return count
 }
 
 // any is a live node, chosen at random.
