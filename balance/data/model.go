@@ -121,10 +121,14 @@ func (m *Model) Validate() error {
 			return fmt.Errorf("broker %d: negative id or capacity", b.ID)
 		}
 	}
+	sums := 0.0 // of what would overflow first
 	for i := range m.Partitions {
 		p := &m.Partitions[i]
 		if i > 0 && comparePartitions(m.Partitions[i-1], *p) >= 0 {
 			return fmt.Errorf("partition %s-%d: twice or out of order", p.Topic, p.ID)
+		}
+		if sums += float64(max(p.Size, p.In, p.Out)) * float64(len(p.Replicas)); sums > 1<<60 {
+			return fmt.Errorf("partition %s-%d: sizes or rates sum up to more than 2^60", p.Topic, p.ID)
 		}
 		if err := p.validate(m, ix); err != nil {
 			return fmt.Errorf("partition %s-%d: %w", p.Topic, p.ID, err)
