@@ -87,14 +87,18 @@ func TestManyConfirmationsShareHeartbeats(t *testing.T) {
 // its sockets when it goes on; here the wires hold them until the others have
 // elected another leader.
 func TestStoppedLeaderConfirmsNothing(t *testing.T) {
-	for range 10 { // in some runs no answer is under way at the right moment
-		stale := false
-		runSim(t, func(s *sim) { stale = s.askStoppedLeader() })
-		if stale {
+	stale := 0
+	for range 12 { // in some runs no answer is under way at the right moment
+		runSim(t, func(s *sim) {
+			if s.askStoppedLeader() {
+				stale++
+			}
+		})
+		if stale == 4 || t.Failed() {
 			return
 		}
 	}
-	t.Error("the test showed nothing: no stale answer ever came")
+	t.Errorf("the test showed little: stale answers came in %d runs only", stale)
 }
 
 // askStoppedLeader asks a leader of the past while stale answers arrive; it

@@ -31,10 +31,14 @@ const proposeRetry = 50 * time.Millisecond
 
 // Propose commits a command and returns what the FSM answered, on any node. It
 // tries again while the command surely was not taken, for at most the
-// profile's propose time; errors are ErrNoLeader and ErrAmbiguous, wrapped. A
-// refusal is not an error: it stands in the result.
+// profile's propose time; errors are ErrNoLeader and ErrAmbiguous, wrapped, or
+// that this node or the leader cannot read the command. A refusal by the FSM
+// is not an error: it stands in the result.
 func (n *Node) Propose(ctx context.Context, cmd fsm.Command) (fsm.Result, error) {
 	data, err := fsm.Encode(cmd)
+	if err == nil {
+		_, err = fsm.Decode(data) // what cannot be read would stop every node
+	}
 	if err != nil {
 		return fsm.Result{}, err
 	}
@@ -42,7 +46,7 @@ func (n *Node) Propose(ctx context.Context, cmd fsm.Command) (fsm.Result, error)
 	defer cancel()
 	for {
 		result, err := n.proposeOnce(ctx, data)
-		if err == nil || errors.Is(err, ErrAmbiguous) {
+		if err == nil || errors.Is(err, ErrAmbiguous) || isRefused(err) {
 			return result, err
 		}
 		select {
@@ -88,6 +92,12 @@ const (
 	codeRefused   = "refused"    // by rule; nothing happened
 	codeAmbiguous = "ambiguous"
 )
+
+// isRefused reports that another node declined by rule: trying again is vain.
+func isRefused(err error) bool {
+	var remote *transport.RemoteError
+	return errors.As(err, &remote) && remote.Code == codeRefused
+}
 
 // classify turns a failed call into the errors of this package.
 func classify(err error) error {
@@ -152,7 +162,7 @@ func (n *Node) handlePropose(ctx context.Context, p proposal) (fsm.Result, error
 	ctx, cancel := context.WithTimeout(ctx, n.t.propose)
 	defer cancel()
 	if _, err := fsm.Decode(p.Command); err != nil {
-		return fsm.Result{}, remoteError(err) // would stop every node
+		return fsm.Result{}, remoteError(err)
 	}
 	result, err := n.commit(ctx, p.Command)
 	return result, remoteError(err)
