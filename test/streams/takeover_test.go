@@ -68,20 +68,22 @@ func cutOffAlone(t *testing.T, l *lab) {
 	}
 }
 
-// oneUntilTheFirstAck: a successor sends one batch and waits, however many it
-// has: what answers it proves that the position was right. Then it has five
-// in flight, whether new ones come in or not.
+// oneUntilTheFirstAck: a stream that begins anew sends one batch and waits,
+// however many it has and however long its connection has been there: the
+// answer proves that the position was right. Then it has five in flight,
+// whether new ones come in or not.
 func oneUntilTheFirstAck(t *testing.T, l *lab) {
 	s := l.stream(t)
-	r1 := s.own(t, 1)
-	s.warm(t, r1)
-	r1.Close()
+	r := s.own(t, 1)
+	s.warm(t, r)
+	r.stream.Drain()
+	r.over(t)
 	s.produce(t, 8)
-	n := count(l, s.node(2))
-	rule := faults.Rule{Side: faults.OnResponse, APIs: []int16{faults.Produce}, ClientPrefix: s.node(2), Count: 1, Do: faults.Hold}
+	n := count(l, r.name)
+	rule := faults.Rule{Side: faults.OnResponse, APIs: []int16{faults.Produce}, ClientPrefix: r.name, Count: 1, Do: faults.Hold}
 	f := l.dstProxy.AddRule(rule)
 	second := l.dstProxy.AddRule(rule)
-	r2 := s.own(t, 2)
+	r.stream = s.Own(t, r.Runner, r.name)[0]
 	chosen(t, f, 1)
 	until := time.Now().Add(500 * time.Millisecond)
 	rig.Until(t, 10*time.Second, "half a second", func() bool {
@@ -94,7 +96,7 @@ func oneUntilTheFirstAck(t *testing.T, l *lab) {
 	chosen(t, second, 1)
 	chosen(t, n.fault, 1+5)
 	second.Release()
-	s.acked(t, r2)
+	s.acked(t, r)
 	s.copied(t)
 }
 
