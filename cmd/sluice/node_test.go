@@ -137,7 +137,8 @@ func TestNodeDoesNotStartHalf(t *testing.T) {
 
 func fetch(t *testing.T, address, path string) string {
 	t.Helper()
-	resp, err := http.Get("http://" + address + path)
+	client := http.Client{Timeout: 10 * time.Second}
+	resp, err := client.Get("http://" + address + path)
 	if err != nil {
 		return err.Error()
 	}
