@@ -192,7 +192,7 @@ func (f *flow) answered(p *kafka.ProducedPartition, err error) {
 		}
 		f.fail(t, &it)
 	case p.ErrorCode != 0:
-		t := troubleOf(kerr.ErrorForCode(p.ErrorCode), false)
+		t := troubleOf(needs(kerr.ErrorForCode(p.ErrorCode), "WRITE", f.s.key.TargetTopic), false)
 		t.refused = p.ErrorCode == kerr.OutOfOrderSequenceNumber.Code
 		t.perhaps = p.ErrorCode == kerr.RequestTimedOut.Code || p.ErrorCode == kerr.NotEnoughReplicasAfterAppend.Code
 		if t.remedy == halt {

@@ -321,7 +321,7 @@ func (l *lane) deliver(d *delivery, buf *kafka.Buf) {
 	p := &d.p
 	switch {
 	case p.ErrorCode != 0:
-		t := troubleOf(kerr.ErrorForCode(p.ErrorCode), true)
+		t := troubleOf(needs(kerr.ErrorForCode(p.ErrorCode), "READ", d.f.s.key.Topic), true)
 		t.from, t.to = -1, p.LogStartOffset
 		d.f.stop(t)
 	case p.Diverging.Epoch >= 0:

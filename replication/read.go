@@ -55,7 +55,7 @@ func (s *Stream) readOnce(ctx context.Context, b kafka.Broker, dst place, m *fsm
 	}
 	producers, err := b.DescribeProducers(ctx, s.key.TargetTopic, s.key.Partition)
 	if err != nil && !errors.Is(err, kafka.ErrUnsupported) {
-		return false, err
+		return false, needs(err, "READ", s.key.TargetTopic)
 	}
 	q := kafka.OffsetQuery{Topic: s.key.TargetTopic, Partition: s.key.Partition, LeaderEpoch: dst.epoch, Timestamp: kafka.Earliest}
 	start, err := one(b.ListOffsets(ctx, kafka.ReadUncommitted, []kafka.OffsetQuery{q}))

@@ -30,7 +30,7 @@ func (f *flow) take(p *kafka.FetchedPartition, buf *kafka.Buf, codec *rewrite.Co
 	for {
 		b, r, err := kafka.NextBatch(rest)
 		if err != nil {
-			f.refuse(b, rest, err)
+			f.refuse(b, r, err)
 			return
 		}
 		if b == nil {

@@ -62,7 +62,7 @@ func (t *topology) find(ctx context.Context, topic string, partition int32, fres
 		t.mu.Unlock()
 	}
 	if e.meta.Err != nil {
-		return place{}, fmt.Errorf("looking up topic %s: %w", topic, e.meta.Err)
+		return place{}, fmt.Errorf("looking up topic %s: %w", topic, needs(e.meta.Err, "DESCRIBE", topic))
 	}
 	for _, p := range e.meta.Partitions {
 		if p.Partition == partition {

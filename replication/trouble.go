@@ -97,3 +97,12 @@ func isAny(err error, targets ...error) bool {
 	}
 	return false
 }
+
+// needs names the right on a topic that a refused call wants; other errors
+// stay as they are.
+func needs(err error, right, topic string) error {
+	if err == nil || !isAny(err, kerr.TopicAuthorizationFailed) {
+		return err
+	}
+	return fmt.Errorf("%s on topic %s is needed: %w", right, topic, err)
+}
