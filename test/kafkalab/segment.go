@@ -9,15 +9,22 @@ import (
 )
 
 // ReplaceLog puts a segment that begins at offset 0 in place of a partition's log: for what no
-// producer can write any more, such as message formats 0 and 1. The broker is stopped, and on its
-// start recovers the log and builds indexes as after a crash. Only for partitions without replicas
-// elsewhere.
+// producer can write any more, such as message formats 0 and 1, and for logs that lost their end.
+// The broker is stopped, and on its start recovers the log and builds indexes as after a crash.
+// Only for partitions without replicas elsewhere.
 func (c *Cluster) ReplaceLog(ctx context.Context, broker int, topic string, partition int32, segment []byte) error {
+	return c.ReplaceLogs(ctx, broker, map[string][]byte{fmt.Sprintf("%s-%d", topic, partition): segment})
+}
+
+// ReplaceLogs is ReplaceLog for several partitions at once, named "topic-partition".
+func (c *Cluster) ReplaceLogs(ctx context.Context, broker int, segments map[string][]byte) error {
 	if err := c.StopBroker(ctx, broker); err != nil {
 		return err
 	}
-	if err := replaceLog(filepath.Join(c.nodes[broker].dir, "data"), fmt.Sprintf("%s-%d", topic, partition), segment); err != nil {
-		return fmt.Errorf("replacing the log of %s/%d: %w", topic, partition, err)
+	for name, segment := range segments {
+		if err := replaceLog(filepath.Join(c.nodes[broker].dir, "data"), name, segment); err != nil {
+			return fmt.Errorf("replacing the log of %s: %w", name, err)
+		}
 	}
 	return c.StartBroker(ctx, broker)
 }

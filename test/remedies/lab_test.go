@@ -50,7 +50,7 @@ func TestRemedies(t *testing.T) {
 }
 
 func cases() []testCase {
-	return slices.Concat(recreatedCases(), lostCases(), foreignCases(), beginCases(), refusedCases(), translatedCases())
+	return slices.Concat(kindCases(), accessCases(), recreatedCases(), lostCases(), foreignCases(), beginCases(), refusedCases(), translatedCases())
 }
 
 // testCase is one that may run beside others.
@@ -177,6 +177,3 @@ func chosen(t *testing.T, f *faults.Fault, n int) {
 		t.Fatal(err)
 	}
 }
-
-// restarts holds what stops brokers.
-func restarts(t *testing.T, l *lab) {}

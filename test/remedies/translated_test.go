@@ -100,10 +100,10 @@ func firstTransaction(t *testing.T, l *lab) {
 // handOver drains the runner's streams and commits what they copied.
 func (w *world) handOver(t *testing.T, r *runner) {
 	t.Helper()
-	for _, s := range r.streams {
+	for _, s := range r.all {
 		s.Drain()
 	}
-	for _, s := range r.streams {
+	for _, s := range r.all {
 		select {
 		case <-s.Done():
 		case <-time.After(timeout):

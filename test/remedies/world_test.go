@@ -62,6 +62,7 @@ type runner struct {
 	*rig.Node
 	name    string
 	streams map[string]*replication.Stream // by topic, those of partition 0
+	all     []*replication.Stream
 }
 
 // own starts node i and gives it the streams, whoever had them.
@@ -76,7 +77,8 @@ func own(t *testing.T, p *rig.Pair, name string, tweak func(*replication.Config)
 		}
 	})
 	out := &runner{Runner: r, Node: n, name: name, streams: map[string]*replication.Stream{}}
-	for _, s := range p.Own(t, r, name) {
+	out.all = p.Own(t, r, name)
+	for _, s := range out.all {
 		if k := p.View().Task(s.Task()).Stream; k.Partition == 0 {
 			out.streams[k.Topic] = s
 		}
