@@ -89,6 +89,8 @@ func sourceLogs(t *testing.T, l *lab) {
 		logs[w.topic+"-0"] = load.OldFormat(int8(magic), rs)
 		old[magic] = w
 	}
+	later, r := l.copied5(t, link{})
+	end := later.begin(t, 2, true)
 	if err := l.src.ReplaceLogs(within(t, 2*time.Minute), 0, logs); err != nil {
 		t.Fatal(err)
 	}
@@ -96,6 +98,7 @@ func sourceLogs(t *testing.T, l *lab) {
 		t.Run("source truncated, continue", func(t *testing.T) { t.Parallel(); sourceTruncated(t, lost[0]) })
 		t.Run("source truncated, recopy", func(t *testing.T) { t.Parallel(); sourceTruncatedRecopy(t, lost[1]) })
 		t.Run("source truncated and grown", func(t *testing.T) { t.Parallel(); sourceRegrown(t, lost[2]) })
+		t.Run("marker of a later leader epoch", func(t *testing.T) { t.Parallel(); end(); laterMarker(t, later, r) })
 		for magic, w := range old {
 			t.Run(fmt.Sprintf("message format %d", magic), func(t *testing.T) { t.Parallel(); unsupported(t, w) })
 		}
@@ -138,6 +141,26 @@ func sourceRegrown(t *testing.T, w *world) {
 	w.retryStops(t, truncatedStop())
 	w.order(t, fsm.OrderContinue)
 	w.holds(t, 0, [2]int{0, 10}, [2]int{20, 26})
+}
+
+// laterMarker: a gap is filled by a batch of a later leader epoch than the
+// record before it. Nothing diverges there.
+func laterMarker(t *testing.T, w *world, r *runner) {
+	w.acked(t, r, 8)
+	w.event(t, fsm.CodeTranslated, 7, 8)
+	w.handOver(t, r)
+	r = w.own(t, 2)
+	w.transaction(t, 1, false) // ends in a gap too
+	w.acked(t, r, 10)
+	w.handOver(t, r)
+	if p := w.task().Progress; p.Source != 10 || p.SourceEpoch < 1 {
+		t.Errorf("progress %+v", p)
+	}
+	w.own(t, 3)
+	w.produce(t, 2)
+	w.holds(t, 0, [2]int{0, 9})
+	w.none(t, fsm.CodeSourceTruncated)
+	w.same(t, load.Options{IgnoreOffsets: true})
 }
 
 func unsupported(t *testing.T, w *world) {

@@ -25,11 +25,17 @@ func translatedCases() []testCase {
 // source offset.
 func (w *world) transaction(t *testing.T, n int, commit bool) {
 	t.Helper()
+	w.begin(t, n, commit)()
+}
+
+// begin produces n records in a transaction, which end commits or aborts.
+func (w *world) begin(t *testing.T, n int, commit bool) (end func()) {
+	t.Helper()
 	cl, err := w.lab.src.DirectClient(kgo.TransactionalID(w.topic), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer cl.Close()
+	t.Cleanup(cl.Close)
 	before := w.sourceEnd(t)
 	if err := cl.BeginTransaction(); err != nil {
 		t.Fatal(err)
@@ -44,11 +50,15 @@ func (w *world) transaction(t *testing.T, n int, commit bool) {
 			t.Fatal(err)
 		}
 	}
-	if err := cl.EndTransaction(within(t, timeout), kgo.TransactionEndTry(commit)); err != nil {
-		t.Fatal(err)
+	return func() {
+		t.Helper()
+		if err := cl.EndTransaction(within(t, timeout), kgo.TransactionEndTry(commit)); err != nil {
+			t.Fatal(err)
+		}
+		cl.Close()
+		// The marker is written after the answer.
+		rig.Until(t, timeout, "the marker", func() bool { return w.sourceEnd(t) == before+int64(n)+1 })
 	}
-	// The marker is written after the answer.
-	rig.Until(t, timeout, "the marker", func() bool { return w.sourceEnd(t) == before+int64(n)+1 })
 }
 
 func (w *world) sourceEnd(t *testing.T) int64 {
