@@ -117,19 +117,23 @@ func (e *exact) inRack(set []int32, b int32) int {
 // in stages, and returns these; false if that is the present one.
 func (e *exact) run() ([][]hop, bool) {
 	e.start = e.save()
-	e.aimLeads()
-	e.best.hard = math.Inf(1)
-	begin := e.judge(e.score1())
+	begin := e.whole()
 	e.best, e.found = begin, e.start
 	e.places(0)
 	e.restore(e.found)
 	stages := e.hops(e.home, e.stages(e.home, e.targets(e.o).limit))
-	e.aimLeads()
-	if !e.judge(e.score1()).less(begin) { // what could not be staged was undone
+	if !e.whole().less(begin) { // what could not be staged was undone
 		e.restore(e.start)
 		return nil, false
 	}
 	return stages, true
+}
+
+// whole scores the present layout, whatever the best one is.
+func (e *exact) whole() exactScore {
+	e.best.hard = math.Inf(1)
+	e.aimLeads()
+	return e.judge(e.score1())
 }
 
 // aimLeads fixes what each broker should lead for the present sets.
