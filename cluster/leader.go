@@ -75,6 +75,11 @@ func (n *Node) lead(ctx context.Context, c *consensus) {
 			return
 		}
 		n.log.Warn("catching up as leader", "error", err)
+		select { // while leadership is handed on, a barrier fails at once
+		case <-time.After(leavePoll):
+		case <-ctx.Done():
+			return
+		}
 	}
 	t := &term{number: c.CurrentTerm(), since: time.Now()}
 	n.leading.Store(t)

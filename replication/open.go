@@ -47,6 +47,9 @@ func (s *Stream) open(t *fsm.Task) (*flow, error) {
 		}
 		guarded = position.Guarded(pos.LastTime, s.r.nowMs(), expiration)
 	}
+	if guarded && !s.wary.IsZero() {
+		s.waryOfGuarded()
+	}
 	if err := s.compareSource(t, src, dst, pos); err != nil {
 		return nil, err
 	}

@@ -169,7 +169,7 @@ func (o *outlet) send(conn *kafka.Conn) bool {
 		o.done()
 		return true
 	}
-	req := &kafka.ProduceRequest{Timeout: 30 * time.Second, Partitions: make([]kafka.ProducePartition, len(parts))}
+	req := &kafka.ProduceRequest{Timeout: o.site.r.cfg.Timeout, Partitions: make([]kafka.ProducePartition, len(parts))}
 	for i := range parts {
 		req.Partitions[i] = parts[i].ProducePartition
 	}

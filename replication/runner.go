@@ -53,6 +53,7 @@ type Config struct {
 	Name        string        // and its name, for events
 	Lease       time.Duration // T: an unguarded write needs a confirmation no older; default 3 s
 	Lifetime    time.Duration // broker-side timeout of an unguarded request, and so its lifetime; default 5 s
+	Timeout     time.Duration // of a guarded one; a broker may hold five of them, one after another; default 10 s
 	MaxRequest  int           // bytes of one produce request; default 512 KiB
 	MaxFetch    int           // bytes of one fetch answer; default 4 MiB, at most an eighth of Memory
 	MaxWait     time.Duration // long poll of an idle fetch; default 250 ms
@@ -65,7 +66,7 @@ type Config struct {
 // DefaultConfig returns the defaults of profile lan.
 func DefaultConfig() Config {
 	return Config{
-		Lease: 3 * time.Second, Lifetime: 5 * time.Second,
+		Lease: 3 * time.Second, Lifetime: 5 * time.Second, Timeout: 10 * time.Second,
 		MaxRequest: 512 << 10, MaxFetch: 4 << 20, MaxWait: 250 * time.Millisecond,
 		Memory: 256 << 20, LookupEvery: 5 * time.Second, StandStill: 30 * time.Second, Now: time.Now,
 	}

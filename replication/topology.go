@@ -111,14 +111,26 @@ func (t *topology) send(l *lookup) {
 		l.err = err
 		return
 	}
-	md, err := c.Metadata(ctx, names...)
-	if err != nil {
-		l.err = err
-		return
+	var md kafka.Metadata
+	for tries := 0; ; tries++ {
+		if md, err = askOnce(ctx, c, names); err == nil {
+			break
+		}
+		if tries == 3 || ctx.Err() != nil {
+			l.err = err
+			return
+		}
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, tm := range md.Topics {
 		t.topics[tm.Name] = topicEntry{tm, time.Now()}
 	}
+}
+
+// askOnce gives a broker that hangs little time: the next try is another's.
+func askOnce(ctx context.Context, c *kafka.Client, names []string) (kafka.Metadata, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2500*time.Millisecond)
+	defer cancel()
+	return c.Metadata(ctx, names...)
 }

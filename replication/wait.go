@@ -47,6 +47,16 @@ func (s *Stream) waitQuietly(dst place) error {
 	return fail(trouble{remedy: again, code: fsm.CodeHandover, from: -1, to: -1, msg: "stopped while waiting"})
 }
 
+// waryOfGuarded puts the end of the next quiet wait off: a guarded stream goes
+// on at once, but should it turn unguarded, a broker may by then still hold a
+// whole window of the earlier owner's requests, one behind the other.
+func (s *Stream) waryOfGuarded() {
+	cfg := s.r.cfg
+	if until := s.r.now().Add(cfg.Lease + window*cfg.Timeout); until.After(s.wary) {
+		s.wary = until
+	}
+}
+
 // endOnFresh asks the target's leader for its log end on a new connection.
 func (s *Stream) endOnFresh(dst place) (int64, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, 10*time.Second)

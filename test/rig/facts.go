@@ -179,7 +179,7 @@ func (f *Facts) Runner(t testing.TB, node string, tweak func(*replication.Config
 	t.Helper()
 	cfg := replication.DefaultConfig()
 	cfg.Node, cfg.Name = node, node
-	cfg.Lease, cfg.Lifetime = 300*time.Millisecond, 500*time.Millisecond
+	cfg.Lease, cfg.Lifetime, cfg.Timeout = 300*time.Millisecond, 500*time.Millisecond, 2*time.Second
 	if tweak != nil {
 		tweak(&cfg)
 	}
