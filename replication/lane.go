@@ -69,11 +69,13 @@ func (l *lane) attach(f *flow, p kafka.FetchPartition) {
 	p.MaxBytes = int32(min(l.site.r.cfg.MaxFetch, 1<<20))
 	key := keyOf(p.TopicID, p.Topic, p.Partition)
 	l.mu.Lock()
-	l.subs[key] = &sub{f: f, part: p, since: l.request + 1, dirty: true}
-	// Forgetting would win over asking in the same request.
+	// Forgetting would win over asking in the same request. What is not
+	// forgotten stays in the session, which whoever detaches next must know.
+	held := len(l.dropped)
 	l.dropped = slices.DeleteFunc(l.dropped, func(d kafka.FetchPartition) bool {
 		return keyOf(d.TopicID, d.Topic, d.Partition) == key
 	})
+	l.subs[key] = &sub{f: f, part: p, since: l.request + 1, dirty: true, inSession: len(l.dropped) < held}
 	l.mu.Unlock()
 	l.resume()
 }
