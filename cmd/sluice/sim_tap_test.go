@@ -3,16 +3,24 @@ package main
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"net"
 	"sync"
+	"time"
 )
 
 // tap is told of every step that a node takes on the network, in the goroutine
 // that takes it: what it does there happens exactly then.
 type tap struct {
-	mu   sync.Mutex
-	hook func(step) (gone bool)
+	mu    sync.Mutex
+	hook  func(step) (gone bool)
+	at    time.Time // of the last step
+	steps int       // taken at that instant
 }
+
+// atOnce is how many steps a node may take while the bubble's clock stands
+// still; more is a loop without a pause, which would stop the clock for ever.
+const atOnce = 100_000
 
 // step is one write, before it is made or after it, or one read that brought
 // something, before the node sees it.
@@ -51,6 +59,13 @@ func (t *tap) set(hook func(step) (gone bool)) {
 func (t *tap) tell(s step) (gone bool) {
 	t.mu.Lock()
 	hook := t.hook
+	if now := time.Now(); !now.Equal(t.at) {
+		t.at, t.steps = now, 0
+	}
+	t.steps++
+	if t.steps > atOnce {
+		panic(fmt.Sprintf("a node spins: %+v %q", s, s.data[:min(len(s.data), 200)]))
+	}
 	t.mu.Unlock()
 	return hook != nil && hook(s)
 }
