@@ -3,6 +3,8 @@ package remedies
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -19,6 +21,7 @@ func accessCases() []testCase {
 		{"WRITE refused at the target", func(t *testing.T, l *lab) { unauthorized(t, l, l.dst, kadm.OpWrite, false) }},
 		{"READ refused at the target", func(t *testing.T, l *lab) { unauthorized(t, l, l.dst, kadm.OpRead, true) }},
 		{"DESCRIBE refused at the target", func(t *testing.T, l *lab) { unauthorized(t, l, l.dst, kadm.OpDescribe, true) }},
+		{"login refused", loginRefused},
 	}
 }
 
@@ -73,4 +76,26 @@ func acls(t *testing.T, c *kafkalab.Cluster, b *kadm.ACLBuilder, remove bool) {
 		}
 		return err
 	})
+}
+
+// loginRefused: the source's password is wrong, then right.
+func loginRefused(t *testing.T, l *lab) {
+	w, r := l.copied5(t, link{})
+	r.Close()
+	login := func(password string) {
+		name := filepath.Join(t.TempDir(), "password")
+		if err := os.WriteFile(name, []byte(password), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w.Do(t, &fsm.Objects{Kafka: []fsm.KafkaCluster{{Name: "us", Bootstrap: l.src.BootstrapFor(kafkalab.SASLPlain()),
+			SASL: &fsm.SASL{Mechanism: "PLAIN", Username: kafkalab.User, Password: "${file:" + name + "}"}}}})
+	}
+	login("wrong")
+	w.produce(t, 2)
+	r = w.own(t, 2)
+	w.state(t, r, fsm.CodeAuthenticationFailed)
+	login(kafkalab.Password)
+	w.holds(t, 0, [2]int{0, 7})
+	w.goesOnIdentically(t)
+	w.othersGoOn(t)
 }

@@ -70,8 +70,8 @@ func start(t *testing.T) *lab {
 	kafkalab.Require(t)
 	l := &lab{proxy: faults.NewKafkaProxy()}
 	t.Cleanup(l.proxy.Close)
-	config := func(via func(int, string) string) kafkalab.Config {
-		return kafkalab.Config{AdvertisedVia: via, Overrides: map[string]string{
+	config := func(via func(int, string) string, listeners ...kafkalab.Listener) kafkalab.Config {
+		return kafkalab.Config{AdvertisedVia: via, Listeners: listeners, Overrides: map[string]string{
 			"log.cleaner.backoff.ms":           "100",
 			"broker.session.timeout.ms":        "2000", // a killed broker comes back once it is over
 			"authorizer.class.name":            "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
@@ -82,7 +82,10 @@ func start(t *testing.T) *lab {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	var g errgroup.Group
-	g.Go(func() (err error) { l.src, err = kafkalab.Open(ctx, config(nil)); return err })
+	g.Go(func() (err error) {
+		l.src, err = kafkalab.Open(ctx, config(nil, kafkalab.Plaintext(), kafkalab.SASLPlain()))
+		return err
+	})
 	g.Go(func() (err error) { l.dst, err = kafkalab.Open(ctx, config(l.proxy.Via)); return err })
 	err := g.Wait()
 	for _, c := range []*kafkalab.Cluster{l.src, l.dst} {
