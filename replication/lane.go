@@ -15,8 +15,8 @@ import (
 	"sluice/replication/rewrite"
 )
 
-// lane fetches for many flows over one connection to one source broker, in
-// one incremental fetch session. One request is outstanding; the next is sent
+// lane fetches for many flows of a link over one connection to one source
+// broker, in one incremental fetch session. One request is outstanding; the next is sent
 // as soon as the answer's offsets are known, before its batches are handled.
 type lane struct {
 	site   *site

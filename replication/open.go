@@ -296,7 +296,7 @@ func (s *Stream) start(m *fsm.Mapping, src, dst place, pos position.Position, ex
 	last := s.progress()
 	f := &flow{
 		s: s, m: *m, skip: s.loopIDs(), expiration: expiration, tgtEpoch: dst.epoch, limit: s.r.limiter(s.link),
-		lane: s.src.lane(src.leader), guarded: s.dst.outlet(dst.leader, true, s.id), alone: s.dst.outlet(dst.leader, false, s.id),
+		lane: s.src.lane(src.leader, s.link), guarded: s.dst.outlet(dst.leader, true, s.id), alone: s.dst.outlet(dst.leader, false, s.id),
 		window: 1, sentTime: pos.LastTime, ackTime: pos.LastTime, acked: last, wary: !s.wary.IsZero(), quiet: make(chan struct{}),
 		high: -1, lastMove: s.r.now(),
 	}

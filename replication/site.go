@@ -21,12 +21,19 @@ type site struct {
 	slots chan struct{} // bounds one-shot calls under way
 
 	mu      sync.Mutex
-	lanes   map[int32]*lane
+	lanes   map[laneKey]*lane
 	outlets map[outletKey]*outlet
 
 	expiry     sync.Mutex // held while it is read: all others wait for the answer
 	expiration int64      // ms, of idle producer ids at the brokers; 0: never read
 	expiryRead time.Time
+}
+
+// laneKey: two links may read the same partition, which a fetch session holds
+// only once, so each has lanes of its own.
+type laneKey struct {
+	broker int32
+	link   fsm.LinkID
 }
 
 // outletKey: guarded streams of a broker share one outlet, unguarded ones are
@@ -41,7 +48,7 @@ type outletKey struct {
 const unguardedOutlets = 4
 
 func newSite(r *Runner, name string) *site {
-	s := &site{r: r, name: name, lanes: map[int32]*lane{}, outlets: map[outletKey]*outlet{}, slots: make(chan struct{}, 32)}
+	s := &site{r: r, name: name, lanes: map[laneKey]*lane{}, outlets: map[outletKey]*outlet{}, slots: make(chan struct{}, 32)}
 	s.topo = newTopology(s)
 	return s
 }
@@ -81,14 +88,15 @@ func (s *site) dial(ctx context.Context, broker int32) (*kafka.Conn, error) {
 	return c.Dial(ctx, broker)
 }
 
-// lane returns the lane from a source broker.
-func (s *site) lane(broker int32) *lane {
+// lane returns the lane from a source broker for a link.
+func (s *site) lane(broker int32, link fsm.LinkID) *lane {
+	k := laneKey{broker, link}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l := s.lanes[broker]
+	l := s.lanes[k]
 	if l == nil {
 		l = newLane(s, broker)
-		s.lanes[broker] = l
+		s.lanes[k] = l
 		s.r.wg.Add(1)
 		go func() { defer s.r.wg.Done(); l.run(s.r.ctx) }()
 	}
