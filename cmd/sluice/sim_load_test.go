@@ -225,17 +225,21 @@ func (s *sim) begin() {
 	s.until("all nodes vote", time.Minute, func() bool { return s.voters() == trio })
 }
 
+// linkOf is a link of all topics.
+func linkOf(name, rename string) fsm.LinkPut {
+	return fsm.LinkPut{Spec: fsm.LinkSpec{
+		Name: name, Source: "us", Target: "eu", Include: []string{"*"}, Rename: rename, Start: fsm.StartEarliest,
+		Offsets: fsm.OffsetsAuto, OnLoss: fsm.OnLossHalt, Copies: fsm.CopiesSkipFromTarget, Writers: fsm.WritersOurs,
+		ReplicationFactor: 1, State: fsm.StateRunning,
+	}}
+}
+
 // declare applies both Kafka clusters and the link.
 func (s *sim) declare() {
 	s.t.Helper()
-	spec := fsm.LinkSpec{
-		Name: "us-eu", Source: "us", Target: "eu", Include: []string{"*"}, Rename: "{topic}", Start: fsm.StartEarliest,
-		Offsets: fsm.OffsetsAuto, OnLoss: fsm.OnLossHalt, Copies: fsm.CopiesSkipFromTarget, Writers: fsm.WritersOurs,
-		ReplicationFactor: 1, State: fsm.StateRunning,
-	}
 	s.propose(&fsm.Objects{
 		Kafka: []fsm.KafkaCluster{{Name: "us", Bootstrap: []string{usHost + ":9001"}}, {Name: "eu", Bootstrap: []string{euHost + ":9001"}}},
-		Links: []fsm.LinkPut{{Spec: spec}},
+		Links: []fsm.LinkPut{linkOf("us-eu", "{topic}")},
 	})
 }
 
