@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"fmt"
 	"time"
 
 	"sluice/fsm"
@@ -34,7 +35,10 @@ func (f *flow) take(p *kafka.FetchedPartition, buf *kafka.Buf, codec *rewrite.Co
 			return
 		}
 		if b == nil {
-			break
+			if len(rest) > 0 && len(rest) == len(p.Records) { // the first batch of an answer is whole (KIP-74)
+				f.refuse(nil, nil, fmt.Errorf("%w: no whole batch in %d bytes", kafka.ErrCorruptBatch, len(rest)))
+			}
+			return
 		}
 		rest = r
 		if !f.takeBatch(b, buf, codec, aborted, now) {

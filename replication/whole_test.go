@@ -1,0 +1,51 @@
+package replication_test
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"sluice/fsm"
+	"sluice/test/load"
+	"sluice/test/rig"
+)
+
+// TestStopsAtABatchThatIsNeverWhole: a source answers with the beginning of a
+// batch, again and again. The stream says so instead of asking for ever.
+func TestStopsAtABatchThatIsNeverWhole(t *testing.T) {
+	src, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ClusterID("source"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(src.Close)
+	_, dst := rig.Embedded(t)
+	p := rig.NewPair(t, src.ListenAddrs(), dst, fsm.LinkSpec{}, map[string]int32{"orders": 1}, "n1")
+	p.Produce(t, "orders", 0, 0, 5)
+	batch := load.Batch([]*kgo.Record{{Value: []byte("one"), Timestamp: time.Now()}, {Value: []byte("two"), Timestamp: time.Now()}})
+	var broken atomic.Bool
+	broken.Store(true)
+	src.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		src.KeepControl()
+		resp := req.ResponseKind().(*kmsg.FetchResponse)
+		topic := kmsg.NewFetchResponseTopic()
+		topic.Topic, topic.TopicID = "orders", src.TopicInfo("orders").TopicID
+		part := kmsg.NewFetchResponseTopicPartition()
+		part.HighWatermark, part.LastStableOffset, part.RecordBatches = 5, 5, batch[:len(batch)-1]
+		topic.Partitions = append(topic.Partitions, part)
+		resp.Topics = append(resp.Topics, topic)
+		return resp, nil, broken.Load()
+	})
+	r, _ := p.Runner(t, "n1", nil)
+	p.Own(t, r, "n1")
+	rig.Until(t, 30*time.Second, "it stops", func() bool { return first(p).Stop != nil })
+	if st := first(p).Stop; st.Code != fsm.CodeCorruptBatch || st.From != 0 || st.To != 1 {
+		t.Errorf("stopped by %+v", st)
+	}
+	broken.Store(false)
+	p.Do(t, &fsm.TaskOrder{Link: 1, Order: fsm.OrderRetry})
+	p.Copied(t, "orders", 0, 5, 0)
+}
