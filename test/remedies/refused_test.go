@@ -11,6 +11,7 @@ import (
 
 	"sluice/fsm"
 	"sluice/replication"
+	"sluice/test/kafkalab"
 )
 
 func refusedCases() []testCase {
@@ -119,30 +120,35 @@ func (l *lab) corrupted(t *testing.T) (w *world, mend func()) {
 
 func corruptStop() fsm.Stop { return fsm.Stop{Code: fsm.CodeCorruptBatch, From: 5, To: 8} }
 
-// flip changes a byte of the source's log where the running broker reads it.
-func (l *lab) flip(t *testing.T, topic, at string) (back func()) {
+// flip changes a byte of the source's log where the running broker reads it:
+// the first of what.
+func (l *lab) flip(t *testing.T, topic, what string) (back func()) {
 	t.Helper()
-	name := filepath.Join(l.src.Dir(), "0", "data", topic+"-0", "00000000000000000000.log")
-	b, err := os.ReadFile(name)
+	log, err := os.ReadFile(segment(l.src, topic))
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := int64(strings.Index(string(b), at))
-	if i < 0 {
-		t.Fatalf("%s does not hold %q", name, at)
+	at := strings.Index(string(log), what)
+	if at < 0 {
+		t.Fatalf("%s does not hold %q", topic, what)
 	}
 	put := func(c byte) {
-		f, err := os.OpenFile(name, os.O_WRONLY, 0)
+		f, err := os.OpenFile(segment(l.src, topic), os.O_WRONLY, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		if _, err := f.WriteAt([]byte{c}, i); err != nil {
+		if _, err := f.WriteAt([]byte{c}, int64(at)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	put(b[i] ^ 1)
-	return func() { put(b[i]) }
+	put(log[at] ^ 1)
+	return func() { put(log[at]) }
+}
+
+// segment is the file of a topic's first segment.
+func segment(c *kafkalab.Cluster, topic string) string {
+	return filepath.Join(c.Dir(), "0", "data", topic+"-0", "00000000000000000000.log")
 }
 
 func corrupt(t *testing.T, l *lab) {

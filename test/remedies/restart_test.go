@@ -3,7 +3,6 @@ package remedies
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -47,7 +46,7 @@ func unreachable(t *testing.T, l *lab, c *kafkalab.Cluster) {
 // begins.
 func cut(t *testing.T, c *kafkalab.Cluster, topic string, end int64) []byte {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(c.Dir(), "0", "data", topic+"-0", "00000000000000000000.log"))
+	b, err := os.ReadFile(segment(c, topic))
 	if err != nil {
 		t.Fatal(err)
 	}
