@@ -24,8 +24,8 @@ type site struct {
 	lanes   map[laneKey]*lane
 	outlets map[outletKey]*outlet
 
-	expiry     sync.Mutex // held while it is read: all others wait for the answer
-	expiration int64      // ms, of idle producer ids at the brokers; 0: never read
+	expiry     chan struct{} // full while it is read: all others wait for the answer
+	expiration int64         // ms, of idle producer ids at the brokers; 0: never read
 	expiryRead time.Time
 }
 
@@ -48,7 +48,10 @@ type outletKey struct {
 const unguardedOutlets = 4
 
 func newSite(r *Runner, name string) *site {
-	s := &site{r: r, name: name, lanes: map[laneKey]*lane{}, outlets: map[outletKey]*outlet{}, slots: make(chan struct{}, 32)}
+	s := &site{
+		r: r, name: name, lanes: map[laneKey]*lane{}, outlets: map[outletKey]*outlet{},
+		slots: make(chan struct{}, 32), expiry: make(chan struct{}, 1),
+	}
 	s.topo = newTopology(s)
 	return s
 }
@@ -128,8 +131,12 @@ const defaultExpiration = 24 * 3600_000
 // a producer id, as read within the last minutes or, while a broker does not
 // answer, before; 0 when it was never read, which makes nothing guarded.
 func (s *site) expiryOf(ctx context.Context, broker int32) int64 {
-	s.expiry.Lock()
-	defer s.expiry.Unlock()
+	select {
+	case s.expiry <- struct{}{}:
+		defer func() { <-s.expiry }()
+	case <-ctx.Done():
+		return 0
+	}
 	if time.Since(s.expiryRead) < 5*time.Minute {
 		return s.expiration
 	}
