@@ -99,7 +99,9 @@ func runSim(t *testing.T, topics map[string]int32, scenario func(*sim)) {
 func (s *sim) kafka(name, host string) *kfake.Cluster {
 	s.t.Helper()
 	at := s.net.Host(host)
-	c, err := kfake.NewCluster(kfake.Ports(9001, 9002), kfake.ClusterID("sim-"+name), kfake.ListenFn(func(network, address string) (net.Listener, error) {
+	// As on brokers before 3.5, idle producer ids expire with transactional ones.
+	day := map[string]string{"transactional.id.expiration.ms": "86400000"}
+	c, err := kfake.NewCluster(kfake.Ports(9001, 9002), kfake.ClusterID("sim-"+name), kfake.BrokerConfigs(day), kfake.ListenFn(func(network, address string) (net.Listener, error) {
 		return at.Listen(context.Background(), network, host+address[strings.LastIndexByte(address, ':'):])
 	}))
 	if err != nil {
