@@ -3,10 +3,10 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -ldflags "-X main.version=$(VERSION)"
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-# Packages that need no Kafka, and those that start real brokers where Java 17+
-# and Maven are found. The latter run one at a time: they share two cores.
-UNIT := $(shell go list ./... | grep -v -e /test/kafka -e /test/stream -e /test/sync -e /test/system -e /test/load -e /test/faults -e /test/bench)
-REAL := ./test/kafka... ./test/faults ./test/load ./test/stream... ./test/sync... ./test/system
+# Packages that start real brokers, where Java 17+ and Maven are found, and
+# those that need none.
+REAL := ./test/kafkalab ./test/kafkatest ./test/faults ./test/load ./test/syncreal ./test/streams ./test/remedies ./test/system
+UNIT = $(filter-out sluice/test/bench $(patsubst ./%,sluice/%,$(REAL)),$(shell go list ./...))
 
 .PHONY: build demo test prove bench lint fuzz clean
 build:
@@ -19,14 +19,14 @@ demo: build
 test:
 	@command -v java >/dev/null && command -v mvn >/dev/null || echo "left out: all tests on real Kafka (they need Java 17+ and Maven)"
 	go test -timeout 8m $(UNIT)
-	go test -timeout 10m -p 1 $(REAL)
+	go test -timeout 12m -p 2 $(REAL)
 
 # The full counts of the reliability and performance claims.
 prove:
-	SLUICE_PROVE=1 SLUICE_KAFKA=required go test -v -timeout 120m -p 1 ./balance/... ./fsm ./cluster ./test/...
+	SLUICE_PROVE=1 SLUICE_KAFKA=required go test -v -count=1 -timeout 120m -p 1 ./balance/... ./fsm ./cluster ./cmd/sluice ./test/...
 
 bench:
-	SLUICE_KAFKA=required go test -v -timeout 30m -p 1 ./test/bench
+	SLUICE_KAFKA=required go test -v -count=1 -timeout 30m ./test/bench
 	go test -run xxx -bench . -benchmem ./fsm ./balance/... ./kafka ./replication/...
 
 lint:
