@@ -49,18 +49,18 @@ type Reports interface {
 
 // Config of a Runner.
 type Config struct {
-	Node        string        // this node's ServerID
-	Name        string        // and its name, for events
-	Lease       time.Duration // T: an unguarded write needs a confirmation no older; default 3 s
-	Lifetime    time.Duration // broker-side timeout of an unguarded request, and so its lifetime; default 5 s
-	Timeout     time.Duration // of a guarded one; a broker may hold five of them, one after another; default 10 s
-	MaxRequest  int           // bytes of one produce request; default 512 KiB
-	MaxFetch    int           // bytes of one fetch answer; default 4 MiB, at most an eighth of Memory
-	MaxWait     time.Duration // long poll of an idle fetch; default 250 ms
-	Memory      int64         // bytes of batches held; default 256 MiB
-	LookupEvery time.Duration // how often leaders of idle streams are looked up; default 5 s
-	StandStill  time.Duration // how long a target must stand still before an owner that lost a race and can ask nobody goes on; default 30 s
-	Now         func() time.Time
+	Node        string           // this node's ServerID
+	Name        string           // and its name, for events
+	Lease       time.Duration    // T: an unguarded write needs a confirmation no older; default 3 s
+	Lifetime    time.Duration    // broker-side timeout of an unguarded request, and so its lifetime; default 5 s
+	Timeout     time.Duration    // of a guarded one; a broker may hold five of them, one after another; default 10 s
+	MaxRequest  int              // bytes of one produce request; default 512 KiB
+	MaxFetch    int              // bytes of one fetch answer; default 4 MiB, at most an eighth of Memory
+	MaxWait     time.Duration    // long poll of an idle fetch; default 250 ms
+	Memory      int64            // bytes of batches held; default 256 MiB
+	LookupEvery time.Duration    // how often leaders of idle streams are looked up; default 5 s
+	StandStill  time.Duration    // how long a target must stand still before an owner that lost a race and can ask nobody goes on; default 30 s
+	Now         func() time.Time // the wall clock
 }
 
 // DefaultConfig returns the defaults of profile lan.
@@ -191,5 +191,7 @@ func (r *Runner) site(name string) *site {
 	return s
 }
 
-func (r *Runner) now() time.Time { return r.cfg.Now() }
+// now is for spans of time, which must not depend on the wall clock; nowMs is
+// the wall clock.
+func (r *Runner) now() time.Time { return time.Now() }
 func (r *Runner) nowMs() int64   { return r.cfg.Now().UnixMilli() }
