@@ -27,7 +27,10 @@ const leavePoll = 100 * time.Millisecond
 // waits for the drain; on an error the node is a member still, but gets no
 // tasks until it is started again.
 func (n *Node) Leave(ctx context.Context) error {
-	if len(n.servers()) < 2 {
+	switch {
+	case n.raft.Load() == nil:
+		return ErrNoLeader
+	case len(n.servers()) < 2:
 		return ErrLastNode
 	}
 	n.leaving.Store(true)

@@ -279,6 +279,17 @@ func TestTheLastNodeStays(t *testing.T) {
 	})
 }
 
+// TestNobodyLeavesBeforeItIsIn: a node that has just begun does not know yet
+// whether others are there.
+func TestNobodyLeavesBeforeItIsIn(t *testing.T) {
+	runSim(t, func(s *sim) {
+		n := s.start(1, 1, 2)
+		if err := n.Leave(s.t.Context()); !errors.Is(err, ErrNoLeader) {
+			s.t.Errorf("leaving at once: %v", err)
+		}
+	})
+}
+
 func TestRemoveADeadNode(t *testing.T) {
 	runSim(t, func(s *sim) {
 		s.trio()
