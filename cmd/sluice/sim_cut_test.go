@@ -172,13 +172,13 @@ func TestSimOrders(t *testing.T) {
 			i := s.leader()
 			s.shutdown(i)
 			s.copies(fmt.Sprint("leader ended: ", i), 10*time.Second)
-			s.start(i)
-			s.until("all nodes vote", time.Minute, func() bool { return s.voters() == trio })
+			n := s.start(i)
+			s.until("it is back", time.Minute, func() bool { return n.cluster.Status().Quorum })
 		}
 		i := s.any()
 		gone := s.nodes[i]
 		if err := gone.cluster.Leave(s.t.Context()); err != nil {
-			s.t.Errorf("leaving: %v", err)
+			s.t.Fatalf("leaving: %v", err)
 		}
 		delete(s.nodes, i)
 		if err := <-gone.done; err != nil {
