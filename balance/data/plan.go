@@ -60,31 +60,33 @@ func (q *planner) close() bool {
 	if q.rounds < 2 || len(q.taken) == 0 || q.newExact() != nil {
 		return false
 	}
-	start := q.save()
-	begin := start.at
+	start, before := q.save(), q.score()
 	for p := range q.m.Partitions {
 		q.origin(int32(p))
 	}
+	bytes := q.travels()
 	c := q.newPass()
-	changed := false
-	if q.travels() > polishAbove*float64(boundOf(q.o, newLayout(q.m), q.layout, 0).Bytes) {
-		before := q.score()
-		changed = c.polish() && !before.less(q.score())
-	}
-	if !changed {
+	if bytes <= polishAbove*float64(boundOf(q.o, newLayout(q.m), q.layout, 0).Bytes) || !c.polish() {
 		q.restore(start)
-	} else {
-		for p := range q.m.Partitions { // back to the slots that the stages know
-			copy(q.home[q.first[p]:q.first[p+1]], begin[q.first[p]:q.first[p+1]])
-			q.settle(int32(p))
-		}
-		q.taken = append(q.taken, q.hops(q.home, q.stages(q.home, c.t.limit))...)
-		changed = !slices.Equal(q.at, begin)
+		return false
 	}
+	copy(q.home, start.at) // the slots that the stages know
+	for p := range q.m.Partitions {
+		q.settle(int32(p))
+	}
+	stages := q.hops(q.home, q.stages(q.home, c.t.limit))
+	for p := range q.m.Partitions {
+		q.origin(int32(p))
+	}
+	if before.less(q.score()) || q.travels() >= bytes { // what could not be staged was undone
+		q.restore(start)
+		return false
+	}
+	q.taken = append(q.taken, stages...)
 	for p := range q.m.Partitions {
 		q.rebase(int32(p))
 	}
-	return changed
+	return true
 }
 
 // origin makes the brokers that p had in the model the homes of its replicas,
