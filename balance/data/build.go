@@ -9,6 +9,7 @@ type hop struct{ p, from, to int32 }
 
 // propose writes down the way from the original layout to the present one.
 func (q *planner) propose() *Proposal {
+	q.final = slices.Clone(q.at)
 	copy(q.home, q.orig)
 	for i := range q.m.Partitions {
 		q.settle(int32(i))
@@ -76,7 +77,7 @@ func (q *planner) changes(p *Proposal, stages [][]hop, dirs *dirLevel) []int32 {
 	for i := range q.m.Partitions {
 		changeOf[i] = -1
 		part := &q.m.Partitions[i]
-		from, to := part.Replicas, q.replicaList(int32(i))
+		from, to := part.Replicas, q.finalList(int32(i))
 		if slices.Equal(from, to) && !travels[i] {
 			continue
 		}
@@ -129,7 +130,7 @@ func (q *planner) cut(p *Proposal, changeOf []int32, stages [][]hop, dirs *dirLe
 			}
 			step := Step{Change: int(changeOf[part]), To: slices.Clone(list)}
 			if left[part] == 0 {
-				step.To = q.replicaList(part)
+				step.To = q.finalList(part)
 			}
 			step.Dirs = dirs.list(part, step.To, false)
 			s.Steps = append(s.Steps, step)

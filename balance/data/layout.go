@@ -248,16 +248,3 @@ func (l *layout) setLeader(r int32) {
 	to.out += p.Out
 	l.lead[pi] = r
 }
-
-// replicaList returns the partition's brokers by id: the leader first, the
-// rest in the order of the original list.
-func (l *layout) replicaList(p int32) []int32 {
-	list := make([]int32, 0, l.rf(p))
-	list = append(list, l.m.Brokers[l.at[l.lead[p]]].ID)
-	for r := l.first[p]; r < l.first[p+1]; r++ {
-		if r != l.lead[p] {
-			list = append(list, l.m.Brokers[l.at[r]].ID)
-		}
-	}
-	return list
-}

@@ -20,6 +20,7 @@ type planner struct {
 	orig   []int32 // by replica: where it is in the model
 	begin  []load  // by broker: what it carries in the model
 	taken  [][]hop // the stages of all passes so far
+	final  []int32 // by replica, leaders first: where the last round left it
 	rounds int
 }
 
@@ -129,6 +130,16 @@ func (q *planner) round() bool {
 	moved := q.replicas()
 	led := q.leaders()
 	return moved || led
+}
+
+// finalList returns the partition's brokers by id as the last round left them:
+// the leader first, the rest in the order they had.
+func (q *planner) finalList(p int32) []int32 {
+	list := make([]int32, 0, q.rf(p))
+	for _, b := range q.final[q.first[p]:q.first[p+1]] {
+		list = append(list, q.m.Brokers[b].ID)
+	}
+	return list
 }
 
 // leaders evens out leaders and reports whether any changed.
