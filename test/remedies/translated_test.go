@@ -18,6 +18,8 @@ func translatedCases() []testCase {
 		{"translated, drained hand-over", drained},
 		{"translated, undrained takeover, continue", undrained},
 		{"translated, undrained takeover, recopy", undrainedRecopy},
+		{"translated, position lost, continue", translatedLost},
+		{"translated, record too large, policy continue", translatedTooLarge},
 	}
 }
 
@@ -174,4 +176,43 @@ func undrainedRecopy(t *testing.T, l *lab) {
 	w.produce(t, 2)
 	w.holds(t, 15, [2]int{0, 17})
 	w.same(t, load.Options{IgnoreOffsets: true})
+}
+
+// translatedLost: retention overtakes a stream of many segments.
+func translatedLost(t *testing.T, l *lab) {
+	w, r := l.mixed(t)
+	w.handOver(t, r)
+	w.produce(t, 5) // source offsets 14 to 18
+	trim(t, l.src, w.topic, 17)
+	w.own(t, 2)
+	stop := fsm.Stop{Code: fsm.CodePositionLost, From: 14, To: 17}
+	w.stopped(t, stop)
+	w.retryStops(t, stop)
+	w.order(t, fsm.OrderContinue)
+	w.holds(t, 0, [2]int{0, 10}, [2]int{13, 15})
+	w.event(t, fsm.CodeNewSegment, 14, 17)
+	w.transaction(t, 2, true)
+	w.produce(t, 1)
+	w.holds(t, 0, [2]int{0, 10}, [2]int{13, 18})
+	w.same(t, shiftedFrom(-8, 22)) // the last one stands behind markers
+}
+
+// translatedTooLarge: the record behind a marker is too large.
+func translatedTooLarge(t *testing.T, l *lab) {
+	w := l.world(t, link{spec: fsm.LinkSpec{OnLoss: fsm.OnLossContinue}})
+	w.produce(t, 2)
+	configure(t, l.dst, w.topic, "max.message.bytes", "4000")
+	r := w.own(t, 1)
+	w.transaction(t, 2, true) // its marker is at offset 4
+	w.send(t, w.record(time.Now(), 8000))
+	w.transaction(t, 2, true)
+	w.produce(t, 1)
+	w.holds(t, 0, [2]int{0, 4}, [2]int{5, 8})
+	w.event(t, fsm.CodeRecordTooLarge, 5, 6)
+	w.event(t, fsm.CodeNewSegment, 5, 6)
+	w.othersGoOn(t)
+	w.handOver(t, r)
+	w.own(t, 2)
+	w.produce(t, 2)
+	w.holds(t, 0, [2]int{0, 4}, [2]int{5, 10})
 }
