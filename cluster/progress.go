@@ -76,6 +76,28 @@ func (p *progressSink) release(t *fsm.Task) {
 	}
 }
 
+// ended makes the last progress of a task that stopped here due at once: who
+// runs it next must find it.
+func (p *progressSink) ended(id fsm.TaskID) {
+	p.mu.Lock()
+	have := p.pending[id]
+	if have != nil {
+		have.committed = time.Time{}
+	}
+	p.mu.Unlock()
+	if have != nil {
+		p.n.kick(p.wake)
+	}
+}
+
+// unsaved reports whether a task's progress at this turn is not committed yet.
+func (p *progressSink) unsaved(t *fsm.Task) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	have := p.pending[t.ID]
+	return have != nil && have.dirty && have.item.Turn == t.Turn
+}
+
 // run commits what is due until ctx ends.
 func (p *progressSink) run(ctx context.Context) error {
 	tick := time.NewTicker(progressEvery)

@@ -33,7 +33,8 @@ const proposeRetry = 50 * time.Millisecond
 // tries again while the command surely was not taken, for at most the
 // profile's propose time; errors are ErrNoLeader and ErrAmbiguous, wrapped, or
 // that this node or the leader cannot read the command. A refusal by the FSM
-// is not an error: it stands in the result.
+// is not an error: it stands in the result. When it returns without an error
+// this node's View holds the result: who decides again sees what it did.
 func (n *Node) Propose(ctx context.Context, cmd fsm.Command) (fsm.Result, error) {
 	data, err := fsm.Encode(cmd)
 	if err == nil {
@@ -46,7 +47,13 @@ func (n *Node) Propose(ctx context.Context, cmd fsm.Command) (fsm.Result, error)
 	defer cancel()
 	for {
 		result, err := n.proposeOnce(ctx, data)
-		if err == nil || errors.Is(err, ErrAmbiguous) || isRefused(err) {
+		if err == nil {
+			if err := n.WaitIndex(ctx, result.Index); err != nil {
+				return result, fmt.Errorf("%w: waiting for index %d here: %w", ErrAmbiguous, result.Index, err)
+			}
+			return result, nil
+		}
+		if errors.Is(err, ErrAmbiguous) || isRefused(err) {
 			return result, err
 		}
 		select {

@@ -105,6 +105,7 @@ func (r *reconciler) keep(v *fsm.View, id fsm.TaskID, s *slot) bool {
 	select {
 	case <-s.running.Done():
 		s.cancel()
+		r.n.progress.ended(id)
 		switch {
 		case ours && t.Next != "":
 			r.n.progress.release(t)
@@ -174,6 +175,9 @@ func (r *reconciler) begin(ctx context.Context, v *fsm.View, t *fsm.Task) {
 	runner := r.runners[t.Kind]
 	if runner == nil || !v.Active(t) {
 		return
+	}
+	if m := t.Mapping; m != nil && m.Phase == fsm.PhaseTranslated && r.n.progress.unsaved(t) {
+		return // it could not tell where it stopped; the commit comes back here
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	s := &slot{task: t, revision: linkRevision(v, t), cancel: cancel, running: runner.Start(ctx, t)}

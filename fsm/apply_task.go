@@ -171,6 +171,9 @@ func (e *edit) taskStop(c *TaskStop) Result {
 	if t == nil {
 		return r
 	}
+	if c.Version > 0 && (t.Mapping == nil || t.Mapping.Version != c.Version) {
+		return refuse(RefusedTurn, "task %d has another mapping than version %d", t.ID, c.Version)
+	}
 	n := *t
 	stop := c.Stop
 	n.Stop, n.Order = &stop, ""

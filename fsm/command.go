@@ -144,12 +144,14 @@ type (
 		Event    *Event   `json:"event,omitempty"`
 		At       int64    `json:"at"`
 	}
-	// TaskStop records why a stream stands.
+	// TaskStop records why a stream stands, if its mapping still has the
+	// version that the cause was met under; 0: whatever it has.
 	TaskStop struct {
-		Task  TaskID `json:"task"`
-		Turn  uint64 `json:"turn"`
-		Stop  Stop   `json:"stop"`
-		Event *Event `json:"event,omitempty"`
+		Task    TaskID `json:"task"`
+		Turn    uint64 `json:"turn"`
+		Version uint32 `json:"version,omitempty"`
+		Stop    Stop   `json:"stop"`
+		Event   *Event `json:"event,omitempty"`
 	}
 	// TaskOrder gives stopped streams of a link an order. An empty Topic means
 	// all of the link, a negative Partition all of the topic.

@@ -47,7 +47,7 @@ func samples() map[string]Command {
 			{Task: 1 << 40, Turn: 2, Version: 3, Progress: progress, Segments: []Segment{{1, 2}, {3, -4}}, Release: true},
 			{Task: 2, Progress: Progress{Source: -1, SourceEpoch: -1, Target: -1, TargetEpoch: -1}},
 		}},
-		"task-stop":  &TaskStop{Task: 1, Turn: 2, Stop: Stop{Code: CodeForeignWriter, From: 1, To: 2, Target: true, Message: "m", At: 3}, Event: &event},
+		"task-stop":  &TaskStop{Task: 1, Turn: 2, Version: 3, Stop: Stop{Code: CodeForeignWriter, From: 1, To: 2, Target: true, Message: "m", At: 3}, Event: &event},
 		"task-order": &TaskOrder{Link: 1, Topic: "a", Partition: 2, Order: OrderRecopy, At: 3},
 		"events-add": &EventsAdd{Events: []Event{event}},
 		"barrier":    &Barrier{},

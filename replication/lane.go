@@ -32,6 +32,8 @@ type lane struct {
 	epoch   int32
 	request uint64 // number of the last request
 	busy    bool   // a request is outstanding
+	failed  int    // requests in a row without a good answer
+	err     error  // of the last of them
 }
 
 // subKey finds the sub of an answer: by topic id, or by name before v13.
@@ -131,9 +133,16 @@ func (l *lane) run(ctx context.Context) {
 func (l *lane) step(ctx context.Context) error {
 	l.mu.Lock()
 	conn, idle := l.conn, len(l.subs) == 0 && len(l.dropped) == 0
+	failed, err := l.failed, l.err
+	if failed > 1 {
+		l.failed = 0
+	}
 	l.mu.Unlock()
-	if idle {
+	switch {
+	case idle:
 		return nil
+	case failed > 1: // it can be dialled, and answers nothing
+		return fmt.Errorf("fetching from broker %d of %s: %w", l.broker, l.site.name, err)
 	}
 	if conn == nil || conn.Err() != nil {
 		if conn != nil {
@@ -178,7 +187,13 @@ func (l *lane) fetch(conn *kafka.Conn) error {
 	l.request++
 	number := l.request
 	l.mu.Unlock()
-	return conn.Fetch(req, func(resp kafka.FetchResponse, err error) { l.answered(conn, number, resp, err) })
+	err := conn.Fetch(req, func(resp kafka.FetchResponse, err error) { l.answered(conn, number, resp, err) })
+	if err != nil {
+		l.mu.Lock()
+		l.busy = false
+		l.mu.Unlock()
+	}
+	return err
 }
 
 // build makes the next request of the session; false when nobody wants data.
@@ -243,10 +258,12 @@ func (l *lane) answered(conn *kafka.Conn, number uint64, resp kafka.FetchRespons
 		err = l.sessionError(resp.Err)
 	}
 	if err != nil {
+		l.failed, l.err = l.failed+1, err
 		l.mu.Unlock()
 		l.resume()
 		return
 	}
+	l.failed = 0
 	if resp.SessionID != 0 {
 		l.session = resp.SessionID
 		l.epoch++

@@ -50,6 +50,10 @@ func (s *Stream) report() {
 		return
 	}
 	s.reported = it.Progress
+	s.handed = append(s.handed, it.Segments...)
+	if over := len(s.handed) - fsm.MaxSegments; over > 0 {
+		s.handed = s.handed[over:]
+	}
 	s.r.ctl.Progress(it)
 }
 

@@ -2,6 +2,7 @@ package replication
 
 import (
 	"fmt"
+	"slices"
 
 	"sluice/fsm"
 	"sluice/kafka"
@@ -73,15 +74,21 @@ func (s *Stream) goPast(t *fsm.Task) error {
 	if err := s.waitQuietly(dst); err != nil {
 		return err
 	}
+	if t = s.task(); t == nil || t.Mapping == nil || t.Stop == nil { // checkpoints went on meanwhile
+		return nil
+	}
 	obs, err := s.read(s.ctx, dst, t.Mapping)
 	if err != nil {
 		return fail(troubleIn(err, false))
+	}
+	if lifted, err := s.fallenBack(t, obs); lifted || err != nil {
+		return err
 	}
 	first, end, err := s.sourceRange(src)
 	if err != nil {
 		return err
 	}
-	c := &past{s: s, t: t, m: next(t.Mapping), obs: obs, first: first, end: end}
+	c := &past{s: s, t: t, m: s.next(t.Mapping), obs: obs, first: first, end: end}
 	c.m.SourceTopicID, c.m.TargetTopicID = src.topicID, dst.topicID
 	if err := c.find(dst); err != nil {
 		return err
@@ -97,6 +104,34 @@ func (s *Stream) goPast(t *fsm.Task) error {
 		Message: fmt.Sprintf("went on past %s: source offset %d stands at target offset %d", t.Stop.Code, c.source, obs.LogEnd),
 	})
 	return err
+}
+
+// aboutBatch are the stops of a stream whose target is as it should be: the
+// trouble is at the source, or one batch.
+var aboutBatch = [...]fsm.Code{
+	fsm.CodePositionLost, fsm.CodeRecordTooLarge, fsm.CodeTimestampRefused, fsm.CodeCorruptBatch,
+	fsm.CodeUnsupportedFormat, fsm.CodeOverBudget,
+}
+
+// fallenBack looks at the target of a stopped stream before anything is
+// skipped. Where it lost records from before the stop, the stop is lifted, and
+// these are copied again first; where others wrote meanwhile, that is the stop
+// now.
+func (s *Stream) fallenBack(t *fsm.Task, obs reading) (lifted bool, err error) {
+	if !slices.Contains(aboutBatch[:], t.Stop.Code) {
+		return false, nil
+	}
+	pos := position.Derive(t.Mapping, s.progress(), obs.Observed, s.known)
+	switch {
+	case pos.Outcome == position.Foreign:
+		return true, s.halt(trouble{code: fsm.CodeForeignWriter, from: pos.From, to: pos.To, msg: pos.Detail})
+	case pos.Outcome != position.LostAcked || pos.Source >= t.Stop.From:
+		return false, nil
+	}
+	_, err = s.commit(t, s.next(t.Mapping), s.progressAt(pos.Source, pos.Target, s.progress().Records), &fsm.Event{
+		Code: fsm.CodeTargetLostAcked, From: pos.From, To: pos.To, Message: pos.Detail + "; copied again before going on past " + string(t.Stop.Code),
+	})
+	return true, err
 }
 
 // past finds where a stopped stream goes on.
@@ -285,7 +320,7 @@ func (s *Stream) nextGeneration(t *fsm.Task, src, dst place, start fsm.Segment) 
 		pid, err := s.producer(dst)
 		return s.firstMapping(src, dst, start, pid), start.Source, err
 	}
-	m = next(t.Mapping)
+	m = s.next(t.Mapping)
 	m.Generation++
 	m.Phase, m.Segments = s.phase(), []fsm.Segment{start}
 	m.SourceTopicID, m.TargetTopicID = src.topicID, dst.topicID

@@ -32,6 +32,7 @@ func (s *Stream) open(t *fsm.Task) (*flow, error) {
 	if err := s.checkIDs(t.Mapping, src, dst); err != nil {
 		return nil, err
 	}
+	s.adoptCheckpoint(t)
 	expiration := s.dst.expiryOf(s.ctx, dst.leader)
 	pos, high, err := s.locate(t, dst)
 	if err != nil {
@@ -214,7 +215,7 @@ func (s *Stream) commit(t *fsm.Task, m fsm.Mapping, p fsm.Progress, ev *fsm.Even
 		return nil, fail(trouble{remedy: again, code: fsm.CodeLostRace, from: -1, to: -1, msg: "the task changed hands"})
 	}
 	s.mu.Lock()
-	s.last, s.version, s.segments, s.unsure = now2.Progress, now2.Mapping.Version, nil, nil
+	s.last, s.version, s.segments, s.handed, s.unsure = now2.Progress, now2.Mapping.Version, nil, nil, nil
 	s.mu.Unlock()
 	return now2, nil
 }
@@ -248,10 +249,20 @@ func (s *Stream) locate(t *fsm.Task, dst place) (position.Position, int64, error
 
 // unknownRemedy: a predecessor's last progress may still be on its way.
 func (s *Stream) unknownRemedy() remedy {
-	if s.tried < 3 {
+	if s.tried < 8 { // about five seconds
 		return later
 	}
 	return halt
+}
+
+// adoptCheckpoint takes a checkpoint that came after this stream started: the
+// last words of whoever ran it before, at the same turn.
+func (s *Stream) adoptCheckpoint(t *fsm.Task) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := t.Progress; s.version <= t.Mapping.Version && p.Target > s.last.Target && p.Source >= s.last.Source {
+		s.last, s.version, s.reported = p, t.Mapping.Version, p
+	}
 }
 
 // known gives the source offset for a log end from what this process sent.

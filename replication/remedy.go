@@ -55,6 +55,9 @@ func backoff(tried int) time.Duration {
 func (s *Stream) goOn(t trouble) bool {
 	switch err := s.confirm(); {
 	case err == nil:
+		if s.tried > 1 {
+			s.set(t.code, t.msg)
+		}
 		if s.tried > 3 {
 			s.pause(backoff(s.tried - 3))
 		}
@@ -98,12 +101,20 @@ func (s *Stream) remedyFacts(t trouble) error {
 func (s *Stream) halt(t trouble) error {
 	now := s.r.nowMs()
 	_, err := s.propose(&fsm.TaskStop{
-		Task: s.id, Turn: s.turn,
+		Task: s.id, Turn: s.turn, Version: s.mappingVersion(),
 		Stop:  fsm.Stop{Code: t.code, From: t.from, To: t.to, Target: !t.source, Message: t.msg, At: now},
 		Event: &fsm.Event{Code: t.code, From: t.from, To: t.to, Message: t.msg, Node: s.r.cfg.Name, First: now, Last: now},
 	})
 	s.set(t.code, t.msg)
 	return err
+}
+
+// mappingVersion is that of the mapping which the stream works under, 0:
+// there is none yet.
+func (s *Stream) mappingVersion() uint32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.version
 }
 
 // leaveDense commits that from here on offsets are translated. The producer
@@ -131,7 +142,7 @@ func (s *Stream) leaveDense(t trouble) error {
 			return err
 		}
 	}
-	m := next(task.Mapping)
+	m := s.next(task.Mapping)
 	m.Phase = fsm.PhaseTranslated
 	if t.to > p.Source {
 		m.Segments = append(m.Segments, fsm.Segment{Source: t.to, Target: p.Target})
@@ -145,11 +156,20 @@ func (s *Stream) leaveDense(t trouble) error {
 	return err
 }
 
-// next is a copy of the mapping with the next version, safe to append to.
-func next(m *fsm.Mapping) fsm.Mapping {
+// next is a copy of the mapping with the next version, safe to append to. It
+// holds the segments too that were not checkpointed under the old one: under
+// the new one they would not be any more.
+func (s *Stream) next(m *fsm.Mapping) fsm.Mapping {
 	n := *m
 	n.Version++
 	n.Segments = append([]fsm.Segment(nil), m.Segments...)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, seg := range append(append([]fsm.Segment(nil), s.handed...), s.segments...) {
+		if last := n.Segments[len(n.Segments)-1]; m.Phase != fsm.PhaseDense && seg.Source > last.Source && seg.Target >= last.Target {
+			n.Segments = append(n.Segments, seg)
+		}
+	}
 	return n
 }
 
@@ -167,6 +187,9 @@ func (s *Stream) raiseEpoch(t trouble) error {
 	if err := s.waitQuietly(dst); err != nil {
 		return err
 	}
+	if task = s.task(); task == nil { // checkpoints went on meanwhile
+		return nil
+	}
 	obs, err := s.read(s.ctx, dst, task.Mapping)
 	if err != nil {
 		return fail(troubleIn(err, false))
@@ -181,8 +204,8 @@ func (s *Stream) raiseEpoch(t trouble) error {
 	if !ok {
 		return fail(trouble{remedy: halt, code: fsm.CodePositionUnknown, from: p.Target, to: obs.LogEnd, msg: "the target moved past every known position"})
 	}
-	m := next(task.Mapping)
-	m.Segments = position.Cut(task.Mapping, obs.LogEnd)
+	m := s.next(task.Mapping)
+	m.Segments = position.Cut(&m, obs.LogEnd)
 	if err := s.freshEpoch(&m, dst, obs.LogEnd); err != nil {
 		return err
 	}

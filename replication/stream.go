@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"sluice/fsm"
 )
@@ -45,6 +48,7 @@ type Stream struct {
 	version  uint32        // of the mapping that last lies in
 	held     bool          // last is not known to be replicated yet
 	reported fsm.Progress  // as last handed to the control plane
+	handed   []fsm.Segment // the last ones handed over under this mapping; perhaps not committed yet
 }
 
 func newStream(ctx context.Context, r *Runner, t *fsm.Task) *Stream {
@@ -52,7 +56,7 @@ func newStream(ctx context.Context, r *Runner, t *fsm.Task) *Stream {
 	l := v.Link(t.Link)
 	s := &Stream{
 		r: r, id: t.ID, turn: t.Turn, link: t.Link, key: t.Stream,
-		drain: make(chan struct{}), done: make(chan struct{}), state: fsm.CodeStarting, last: t.Progress, refused: -1,
+		drain: make(chan struct{}), done: make(chan struct{}), state: fsm.CodeStarting, last: t.Progress, reported: t.Progress, refused: -1,
 	}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	if l != nil {
@@ -161,8 +165,7 @@ func (s *Stream) watch(f *flow) error {
 	for {
 		select {
 		case <-f.quiet:
-			s.close(f)
-			return fail(f.trouble)
+			return fail(s.close(f))
 		case <-s.drain:
 			f.stop(trouble{remedy: again, code: fsm.CodeHandover, from: -1, to: -1, msg: "drained"})
 			s.await(f)
@@ -190,6 +193,10 @@ func (s *Stream) await(f *flow) {
 // lost what the old one acknowledged, and only deriving anew shows it.
 func (s *Stream) lookAround(f *flow) {
 	dst, err := s.dst.topo.find(s.ctx, s.key.TargetTopic, s.key.Partition, false)
+	if isAny(err, kerr.UnknownTopicOrPartition, kerr.UnknownTopicID) {
+		f.stop(trouble{remedy: checkTopic, from: -1, to: -1, msg: "the target topic is gone"})
+		return
+	}
 	if err == nil && (dst.epoch != f.tgtEpoch || dst.topicID != f.m.TargetTopicID) {
 		f.stop(trouble{remedy: checkTopic, code: fsm.CodeStarting, from: -1, to: -1, msg: "the target's leader changed"})
 		return
@@ -198,11 +205,16 @@ func (s *Stream) lookAround(f *flow) {
 	if err == nil && (src.leader != f.lane.broker || src.topicID != f.m.SourceTopicID) {
 		f.stop(trouble{remedy: checkTopic, code: fsm.CodeStarting, source: true, from: -1, to: -1, msg: "the source's leader changed"})
 	}
+	if !maps.Equal(f.skip, s.loopIDs()) {
+		f.stop(trouble{remedy: later, code: fsm.CodeStarting, from: -1, to: -1, msg: "other links write into the source now"})
+		return
+	}
 	s.replicated(f)
 }
 
-// close takes the flow off its connections and keeps what it knew.
-func (s *Stream) close(f *flow) {
+// close takes the flow off its connections and keeps what it knew; it returns
+// the flow's trouble.
+func (s *Stream) close(f *flow) trouble {
 	f.lane.detach(f)
 	f.guarded.detach(f)
 	f.alone.detach(f)
@@ -225,6 +237,7 @@ func (s *Stream) close(f *flow) {
 	if f.trouble.perhaps || len(f.inflight) > 0 {
 		s.wary = s.r.now().Add(s.r.cfg.Lease + s.r.cfg.Lifetime)
 	}
+	return f.trouble
 }
 
 // set publishes the stream's state.

@@ -108,7 +108,7 @@ func (f *flow) takeBatch(b kafka.Batch, buf *kafka.Buf, codec *rewrite.Codec, ab
 	}
 	f.epoch = h.LeaderEpoch
 	if class == rewrite.NeedsOpening {
-		return f.open(b, &h, codec, now)
+		return f.open(b, buf, &h, codec, now)
 	}
 	it := item{buf: buf, batch: b, from: h.BaseOffset, epoch: h.LeaderEpoch, target: f.cursor.Target, count: h.Count, maxTime: h.MaxTimestamp, taken: now}
 	if seg, changed := f.cursor.Pass(&h); changed {
@@ -148,7 +148,7 @@ func (f *flow) gap(to int64, why string) bool {
 func (f *flow) knownNext() int64 { return position.Source(&f.m, f.cursor.Target) }
 
 // open sends a batch through the slow path.
-func (f *flow) open(b kafka.Batch, h *kafka.Header, codec *rewrite.Codec, now time.Time) bool {
+func (f *flow) open(b kafka.Batch, buf *kafka.Buf, h *kafka.Header, codec *rewrite.Codec, now time.Time) bool {
 	job := rewrite.Job{Batches: []kafka.Batch{b}, Cursor: f.cursor, Budget: int(f.s.r.cfg.Memory / 4)}
 	for done := false; !done; {
 		out, err := codec.Rebuild(job, nil)
@@ -159,13 +159,16 @@ func (f *flow) open(b kafka.Batch, h *kafka.Header, codec *rewrite.Codec, now ti
 		if f.m.Phase == fsm.PhaseDense && !h.Dense() {
 			return f.endAfter(trouble{remedy: leaveDense, code: fsm.CodeTranslated, source: true, from: f.cursor.Source, to: f.cursor.Source, msg: "compaction removed records of a batch"})
 		}
+		before := f.cursor
+		f.cursor = out.Cursor
 		if out.Batch != nil {
+			buf.Retain() // stands in the budget for the rebuilt bytes, which are about as many
 			f.push(item{
-				batch: out.Batch, from: max(h.BaseOffset, f.cursor.Source), next: out.Cursor.Source, epoch: h.LeaderEpoch,
-				target: f.cursor.Target, count: out.Batch.Count(), maxTime: out.Batch.MaxTimestamp(), segments: out.Segments, taken: now,
+				buf: buf, batch: out.Batch, from: max(h.BaseOffset, before.Source), next: out.Cursor.Source, epoch: h.LeaderEpoch,
+				target: before.Target, count: out.Batch.Count(), maxTime: out.Batch.MaxTimestamp(), segments: out.Segments, taken: now,
 			})
 		}
-		f.cursor, job.Cursor = out.Cursor, out.Cursor
+		job.Cursor = f.cursor
 		done = out.Done > 0 || out.Batch == nil
 	}
 	return true

@@ -28,12 +28,11 @@ func (s *Stream) waitQuietly(dst place) error {
 			s.pause(min(d, slowAnswer))
 			continue
 		}
-		asked := time.Now()
-		end, err := s.endOnFresh(dst)
+		end, took, err := s.endOnFresh(dst)
 		if err != nil {
 			return fail(troubleIn(err, false))
 		}
-		if time.Since(asked) > slowAnswer {
+		if took > slowAnswer {
 			last, s.wary = -1, s.r.now().Add(s.r.cfg.Lease+s.r.cfg.Lifetime)
 			continue
 		}
@@ -57,16 +56,19 @@ func (s *Stream) waryOfGuarded() {
 	}
 }
 
-// endOnFresh asks the target's leader for its log end on a new connection.
-func (s *Stream) endOnFresh(dst place) (int64, error) {
+// endOnFresh asks the target's leader for its log end on a new connection, and
+// says how long the answer took.
+func (s *Stream) endOnFresh(dst place) (end int64, took time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(s.ctx, 10*time.Second)
 	defer cancel()
 	conn, err := s.dst.dial(ctx, dst.leader)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer func() { conn.Close(); <-conn.Done() }()
-	return s.logEnd(ctx, conn.Broker(), dst)
+	asked := time.Now()
+	end, err = s.logEnd(ctx, conn.Broker(), dst)
+	return end, time.Since(asked), err
 }
 
 // logEnd is where the target's current leader epoch ends.
@@ -98,7 +100,7 @@ func (s *Stream) waitAlone() bool {
 		if err != nil {
 			continue
 		}
-		now, err := s.endOnFresh(dst)
+		now, _, err := s.endOnFresh(dst)
 		if err != nil {
 			continue
 		}
