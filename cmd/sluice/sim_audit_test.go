@@ -79,16 +79,19 @@ func (a *audit) sum(v *fsm.View) [sha256.Size]byte {
 // equal waits until all nodes are at the same index, with equal facts.
 func (a *audit) equal() {
 	a.s.t.Helper()
+	var views []*fsm.View
 	a.s.until("equal index", time.Minute, func() bool {
+		views = nil
 		seen := map[uint64]bool{}
 		for _, n := range a.s.nodes {
-			seen[n.cluster.View().Index] = true
+			v := n.cluster.View()
+			views, seen[v.Index] = append(views, v), true
 		}
 		return len(seen) == 1
 	})
 	sums := map[[sha256.Size]byte]bool{}
-	for _, n := range a.s.nodes {
-		sums[a.sum(n.cluster.View())] = true
+	for _, v := range views {
+		sums[a.sum(v)] = true
 	}
 	if len(sums) != 1 {
 		a.s.t.Error("facts differ at the same index")

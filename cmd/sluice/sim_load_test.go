@@ -254,7 +254,7 @@ func (s *sim) finish() {
 		}
 		s.nodes[i].wall.Store(0)
 	}
-	s.until("every partition moves", 3*time.Minute, s.load.moves())
+	s.until("every partition moves", turnUnguarded, s.load.moves())
 	s.load.close()
 	s.until("nothing is behind", time.Minute, func() bool { return s.load.behind() == 0 })
 	s.audit.equal()

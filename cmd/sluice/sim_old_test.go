@@ -140,9 +140,14 @@ func TestSimOldStopped(t *testing.T) {
 	})
 }
 
+// turnUnguarded bounds that wait: five requests of 30 s, the lease, and some.
+const turnUnguarded = 4 * time.Minute
+
 // TestSimWallJumps: a node's wall clock jumps ahead and back, with fresh and
 // with old records. A jump by days makes guarded streams unguarded, and a
 // lease that the wall clock calls old is none until a leader confirms again.
+// A stream that changed hands lately waits then until no request of the former
+// owner can be held any more, of which a guarded one may have had a windowful.
 func TestSimWallJumps(t *testing.T) {
 	runSim(t, simTopics, func(s *sim) {
 		s.begin()
@@ -150,16 +155,16 @@ func TestSimWallJumps(t *testing.T) {
 			i := s.any()
 			by := []time.Duration{72 * time.Hour, -72 * time.Hour, time.Hour, -time.Minute}[s.rand.IntN(4)]
 			s.nodes[i].wall.Store(int64(by))
-			s.copies(fmt.Sprintf("node %d is ahead by %v", i, by), 40*time.Second)
+			s.copies(fmt.Sprintf("node %d is ahead by %v", i, by), turnUnguarded)
 			s.watch(time.Duration(s.rand.IntN(15_000)) * time.Millisecond)
 			if round%2 == 1 {
 				j := i%trio + 1
 				what := s.killSomewhere(j)
-				s.copies("killed "+what, 40*time.Second)
+				s.copies("killed "+what, turnUnguarded)
 				s.start(j)
 			}
 			s.nodes[i].wall.Store(0)
-			s.copies(fmt.Sprint("its clock is right again: ", i), 40*time.Second)
+			s.copies(fmt.Sprint("its clock is right again: ", i), turnUnguarded)
 		}
 		s.finish()
 	})
