@@ -79,6 +79,7 @@ type flow struct {
 	acked    fsm.Progress  // up to the last acknowledged batch
 	segments []fsm.Segment // of a translated stream, not checkpointed yet
 	high     int64         // source's last stable offset as last seen
+	held     heldBack
 	lastMove time.Time
 	ackBytes int64
 	rate     rate

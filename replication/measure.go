@@ -95,7 +95,7 @@ func (s *Stream) Measure() Measurement {
 	switch {
 	case m.LagRecords == 0:
 		m.LagMs = 0
-		if now.Sub(f.lastMove) > 10*time.Second {
+		if now.Sub(f.lastMove) > 10*time.Second && m.State == fsm.CodeCopying {
 			m.State = fsm.CodeIdle
 		}
 	case f.ackTime >= 0:

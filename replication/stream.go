@@ -204,6 +204,8 @@ func (s *Stream) lookAround(f *flow) {
 	src, err := s.src.topo.find(s.ctx, s.key.Topic, s.key.Partition, false)
 	if err == nil && (src.leader != f.lane.broker || src.topicID != f.m.SourceTopicID) {
 		f.stop(trouble{remedy: checkTopic, code: fsm.CodeStarting, source: true, from: -1, to: -1, msg: "the source's leader changed"})
+	} else if err == nil {
+		s.openTransaction(f, src)
 	}
 	if !maps.Equal(f.skip, s.loopIDs()) {
 		f.stop(trouble{remedy: later, code: fsm.CodeStarting, from: -1, to: -1, msg: "other links write into the source now"})

@@ -21,7 +21,7 @@ func (f *flow) take(p *kafka.FetchedPartition, buf *kafka.Buf, codec *rewrite.Co
 	}
 	defer f.enqueue()
 	defer f.passGap()
-	f.high = p.LastStableOffset
+	f.high, f.held.end = p.LastStableOffset, p.HighWatermark
 	aborted := (*rewrite.Aborted)(nil)
 	if len(p.Aborted) > 0 {
 		aborted = rewrite.NewAborted(p.Aborted)
