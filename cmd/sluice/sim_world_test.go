@@ -240,7 +240,7 @@ func (s *sim) watch(d time.Duration) {
 	}
 }
 
-// wires changes both directions between a node and others.
+// cut cuts all wires between a node and others, both ways.
 func (s *sim) cut(i int, hosts ...string) {
 	for _, h := range hosts {
 		s.net.CutBoth(ipOf(i), h)
