@@ -32,7 +32,7 @@ func TestProposeFromAnywhere(t *testing.T) {
 func TestProposeWithoutQuorum(t *testing.T) {
 	runSim(t, func(s *sim) {
 		s.trio()
-		leader, lost := s.leader(), s.follower()
+		lost := s.follower()
 		s.isolate(lost.i)
 		start := time.Now()
 		if _, err := lost.Propose(s.t.Context(), &fsm.Barrier{}); !errors.Is(err, ErrAmbiguous) && !errors.Is(err, ErrNoLeader) {
@@ -50,7 +50,7 @@ func TestProposeWithoutQuorum(t *testing.T) {
 			age, ok := lost.LeaderAge()
 			return ok && age < time.Second
 		})
-		leader = s.leader()
+		leader := s.leader()
 		s.isolate(leader.i)
 		if _, err := leader.Propose(s.t.Context(), &fsm.Barrier{}); !errors.Is(err, ErrAmbiguous) {
 			s.t.Errorf("leader that was just cut off: %v", err)

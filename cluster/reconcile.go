@@ -50,7 +50,7 @@ func (r *reconciler) run(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		changed := r.n.machine.hub.watch()
-		r.pass(tasks, r.n.View())
+		r.pass(tasks)
 		select {
 		case <-changed:
 		case <-r.wake:
@@ -69,9 +69,9 @@ func (r *reconciler) run(ctx context.Context) error {
 
 // pass compares a View with what runs. Nothing is started before a leader has
 // confirmed the facts to this process: they may be those of an old snapshot.
-func (r *reconciler) pass(ctx context.Context, v *fsm.View) {
+func (r *reconciler) pass(ctx context.Context) {
 	_, confirmed := r.n.LeaderAge()
-	v = r.n.View() // not older than what was confirmed
+	v := r.n.View() // not older than what was confirmed
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	settled := true

@@ -155,14 +155,6 @@ func (s *sim) rejoin(i int) {
 	}
 }
 
-// shutdown ends a node in order.
-func (s *sim) shutdown(i int) error {
-	n := s.nodes[i]
-	delete(s.nodes, i)
-	n.stop()
-	return <-n.done
-}
-
 func (s *sim) end() {
 	for _, n := range s.nodes {
 		n.stop()
