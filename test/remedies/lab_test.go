@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
@@ -170,6 +171,30 @@ func configure(t *testing.T, c *kafkalab.Cluster, topic, key, value string) {
 			err = errors.Join(err, r.Err)
 		}
 		return err
+	})
+	if key == "max.message.bytes" {
+		limited(t, c, topic, value != "")
+	}
+}
+
+// limited waits until the broker goes by the topic's size limit, or no more.
+// It asks with a batch of 8 KB whose CRC is wrong: a broker looks at the size
+// first, and appends it in no case.
+func limited(t *testing.T, c *kafkalab.Cluster, topic string, want bool) {
+	t.Helper()
+	cl, err := c.DirectClient()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	batch := load.Batch([]*kgo.Record{{Value: make([]byte, 8000)}})
+	batch[17] ^= 1
+	rig.Until(t, timeout, "the broker goes by its new size limit", func() bool {
+		_, err := load.Append(within(t, timeout), cl, topic, map[int32][]byte{0: batch})
+		if err == nil {
+			t.Fatal("a batch with a wrong CRC was appended")
+		}
+		return errors.Is(err, kerr.MessageTooLarge) == want
 	})
 }
 
