@@ -37,17 +37,21 @@ func (c *Client) CreateTopic(ctx context.Context, topic CreateTopic) ([16]byte, 
 	req.TimeoutMillis = int32(adminTimeout.Milliseconds())
 	req.Topics = append(req.Topics, t)
 	resp, err := req.RequestWith(ctx, c.kgo)
-	switch {
-	case err != nil:
-	case len(resp.Topics) != 1:
-		err = fmt.Errorf("%w: %d topics answered", ErrProtocol, len(resp.Topics))
-	default:
-		err = withMessage(resp.Topics[0].ErrorCode, resp.Topics[0].ErrorMessage)
+	if err == nil {
+		err = oneTopic(resp.Topics, func(t kmsg.CreateTopicsResponseTopic) error { return withMessage(t.ErrorCode, t.ErrorMessage) })
 	}
 	if err != nil {
 		return [16]byte{}, fmt.Errorf("creating topic %s: %w", topic.Name, err)
 	}
 	return resp.Topics[0].TopicID, nil
+}
+
+// oneTopic is the error of the one topic that was asked about.
+func oneTopic[T any](topics []T, told func(T) error) error {
+	if len(topics) != 1 {
+		return fmt.Errorf("%w: %d topics answered", ErrProtocol, len(topics))
+	}
+	return told(topics[0])
 }
 
 // CreatePartitions raises a topic's number of partitions to total;
@@ -59,12 +63,8 @@ func (c *Client) CreatePartitions(ctx context.Context, topic string, total int32
 	req.TimeoutMillis = int32(adminTimeout.Milliseconds())
 	req.Topics = append(req.Topics, t)
 	resp, err := req.RequestWith(ctx, c.kgo)
-	switch {
-	case err != nil:
-	case len(resp.Topics) != 1:
-		err = fmt.Errorf("%w: %d topics answered", ErrProtocol, len(resp.Topics))
-	default:
-		err = withMessage(resp.Topics[0].ErrorCode, resp.Topics[0].ErrorMessage)
+	if err == nil {
+		err = oneTopic(resp.Topics, func(t kmsg.CreatePartitionsResponseTopic) error { return withMessage(t.ErrorCode, t.ErrorMessage) })
 	}
 	if err != nil {
 		return fmt.Errorf("raising %s to %d partitions: %w", topic, total, err)

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strings"
 	"testing"
 	"time"
 
@@ -20,23 +19,6 @@ import (
 
 // quick are brokers as fast as this machine lets them be.
 var quick = kafkalab.Config{HeapMB: 512, JVMFlags: []string{"-XX:+UseSerialGC"}}
-
-const linkYAML = `
-apiVersion: sluice/v1
-kind: KafkaCluster
-metadata: {name: us}
-spec: {bootstrap: ["SRC"]}
----
-apiVersion: sluice/v1
-kind: KafkaCluster
-metadata: {name: eu}
-spec: {bootstrap: ["DST"]}
----
-apiVersion: sluice/v1
-kind: Link
-metadata: {name: us-eu}
-spec: {source: us, target: eu, topics: {include: ["big"]}}
-`
 
 // cost is what one copier took for one copy of the topic.
 type cost struct {
@@ -66,7 +48,7 @@ func proving() bool { return os.Getenv("SLUICE_PROVE") != "" }
 // at most a sixth of MirrorMaker 2's, tuned, in the same run.
 func TestCostBesideMirrorMaker(t *testing.T) {
 	kafkalab.Require(t)
-	src, dst := kafkalab.Start(t, quick), kafkalab.Start(t, quick)
+	src, dst := kafkalab.StartPair(t, quick, quick)
 	topic := load.Topic{Name: "big", Partitions: 8}
 	if err := src.CreateTopic(t.Context(), kafkalab.Topic{Name: topic.Name, Partitions: topic.Partitions, Configs: map[string]string{"max.message.bytes": "2000000"}}); err != nil {
 		t.Fatal(err)
@@ -121,7 +103,7 @@ func sluiceCost(t *testing.T, src, dst *kafkalab.Cluster, topic load.Topic) cost
 	n := system.Start(t, system.Options{Nodes: 1, Memory: "256MiB"})
 	n.Ready()
 	node := n.List()[0]
-	n.Apply(strings.NewReplacer("SRC", src.Bootstrap()[0], "DST", dst.Bootstrap()[0]).Replace(linkYAML))
+	n.Apply(system.LinkYAML(src, dst, "  topics: {include: [\"big\"]}\n"))
 	defer node.Kill()
 	return measure(t, src, dst, topic, node.PID())
 }

@@ -11,7 +11,7 @@ import (
 // option memory at 256 MiB: 5 GB when proving, less else.
 func TestMemoryCatchingUp(t *testing.T) {
 	kafkalab.Require(t)
-	src, dst := kafkalab.Start(t, quick), kafkalab.Start(t, quick)
+	src, dst := kafkalab.StartPair(t, quick, quick)
 	topic := load.Topic{Name: "big", Partitions: 8}
 	if err := src.CreateTopic(t.Context(), kafkalab.Topic{Name: topic.Name, Partitions: topic.Partitions}); err != nil {
 		t.Fatal(err)

@@ -17,6 +17,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // The versions of Kafka that can be started.
@@ -65,21 +67,45 @@ func Require(t testing.TB) {
 func Start(t testing.TB, cfg Config) *Cluster {
 	t.Helper()
 	Require(t)
+	return start(t, cfg)[0]
+}
+
+// StartPair is Start for two clusters at once.
+func StartPair(t testing.TB, source, target Config) (src, dst *Cluster) {
+	t.Helper()
+	Require(t)
+	both := start(t, source, target)
+	return both[0], both[1]
+}
+
+// start opens clusters at once. All that opened are closed with the test, also where another did not.
+func start(t testing.TB, cfgs ...Config) []*Cluster {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
-	c, err := Open(ctx, cfg)
+	clusters := make([]*Cluster, len(cfgs))
+	var g errgroup.Group
+	for i, cfg := range cfgs {
+		g.Go(func() (err error) { clusters[i], err = Open(ctx, cfg); return err })
+	}
+	err := g.Wait()
+	for _, c := range clusters {
+		if c == nil {
+			continue
+		}
+		t.Cleanup(func() {
+			if t.Failed() {
+				t.Log(c.LogTails(15))
+			}
+			if err := c.Close(); err != nil {
+				t.Errorf("closing Kafka: %v", err)
+			}
+		})
+	}
 	if err != nil {
 		t.Fatalf("starting Kafka: %v", err)
 	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Log(c.LogTails(15))
-		}
-		if err := c.Close(); err != nil {
-			t.Errorf("closing Kafka: %v", err)
-		}
-	})
-	return c
+	return clusters
 }
 
 var versionLine = regexp.MustCompile(`version "(\d+)[^"]*"`)

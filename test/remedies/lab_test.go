@@ -18,7 +18,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"golang.org/x/sync/errgroup"
 
 	"sluice/test/faults"
 	"sluice/test/kafkalab"
@@ -80,28 +79,7 @@ func start(t *testing.T) *lab {
 			"group.initial.rebalance.delay.ms": "0",
 		}}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
-	defer cancel()
-	var g errgroup.Group
-	g.Go(func() (err error) {
-		l.src, err = kafkalab.Open(ctx, config(nil, kafkalab.Plaintext(), kafkalab.SASLPlain()))
-		return err
-	})
-	g.Go(func() (err error) { l.dst, err = kafkalab.Open(ctx, config(l.proxy.Via)); return err })
-	err := g.Wait()
-	for _, c := range []*kafkalab.Cluster{l.src, l.dst} {
-		if c != nil {
-			t.Cleanup(func() {
-				if t.Failed() {
-					t.Log(c.LogTails(5))
-				}
-				_ = c.Close()
-			})
-		}
-	}
-	if err != nil {
-		t.Fatalf("starting Kafka: %v", err)
-	}
+	l.src, l.dst = kafkalab.StartPair(t, config(nil, kafkalab.Plaintext(), kafkalab.SASLPlain()), config(l.proxy.Via))
 	return l
 }
 

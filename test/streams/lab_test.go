@@ -14,7 +14,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"golang.org/x/sync/errgroup"
 
 	"sluice/fsm"
 	"sluice/replication"
@@ -54,25 +53,7 @@ func start(t *testing.T, src, dst kafkalab.Config) *lab {
 	t.Cleanup(l.srcProxy.Close)
 	t.Cleanup(l.dstProxy.Close)
 	src.AdvertisedVia, dst.AdvertisedVia = l.srcProxy.Via, l.dstProxy.Via
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
-	defer cancel()
-	var g errgroup.Group
-	g.Go(func() (err error) { l.src, err = kafkalab.Open(ctx, src); return err })
-	g.Go(func() (err error) { l.dst, err = kafkalab.Open(ctx, dst); return err })
-	err := g.Wait()
-	for _, c := range []*kafkalab.Cluster{l.src, l.dst} {
-		if c != nil {
-			t.Cleanup(func() {
-				if t.Failed() {
-					t.Log(c.LogTails(5))
-				}
-				_ = c.Close()
-			})
-		}
-	}
-	if err != nil {
-		t.Fatalf("starting Kafka: %v", err)
-	}
+	l.src, l.dst = kafkalab.StartPair(t, src, dst)
 	return l
 }
 

@@ -1,7 +1,6 @@
 package system
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
@@ -14,27 +13,9 @@ func TestThreeNodes(t *testing.T) {
 	start := time.Now()
 	n.Ready()
 	t.Logf("ready after %v", time.Since(start))
-	src, dst := kafkalab.Start(t, kafkalab.Config{}), kafkalab.Start(t, kafkalab.Config{})
+	src, dst := kafkalab.StartPair(t, kafkalab.Config{}, kafkalab.Config{})
 	t.Logf("labs after %v", time.Since(start))
-	n.Apply(fmt.Sprintf(`
-apiVersion: sluice/v1
-kind: KafkaCluster
-metadata: {name: us}
-spec: {bootstrap: [%q]}
----
-apiVersion: sluice/v1
-kind: KafkaCluster
-metadata: {name: eu}
-spec: {bootstrap: [%q]}
----
-apiVersion: sluice/v1
-kind: Link
-metadata: {name: us-eu}
-spec:
-  source: us
-  target: eu
-  topics: {include: ["*"]}
-`, src.Bootstrap()[0], dst.Bootstrap()[0]))
+	n.Apply(LinkYAML(src, dst, AllTopics))
 	t.Logf("applied after %v", time.Since(start))
 	if err := src.CreateTopic(t.Context(), kafkalab.Topic{Name: "orders", Partitions: 6}); err != nil {
 		t.Fatal(err)

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-	"golang.org/x/sync/errgroup"
 
 	"sluice/test/kafkalab"
 	"sluice/test/load"
@@ -65,26 +64,22 @@ func NewWorld(t testing.TB, cfg WorldConfig) *World {
 		cfg.Partitions = 24
 	}
 	w := &World{t: t, Topic: load.Topic{Name: "orders", Partitions: cfg.Partitions}}
-	var g errgroup.Group
-	g.Go(func() error { w.Src = kafkalab.Start(t, cfg.Source); return nil })
-	g.Go(func() error { w.Dst = kafkalab.Start(t, cfg.Target); return nil })
-	_ = g.Wait()
-	if w.Src == nil || w.Dst == nil {
-		t.Fatal("a Kafka cluster did not start")
-	}
+	w.Src, w.Dst = kafkalab.StartPair(t, cfg.Source, cfg.Target)
 	w.Nodes = Start(t, cfg.Nodes)
 	topic := kafkalab.Topic{Name: w.Topic.Name, Partitions: cfg.Partitions, Replicas: cfg.Replicas, Configs: cfg.TopicConfigs}
 	if err := w.Src.CreateTopic(t.Context(), topic); err != nil {
 		t.Fatal(err)
 	}
 	w.Ready()
-	w.Apply(w.objects(cfg))
+	w.Apply(LinkYAML(w.Src, w.Dst, AllTopics+cfg.Link))
 	w.Copying(w.List()[0], int(cfg.Partitions), 60*time.Second)
 	w.startLoad(cfg)
 	return w
 }
 
-func (w *World) objects(cfg WorldConfig) string {
+// LinkYAML is a link "us-eu" between two clusters as a manifest; lines go on
+// with its spec.
+func LinkYAML(src, dst *kafkalab.Cluster, lines string) string {
 	return fmt.Sprintf(`
 apiVersion: sluice/v1
 kind: KafkaCluster
@@ -102,9 +97,11 @@ metadata: {name: us-eu}
 spec:
   source: us
   target: eu
-  topics: {include: ["*"]}
-%s`, quoted(w.Src.Bootstrap()), quoted(w.Dst.Bootstrap()), cfg.Link)
+%s`, quoted(src.Bootstrap()), quoted(dst.Bootstrap()), lines)
 }
+
+// AllTopics is the line of a link's spec that selects every topic.
+const AllTopics = "  topics: {include: [\"*\"]}\n"
 
 func quoted(addrs []string) string { return `"` + strings.Join(addrs, `", "`) + `"` }
 
