@@ -189,9 +189,14 @@ func (s *Stream) await(f *flow) {
 	s.close(f)
 }
 
-// lookAround ends an idle flow whose partition moved: a new leader may have
-// lost what the old one acknowledged, and only deriving anew shows it.
+// lookAround ends an idle flow that is another node's by now, or whose
+// partition moved: a new leader may have lost what the old one acknowledged,
+// and only deriving anew shows it.
 func (s *Stream) lookAround(f *flow) {
+	if s.task() == nil {
+		f.stop(trouble{remedy: later, code: fsm.CodeHandover, from: -1, to: -1, msg: "the task changed hands"})
+		return
+	}
 	dst, err := s.dst.topo.find(s.ctx, s.key.TargetTopic, s.key.Partition, false)
 	if isAny(err, kerr.UnknownTopicOrPartition, kerr.UnknownTopicID) {
 		f.stop(trouble{remedy: checkTopic, from: -1, to: -1, msg: "the target topic is gone"})
