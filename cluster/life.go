@@ -13,6 +13,10 @@ const (
 	LifeDead   Life = "dead"
 )
 
+// listening is how long a judge listens at least before it calls anybody dead:
+// everybody reports that often, and at once to a new leader.
+const listening = reportEvery + leaderTick
+
 // judge says from its last report whether a node is alive. since is when the
 // judge began to listen (the begin of a leader's term): a leader that was cut
 // off itself hears everybody again before it calls anybody dead. A node that
@@ -28,7 +32,7 @@ func judge(now, since time.Time, r Report, t timing) Life {
 		age = now.Sub(r.At)
 	}
 	switch {
-	case age >= t.dead && listened >= min(t.silent, t.dead):
+	case age >= t.dead && listened >= listening:
 		return LifeDead
 	case r.Deaf >= t.dead && listened >= t.dead+t.silent && !r.At.IsZero():
 		return LifeDead

@@ -31,7 +31,7 @@ func TestJudge(t *testing.T) {
 		{"deaf", long, Report{At: ago(0), Confirmed: true, Deaf: 4 * time.Second}, LifeDead},
 		{"deaf since the former leader's end", ago(2 * time.Second), Report{At: ago(0), Confirmed: true, Deaf: 4 * time.Second}, LifeAlive},
 		{"new leader hears nobody yet", ago(time.Second), Report{At: ago(time.Minute), Confirmed: true}, LifeSilent},
-		{"new leader has listened", ago(2 * time.Second), Report{At: ago(time.Minute), Confirmed: true}, LifeDead},
+		{"new leader has listened", ago(1300 * time.Millisecond), Report{At: ago(time.Minute), Confirmed: true}, LifeDead},
 		{"never heard, young term", ago(time.Second), Report{}, LifeSilent},
 		{"never heard", ago(4 * time.Second), Report{}, LifeDead},
 	}
