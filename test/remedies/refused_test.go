@@ -12,6 +12,7 @@ import (
 	"sluice/fsm"
 	"sluice/replication"
 	"sluice/test/kafkalab"
+	"sluice/test/rig"
 )
 
 func refusedCases() []testCase {
@@ -19,6 +20,7 @@ func refusedCases() []testCase {
 		{"record too large, mended", tooLarge},
 		{"record too large, continue", tooLargeContinue},
 		{"record too large, policy continue", tooLargePolicy},
+		{"record too large, foreign writer meanwhile, continue", tooLargeForeign},
 		{"timestamp refused, mended", timestampRefused},
 		{"timestamp refused, continue", timestampContinue},
 		{"corrupt batch, mended", corrupt},
@@ -71,6 +73,22 @@ func tooLargePolicy(t *testing.T, l *lab) {
 	w.without5(t)
 	w.event(t, stop.Code, stop.From, stop.To)
 	w.othersGoOn(t)
+}
+
+// tooLargeForeign: another producer writes while the stream stands still.
+// Going on does not skip unseen what it did: that is the stop now.
+func tooLargeForeign(t *testing.T, l *lab) {
+	w, stop := l.large(t, fsm.LinkSpec{})
+	w.stopped(t, stop)
+	w.foreign(t, 2)
+	w.order(t, fsm.OrderContinue)
+	rig.Until(t, timeout, "stopped by the foreign writer", func() bool { s := w.task().Stop; return s != nil && s.Code == fsm.CodeForeignWriter })
+	w.stopped(t, fsm.Stop{Code: fsm.CodeForeignWriter, From: 5, To: 7, Target: true})
+	w.none(t, fsm.CodeNewSegment)
+	w.order(t, fsm.OrderContinue) // behind the foreign records, to the large one again
+	rig.Until(t, timeout, "stopped by the large record", func() bool { s := w.task().Stop; return s != nil && s.Code == fsm.CodeRecordTooLarge })
+	w.order(t, fsm.OrderContinue)
+	w.holds(t, 0, [2]int{0, 5}, [2]int{-2, 0}, [2]int{6, 10})
 }
 
 // tooOld copies five records and meets a sixth whose timestamp the target

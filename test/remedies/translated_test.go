@@ -1,6 +1,7 @@
 package remedies
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ func translatedCases() []testCase {
 		{"translated, undrained takeover, recopy", undrainedRecopy},
 		{"translated, position lost, continue", translatedLost},
 		{"translated, record too large, policy continue", translatedTooLarge},
+		{"translated, segments outlive a mapping change", segmentsKept},
 	}
 }
 
@@ -238,4 +240,27 @@ func translatedTooLarge(t *testing.T, l *lab) {
 	w.own(t, 2)
 	w.produce(t, 2)
 	w.holds(t, 0, [2]int{0, 4}, [2]int{5, 10})
+}
+
+// segmentsKept: segments that no checkpoint holds yet, handed in or not, are
+// in the next mapping, so that every offset can be translated afterwards.
+func segmentsKept(t *testing.T, l *lab) {
+	w, r := l.mixed(t) // a segment of its own from source offset 11 on
+	r.Report()         // handed in, and never committed
+	w.transaction(t, 2, true)
+	w.produce(t, 1) // source offset 17, behind the marker
+	w.acked(t, r, 18)
+	configure(t, l.dst, w.topic, "max.message.bytes", "4000")
+	w.send(t, w.record(time.Now(), 8000))
+	w.produce(t, 2)
+	w.stopped(t, fsm.Stop{Code: fsm.CodeRecordTooLarge, From: 18, To: 19})
+	w.order(t, fsm.OrderContinue)
+	w.holds(t, 0, [2]int{0, 13}, [2]int{14, 16})
+	want := []fsm.Segment{{Source: 0, Target: 0}, {Source: 8, Target: 7}, {Source: 11, Target: 7}, {Source: 17, Target: 12}, {Source: 19, Target: 13}}
+	m := w.task().Mapping
+	for _, seg := range want {
+		if !slices.Contains(m.Segments, seg) {
+			t.Errorf("segment %+v is lost: %+v", seg, m.Segments)
+		}
+	}
 }

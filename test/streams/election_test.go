@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"sluice/fsm"
 	"sluice/test/faults"
@@ -15,33 +16,37 @@ import (
 
 // TestUncleanElection loses records at the target that were acknowledged: a
 // follower that was left behind becomes the leader. Both streams, one under
-// load and one that idles, find it, name the exact range and copy it again.
+// load and one that idles, find it, name the exact range and copy it again. So
+// does a third one, which stands before a record that is too large, when it is
+// told to go on: before it skips that, not instead.
 func TestUncleanElection(t *testing.T) {
-	l := start(t, kafkalab.Config{}, kafkalab.Config{Brokers: 2, SeparateController: true, Overrides: map[string]string{
+	l := start(t, kafkalab.Config{Overrides: map[string]string{"message.max.bytes": "4000000"}}, kafkalab.Config{Brokers: 2, SeparateController: true, Overrides: map[string]string{
 		"replica.lag.time.max.ms":   "2000",
 		"broker.session.timeout.ms": "4000",
 	}})
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	busy, idle := l.streamOn(t, -1, []int32{0, 1}), l.streamOn(t, -1, []int32{0, 1})
-	both := []*stream{busy, idle}
-	var r [2]*runner
-	for i, s := range both {
+	busy, idle, stopped := l.streamOn(t, -1, []int32{0, 1}), l.streamOn(t, -1, []int32{0, 1}), l.streamOn(t, -1, []int32{0, 1})
+	both, all := []*stream{busy, idle}, []*stream{busy, idle, stopped}
+	var r [3]*runner
+	for i, s := range all {
 		r[i] = s.own(t, 1)
 		s.warm(t, r[i])
 	}
 
 	away := l.dstProxy.AddRule(faults.Rule{Side: faults.OnRequest, Brokers: []int{1}, Do: faults.CloseBoth, How: faults.RST})
 	do(t, l.dst.PauseBroker(1))
-	for i, s := range both {
+	for i, s := range all {
 		s.produce(t, 10)
 		s.acked(t, r[i]) // by the leader alone, once the follower is out of sync
 		do(t, l.dst.WaitPartitions(ctx, s.topic, func(p kafkalab.Partition) bool { return len(p.ISR) == 1 }))
 		s.produce(t, 10)
 		s.acked(t, r[i])
 	}
+	stopped.produceLarge(t)
+	stopped.stops(t)
 	epoch := map[*stream]int32{}
-	for _, s := range both {
+	for _, s := range all {
 		parts, err := l.dst.Partitions(ctx, s.topic)
 		do(t, err)
 		epoch[s] = parts[0].LeaderEpoch
@@ -50,10 +55,11 @@ func TestUncleanElection(t *testing.T) {
 	busy.produce(t, 5)
 	do(t, l.dst.ResumeBroker(1))
 	away.Release()
-	for _, s := range both {
+	for _, s := range all {
 		do(t, l.dst.ElectUnclean(ctx, s.topic, 0))
 	}
-	for _, s := range both {
+	stopped.Do(t, &fsm.TaskOrder{Link: 1, Order: fsm.OrderContinue})
+	for _, s := range all {
 		rig.Until(t, time.Minute, "the loss is named", func() bool { return len(s.Events(fsm.CodeTargetLostAcked)) > 0 })
 		kept := s.epochEnd(t, epoch[s])
 		if e := s.Events(fsm.CodeTargetLostAcked)[0]; e.From != kept || e.To != 23 || kept >= 23 {
@@ -67,6 +73,30 @@ func TestUncleanElection(t *testing.T) {
 		s.acked(t, r[i])
 		s.copied(t)
 	}
+	stopped.stops(t) // again, behind what was copied again
+	stopped.produce(t, 5)
+	stopped.Do(t, &fsm.TaskOrder{Link: 1, Order: fsm.OrderContinue})
+	stopped.holds(t, 0, [2]int{0, 23}, [2]int{24, 29})
+}
+
+// produceLarge appends a record that the target does not take.
+func (s *stream) produceLarge(t *testing.T) {
+	t.Helper()
+	cl, err := s.lab.src.DirectClient(kgo.ProducerBatchMaxBytes(3<<20), kgo.ProducerBatchCompression(kgo.NoCompression()))
+	do(t, err)
+	defer cl.Close()
+	r := s.record()
+	r.Value = make([]byte, 2<<20)
+	do(t, cl.ProduceSync(context.Background(), r).FirstErr())
+}
+
+// stops waits until the stream stands before the large record, offset 23.
+func (s *stream) stops(t *testing.T) {
+	t.Helper()
+	rig.Until(t, time.Minute, "it stops at the large record", func() bool {
+		st := s.task().Stop
+		return st != nil && st.Code == fsm.CodeRecordTooLarge && st.From == 23 && st.To == 24 && s.task().Order == ""
+	})
 }
 
 // epochEnd is where a leader epoch of the target partition ended.

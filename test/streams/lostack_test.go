@@ -23,6 +23,8 @@ func TestWritePath(t *testing.T) {
 		}
 		t.Run("takeover while the predecessor goes on", func(t *testing.T) { t.Parallel(); bothWrite(t, l) })
 		t.Run("cut off and alone", func(t *testing.T) { t.Parallel(); cutOffAlone(t, l) })
+		t.Run("an idle owner leaves", func(t *testing.T) { t.Parallel(); idleOwnerLeaves(t, l) })
+		t.Run("source broker answers nothing", func(t *testing.T) { t.Parallel(); mute(t, l) })
 		t.Run("one until the first ack", func(t *testing.T) { t.Parallel(); oneUntilTheFirstAck(t, l) })
 		t.Run("foreign writer", func(t *testing.T) { t.Parallel(); foreignWriter(t, l) })
 		t.Run("control batch behind a backlog", func(t *testing.T) { t.Parallel(); controlBehindBacklog(t, l) })

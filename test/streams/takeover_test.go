@@ -100,6 +100,38 @@ func oneUntilTheFirstAck(t *testing.T, l *lab) {
 	s.copied(t)
 }
 
+// idleOwnerLeaves: an owner that has nothing to do, and so loses no race, ends
+// when its facts say that another node owns the stream.
+func idleOwnerLeaves(t *testing.T, l *lab) {
+	s := l.stream(t)
+	r := s.own(t, 1)
+	s.warm(t, r)
+	s.Do(t, &fsm.Assign{Items: []fsm.Assignment{{Task: s.task().ID, Turn: s.task().Turn, To: s.node(2)}}})
+	r.over(t)
+	if evs := s.Events(fsm.CodeLostRace); len(evs) > 0 {
+		t.Errorf("a race that was none: %+v", evs)
+	}
+}
+
+// mute: a source broker can be dialled and ends every fetch. It is asked ever
+// mute: a source broker can be dialled and ends every fetch. It is asked ever
+// more seldom, and the stream says that it cannot be reached.
+func mute(t *testing.T, l *lab) {
+	s := l.stream(t)
+	r := s.own(t, 1)
+	s.warm(t, r)
+	f := l.srcProxy.AddRule(faults.Rule{Side: faults.OnRequest, APIs: []int16{faults.Fetch}, ClientPrefix: r.name, Do: faults.CloseClient})
+	began := time.Now()
+	chosen(t, f, 12)
+	if took := time.Since(began); took < time.Second {
+		t.Errorf("12 fetches that failed in %v: no back-off", took)
+	}
+	r.state(t, fsm.CodeUnreachable)
+	s.produce(t, 5)
+	f.Release()
+	s.copied(t)
+}
+
 // foreignWriter: another producer's record stands where ours should. The
 // stream stops and names what stands elsewhere; told to go on, it copies
 // behind it, each record once.
