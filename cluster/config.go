@@ -27,6 +27,7 @@ type Config struct {
 // hooks are set by this package's tests only.
 type hooks struct {
 	store  func(raft.LogStore) raft.LogStore // wraps the log store, to make a disk fail
+	fsm    func(raft.FSM) raft.FSM           // wraps the machine, to let it lag
 	timing func(*timing)
 }
 

@@ -28,7 +28,7 @@ func (n *Node) confirmedIndex(ctx context.Context) (uint64, error) {
 	index := c.lastCommand(c.CommitIndex(), n.View().Index)
 	voters := votersOf(n.servers())
 	for range verifyTries {
-		if err := await(ctx, c.VerifyLeader()); err != nil {
+		if err := c.ask(c.VerifyLeader).wait(ctx); err != nil {
 			return 0, fmt.Errorf("%w: verifying leadership: %w", ErrNoLeader, err)
 		}
 		if n.leading.Load() != term {
@@ -64,20 +64,9 @@ func others(ids []raft.ServerID, self string) []raft.ServerID {
 // verifier lets callers that ask at the same time share one confirmation: who
 // comes while one is under way waits for the next, which begins after it came.
 type verifier struct {
-	mu    sync.Mutex
-	next  *verification
-	busy  bool
-	ended bool
-	loop  sync.WaitGroup
-}
-
-// end refuses new confirmations and waits for the one under way. Raft never
-// answers a question that is in its queue when it shuts down.
-func (v *verifier) end() {
-	v.mu.Lock()
-	v.ended = true
-	v.mu.Unlock()
-	v.loop.Wait()
+	mu   sync.Mutex
+	next *verification
+	busy bool
 }
 
 type verification struct {
@@ -90,17 +79,13 @@ type verification struct {
 func (n *Node) confirm(ctx context.Context) (uint64, error) {
 	v := &n.verifier
 	v.mu.Lock()
-	if v.ended {
-		v.mu.Unlock()
-		return 0, ErrNoLeader
-	}
 	if v.next == nil {
 		v.next = &verification{done: make(chan struct{})}
 	}
 	mine := v.next
 	if !v.busy {
 		v.busy = true
-		v.loop.Go(n.verifyLoop)
+		go n.verifyLoop()
 	}
 	v.mu.Unlock()
 	select {

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -31,6 +30,8 @@ const (
 // consensus is this node's Raft with what it stands on.
 type consensus struct {
 	*raft.Raft
+	questions
+	rpc    time.Duration // Raft gets that long to answer at the end
 	peers  *peers
 	layer  *transport.RaftLayer
 	bolt   *boltdb.BoltStore
@@ -58,7 +59,7 @@ func (n *Node) startRaft(identity Identity) (*consensus, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("creating raft dir: %w", err)
 	}
-	c := &consensus{notify: make(chan bool, 64)}
+	c := &consensus{rpc: n.t.rpc, notify: make(chan bool, 64)}
 	if err := c.open(n, dir, identity.Bootstrap); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
@@ -100,7 +101,11 @@ func (c *consensus) open(n *Node, dir string, bootstrap bool) (err error) {
 			return fmt.Errorf("beginning the cluster: %w", err)
 		}
 	}
-	if c.Raft, err = raft.NewRaft(config, n.machine, c.logs, c.bolt, snapshots, c.peers); err != nil {
+	var machine raft.FSM = n.machine
+	if n.cfg.hooks.fsm != nil {
+		machine = n.cfg.hooks.fsm(machine)
+	}
+	if c.Raft, err = raft.NewRaft(config, machine, c.logs, c.bolt, snapshots, c.peers); err != nil {
 		return fmt.Errorf("starting raft: %w", err)
 	}
 	return nil
@@ -113,6 +118,7 @@ func (c *consensus) close() error {
 		_ = c.peers.Close() // first: an append that is held back ends
 	}
 	if c.Raft != nil {
+		c.end(c.rpc)
 		errs = append(errs, c.Shutdown().Error())
 	}
 	if c.layer != nil {
@@ -151,19 +157,6 @@ func (n *Node) servers() []raft.Server {
 		return nil
 	}
 	return c.GetConfiguration().Configuration().Servers
-}
-
-// await waits for a future no longer than ctx: those of a leader whose disk
-// hangs never return.
-func await(ctx context.Context, f raft.Future) error {
-	done := make(chan error, 1)
-	go func() { done <- f.Error() }()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // lastCommand returns the index of the last command at or before a committed

@@ -328,7 +328,10 @@ func (n *Node) admit(ctx context.Context, node fsm.Node) error {
 	}
 	c := n.raft.Load()
 	n.log.Info("taking in a node", "node", node.Name, "id", node.ID, "address", node.Addr)
-	if err := await(ctx, c.AddNonvoter(raft.ServerID(node.ID), raft.ServerAddress(node.Addr), 0, n.t.rpc)); err != nil {
+	err := c.ask(func() raft.Future {
+		return c.AddNonvoter(raft.ServerID(node.ID), raft.ServerAddress(node.Addr), 0, n.t.rpc)
+	}).wait(ctx)
+	if err != nil {
 		return fmt.Errorf("adding node: %w", err)
 	}
 	result, err := n.Propose(ctx, &fsm.NodePut{Node: node, At: n.nowMillis()})
@@ -381,7 +384,8 @@ func (n *Node) clearName(ctx context.Context, node fsm.Node) error {
 // caller holds membership.
 func (n *Node) drop(ctx context.Context, id string) error {
 	c := n.raft.Load()
-	if err := await(ctx, c.RemoveServer(raft.ServerID(id), 0, n.t.rpc)); err != nil {
+	err := c.ask(func() raft.Future { return c.RemoveServer(raft.ServerID(id), 0, n.t.rpc) }).wait(ctx)
+	if err != nil {
 		return fmt.Errorf("removing server %s: %w", id, err)
 	}
 	if _, err := n.Propose(ctx, &fsm.NodeRemove{ID: id, At: n.nowMillis()}); err != nil {

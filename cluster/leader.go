@@ -67,7 +67,7 @@ func (n *Node) lead(ctx context.Context, c *consensus) {
 	n.leadOnce.Lock()
 	defer n.leadOnce.Unlock()
 	for {
-		err := await(ctx, c.Barrier(n.t.propose))
+		err := c.ask(func() raft.Future { return c.Barrier(n.t.propose) }).wait(ctx)
 		if err == nil {
 			break
 		}
@@ -260,17 +260,17 @@ func (l *leaderLoop) plan(ctx context.Context) error {
 func (l *leaderLoop) assign(ctx context.Context, items []fsm.Assignment) error {
 	ctx, cancel := context.WithTimeout(ctx, l.n.t.propose)
 	defer cancel()
-	var futures []raft.ApplyFuture
+	var answers []*question
 	for from := 0; from < len(items); from += assignBatch {
 		batch := items[from:min(from+assignBatch, len(items))]
 		data, err := fsm.Encode(&fsm.Assign{Items: batch, At: l.n.nowMillis()})
 		if err != nil {
 			return err
 		}
-		futures = append(futures, l.c.Apply(data, l.n.t.rpc))
+		answers = append(answers, l.c.ask(func() raft.Future { return l.c.Apply(data, l.n.t.rpc) }))
 	}
-	for _, f := range futures {
-		if err := await(ctx, f); err != nil {
+	for _, a := range answers {
+		if err := a.wait(ctx); err != nil {
 			l.due = true
 			return fmt.Errorf("assigning tasks: %w", commitError(err))
 		}
@@ -323,7 +323,7 @@ func (l *leaderLoop) vote(ctx context.Context, s raft.Server) error {
 	defer cancel()
 	l.n.membership.Lock()
 	defer l.n.membership.Unlock()
-	if err := await(ctx, l.c.AddVoter(s.ID, s.Address, 0, l.n.t.rpc)); err != nil {
+	if err := l.c.ask(func() raft.Future { return l.c.AddVoter(s.ID, s.Address, 0, l.n.t.rpc) }).wait(ctx); err != nil {
 		return fmt.Errorf("promoting %s: %w", s.ID, err)
 	}
 	return nil

@@ -79,7 +79,8 @@ func (n *Node) yield(ctx context.Context) error {
 			return nil
 		}
 		if err == nil {
-			if err := await(ctx, n.raft.Load().LeadershipTransfer()); err != nil {
+			c := n.raft.Load()
+			if err := c.ask(c.LeadershipTransfer).wait(ctx); err != nil {
 				n.log.Warn("handing over leadership", "error", err)
 			}
 		}

@@ -174,7 +174,6 @@ func (n *Node) live(ctx, services context.Context, group *errgroup.Group, runner
 	n.sayGoodbye(services, c)
 	stopParts()
 	err = errors.Join(err, inner.Wait())
-	n.verifier.end()
 	return errors.Join(err, c.close())
 }
 
@@ -185,7 +184,7 @@ func (n *Node) sayGoodbye(ctx context.Context, c *consensus) {
 	defer cancel()
 	n.progress.flush(ctx, true)
 	if c.State() == raft.Leader && len(votersOf(n.servers())) > 1 {
-		if err := await(ctx, c.LeadershipTransfer()); err != nil {
+		if err := c.ask(c.LeadershipTransfer).wait(ctx); err != nil {
 			n.log.Debug("handing over leadership", "error", err)
 		}
 	}

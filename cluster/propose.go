@@ -137,8 +137,9 @@ func (n *Node) commit(ctx context.Context, data []byte) (fsm.Result, error) {
 	if c == nil {
 		return fsm.Result{}, ErrNoLeader
 	}
-	f := c.Apply(data, n.t.rpc)
-	if err := await(ctx, f); err != nil {
+	var f raft.ApplyFuture
+	err := c.ask(func() raft.Future { f = c.Apply(data, n.t.rpc); return f }).wait(ctx)
+	if err != nil {
 		return fsm.Result{}, commitError(err)
 	}
 	switch answer := f.Response().(type) {
@@ -154,7 +155,7 @@ func (n *Node) commit(ctx context.Context, data []byte) (fsm.Result, error) {
 // commitError says whether a failed append may still take place.
 func commitError(err error) error {
 	switch {
-	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrEnqueueTimeout), errors.Is(err, raft.ErrLeadershipTransferInProgress):
+	case errors.Is(err, ErrNoLeader), errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrEnqueueTimeout), errors.Is(err, raft.ErrLeadershipTransferInProgress):
 		return fmt.Errorf("%w: %w", ErrNoLeader, err)
 	}
 	return fmt.Errorf("%w: %w", ErrAmbiguous, err)

@@ -64,5 +64,7 @@ func (n *Node) canary(c *consensus) error {
 	if err != nil {
 		return err
 	}
-	return c.Apply(data, 0).Error()
+	answer := c.ask(func() raft.Future { return c.Apply(data, 0) })
+	<-answer.done // Raft answers all at the end, unless its disk hangs
+	return answer.err
 }

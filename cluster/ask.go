@@ -1,0 +1,75 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// questions counts what Raft has been asked and has not answered. Raft forgets
+// what waits in its queues when it shuts down (commands that its FSM has not
+// applied, questions whether it leads, transfers of leadership): their futures
+// are never answered. So the asking ends first.
+type questions struct {
+	mu    sync.Mutex
+	ended bool
+	open  sync.WaitGroup
+}
+
+// ask puts one question to Raft; issue may wait for room in a queue of Raft.
+// Once the asking has ended the answer is ErrNoLeader.
+func (q *questions) ask(issue func() raft.Future) *question {
+	x := &question{done: make(chan struct{})}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.ended {
+		x.err = fmt.Errorf("%w: this node ends", ErrNoLeader)
+		close(x.done)
+		return x
+	}
+	q.open.Add(1)
+	go func() {
+		defer q.open.Done()
+		x.err = issue().Error()
+		close(x.done)
+	}()
+	return x
+}
+
+// end lets nobody ask any more and waits for the answers that are due, no
+// longer than limit: a leader whose disk hangs gives none.
+func (q *questions) end(limit time.Duration) {
+	q.mu.Lock()
+	q.ended = true
+	q.mu.Unlock()
+	answered := make(chan struct{})
+	go func() {
+		q.open.Wait()
+		close(answered)
+	}()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-answered:
+	case <-timer.C:
+	}
+}
+
+// question is one that was put to Raft.
+type question struct {
+	done chan struct{} // closed when err is Raft's answer
+	err  error
+}
+
+// wait waits for the answer no longer than ctx.
+func (x *question) wait(ctx context.Context) error {
+	select {
+	case <-x.done:
+		return x.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
