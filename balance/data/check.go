@@ -255,10 +255,11 @@ func (c *checker) dirFigures() error {
 		}
 		for k, dir := range ch.ToDirs {
 			b := &c.m.Brokers[c.ix.of(ch.To[k])]
-			if int(dir) >= len(b.Dirs) || dir < 0 && len(b.Dirs) > 0 && b.State != Dead {
+			old := slices.Index(ch.From, ch.To[k])
+			if int(dir) >= len(b.Dirs) || dir < 0 && len(b.Dirs) > 0 && (old < 0 || ch.FromDirs[old] >= 0) {
 				return fmt.Errorf("%s: broker %d has no log dir %d", part.Name(), b.ID, dir)
 			}
-			if old := slices.Index(ch.From, ch.To[k]); old >= 0 && ch.FromDirs[old] != dir {
+			if old >= 0 && ch.FromDirs[old] != dir {
 				moves++
 				bytes += part.Size
 				if part.Hold != Free {

@@ -52,20 +52,27 @@ func (d *dirLevel) broker(b int32, held []int32) {
 		return
 	}
 	v := &brokerDirs{dirLevel: d, b: b, held: held, x: make([]float64, n)}
+	known := true
 	for _, r := range held {
-		if d.from[r] < 0 && d.m.Partitions[d.part[r]].Dirs == nil {
-			return // the broker's dirs are not known
-		}
 		if d.from[r] >= 0 {
 			v.x[d.from[r]] += float64(d.size[r])
+		} else {
+			known = known && d.chooses(r)
 		}
 	}
 	v.aim()
 	v.arrive()
-	if n > 1 {
+	if n > 1 && known {
 		v.settle()
 		v.stage()
 	}
+}
+
+// chooses reports whether a dir can be chosen for r: it arrives, and the dirs
+// of its partition are known.
+func (d *dirLevel) chooses(r int32) bool {
+	p := &d.m.Partitions[d.part[r]]
+	return p.Dirs != nil && !slices.Contains(p.Replicas, d.m.Brokers[d.at[r]].ID)
 }
 
 // brokerDirs is the dirs of one broker.
@@ -106,7 +113,7 @@ func (v *brokerDirs) aim() {
 func (v *brokerDirs) arrive() {
 	for i := len(v.held) - 1; i >= 0; i-- {
 		r := v.held[i]
-		if v.to[r] >= 0 {
+		if v.to[r] >= 0 || !v.chooses(r) {
 			continue
 		}
 		best := 0

@@ -125,7 +125,7 @@ func (q *pass) drainReceiver(r int32) int32 {
 	}
 	for b := range q.load {
 		d := int32(b)
-		if q.t.pool[d] < 0 || !q.fits(r, d) || !q.legalRepair(r, d) {
+		if q.t.pool[d] < 0 || !q.fits(r, d) || !q.affords(r, d) || !q.legalRepair(r, d) {
 			continue
 		}
 		deficit := q.deficit(d)

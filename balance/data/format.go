@@ -74,12 +74,16 @@ func appendIDs(dst []byte, ids []int32, sep byte) []byte {
 	return dst
 }
 
+// anyDir stands for a log dir that is not known or left to the broker, as in
+// Kafka's tools.
+const anyDir = "any"
+
 // dirPath returns the path of a broker's log dir; "any" where it has none to
 // choose from.
 func (m *Model) dirPath(ix brokerIndex, id int32, dir int16) string {
 	b := &m.Brokers[ix.of(id)]
 	if dir < 0 || int(dir) >= len(b.Dirs) {
-		return "any"
+		return anyDir
 	}
 	return b.Dirs[dir].Path
 }

@@ -72,7 +72,7 @@ type Partition struct {
 	Topic    string
 	ID       int32
 	Replicas []int32 // broker ids, the (preferred) leader first
-	Dirs     []int16 // index into the broker's Dirs per replica; nil: not known
+	Dirs     []int16 // index into the broker's Dirs per replica, -1: not known; nil: none is
 	Size     int64   // bytes of one replica
 	In       int64   // bytes a second that every replica takes
 	Out      int64   // bytes a second that the leader gives
@@ -158,7 +158,7 @@ func (p *Partition) validate(m *Model, ix brokerIndex) error {
 		if p.Dirs == nil {
 			continue
 		}
-		if d := int(p.Dirs[k]); d < 0 || d >= len(m.Brokers[b].Dirs) {
+		if d := int(p.Dirs[k]); d < -1 || d >= len(m.Brokers[b].Dirs) {
 			return fmt.Errorf("broker %d has no log dir %d", id, d)
 		}
 	}

@@ -157,8 +157,8 @@ func parseBroker(f *[7]string) (b Broker, field string, err error) {
 //
 //	topic,partition,replicas,size MB,in KB/s,out KB/s[,log dirs]
 //
-// where replicas are broker ids and log dirs their paths, separated by blanks,
-// leader first. Partitions come back ascending by topic and partition. Errors
+// where replicas are broker ids and log dirs their paths or "any" where one is
+// not known, separated by blanks, leader first. Partitions come back ascending by topic and partition. Errors
 // are *ParseError.
 func ParsePartitions(file string, data []byte, brokers []Broker) ([]Partition, error) {
 	p := partParser{brokers: brokers, ix: newBrokerIndex(brokers), l: lines{file: file, rest: string(data),
@@ -266,6 +266,10 @@ func (r *partParser) dirs(s string, replicas []int32) ([]int16, error) {
 	dirs := make([]int16, len(words))
 	for k, w := range words {
 		b := &r.brokers[r.ix.of(replicas[k])]
+		if w == anyDir {
+			dirs[k] = -1
+			continue
+		}
 		d := slices.IndexFunc(b.Dirs, func(d LogDir) bool { return d.Path == w })
 		if d < 0 {
 			return nil, fmt.Errorf("broker %d has no log dir %q", b.ID, w)

@@ -103,19 +103,29 @@ func (q *pass) unmoved(b, i int32) int32 {
 	return j
 }
 
+// put moves r to b and takes what that costs from the byte budget.
 func (q *pass) put(r, b int32) {
-	if q.at[r] == q.home[r] {
-		q.budget -= q.size[r]
-	} else if b == q.home[r] {
-		q.budget += q.size[r]
-	}
+	q.budget -= q.cost(r, b)
+	q.claim(r, b)
 	q.move(r, b)
 	q.moved[r] = true
 }
 
+// cost is how many more bytes travel in all if r goes to b.
+func (q *pass) cost(r, b int32) int64 {
+	c := int64(0)
+	if q.homeOf(r, b) < 0 {
+		c += q.size[r]
+	}
+	if q.home[r] != q.at[r] {
+		c -= q.size[r]
+	}
+	return c
+}
+
 // affords reports whether moving r to b keeps to the byte budget.
 func (q *pass) affords(r, b int32) bool {
-	return q.size[r] <= q.budget || q.at[r] != q.home[r] || b == q.home[r]
+	return q.size[r] <= q.budget || q.cost(r, b) <= q.budget
 }
 
 // fits reports whether b stays within its disk limit when it takes r.

@@ -92,7 +92,7 @@ func checkPromises(t *rapid.T, m *Model, o Options) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !again.Empty() {
+	if !again.Empty() && o.MaxBytes == 0 {
 		t.Fatalf("the plan for the result has %d changes: %+v", len(again.Changes), again.Changes)
 	}
 	other, err := Plan(shuffled(m), o)

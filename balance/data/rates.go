@@ -111,8 +111,8 @@ func (e *inEvener) partner(r, a, b int32, want, room float64, best *exchange) {
 				continue
 			}
 			cost := e.cost(r, b) + e.cost(s, a)
-			price := (cost + 1e6) / math.Min(gain, want)
-			if price < best.price && cost <= float64(e.budget) {
+			price := (float64(cost) + 1e6) / math.Min(gain, want)
+			if price < best.price && cost <= e.budget {
 				*best = exchange{r, s, price}
 			}
 		}

@@ -78,11 +78,9 @@ func (e *swapper) pool(pool int32, wanted func(a, b int32) float64, find func(a,
 
 // do makes an exchange between a and b.
 func (e *swapper) do(x exchange, a, b int32) {
-	e.claim(x.r, b)
 	e.put(x.r, b)
 	e.refresh(b, x.r)
 	if x.s >= 0 {
-		e.claim(x.s, a)
 		e.put(x.s, a)
 		e.refresh(a, x.s)
 	}
@@ -102,18 +100,6 @@ func (e *swapper) place(b int32, size float64) int {
 		return cmp.Compare(float64(e.size[s]), size)
 	})
 	return i
-}
-
-// cost is how many more bytes travel in all if r goes to d.
-func (e *swapper) cost(r, d int32) float64 {
-	c := 0.0
-	if e.homeOf(r, d) < 0 {
-		c += float64(e.size[r])
-	}
-	if e.home[r] != e.at[r] {
-		c -= float64(e.size[r])
-	}
-	return c
 }
 
 // homeOf returns the replica of r's partition whose home b is, -1 if it is
@@ -156,11 +142,11 @@ func (e *swapper) wantedDisk(a, b int32) float64 {
 func (e *swapper) tradeDisk(a, b int32) exchange {
 	want, room := e.wantedDisk(a, b), e.diskRoom(a, b)
 	best := exchange{-1, -1, math.Inf(1)}
-	weigh := func(r, s int32, gain, cost float64) {
-		if gain <= 0 || gain > room || cost > float64(e.budget) {
+	weigh := func(r, s int32, gain float64, cost int64) {
+		if gain <= 0 || gain > room || cost > e.budget {
 			return
 		}
-		if price := (cost + 1e6) / math.Min(gain, want); price < best.price {
+		if price := (float64(cost) + 1e6) / math.Min(gain, want); price < best.price {
 			best = exchange{r, s, price}
 		}
 	}
@@ -223,7 +209,7 @@ func (e *swapper) sendTo(r, h int32) bool {
 		return true
 	}
 	for _, s := range e.sized[h] {
-		if e.at[s] != h || e.cost(s, b)-float64(e.size[r]) >= 0 || !e.legal(s, b) {
+		if e.at[s] != h || e.cost(s, b)-e.size[r] >= 0 || !e.legal(s, b) {
 			continue
 		}
 		if e.keeps(b, s, r) && e.keeps(h, r, s) {

@@ -1,0 +1,62 @@
+package data
+
+import (
+	"testing"
+)
+
+// TestDrainKeepsToTheByteLimit: replicas of a dead broker must move, yet no
+// more bytes may travel than were allowed.
+func TestDrainKeepsToTheByteLimit(t *testing.T) {
+	m, o := Generate(Shape{Brokers: 9, Racks: 3, Partitions: 200, Dead: 1}, 3), DefaultOptions()
+	o.MaxBytes = 5e9
+	p := planAndCheck(t, m, o)
+	if p.Bytes == 0 || p.Bytes > o.MaxBytes {
+		t.Errorf("%d bytes travel, %d are allowed", p.Bytes, o.MaxBytes)
+	}
+	if len(p.Unmet) == 0 || p.Unmet[0].Code != CodeNoPlace || p.Unmet[0].Help != "raise the byte limit" {
+		t.Errorf("what remains is said to be %+v", p.Unmet)
+	}
+}
+
+// TestSwapsKeepToTheByteLimit: a replica that goes to the home of another one
+// of its partition, which travels, saves nothing.
+func TestSwapsKeepToTheByteLimit(t *testing.T) {
+	m := &Model{}
+	for i := range 4 {
+		m.Brokers = append(m.Brokers, Broker{ID: int32(i), Disk: 100})
+	}
+	m.Partitions = []Partition{{Topic: "t", Replicas: []int32{0, 1}, Size: 7}}
+	q := &planner{layout: newLayout(m), o: DefaultOptions()}
+	c := q.newPass()
+	c.budget = 10
+	c.put(1, 2) // from 1: travels
+	c.put(0, 1) // to where the other one came from: one of the two still travels
+	if c.budget != 3 || q.travels() != 7 {
+		t.Errorf("%d bytes left of 10, %v travel", c.budget, q.travels())
+	}
+}
+
+// TestLogDirsMayBeUnknown: a broker of which not all log dirs are known still
+// gives a dir to what arrives, and one without dirs takes replicas as well.
+func TestLogDirsMayBeUnknown(t *testing.T) {
+	dirs := []LogDir{{Path: "/a"}, {Path: "/b"}}
+	m := &Model{Brokers: []Broker{
+		{ID: 0, Disk: 1000, Dirs: dirs, State: Draining}, {ID: 1, Disk: 1000, Dirs: dirs}, {ID: 2, Disk: 1000},
+	}}
+	for i := range int32(40) {
+		m.Partitions = append(m.Partitions, Partition{Topic: "t", ID: i, Replicas: []int32{0}, Dirs: []int16{0}, Size: 10})
+	}
+	m.Partitions = append(m.Partitions, Partition{Topic: "u", Replicas: []int32{1}, Size: 10})
+	o := DefaultOptions()
+	p := planAndCheck(t, m, o)
+	counts := make(map[int16]int)
+	for _, c := range p.Changes {
+		counts[c.ToDirs[0]]++
+	}
+	if counts[0] < 9 || counts[1] < 9 || counts[-1] < 19 {
+		t.Errorf("replicas by dir: %v", counts)
+	}
+	if again := planAndCheck(t, p.Apply(m), o); !again.Empty() {
+		t.Errorf("the plan for the result is not empty: %+v", again.Changes)
+	}
+}
