@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 
 	"sluice/fsm"
 )
@@ -13,6 +14,7 @@ import (
 // second to every member.
 type Measurement struct {
 	State       fsm.Code // why it waits or what it does
+	Message     string   // of trouble: which right, which broker; cut at maxMessage bytes
 	LagRecords  int64    // behind the source, -1: unknown
 	LagMillis   int64    // behind the source, -1: unknown
 	BytesPerSec int64    // copied
@@ -21,28 +23,54 @@ type Measurement struct {
 // errMeasurements: the bytes are not what encodeMeasurements made.
 var errMeasurements = errors.New("malformed measurements")
 
-// encodeMeasurements packs the measurements of a node: the states that occur,
-// then per task id (as a difference), state (as a number), lags and rate. Ten
-// thousand tasks take about 100 KB.
+// A report stays small when everything is in trouble: it holds so many
+// different messages, each so long; further tasks tell their state alone.
+const (
+	maxMessages = 64
+	maxMessage  = 300 // bytes
+)
+
+// saying is a state with its message.
+type saying struct {
+	state   fsm.Code
+	message string
+}
+
+// encodeMeasurements packs the measurements of a node: the states and
+// messages that occur, then per task id (as a difference), state and message
+// (as a number), lags and rate. Ten thousand tasks take about 100 KB.
 func encodeMeasurements(ms map[fsm.TaskID]Measurement) []byte {
 	ids := slices.Sorted(maps.Keys(ms))
-	var states []fsm.Code
-	number := map[fsm.Code]int{}
-	for _, id := range ids {
-		if _, ok := number[ms[id].State]; !ok {
-			number[ms[id].State] = len(states)
-			states = append(states, ms[id].State)
+	number := map[saying]int{}
+	var said []saying
+	of := make([]int, len(ids))
+	messages := 0
+	for i, id := range ids {
+		s := saying{ms[id].State, strings.ToValidUTF8(ms[id].Message[:min(len(ms[id].Message), maxMessage)], "")}
+		n, ok := number[s]
+		if !ok && s.message != "" && messages == maxMessages {
+			s.message = ""
+			n, ok = number[s]
 		}
+		if !ok {
+			if s.message != "" {
+				messages++
+			}
+			n = len(said)
+			number[s], said = n, append(said, s)
+		}
+		of[i] = n
 	}
-	b := binary.AppendUvarint(nil, uint64(len(states)))
-	for _, s := range states {
-		b = append(binary.AppendUvarint(b, uint64(len(s))), s...)
+	b := binary.AppendUvarint(nil, uint64(len(said)))
+	for _, s := range said {
+		b = append(binary.AppendUvarint(b, uint64(len(s.state))), s.state...)
+		b = append(binary.AppendUvarint(b, uint64(len(s.message))), s.message...)
 	}
 	last := fsm.TaskID(0)
-	for _, id := range ids {
+	for i, id := range ids {
 		m := ms[id]
 		b = binary.AppendUvarint(b, uint64(id-last))
-		b = binary.AppendUvarint(b, uint64(number[m.State]))
+		b = binary.AppendUvarint(b, uint64(of[i]))
 		b = binary.AppendVarint(b, m.LagRecords)
 		b = binary.AppendVarint(b, m.LagMillis)
 		b = binary.AppendVarint(b, m.BytesPerSec)
@@ -67,24 +95,29 @@ func decodeMeasurements(b []byte) (map[fsm.TaskID]Measurement, error) {
 		u := uvarint()
 		return int64(u>>1) ^ -int64(u&1)
 	}
-	var states []fsm.Code
-	for count := uvarint(); count > 0 && !bad; count-- {
+	text := func() string {
 		n := uvarint()
 		if n > uint64(len(b)) {
-			return nil, errMeasurements
+			bad, b = true, nil
+			return ""
 		}
-		states = append(states, fsm.Code(b[:n]))
+		s := string(b[:n])
 		b = b[n:]
+		return s
+	}
+	var said []saying
+	for count := uvarint(); count > 0 && !bad; count-- {
+		said = append(said, saying{fsm.Code(text()), text()})
 	}
 	out := map[fsm.TaskID]Measurement{}
 	for id := fsm.TaskID(0); len(b) > 0; {
 		id += fsm.TaskID(uvarint())
-		state := uvarint()
+		of := uvarint()
 		m := Measurement{LagRecords: varint(), LagMillis: varint(), BytesPerSec: varint()}
-		if bad || state >= uint64(len(states)) {
+		if bad || of >= uint64(len(said)) {
 			return nil, errMeasurements
 		}
-		m.State = states[state]
+		m.State, m.Message = said[of].state, said[of].message
 		out[id] = m
 	}
 	if bad {

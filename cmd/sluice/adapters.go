@@ -34,7 +34,7 @@ type copyTask struct{ *replication.Stream }
 
 func (t copyTask) Measure() cluster.Measurement {
 	m := t.Stream.Measure()
-	return cluster.Measurement{State: m.State, LagRecords: m.LagRecords, LagMillis: m.LagMs, BytesPerSec: m.BytesPerS}
+	return cluster.Measurement{State: m.State, Message: m.Message, LagRecords: m.LagRecords, LagMillis: m.LagMs, BytesPerSec: m.BytesPerS}
 }
 
 // syncRunner runs sync tasks.
@@ -76,7 +76,7 @@ func (s *syncTask) Done() <-chan struct{} { return s.done }
 func (s *syncTask) Measure() cluster.Measurement {
 	m := cluster.Measurement{State: fsm.CodeStarting, LagRecords: -1, LagMillis: -1}
 	if s.r != nil {
-		m.State = s.r.Measure().State
+		m.State, m.Message = s.r.Measure().State, s.r.Measure().Message
 	}
 	return m
 }

@@ -68,7 +68,7 @@ func (m membership) Members() []api.Member {
 			a.Heard = time.Now().Add(-n.ReportAge)
 		}
 		for id, t := range reports[n.ServerID].Tasks {
-			measure := api.Measure{Task: id, State: t.State, LagRecords: t.LagRecords, LagMillis: t.LagMillis, BytesPerSecond: float64(t.BytesPerSec), Source: -1, Target: -1}
+			measure := api.Measure{Task: id, State: t.State, Message: t.Message, LagRecords: t.LagRecords, LagMillis: t.LagMillis, BytesPerSecond: float64(t.BytesPerSec), Source: -1, Target: -1}
 			if task := m.View().Task(id); task != nil {
 				measure.Turn = task.Turn
 			}

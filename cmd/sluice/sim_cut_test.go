@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,6 +55,10 @@ func (s *sim) healSomehow(i int, hosts ...string) {
 func TestSimCutFromKafka(t *testing.T) {
 	runSim(t, simTopics, func(s *sim) {
 		s.begin()
+		s.cut(1, euHost)
+		s.until("the others say why its streams stand still", time.Minute, func() bool { return s.told(2, 1, "eu") })
+		s.heal(1, euHost)
+		s.copies("healed", time.Minute)
 		for round := range 8 {
 			i := s.any()
 			ends := [][]string{{euHost}, {usHost}, {euHost}, {euHost, usHost}}[s.rand.IntN(4)]
@@ -73,6 +78,19 @@ func TestSimCutFromKafka(t *testing.T) {
 		}
 		s.finish()
 	})
+}
+
+// told reports whether node i can say, of a task of another node, what is
+// wrong, in a message with the words.
+func (s *sim) told(i, other int, words string) bool {
+	for _, m := range (membership{Node: s.nodes[i].cluster}).Members() {
+		for _, x := range m.Measures {
+			if m.ID == s.nodes[other].id && x.State == fsm.CodeUnreachable && strings.Contains(x.Message, words) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // TestSimHeldAfterDeath: an owner dies with requests on the wire; they reach
