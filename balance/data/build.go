@@ -19,10 +19,11 @@ func (q *planner) propose() *Proposal {
 	dirs := q.levelDirs()
 	changeOf := q.changes(p, stages, dirs)
 	q.cut(p, changeOf, stages, dirs)
-	q.figures(p)
+	loads := dirLoads(p.Apply(q.m))
+	q.figures(p, loads)
 	p.Bound = boundOf(q.o, q.atHome(), q.layout, p.Bytes)
 	p.Seconds = q.seconds(p)
-	p.Unmet = append(p.Unmet, q.unmet()...)
+	p.Unmet = append(append(p.Unmet, q.unmet()...), dirsUnmet(q.m, q.o, loads, q.load)...)
 	return p
 }
 
@@ -205,32 +206,27 @@ func (q *planner) cutLeaders(p *Proposal, moved map[int32]int, dirs *dirLevel) {
 	last.Steps = append(last.Steps, steps...)
 }
 
-// figures fills in every broker before, after and at its peak.
-func (q *planner) figures(p *Proposal) {
+// figures fills in every broker before, after and at its peak, given the bytes
+// in its log dirs.
+func (q *planner) figures(p *Proposal, dirs [][]int64) {
 	t := q.targets(q.o)
-	peak := q.peaks(p)
-	after := dirLoads(p.Apply(q.m))
-	for b := range q.m.Brokers {
-		m := &q.m.Brokers[b]
-		most, least := m.dirSpan(after[b])
-		p.Brokers = append(p.Brokers, BrokerFigures{
-			ID: m.ID, Rack: m.Rack, State: m.State.String(), Disk: m.Disk, Share: int64(t.disk[b]),
-			Before: q.begin[b].public(), After: q.load[b].public(), Peak: peak[b],
-			DirsMax: most, DirsMin: least,
-		})
+	for b, peak := range replayPeaks(q.m, q.ix, p) {
+		p.Brokers = append(p.Brokers, q.m.Brokers[b].figures(int64(t.disk[b]), q.begin[b], q.load[b], peak, dirs[b]))
 	}
+}
+
+func (b *Broker) figures(share int64, before, after load, peak int64, dirs []int64) BrokerFigures {
+	most, least := b.dirSpan(dirs, after.bytes)
+	return BrokerFigures{ID: b.ID, Rack: b.Rack, State: b.State.String(), Disk: b.Disk, Share: share,
+		Before: before.public(), After: after.public(), Peak: peak, DirsMax: most, DirsMin: least}
 }
 
 func (l *load) public() Load {
 	return Load{Bytes: l.bytes, Replicas: l.count, Leaders: l.leaders, In: l.in, Out: l.out}
 }
 
-// peaks returns the most bytes that each broker holds on the way.
-func (q *planner) peaks(p *Proposal) []int64 {
-	return replayPeaks(q.m, q.ix, p)
-}
-
-// replayPeaks walks through the stages of p.
+// replayPeaks walks through the stages of p and returns the most bytes that
+// each broker holds on the way.
 func replayPeaks(m *Model, ix brokerIndex, p *Proposal) []int64 {
 	now := make([]int64, len(m.Brokers))
 	for i := range m.Partitions {

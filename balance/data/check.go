@@ -3,6 +3,7 @@ package data
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 )
 
@@ -113,23 +114,18 @@ func sameSet(a, b []int32) bool {
 func (c *checker) stages() error {
 	lists := make([][]int32, len(c.p.Changes))
 	touched := make([]bool, len(lists))
-	var total, moved int64
 	for i := range lists {
 		lists[i] = c.p.Changes[i].From
 	}
+	total := int64(0)
 	for n, stage := range c.p.Stages {
-		moved = 0
+		moved := int64(0)
 		for _, step := range stage.Steps {
-			ch := &c.p.Changes[step.Change]
-			part := &c.m.Partitions[ch.Partition]
-			if err := c.list(part, step.To); err != nil {
-				return fmt.Errorf("stage %d: %s: %w", n+1, part.Name(), err)
+			bytes, err := c.step(step, lists)
+			if err != nil {
+				return fmt.Errorf("stage %d: %w", n+1, err)
 			}
-			for _, id := range step.To {
-				if !slices.Contains(lists[step.Change], id) {
-					moved += part.Size
-				}
-			}
+			moved += bytes
 			lists[step.Change], touched[step.Change] = step.To, true
 		}
 		if moved != stage.Bytes {
@@ -138,11 +134,8 @@ func (c *checker) stages() error {
 		total += moved
 	}
 	for i := range lists {
-		if !touched[i] {
-			return fmt.Errorf("%s: no stage changes it", c.m.Partitions[c.p.Changes[i].Partition].Name())
-		}
-		if !slices.Equal(lists[i], c.p.Changes[i].To) {
-			return fmt.Errorf("%s: the stages end at %v, not %v", c.m.Partitions[c.p.Changes[i].Partition].Name(), lists[i], c.p.Changes[i].To)
+		if ch := &c.p.Changes[i]; !touched[i] || !slices.Equal(lists[i], ch.To) {
+			return fmt.Errorf("%s: the stages end at %v, not %v", c.m.Partitions[ch.Partition].Name(), lists[i], ch.To)
 		}
 	}
 	if total != c.p.Bytes {
@@ -152,6 +145,28 @@ func (c *checker) stages() error {
 		return fmt.Errorf("moves %d bytes, at most %d allowed", total, c.o.MaxBytes)
 	}
 	return nil
+}
+
+// step checks one step, given the lists of all changes before it, and returns
+// the bytes that it moves.
+func (c *checker) step(step Step, lists [][]int32) (int64, error) {
+	if step.Change < 0 || step.Change >= len(lists) {
+		return 0, fmt.Errorf("there is no change %d", step.Change)
+	}
+	part := &c.m.Partitions[c.p.Changes[step.Change].Partition]
+	if len(step.Dirs) != len(part.Dirs) {
+		return 0, fmt.Errorf("%s: log dirs do not fit its replicas", part.Name())
+	}
+	if err := c.list(part, step.To); err != nil {
+		return 0, fmt.Errorf("%s: %w", part.Name(), err)
+	}
+	bytes := int64(0)
+	for _, id := range step.To {
+		if !slices.Contains(lists[step.Change], id) {
+			bytes += part.Size
+		}
+	}
+	return bytes, nil
 }
 
 // end checks the hard rules where the proposal ends: what still breaks one
@@ -189,14 +204,11 @@ func (c *checker) figures() error {
 	if len(c.p.Brokers) != len(c.m.Brokers) {
 		return fmt.Errorf("figures of %d brokers, not %d", len(c.p.Brokers), len(c.m.Brokers))
 	}
-	t := after.targets(c.o)
-	for b := range c.p.Brokers {
-		f := &c.p.Brokers[b]
-		if f.ID != c.m.Brokers[b].ID || f.Before != c.rules.load[b].public() || f.After != after.load[b].public() {
-			return fmt.Errorf("broker %d: before or after is not as claimed", f.ID)
-		}
-		if f.Peak != peaks[b] {
-			return fmt.Errorf("broker %d: claims a peak of %d bytes, has %d", f.ID, f.Peak, peaks[b])
+	t, dirs := after.targets(c.o), dirLoads(after.m)
+	for b, f := range c.p.Brokers {
+		want := c.m.Brokers[b].figures(int64(t.disk[b]), c.rules.load[b], after.load[b], peaks[b], dirs[b])
+		if f != want {
+			return fmt.Errorf("broker %d: claims %+v, has %+v", f.ID, f, want)
 		}
 		if p := float64(f.Peak); p > t.limit[b] && f.Peak > f.Before.Bytes {
 			return fmt.Errorf("broker %d: peak of %d bytes, %.0f allowed", f.ID, f.Peak, t.limit[b])
@@ -234,17 +246,14 @@ func (c *checker) claims() error {
 			return fmt.Errorf("claims %v seconds, is %v", c.p.Seconds, s)
 		}
 	}
-	unmet := (&planner{layout: after, o: c.o}).unmet()
-	same := slices.EqualFunc(unmet, c.p.Unmet, func(a, b Unmet) bool {
-		return a.Code == b.Code && a.Hard == b.Hard && slices.Equal(a.Brokers, b.Brokers)
-	})
-	if !same {
+	unmet := append((&planner{layout: after, o: c.o}).unmet(), dirsUnmet(c.m, c.o, dirLoads(after.m), after.load)...)
+	if !slices.EqualFunc(unmet, c.p.Unmet, func(a, b Unmet) bool { return reflect.DeepEqual(a, b) }) {
 		return fmt.Errorf("what is unmet is not as claimed: %v instead of %v", c.p.Unmet, unmet)
 	}
 	return nil
 }
 
-// dirFigures checks the log dirs: known ones, counted moves, claimed levels.
+// dirFigures checks the log dirs: known ones, counted moves.
 func (c *checker) dirFigures() error {
 	moves, bytes := 0, int64(0)
 	for i := range c.p.Changes {
@@ -270,13 +279,6 @@ func (c *checker) dirFigures() error {
 	}
 	if moves != c.p.DirMoves || bytes != c.p.DirBytes {
 		return fmt.Errorf("claims %d moves and %d bytes between log dirs, has %d and %d", c.p.DirMoves, c.p.DirBytes, moves, bytes)
-	}
-	loads := dirLoads(c.p.Apply(c.m))
-	for b := range c.p.Brokers {
-		f := &c.p.Brokers[b]
-		if most, least := c.m.Brokers[b].dirSpan(loads[b]); f.DirsMax != most || f.DirsMin != least {
-			return fmt.Errorf("broker %d: log dirs are not as level as claimed", f.ID)
-		}
 	}
 	return nil
 }

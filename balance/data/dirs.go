@@ -109,21 +109,23 @@ func (v *brokerDirs) aim() {
 }
 
 // arrive gives each replica that arrives, largest first, the dir that lacks
-// most.
+// most, of those that have room under their limit.
 func (v *brokerDirs) arrive() {
 	for i := len(v.held) - 1; i >= 0; i-- {
 		r := v.held[i]
 		if v.to[r] >= 0 || !v.chooses(r) {
 			continue
 		}
-		best := 0
+		size := float64(v.size[r])
+		best, most, room := 0, math.Inf(-1), false
 		for k := range v.x {
-			if v.share[k]-v.x[k] > v.share[best]-v.x[best] {
-				best = k
+			lack, fits := v.share[k]-v.x[k], v.x[k]+size <= v.limit[k]
+			if fits == room && lack > most || fits && !room {
+				best, most, room = k, lack, fits
 			}
 		}
 		v.to[r] = int16(best)
-		v.x[best] += float64(v.size[r])
+		v.x[best] += size
 	}
 }
 
@@ -257,47 +259,4 @@ func (v *brokerDirs) stage() {
 		}
 		v.move[n] = append(v.move[n], r)
 	}
-}
-
-// dirLoads returns the bytes in each broker's log dirs, as far as they are
-// known.
-func dirLoads(m *Model) [][]int64 {
-	ix := newBrokerIndex(m.Brokers)
-	loads := make([][]int64, len(m.Brokers))
-	for b := range loads {
-		loads[b] = make([]int64, len(m.Brokers[b].Dirs))
-	}
-	for i := range m.Partitions {
-		p := &m.Partitions[i]
-		for k, d := range p.Dirs {
-			if b := ix.of(p.Replicas[k]); d >= 0 && int(d) < len(loads[b]) {
-				loads[b][d] += p.Size
-			}
-		}
-	}
-	return loads
-}
-
-// dirSpan returns the fullest and the emptiest log dir in parts of their
-// shares; 0 and 0 if there is nothing to compare.
-func (b *Broker) dirSpan(bytes []int64) (most, least float64) {
-	total, capacity, known := int64(0), int64(0), true
-	for k, n := range bytes {
-		total += n
-		capacity += b.Dirs[k].Capacity
-		known = known && b.Dirs[k].Capacity > 0
-	}
-	if total == 0 || len(bytes) < 2 {
-		return 0, 0
-	}
-	least = math.Inf(1)
-	for k, n := range bytes {
-		w := 1 / float64(len(bytes))
-		if known {
-			w = float64(b.Dirs[k].Capacity) / float64(capacity)
-		}
-		x := float64(n) / (w * float64(total))
-		most, least = math.Max(most, x), math.Min(least, x)
-	}
-	return most, least
 }

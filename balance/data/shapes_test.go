@@ -65,6 +65,89 @@ func TestGeneratedClusters(t *testing.T) {
 	}
 }
 
+// TestLogDirsAreLevelled: every broker's log dirs end within 5 % of their
+// share, of whatever capacity they are, and those that shift between dirs keep
+// to the peak.
+func TestLogDirsAreLevelled(t *testing.T) {
+	for dirs := 2; dirs <= 5; dirs++ {
+		for _, partitions := range []int{400, 3000} {
+			for _, uneven := range []int64{1, 2} {
+				m := Generate(Shape{Brokers: 12, Racks: 3, Partitions: partitions, Skew: .2, Spread: .8, Dirs: dirs, New: 3}, uint64(dirs))
+				for i := range m.Brokers {
+					for d := range m.Brokers[i].Dirs {
+						m.Brokers[i].Dirs[d].Capacity = m.Brokers[i].Disk * (1 + int64(d)%uneven) / int64(dirs)
+					}
+				}
+				p := planAndCheck(t, m, DefaultOptions())
+				if len(p.Unmet) > 0 {
+					t.Errorf("%d dirs, %d partitions: unmet: %+v", dirs, partitions, p.Unmet)
+				}
+				checkDirs(t, p.Apply(m))
+				largest := int64(0)
+				for _, c := range p.Changes {
+					largest = max(largest, m.Partitions[c.Partition].Size)
+				}
+				for _, b := range p.Brokers {
+					usual := max(b.Before.Bytes, b.After.Bytes)
+					if b.Peak > usual+max(usual/100, largest) {
+						t.Errorf("broker %d: peak of %d bytes, %d before or after", b.ID, b.Peak, usual)
+					}
+				}
+			}
+		}
+	}
+}
+
+// checkDirs holds every broker's log dirs to their share by capacity.
+func checkDirs(t *testing.T, m *Model) {
+	t.Helper()
+	type dir struct {
+		broker int32
+		k      int16
+	}
+	bytes, of := make(map[dir]float64), make(map[int32]float64)
+	for i := range m.Partitions {
+		p := &m.Partitions[i]
+		for k, id := range p.Replicas {
+			bytes[dir{id, p.Dirs[k]}] += float64(p.Size)
+			of[id] += float64(p.Size)
+		}
+	}
+	for _, b := range m.Brokers {
+		all := int64(0)
+		for _, d := range b.Dirs {
+			all += d.Capacity
+		}
+		for k, d := range b.Dirs {
+			share := of[b.ID] * float64(d.Capacity) / float64(all)
+			if x := bytes[dir{b.ID, int16(k)}] / share; x < 0.95 || x > 1.05 {
+				t.Errorf("broker %d: log dir %d of %d holds x %.3f of its share", b.ID, k, len(b.Dirs), x)
+			}
+		}
+	}
+}
+
+// TestFullLogDirsAreTold: a small log dir is not overfilled while another has
+// room, and where none has, that is said.
+func TestFullLogDirsAreTold(t *testing.T) {
+	dirs := []LogDir{{Path: "/a", Capacity: 100}, {Path: "/b", Capacity: 900}}
+	m := &Model{Brokers: []Broker{{ID: 0, Disk: 1000, Dirs: dirs, State: Draining}, {ID: 1, Disk: 1000, Dirs: dirs}}}
+	for i := range int32(6) {
+		m.Partitions = append(m.Partitions, Partition{Topic: "t", ID: i, Replicas: []int32{0}, Dirs: []int16{1}, Size: 100})
+	}
+	p := planAndCheck(t, m, DefaultOptions())
+	for _, c := range p.Changes {
+		if c.ToDirs[0] != 1 {
+			t.Errorf("partition %d lies in the small log dir", c.ID)
+		}
+	}
+	m.Brokers[1].Dirs = []LogDir{{Path: "/a", Capacity: 100}, {Path: "/b", Capacity: 300}}
+	p = planAndCheck(t, m, DefaultOptions())
+	if n := len(p.Unmet); n == 0 || p.Unmet[n-1].Code != CodeDirLimit && p.Unmet[n-2].Code != CodeDirLimit {
+		t.Errorf("unmet: %+v", p.Unmet)
+	}
+}
+
 // cheaper looks for a single move or swap that lowers the bytes that travel
 // and leaves every broker as well inside its bands; it tries all of them.
 func cheaper(m *Model, o Options, p *Proposal) string {

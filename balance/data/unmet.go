@@ -6,10 +6,12 @@ import (
 
 // Codes of unmet demands. The goals' names stand for bands that are missed.
 const (
-	CodeNoPlace   = "no-place"   // hard: replicas stay on a broker that should be empty
-	CodeRack      = "rack"       // hard: a rack holds too many copies of a partition
-	CodeDiskLimit = "disk-limit" // hard: a broker ends above its disk limit
-	CodeGiant     = "giant"      // a partition is larger than a broker's share
+	CodeNoPlace   = "no-place"      // hard: replicas stay on a broker that should be empty
+	CodeRack      = "rack"          // hard: a rack holds too many copies of a partition
+	CodeDiskLimit = "disk-limit"    // hard: a broker ends above its disk limit
+	CodeDirLimit  = "log-dir-limit" // hard: a log dir ends above its disk limit
+	CodeDirs      = "log-dirs"      // a broker's log dirs end outside their band
+	CodeGiant     = "giant"         // a partition is larger than a broker's share
 )
 
 // shown is how many partitions an unmet demand names.
