@@ -10,40 +10,46 @@ import (
 	"sluice/replication/rewrite"
 )
 
-// compareSource checks a position that was derived beyond the checkpoint. If
-// the source's leader epoch of the checkpoint ended before it, an unclean
-// election may have replaced what was copied since: those records are
-// compared, and a difference stops the stream.
-func (s *Stream) compareSource(t *fsm.Task, src, dst place, pos position.Position) error {
+// compareSource checks a position that was derived beyond the checkpoint, and
+// returns the source's leader epoch of the record before it, -1: not known. If
+// the checkpoint's leader epoch ended before the position, an unclean election
+// may have replaced what was copied since: those records are compared, and a
+// difference stops the stream.
+func (s *Stream) compareSource(t *fsm.Task, src, dst place, pos position.Position) (epoch int32, err error) {
 	p := s.progress()
-	if p.SourceEpoch < 0 || pos.Source <= p.Source || t.Mapping.Phase != fsm.PhaseDense {
-		return nil
+	switch {
+	case pos.Source == p.Source:
+		return p.SourceEpoch, nil
+	case p.SourceEpoch < 0 || pos.Source < p.Source || t.Mapping.Phase != fsm.PhaseDense:
+		return -1, nil
 	}
 	ended := int64(-1)
-	err := s.src.call(s.ctx, src.leader, func(ctx context.Context, b kafka.Broker) (err error) {
+	err = s.src.call(s.ctx, src.leader, func(ctx context.Context, b kafka.Broker) (err error) {
 		_, ended, err = b.OffsetForLeaderEpoch(ctx, s.key.Topic, s.key.Partition, src.epoch, p.SourceEpoch)
 		return err
 	})
-	if err != nil {
-		return fail(troubleIn(err, true))
-	}
-	if ended < 0 || ended >= pos.Source {
-		return nil
+	switch {
+	case err != nil:
+		return -1, fail(troubleIn(err, true))
+	case ended >= pos.Source:
+		return p.SourceEpoch, nil
+	case ended < 0:
+		return -1, nil
 	}
 	from := max(ended, p.Source)
 	to := pos.Source
 	target, ok := position.Target(t.Mapping, from)
 	if !ok {
-		return nil
+		return -1, nil
 	}
 	diff, err := s.firstDifference(src, dst, from, to, target)
 	if err != nil {
-		return fail(troubleIn(err, true))
+		return -1, fail(troubleIn(err, true))
 	}
 	if diff < 0 {
-		return nil
+		return -1, nil
 	}
-	return fail(trouble{remedy: halt, code: fsm.CodeSourceTruncated, source: true, from: diff, to: to,
+	return -1, fail(trouble{remedy: halt, code: fsm.CodeSourceTruncated, source: true, from: diff, to: to,
 		msg: "the source replaced records that were already copied (unclean leader election)"})
 }
 
@@ -54,30 +60,45 @@ type record struct {
 	key, value []byte
 }
 
+// compareStep is how many offsets are held at once to be compared.
+const compareStep = 256
+
 // firstDifference is the first source offset in [from, to) whose record does
 // not stand at the target, where the source's from stands at target; -1: none.
 func (s *Stream) firstDifference(src, dst place, from, to, target int64) (int64, error) {
-	ours, err := s.records(s.src, src, s.key.Topic, from, to)
-	if err != nil {
-		return 0, err
+	for ; from < to; from, target = from+compareStep, target+compareStep {
+		end := min(to, from+compareStep)
+		ours, err := s.records(s.src, src, s.key.Topic, from, end)
+		if err != nil {
+			return 0, err
+		}
+		theirs, err := s.records(s.dst, dst, s.key.TargetTopic, target, target+end-from)
+		if err != nil {
+			return 0, err
+		}
+		if at := differ(ours, theirs, from, target); at >= 0 {
+			return at, nil
+		}
 	}
-	theirs, err := s.records(s.dst, dst, s.key.TargetTopic, target, target+to-from)
-	if err != nil {
-		return 0, err
-	}
+	return -1, nil
+}
+
+// differ is the source offset of the first of our records that does not stand
+// at the target, where from stands at target; -1: none.
+func differ(ours, theirs []record, from, target int64) int64 {
 	for i, o := range ours {
 		if i >= len(theirs) {
-			return o.offset, nil
+			return o.offset
 		}
 		t := theirs[i]
 		if t.offset-target != o.offset-from || t.timestamp != o.timestamp || !bytes.Equal(t.key, o.key) || !bytes.Equal(t.value, o.value) {
-			return o.offset, nil
+			return o.offset
 		}
 	}
 	if len(theirs) > len(ours) {
-		return from + int64(len(ours)), nil
+		return from + int64(len(ours))
 	}
-	return -1, nil
+	return -1
 }
 
 // records reads the records with offsets in [from, to).

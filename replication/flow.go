@@ -46,43 +46,43 @@ func (it *item) release() {
 // derived position to the first trouble. The lane's and the outlet's
 // goroutines call it; the stream only waits for its end.
 type flow struct {
-	s          *Stream
-	m          fsm.Mapping // does not change while the flow lives
-	skip       map[int64]bool
-	expiration int64 // ms, of idle producer ids at the target
-	tgtEpoch   int32
-	limit      *limiter
-	lane       *lane
-	guarded    *outlet
-	alone      *outlet // the unguarded one
+	s        *Stream
+	m        fsm.Mapping // does not change while the flow lives
+	skip     map[int64]bool
+	tgtEpoch int32
+	limit    *limiter
+	lane     *lane
+	guarded  *outlet
+	alone    *outlet // the unguarded one
 
-	mu       sync.Mutex
-	out      *outlet // where it sends now
-	ready    bool    // stands in out's list
-	cursor   rewrite.Cursor
-	epoch    int32 // source leader epoch of the last batch before the cursor
-	queue    []item
-	bytes    int // of queue
-	coming   int // bytes that the lane has fetched and not handed over yet
-	inflight []item
-	window   int
-	sentTime int64    // ms, max timestamp of the last batch sent: the predecessor
-	ackTime  int64    // and of the last one acknowledged
-	paused   bool     // the lane left it out for being full
-	wary     bool     // a request of an earlier life may have been appended since the position was derived
-	after    *trouble // the source has no more: ends the flow once all before it is acknowledged
-	ended    bool
-	quiet    chan struct{} // closed when ended and nothing is in flight
-	trouble  trouble
-	wrong    []written     // batches that stand elsewhere than expected
-	unsure   []item        // sent, and not known to be written: in order, without bytes
-	acked    fsm.Progress  // up to the last acknowledged batch
-	segments []fsm.Segment // of a translated stream, not checkpointed yet
-	high     int64         // source's last stable offset as last seen
-	held     heldBack
-	lastMove time.Time
-	ackBytes int64
-	rate     rate
+	mu         sync.Mutex
+	out        *outlet // where it sends now
+	ready      bool    // stands in out's list
+	cursor     rewrite.Cursor
+	epoch      int32 // source leader epoch of the last batch before the cursor
+	queue      []item
+	bytes      int // of queue
+	coming     int // bytes that the lane has fetched and not handed over yet
+	inflight   []item
+	window     int
+	expiration int64    // ms, of idle producer ids at the target
+	sentTime   int64    // ms, max timestamp of the last batch sent: the predecessor
+	ackTime    int64    // and of the last one acknowledged
+	paused     bool     // the lane left it out for being full
+	wary       bool     // a request of an earlier life may have been appended since the position was derived
+	after      *trouble // the source has no more: ends the flow once all before it is acknowledged
+	ended      bool
+	quiet      chan struct{} // closed when ended and nothing is in flight
+	trouble    trouble
+	wrong      []written     // batches that stand elsewhere than expected
+	unsure     []item        // sent, and not known to be written: in order, without bytes
+	acked      fsm.Progress  // up to the last acknowledged batch
+	segments   []fsm.Segment // of a translated stream, not checkpointed yet
+	high       int64         // source's last stable offset as last seen
+	held       heldBack
+	lastMove   time.Time
+	ackBytes   int64
+	rate       rate
 }
 
 // written is a batch that the broker put elsewhere than expected.
@@ -145,6 +145,14 @@ func (f *flow) pick(o *outlet, room int, empty bool) (kafka.ProducePartition, bo
 		f.lane.resume()
 	}
 	return kafka.ProducePartition{Topic: f.s.key.TargetTopic, TopicID: f.m.TargetTopicID, Partition: f.s.key.Partition, Batch: it.batch}, true
+}
+
+// expires notes after how many ms the target's brokers forget a silent
+// producer id now.
+func (f *flow) expires(after int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.expiration = after
 }
 
 // route chooses the outlet for the next batch; false when it has to wait or

@@ -51,10 +51,11 @@ func (s *Stream) open(t *fsm.Task) (*flow, error) {
 	if guarded && !s.wary.IsZero() {
 		s.waryOfGuarded()
 	}
-	if err := s.compareSource(t, src, dst, pos); err != nil {
+	epoch, err := s.compareSource(t, src, dst, pos)
+	if err != nil {
 		return nil, err
 	}
-	s.settle(t, pos, high)
+	s.settle(t, pos, high, epoch)
 	return s.start(t.Mapping, src, dst, pos, expiration, guarded), nil
 }
 
@@ -280,8 +281,9 @@ func (s *Stream) known(target int64) (int64, bool) {
 	return 0, false
 }
 
-// settle makes the derived position the stream's progress.
-func (s *Stream) settle(t *fsm.Task, pos position.Position, high int64) {
+// settle makes the derived position the stream's progress; epoch is the
+// source's leader epoch before it.
+func (s *Stream) settle(t *fsm.Task, pos position.Position, high int64, epoch int32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, it := range s.unsure {
@@ -290,9 +292,7 @@ func (s *Stream) settle(t *fsm.Task, pos position.Position, high int64) {
 		}
 	}
 	s.unsure = nil
-	if s.last.Source != pos.Source { // its epoch is that of another record
-		s.last.SourceEpoch = -1
-	}
+	s.last.SourceEpoch = epoch
 	if s.last.Target != pos.Target {
 		s.last.TargetEpoch = -1
 		s.last.Records = max(0, s.last.Records+pos.Target-s.last.Target)

@@ -197,6 +197,7 @@ func (s *Stream) lookAround(f *flow) {
 		f.stop(trouble{remedy: later, code: fsm.CodeHandover, from: -1, to: -1, msg: "the task changed hands"})
 		return
 	}
+	f.expires(s.dst.expiryOf(s.ctx, f.guarded.key.broker))
 	dst, err := s.dst.topo.find(s.ctx, s.key.TargetTopic, s.key.Partition, false)
 	if isAny(err, kerr.UnknownTopicOrPartition, kerr.UnknownTopicID) {
 		f.stop(trouble{remedy: checkTopic, from: -1, to: -1, msg: "the target topic is gone"})

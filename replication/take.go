@@ -41,6 +41,11 @@ func (f *flow) take(p *kafka.FetchedPartition, buf *kafka.Buf, codec *rewrite.Co
 			return
 		}
 		rest = r
+		if err := b.VerifyCRC(); err != nil {
+			f.endAfter(trouble{remedy: halt, code: fsm.CodeCorruptBatch, source: true, from: max(b.BaseOffset(), f.cursor.Source),
+				to: damagedEnd(b, rest), msg: err.Error()})
+			return
+		}
 		if !f.takeBatch(b, buf, codec, aborted, now) {
 			return
 		}
@@ -82,9 +87,6 @@ func (f *flow) refuse(b kafka.Batch, rest []byte, err error) {
 // takeBatch accepts one batch; false when it ended the flow.
 func (f *flow) takeBatch(b kafka.Batch, buf *kafka.Buf, codec *rewrite.Codec, aborted *rewrite.Aborted, now time.Time) bool {
 	h, err := kafka.ParseHeader(b)
-	if err == nil {
-		err = b.VerifyCRC()
-	}
 	at := max(h.BaseOffset, f.cursor.Source)
 	if err != nil {
 		return f.endAfter(trouble{remedy: halt, code: fsm.CodeCorruptBatch, source: true, from: at, to: h.LastOffset() + 1, msg: err.Error()})
@@ -118,6 +120,21 @@ func (f *flow) takeBatch(b kafka.Batch, buf *kafka.Buf, codec *rewrite.Codec, ab
 	buf.Retain()
 	f.push(it)
 	return true
+}
+
+// damagedEnd is the offset behind a batch whose bytes are not those that were
+// written, so that its header may say anything. The batch behind it knows, if
+// that is there and sound; else the header is believed where it agrees with
+// itself, and the batch's first offset alone where it does not.
+func damagedEnd(b kafka.Batch, rest []byte) int64 {
+	first := b.BaseOffset()
+	if next, _, err := kafka.NextBatch(rest); err == nil && next != nil && next.VerifyCRC() == nil && next.BaseOffset() > first {
+		return next.BaseOffset()
+	}
+	if end := b.LastOffset() + 1; end-first == int64(b.Count()) && end > first {
+		return end
+	}
+	return first + 1
 }
 
 func gapReason(class rewrite.Class, aborted bool, count int32) string {
