@@ -53,36 +53,56 @@ type flow struct {
 	limit    *limiter
 	lane     *lane
 	guarded  *outlet
-	alone    *outlet // the unguarded one
+	alone    *outlet       // the unguarded one
+	quiet    chan struct{} // closed when ended and nothing is in flight
 
-	mu         sync.Mutex
+	mu sync.Mutex
+	taken
+	sending
+	acknowledged
+	ending
+}
+
+// taken is what a flow has got from the source.
+type taken struct {
+	cursor rewrite.Cursor
+	epoch  int32    // source leader epoch of the last batch before the cursor
+	coming int      // bytes that the lane has fetched and not handed over yet
+	paused bool     // the lane left it out for being full
+	after  *trouble // the source has no more: ends the flow once all before it is acknowledged
+	high   int64    // source's last stable offset as last seen
+	held   heldBack
+}
+
+// sending is what of it goes to the target, and by which rules.
+type sending struct {
 	out        *outlet // where it sends now
 	ready      bool    // stands in out's list
-	cursor     rewrite.Cursor
-	epoch      int32 // source leader epoch of the last batch before the cursor
 	queue      []item
 	bytes      int // of queue
-	coming     int // bytes that the lane has fetched and not handed over yet
 	inflight   []item
 	window     int
-	expiration int64    // ms, of idle producer ids at the target
-	sentTime   int64    // ms, max timestamp of the last batch sent: the predecessor
-	ackTime    int64    // and of the last one acknowledged
-	paused     bool     // the lane left it out for being full
-	wary       bool     // a request of an earlier life may have been appended since the position was derived
-	after      *trouble // the source has no more: ends the flow once all before it is acknowledged
-	ended      bool
-	quiet      chan struct{} // closed when ended and nothing is in flight
-	trouble    trouble
-	wrong      []written     // batches that stand elsewhere than expected
-	unsure     []item        // sent, and not known to be written: in order, without bytes
-	acked      fsm.Progress  // up to the last acknowledged batch
-	segments   []fsm.Segment // of a translated stream, not checkpointed yet
-	high       int64         // source's last stable offset as last seen
-	held       heldBack
-	lastMove   time.Time
-	ackBytes   int64
-	rate       rate
+	expiration int64 // ms, of idle producer ids at the target
+	sentTime   int64 // ms, max timestamp of the last batch sent: the predecessor
+	wary       bool  // a request of an earlier life may have been appended since the position was derived
+}
+
+// acknowledged is what the target has.
+type acknowledged struct {
+	acked    fsm.Progress  // up to the last acknowledged batch
+	segments []fsm.Segment // of a translated stream, not checkpointed yet
+	ackTime  int64         // ms, max timestamp of the last batch
+	lastMove time.Time
+	ackBytes int64
+	rate     rate
+}
+
+// ending is how a flow ended.
+type ending struct {
+	ended   bool
+	trouble trouble
+	wrong   []written // batches that stand elsewhere than expected
+	unsure  []item    // sent, and not known to be written: in order, without bytes
 }
 
 // written is a batch that the broker put elsewhere than expected.

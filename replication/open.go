@@ -306,10 +306,11 @@ func (s *Stream) settle(t *fsm.Task, pos position.Position, high int64, epoch in
 func (s *Stream) start(m *fsm.Mapping, src, dst place, pos position.Position, expiration int64, guarded bool) *flow {
 	last := s.progress()
 	f := &flow{
-		s: s, m: *m, skip: s.loopIDs(), expiration: expiration, tgtEpoch: dst.epoch, limit: s.r.limiter(s.link),
-		lane: s.src.lane(src.leader, s.link), guarded: s.dst.outlet(dst.leader, true, s.id), alone: s.dst.outlet(dst.leader, false, s.id),
-		window: 1, sentTime: pos.LastTime, ackTime: pos.LastTime, acked: last, wary: !s.wary.IsZero(), quiet: make(chan struct{}),
-		high: -1, lastMove: s.r.now(),
+		s: s, m: *m, skip: s.loopIDs(), tgtEpoch: dst.epoch, limit: s.r.limiter(s.link), lane: s.src.lane(src.leader, s.link),
+		guarded: s.dst.outlet(dst.leader, true, s.id), alone: s.dst.outlet(dst.leader, false, s.id), quiet: make(chan struct{}),
+		taken:        taken{high: -1},
+		sending:      sending{window: 1, expiration: expiration, sentTime: pos.LastTime, wary: !s.wary.IsZero()},
+		acknowledged: acknowledged{acked: last, ackTime: pos.LastTime, lastMove: s.r.now()},
 	}
 	f.out = f.alone
 	if guarded {

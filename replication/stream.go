@@ -31,13 +31,22 @@ type Stream struct {
 	once   sync.Once
 	done   chan struct{}
 
-	// Of the control goroutine only.
+	caution // of the control goroutine only
+
+	mu sync.Mutex
+	standing
+}
+
+// caution is what the next position has to mind.
+type caution struct {
 	wary    time.Time // until then a request of an earlier owner or connection may still be appended; zero: none since the quiet wait
 	quiet   bool      // the next position needs the quiet wait whatever the guard says
 	refused int64     // target offset at which the last flow's sequence was refused, -1: it was not
 	tried   int       // troubles in a row without progress
+}
 
-	mu       sync.Mutex
+// standing is how far a stream is, and how it fares.
+type standing struct {
 	flow     *flow
 	state    fsm.Code
 	message  string
@@ -56,7 +65,8 @@ func newStream(ctx context.Context, r *Runner, t *fsm.Task) *Stream {
 	l := v.Link(t.Link)
 	s := &Stream{
 		r: r, id: t.ID, turn: t.Turn, link: t.Link, key: t.Stream,
-		drain: make(chan struct{}), done: make(chan struct{}), state: fsm.CodeStarting, last: t.Progress, reported: t.Progress, refused: -1,
+		drain: make(chan struct{}), done: make(chan struct{}), caution: caution{refused: -1},
+		standing: standing{state: fsm.CodeStarting, last: t.Progress, reported: t.Progress},
 	}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	if l != nil {

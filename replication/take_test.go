@@ -50,7 +50,8 @@ func TestDamagedBatchEndsWhereTheNextBegins(t *testing.T) {
 func TestGuardFollowsTheBrokersSetting(t *testing.T) {
 	r := &Runner{cfg: DefaultConfig()}
 	now := r.nowMs()
-	f := &flow{s: &Stream{r: r}, guarded: &outlet{}, alone: &outlet{}, sentTime: now - 7200_000, expiration: defaultExpiration, quiet: make(chan struct{})}
+	f := &flow{s: &Stream{r: r}, guarded: &outlet{}, alone: &outlet{}, quiet: make(chan struct{})}
+	f.sentTime, f.expiration = now-7200_000, defaultExpiration
 	f.out = f.guarded
 	it := &item{maxTime: now}
 	if !f.route(it) || f.out != f.guarded {

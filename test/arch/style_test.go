@@ -174,24 +174,6 @@ func TestStyle(t *testing.T) {
 	t.Logf("%d of %d functions have more than %d lines", long, all, aimFuncLines)
 	out = slices.Concat(out, checkSleep(tree), checkPackageComments(tree))
 	report(t, out)
-	for _, d := range paid(out) {
-		t.Logf("paid, strike it off the debts: %s", d)
-	}
-}
-
-func TestDebts(t *testing.T) {
-	for _, c := range []struct {
-		finding string
-		want    bool
-	}{
-		{"a/b.go:7: lines: 401, at most 400", true},
-		{"a/b.go:7: init()", false},
-		{"a/c.go:7: lines: 401, at most 400", false},
-	} {
-		if got := owes(c.finding, "a/b.go: lines"); got != c.want {
-			t.Errorf("%s: %v", c.finding, got)
-		}
-	}
 }
 
 func TestStyleChecksSee(t *testing.T) {

@@ -94,38 +94,11 @@ func parse(t *testing.T, name, text string) *source {
 	return &source{path: name, file: f, fset: fset, lines: strings.Count(text, "\n")}
 }
 
-// debts are findings that are known and not yet paid: a path and how the
-// finding begins. One that is paid is struck off here.
-var debts = []string{
-	"replication/flow.go: struct of",
-	"replication/stream.go: struct of",
-	"test/faults/rule.go: On",
-}
-
-// report fails the test with all findings that are no known debts.
+// report fails the test with all findings.
 func report(t *testing.T, findings []string) {
 	t.Helper()
 	slices.Sort(findings)
 	for _, f := range findings {
-		if d := slices.IndexFunc(debts, func(d string) bool { return owes(f, d) }); d >= 0 {
-			t.Logf("known: %s", f)
-			continue
-		}
 		t.Error(f)
 	}
-}
-
-// paid lists debts that no finding owes any more.
-func paid(findings []string) []string {
-	return slices.DeleteFunc(slices.Clone(debts), func(d string) bool {
-		return slices.ContainsFunc(findings, func(f string) bool { return owes(f, d) })
-	})
-}
-
-// owes reports whether a finding is a debt, wherever it stands in the file.
-func owes(finding, debt string) bool {
-	file, rest, _ := strings.Cut(finding, ":")
-	_, text, ok := strings.Cut(rest, ": ")
-	owed, begins, _ := strings.Cut(debt, ": ")
-	return ok && file == owed && strings.HasPrefix(text, begins)
 }

@@ -14,8 +14,8 @@ import (
 type Side int
 
 const (
-	OnRequest Side = iota
-	OnResponse
+	OnRequest  Side = iota // what a client sends
+	OnResponse             // what a broker answers
 )
 
 // Action is what a rule does to a frame that it chose.
