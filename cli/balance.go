@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"regexp"
 	"strconv"
 	"strings"
@@ -45,7 +44,7 @@ func proposeCmd() *cobra.Command {
 		Long: `Work out which broker should hold which replica, with next to no byte more
 than needed, and show the cluster before and after. Nothing is changed.
 
-The files may be gzip. Brokers are lines of
+The files may be gzip; lines that begin with # are left out. Brokers are lines of
   id,rack,disk MB,in KB/s,out KB/s,state[,log dirs]
 with the states ok, new, draining, cordoned and dead; partitions of
   topic,partition,replicas (leader first),size MB,in KB/s,out KB/s[,log dirs].
@@ -64,7 +63,7 @@ makes no sense, 10 something that was asked for cannot be reached.`,
 	fl.StringVar(&f.goals, "goal", data.DefaultGoals.String(), "what to level, of "+data.AllGoals.String())
 	fl.StringVar(&f.band, "band", "", `margin around the share, as in "1%" or "disk=1%,bytes-in=10%" (disk 2%, others 5%)`)
 	fl.StringVar(&f.maxBytes, "max-bytes", "", `bytes that may travel at most, as in "10TB"`)
-	fl.StringVar(&f.throttle, "throttle", "50MiB", "bytes a second per broker that the time is estimated for")
+	fl.StringVar(&f.throttle, "throttle", "50MB", "bytes a second per broker that the time is estimated for; 0: no estimate")
 	fl.StringVar(&f.limit, "disk-limit", "80%", "part of a broker's disk that is never exceeded, on the way neither")
 	fl.StringSliceVar(&f.exclude, "exclude", nil, "topics to leave alone: name, prefix*, or /regex/")
 	fl.StringSliceVar(&f.pin, "pin", nil, "topics whose replicas stay and only leaders may change")
@@ -102,7 +101,7 @@ func (f *proposeFlags) run(w io.Writer) error {
 		return &ExitError{exitFailed, err}
 	}
 	if n := len(p.Unmet); n > 0 {
-		return &ExitError{exitBad, &badAnswer{fmt.Sprintf("%d demands cannot be met: %s", n, p.Unmet[0].What)}}
+		return &ExitError{exitBad, &badAnswer{fmt.Sprintf("%s cannot be met: %s", data.Count(n, "demand"), p.Unmet[0].What)}}
 	}
 	return nil
 }
@@ -127,6 +126,9 @@ func (f *proposeFlags) options() (data.Options, error) {
 	}
 	if o.MaxBytes, err = parseBytes(f.maxBytes); err != nil {
 		return o, fmt.Errorf("--max-bytes: %w", err)
+	}
+	if f.maxBytes != "" && o.MaxBytes == 0 {
+		return o, fmt.Errorf("--max-bytes %s: to change leaders alone, write --goal leaders", f.maxBytes)
 	}
 	if o.Throttle, err = parseBytes(strings.TrimSuffix(f.throttle, "/s")); err != nil {
 		return o, fmt.Errorf("--throttle: %w", err)
@@ -199,7 +201,7 @@ func parseBytes(s string) (int64, error) {
 		}
 	}
 	v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-	if err != nil || v < 0 || v*unit > 1e18 {
+	if err != nil || !(v >= 0 && v*unit <= 1e18) { // NaN is neither
 		return 0, fmt.Errorf("%q is no size: write 10TB or 50MiB", s)
 	}
 	return int64(v * unit), nil
@@ -294,5 +296,5 @@ func (f *proposeFlags) write(w io.Writer, m *data.Model, o data.Options, p *data
 		enc.SetIndent("", " ")
 		return enc.Encode(map[string]any{"apiVersion": "sluice/v1", "kind": "BalanceProposal", "items": []*data.Proposal{p}})
 	}
-	return writeProposal(w, o, p, f.output == "wide", path.Base(f.out))
+	return writeProposal(w, o, p, f.output == "wide", f.out, f.reassignment)
 }

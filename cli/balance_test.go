@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -62,13 +63,13 @@ func TestProposeWritesThePlan(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("code %d: %v\n%s", code, err, out)
 	}
-	for _, want := range []string{"replicas move", "No plan with this result moves less", "LEADERS", "3 c new", "need more disk on the way", "plan.csv"} {
+	for _, want := range []string{"to move: 4 replicas", "No plan with this result moves less", "LEADERS", "3 c new", "need more disk on the way", "plan.csv"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the text lacks %q:\n%s", want, out)
 		}
 	}
 	for i, line := range strings.Split(out, "\n") {
-		if len(line) > 80 && !strings.Contains(line, "what helps") {
+		if len(line) > 80 && !strings.Contains(line, "what helps") && !strings.HasPrefix(line, "changed partitions: ") && !strings.HasPrefix(line, "reassignment: ") {
 			t.Errorf("line %d has %d columns: %s", i+1, len(line), line)
 		}
 	}
@@ -147,22 +148,44 @@ func TestProposeEndsByWhatItFinds(t *testing.T) {
 		says                 string
 	}{
 		{"excluded topics stay", crowdedBrokers, crowdedParts, []string{"--exclude", "orders,pay"}, 0, "nothing to do"},
-		{"a prefix", crowdedBrokers, crowdedParts, []string{"--exclude", "or*"}, 10, "demands cannot be met"},
+		{"a prefix", crowdedBrokers, crowdedParts, []string{"--exclude", "or*"}, 10, "cannot be met"},
 		{"an unknown topic", crowdedBrokers, crowdedParts, []string{"--exclude", "odrers"}, 2, `no topic matches "odrers"`},
 		{"a broken pattern", crowdedBrokers, crowdedParts, []string{"--exclude", "/(/"}, 2, "pattern"},
-		{"nothing may travel", crowdedBrokers, crowdedParts, []string{"--max-bytes", "1B"}, 10, "demands cannot be met"},
-		{"a dead broker with nowhere to go", "1,a,1000,1,1,ok\n2,b,1000,1,1,dead\n", "t,0,1 2,10,1,1\n", nil, 10, "1 replicas stay on brokers that should be empty"},
-		{"too little disk", "1,a,100,1,1,ok\n2,b,100,1,1,ok\n", "t,0,1 2,90,1,1\n", nil, 10, "more than 80 % of their disks"},
+		{"nothing may travel", crowdedBrokers, crowdedParts, []string{"--max-bytes", "1B"}, 10, "cannot be met"},
+		{"a dead broker with nowhere to go", "1,a,1000,1,1,ok\n2,b,1000,1,1,dead\n", "t,0,1 2,10,1,1\n", nil, 10, "1 replica left on brokers that should be empty"},
+		{"too little disk", "1,a,100,1,1,ok\n2,b,100,1,1,ok\n", "t,0,1 2,90,1,1\n", nil, 10, "above 80 % of the disk"},
 		{"an unknown goal", crowdedBrokers, crowdedParts, []string{"--goal", "disk,speed"}, 2, `no goal "speed"`},
 		{"a band without a number", crowdedBrokers, crowdedParts, []string{"--band", "disk=much"}, 2, `"much" is neither`},
 		{"a size without a number", crowdedBrokers, crowdedParts, []string{"--max-bytes", "ten TB"}, 2, "is no size"},
 		{"an unknown output", crowdedBrokers, crowdedParts, []string{"-o", "xml"}, 2, "text, wide or json"},
+		{"no bytes at all", crowdedBrokers, crowdedParts, []string{"--max-bytes", "0"}, 2, "--goal leaders"},
+		{"a size that is no number", crowdedBrokers, crowdedParts, []string{"--max-bytes", "NaN"}, 2, "is no size"},
+		{"a band that is no number", crowdedBrokers, crowdedParts, []string{"--band", "NaN"}, 2, "must lie in"},
+		{"a band of nothing", crowdedBrokers, crowdedParts, []string{"--band", "0"}, 2, "must lie in"},
+		{"a limit above the disk", crowdedBrokers, crowdedParts, []string{"--disk-limit", "101%"}, 2, "must lie in"},
+		{"a limit on a dead broker's bytes", "1,a,1000,1,1,ok\n2,b,1000,1,1,dead\n3,c,1000,1,1,ok\n", manyParts(60), []string{"--max-bytes", "40MB"}, 10, "raise the byte limit"},
+		{"only dead copies", "1,a,1000,1,1,ok\n2,b,1000,1,1,dead\n", "t,0,2,10,1,1\n", nil, 10, "no living copy"},
+		{"all dead", "1,a,1000,1,1,dead\n2,b,1000,1,1,dead\n", "t,0,1 2,10,1,1\n", nil, 10, "nothing can be done"},
+		{"one broker", "1,a,1000,1,1,ok\n", "t,0,1,10,1,1\n", nil, 0, "nothing to do"},
+		{"no partitions", crowdedBrokers, "", nil, 0, "nothing to do"},
+		{"no brokers", "# none\n", "", nil, 1, "brokers.csv: no brokers"},
+		{"a mark of the byte order", "\ufeff1,a,1000,1,1,ok\r\n", "", nil, 0, "nothing to do"},
+		{"a blank before a rack", "1, a,1000,1,1,ok\n2,a,1000,1,1,ok\n", "t,0,1 2,1,1,1\n", nil, 0, "nothing to do"},
+		{"unknown disks", "1,a,0,0,0,ok\n2,a,0,0,0,ok\n", "t,0,1,1,1,1\nt,1,1,1,1,1\n", nil, 0, "2000>1000             - "},
+		{"broken gzip", crowdedBrokers, "\x1f\x8bno", nil, 1, "unpacking"},
+		{"a negative size", crowdedBrokers, "t,0,1,-1,1,1\n", nil, 1, `parts.csv:1: size: "-1" is not a decimal number`},
+		{"an endless size", crowdedBrokers, "t,0,1,99999999999999999999,1,1\n", nil, 1, "parts.csv:1: size: \"99999999999999999999\" is too large"},
+		{"too much disk in all", strings.ReplaceAll("1,a,X,1,1,ok\n2,b,X,1,1,ok\n", "X", "900000000000"), "", nil, 1, "capacities sum up to more"},
+		{"a replica twice on a broker", crowdedBrokers, "t,0,1 1,1,1,1\n", nil, 1, "parts.csv:1: replicas: broker 1 twice"},
+		{"no replicas", crowdedBrokers, "t,0,,1,1,1\n", nil, 1, "parts.csv:1: replicas: missing"},
+		{"more fields than there are", crowdedBrokers, "t,0,1,1,1,1,,\n", nil, 1, "parts.csv:1: more than 7 fields"},
+		{"an unknown log dir", crowdedBrokers, "t,0,1,1,1,1,/d9\n", nil, 1, `parts.csv:1: logdirs: broker 1 has no log dir "/d9"`},
 		{"a bad broker", "1,a,x,1,1,ok\n", "", nil, 1, `brokers.csv:1: disk: "x" is not a decimal number`},
 		{"a bad state", "1,a,1,1,1,fine\n", "", nil, 1, `brokers.csv:1: state: "fine" is none of`},
 		{"a broker twice", "1,a,1,1,1,ok\n1,a,1,1,1,ok\n", "", nil, 1, "brokers.csv:2: id: broker 1 stands on line 1 already"},
 		{"an unknown broker", crowdedBrokers, "t,0,1 9,1,1,1\n", nil, 1, "parts.csv:1: replicas: broker 9 is not in the brokers file"},
 		{"a missing field", crowdedBrokers, "t,0,1 2,1\n", nil, 1, "parts.csv:1: in: missing"},
-		{"a partition twice", crowdedBrokers, "t,0,1,1,1,1\nt,0,2,1,1,1\n", nil, 1, "t-0 stands there twice"},
+		{"a partition twice", crowdedBrokers, "t,0,1,1,1,1\nt,0,2,1,1,1\n", nil, 1, "parts.csv:2: partition: t-0 stands on line 1 already"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			out, code, err := propose(t, c.brokers, c.parts, c.args...)
@@ -180,12 +203,21 @@ func TestProposeEndsByWhatItFinds(t *testing.T) {
 	}
 }
 
+// manyParts returns lines of n partitions on two brokers.
+func manyParts(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "t,%d,1 2,10,1,1\n", i)
+	}
+	return b.String()
+}
+
 func TestProposeLevelsLogDirs(t *testing.T) {
 	brokers := "1,a,1000,1,1,ok,/d0 /d1\n2,b,1000,1,1,ok,/d0 /d1\n"
 	parts := "t,0,1 2,50,1,1,/d0 /d0\nt,1,2 1,50,1,1,/d0 /d0\nt,2,1 2,50,1,1,/d0 /d0\nt,3,2 1,50,1,1,/d0 /d0\n"
 	plan := filepath.Join(t.TempDir(), "plan.csv")
 	out, code, err := propose(t, brokers, parts, "--out", plan)
-	if code != 0 || !strings.Contains(out, "4 replicas change log dirs") {
+	if code != 0 || !strings.Contains(out, "between log dirs of a broker: 4 replicas") {
 		t.Fatalf("code %d (%v)\n%s", code, err, out)
 	}
 	text, err := os.ReadFile(plan)

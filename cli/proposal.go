@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,20 +16,30 @@ import (
 // shownBrokers is how many brokers a table names unless all are asked for.
 const shownBrokers = 20
 
-// proposalText writes a proposal to be read by a person, in 80 columns.
+// proposalText writes a proposal to be read by a person, in 80 columns unless
+// names are long.
 type proposalText struct {
 	strings.Builder
-	o   data.Options
-	p   *data.Proposal
-	all bool
+	o    data.Options
+	p    *data.Proposal
+	all  bool
+	size unit // of all sizes in tables
+	rate unit // of all rates in tables
+	name int  // width of the column of names
 }
 
-func writeProposal(w io.Writer, o data.Options, p *data.Proposal, all bool, out string) error {
+// writeProposal writes p; out and reassignment are the files it was also
+// written to, if any.
+func writeProposal(w io.Writer, o data.Options, p *data.Proposal, all bool, out, reassignment string) error {
 	t := &proposalText{o: o, p: p, all: all}
-	if p.Empty() {
-		t.line("nothing to do")
-	} else {
+	t.measure()
+	switch {
+	case !p.Empty():
 		t.summary()
+	case len(p.Unmet) > 0:
+		t.line("nothing can be done: no change that is allowed brings this nearer")
+	default:
+		t.line("nothing to do")
 	}
 	t.unmet()
 	if !p.Empty() {
@@ -36,9 +47,7 @@ func writeProposal(w io.Writer, o data.Options, p *data.Proposal, all bool, out 
 		t.racks()
 		t.brokers()
 		t.peaks()
-	}
-	if out != "." && out != "" {
-		t.line("\nThe changed partitions are in %s.", out)
+		t.files(out, reassignment)
 	}
 	_, err := io.WriteString(w, t.String())
 	return err
@@ -48,12 +57,55 @@ func (t *proposalText) line(format string, args ...any) {
 	fmt.Fprintf(t, format+"\n", args...)
 }
 
+// unit is one that a column of a table is written in.
+type unit struct {
+	name string
+	size float64
+}
+
+// unitFor returns the largest unit of which x still has so many, so that tables
+// have no columns of zeros.
+func unitFor(x int64, many float64) unit {
+	units := []unit{{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}}
+	for _, u := range units {
+		if float64(x) >= many*u.size {
+			return u
+		}
+	}
+	return unit{"B", 1}
+}
+
+func (u unit) of(n int64) string {
+	return strconv.FormatFloat(math.Round(float64(n)/u.size)+0, 'f', 0, 64)
+}
+
+// measure chooses the units and the width of the names.
+func (t *proposalText) measure() {
+	var size, rate int64
+	t.name = 8
+	for i := range t.p.Brokers {
+		b := &t.p.Brokers[i]
+		size = max(size, b.Before.Bytes, b.After.Bytes)
+		rate = max(rate, b.Before.In, b.After.In, b.Before.Out, b.After.Out)
+		t.name = max(t.name, len(brokerName(b)))
+	}
+	t.size, t.rate = unitFor(size, 100), unitFor(rate, 10)
+}
+
+func brokerName(b *data.BrokerFigures) string {
+	name := strings.TrimSpace(fmt.Sprintf("%d %s", b.ID, b.Rack))
+	if b.State != "ok" {
+		name += " " + b.State
+	}
+	return name
+}
+
 func (t *proposalText) summary() {
 	p := t.p
-	t.line("%d replicas move, %s travel in %d stages; %d leaders change.",
-		p.Moves, data.Bytes(p.Bytes), len(p.Stages), p.LeaderChanges)
+	t.line("to move: %s, %s in %s; new leaders: %s", data.Count(p.Moves, "replica"),
+		data.Bytes(p.Bytes), data.Count(len(p.Stages), "stage"), data.Count(p.LeaderChanges, "partition"))
 	if p.DirMoves > 0 {
-		t.line("%d replicas change log dirs on their broker, %s.", p.DirMoves, data.Bytes(p.DirBytes))
+		t.line("between log dirs of a broker: %s, %s", data.Count(p.DirMoves, "replica"), data.Bytes(p.DirBytes))
 	}
 	switch {
 	case p.Bound.Bytes > 0:
@@ -64,6 +116,20 @@ func (t *proposalText) summary() {
 	}
 	if p.Seconds > 0 {
 		t.line("About %s at %s/s per broker.", duration(p.Seconds), data.Bytes(t.o.Throttle))
+	}
+}
+
+// files names the files that were written.
+func (t *proposalText) files(out, reassignment string) {
+	if out != "" {
+		t.line("\nchanged partitions: %s", out)
+	}
+	if reassignment == "" {
+		return
+	}
+	t.line("\nreassignment: %s", reassignment)
+	if len(t.p.Stages) > 1 {
+		t.line("Kafka carries it out at once, not in stages: disks may peak higher than above.")
 	}
 }
 
@@ -166,20 +232,19 @@ func part(x, of int64) float64 {
 	return float64(x) / float64(of)
 }
 
-// row writes one line of a table: each cell is before>after, sizes in GB,
-// rates in MB/s.
+// row writes one line of a table: each cell is before>after.
 func (t *proposalText) row(name string, disk int64, b, a data.Load) {
-	t.line("%-12s %9s %11s %13s %13s %8s %8s", name,
+	free := "-" // the capacity is not known
+	if disk > 0 {
+		free = t.size.of(disk-b.Bytes) + ">" + t.size.of(disk-a.Bytes)
+	}
+	t.line("%-*s %11s %11s %13s %13s %9s %9s", t.name, name,
 		fmt.Sprintf("%d>%d", b.Leaders, a.Leaders),
 		fmt.Sprintf("%d>%d", b.Replicas, a.Replicas),
-		fmt.Sprintf("%s>%s", giga(b.Bytes), giga(a.Bytes)),
-		fmt.Sprintf("%s>%s", giga(disk-b.Bytes), giga(disk-a.Bytes)),
-		fmt.Sprintf("%s>%s", mega(b.In), mega(a.In)),
-		fmt.Sprintf("%s>%s", mega(b.Out), mega(a.Out)))
+		t.size.of(b.Bytes)+">"+t.size.of(a.Bytes), free,
+		t.rate.of(b.In)+">"+t.rate.of(a.In),
+		t.rate.of(b.Out)+">"+t.rate.of(a.Out))
 }
-
-func giga(n int64) string { return fmt.Sprintf("%.0f", float64(n)/1e9) }
-func mega(n int64) string { return fmt.Sprintf("%.0f", float64(n)/1e6) }
 
 func (t *proposalText) racks() {
 	var names []string
@@ -191,14 +256,19 @@ func (t *proposalText) racks() {
 	for _, rack := range slices.Compact(names) {
 		var disk int64
 		var b, a data.Load
+		known := true
 		for i := range t.p.Brokers {
 			if f := &t.p.Brokers[i]; f.Rack == rack {
+				known = known && f.Disk > 0
 				disk += f.Disk
 				sum(&b, f.Before)
 				sum(&a, f.After)
 			}
 		}
-		t.row(rack, disk, b, a)
+		if !known {
+			disk = 0
+		}
+		t.row(cmp.Or(rack, "(none)"), disk, b, a)
 	}
 }
 
@@ -212,7 +282,8 @@ func sum(s *data.Load, l data.Load) {
 
 func (t *proposalText) head(first string) {
 	t.line("")
-	t.line("%-12s %9s %11s %13s %13s %8s %8s", first, "LEADERS", "REPLICAS", "SIZE GB", "FREE GB", "IN MB/s", "OUT MB/s")
+	t.line("%-*s %11s %11s %13s %13s %9s %9s", t.name, first, "LEADERS", "REPLICAS",
+		"SIZE "+t.size.name, "FREE "+t.size.name, "IN "+t.rate.name+"/s", "OUT "+t.rate.name+"/s")
 }
 
 // brokers lists the brokers, the farthest from their share first.
@@ -232,11 +303,7 @@ func (t *proposalText) brokers() {
 	}
 	for i := range list[:n] {
 		b := &list[i]
-		name := fmt.Sprintf("%d %s", b.ID, b.Rack)
-		if b.State != "ok" {
-			name += " " + b.State
-		}
-		t.row(name, b.Disk, b.Before, b.After)
+		t.row(brokerName(b), b.Disk, b.Before, b.After)
 	}
 	if n < len(list) {
 		t.line("... and %d more that change less; all with -o wide", len(list)-n)
@@ -256,15 +323,20 @@ func (t *proposalText) peaks() {
 	}
 	need := func(b *data.BrokerFigures) int64 { return b.Peak - b.Before.Bytes }
 	slices.SortStableFunc(list, func(a, b *data.BrokerFigures) int { return cmp.Compare(need(b), need(a)) })
-	t.line("\n%d brokers need more disk on the way than they use now:\n", len(list))
-	t.line("%-12s %11s %11s %11s %12s", "BROKER", "NOW GB", "PEAK GB", "AFTER GB", "PEAK OF DISK")
+	t.line("\nneed more disk on the way than they use now: %s\n", data.Count(len(list), "broker"))
+	t.line("%-*s %11s %11s %11s %12s", t.name, "BROKER",
+		"NOW "+t.size.name, "PEAK "+t.size.name, "AFTER "+t.size.name, "PEAK OF DISK")
 	n := len(list)
 	if !t.all {
 		n = min(n, shownBrokers/2)
 	}
 	for _, b := range list[:n] {
-		t.line("%-12s %11s %11s %11s %10.0f %%", fmt.Sprintf("%d %s", b.ID, b.Rack),
-			giga(b.Before.Bytes), giga(b.Peak), giga(b.After.Bytes), 100*part(b.Peak, b.Disk))
+		of := "-"
+		if b.Disk > 0 {
+			of = fmt.Sprintf("%.0f %%", 100*part(b.Peak, b.Disk))
+		}
+		t.line("%-*s %11s %11s %11s %12s", t.name, brokerName(b),
+			t.size.of(b.Before.Bytes), t.size.of(b.Peak), t.size.of(b.After.Bytes), of)
 	}
 	if n < len(list) {
 		t.line("... and %d more", len(list)-n)

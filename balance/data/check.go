@@ -246,7 +246,7 @@ func (c *checker) claims() error {
 			return fmt.Errorf("claims %v seconds, is %v", c.p.Seconds, s)
 		}
 	}
-	unmet := append((&planner{layout: after, o: c.o}).unmet(), dirsUnmet(c.m, c.o, dirLoads(after.m), after.load)...)
+	unmet := slices.Concat((&planner{layout: after, o: c.o}).unmet(), dirsUnmet(c.m, c.o, dirLoads(after.m), after.load), noSource(c.m, c.p))
 	if !slices.EqualFunc(unmet, c.p.Unmet, func(a, b Unmet) bool { return reflect.DeepEqual(a, b) }) {
 		return fmt.Errorf("what is unmet is not as claimed: %v instead of %v", c.p.Unmet, unmet)
 	}

@@ -74,11 +74,11 @@ func dirsUnmet(m *Model, o Options, dirs [][]int64, load []load) []Unmet {
 	}
 	var list []Unmet
 	if full.Brokers != nil {
-		full.What = fmt.Sprintf("log dirs of %d brokers hold more than %.0f %% of their disk", len(full.Brokers), 100*o.DiskLimit)
+		full.What = fmt.Sprintf("%s with a log dir above %.4g %% of its disk", Count(len(full.Brokers), "broker"), 100*o.DiskLimit)
 		list = append(list, full)
 	}
 	if uneven.Brokers != nil {
-		uneven.What = fmt.Sprintf("log dirs of %d brokers end outside their band", len(uneven.Brokers))
+		uneven.What = Count(len(uneven.Brokers), "broker") + " with log dirs outside their band at the end"
 		list = append(list, uneven)
 	}
 	return list

@@ -1,6 +1,7 @@
 package data
 
 import (
+	"encoding/json"
 	"strconv"
 )
 
@@ -43,7 +44,7 @@ func AppendReassignment(dst []byte, m *Model, p *Proposal) []byte {
 			dst = append(dst, ',')
 		}
 		dst = append(dst, "\n{\"topic\":"...)
-		dst = strconv.AppendQuote(dst, c.Topic)
+		dst = appendJSON(dst, c.Topic)
 		dst = append(dst, `,"partition":`...)
 		dst = strconv.AppendInt(dst, int64(c.ID), 10)
 		dst = append(dst, `,"replicas":[`...)
@@ -55,13 +56,22 @@ func AppendReassignment(dst []byte, m *Model, p *Proposal) []byte {
 				if k > 0 {
 					dst = append(dst, ',')
 				}
-				dst = strconv.AppendQuote(dst, m.dirPath(ix, c.To[k], d))
+				dst = appendJSON(dst, m.dirPath(ix, c.To[k], d))
 			}
 			dst = append(dst, ']')
 		}
 		dst = append(dst, '}')
 	}
 	return append(dst, "\n]}\n"...)
+}
+
+// appendJSON writes s as a JSON string.
+func appendJSON(dst []byte, s string) []byte {
+	quoted, err := json.Marshal(s)
+	if err != nil {
+		return append(dst, `""`...) // a string can always be written
+	}
+	return append(dst, quoted...)
 }
 
 func appendIDs(dst []byte, ids []int32, sep byte) []byte {

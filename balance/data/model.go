@@ -105,13 +105,19 @@ func comparePartitions(a, b Partition) int {
 	return cmp.Compare(a.ID, b.ID)
 }
 
+// mostSum is what sizes, rates and capacities may sum up to, so that no sum of
+// them overflows.
+const mostSum = 1 << 60
+
 // Validate reports the first thing that makes the model unusable: wrong order,
-// a duplicate, an unknown broker, a negative figure, a bad log dir.
+// a duplicate, an unknown broker, a negative figure, sums beyond 2^60, a bad
+// log dir.
 func (m *Model) Validate() error {
 	if len(m.Brokers) == 0 {
 		return fmt.Errorf("no brokers")
 	}
 	ix := newBrokerIndex(m.Brokers)
+	sums := 0.0 // of what would overflow first
 	for i := range m.Brokers {
 		b := &m.Brokers[i]
 		if i > 0 && m.Brokers[i-1].ID >= b.ID {
@@ -120,18 +126,21 @@ func (m *Model) Validate() error {
 		if b.ID < 0 || b.Disk < 0 || b.NetIn < 0 || b.NetOut < 0 {
 			return fmt.Errorf("broker %d: negative id or capacity", b.ID)
 		}
+		if sums += float64(max(b.Disk, b.NetIn, b.NetOut)); sums > mostSum {
+			return fmt.Errorf("broker %d: capacities sum up to more than 2^60 bytes", b.ID)
+		}
 	}
-	sums := 0.0 // of what would overflow first
+	sums = 0
 	for i := range m.Partitions {
 		p := &m.Partitions[i]
 		if i > 0 && comparePartitions(m.Partitions[i-1], *p) >= 0 {
-			return fmt.Errorf("partition %s-%d: twice or out of order", p.Topic, p.ID)
+			return fmt.Errorf("partition %s: twice or out of order", p.Name())
 		}
-		if sums += float64(max(p.Size, p.In, p.Out)) * float64(len(p.Replicas)); sums > 1<<60 {
-			return fmt.Errorf("partition %s-%d: sizes or rates sum up to more than 2^60", p.Topic, p.ID)
+		if sums += float64(max(p.Size, p.In, p.Out)) * float64(len(p.Replicas)); sums > mostSum {
+			return fmt.Errorf("partition %s: sizes or rates sum up to more than 2^60 bytes", p.Name())
 		}
 		if err := p.validate(m, ix); err != nil {
-			return fmt.Errorf("partition %s-%d: %w", p.Topic, p.ID, err)
+			return fmt.Errorf("partition %s: %w", p.Name(), err)
 		}
 	}
 	return nil

@@ -75,7 +75,7 @@ type Options struct {
 func DefaultOptions() Options {
 	return Options{
 		Goals: DefaultGoals, DiskBand: 0.02, InBand: 0.05, OutBand: 0.05,
-		DiskLimit: 0.80, DirBand: 0.05, Throttle: 50 << 20,
+		DiskLimit: 0.80, DirBand: 0.05, Throttle: 50e6,
 	}
 }
 

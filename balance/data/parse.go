@@ -42,6 +42,9 @@ type lines struct {
 }
 
 func (l *lines) next() bool {
+	if l.number == 0 {
+		l.rest = strings.TrimPrefix(l.rest, "\ufeff") // as some editors begin files
+	}
 	for len(l.rest) > 0 {
 		line, rest, _ := strings.Cut(l.rest, "\n")
 		l.rest = rest
@@ -100,6 +103,9 @@ func ParseBrokers(file string, data []byte) ([]Broker, error) {
 	for l.next() {
 		if _, err := l.fields(f[:], 6); err != nil {
 			return nil, err
+		}
+		for i := range f {
+			f[i] = strings.TrimSpace(f[i])
 		}
 		b, field, err := parseBroker(&f)
 		if err != nil {
@@ -177,10 +183,28 @@ func ParsePartitions(file string, data []byte, brokers []Broker) ([]Partition, e
 	m.Sort()
 	for i := 1; i < len(parts); i++ {
 		if comparePartitions(parts[i-1], parts[i]) == 0 {
-			return nil, &ParseError{File: file, Field: "partition", Err: fmt.Errorf("%s stands there twice", parts[i].Name())}
+			return nil, twice(file, data, &parts[i])
 		}
 	}
 	return parts, nil
+}
+
+// twice finds the lines on which a partition stands. It is for errors only:
+// remembering every line would cost more than all of the parsing.
+func twice(file string, data []byte, p *Partition) error {
+	l := lines{file: file, rest: string(data)}
+	first := 0
+	for l.next() {
+		f := strings.SplitN(l.line, ",", 3)
+		if id, err := parseID(f[1]); err != nil || f[0] != p.Topic || id != p.ID {
+			continue
+		}
+		if first > 0 {
+			return l.fail("partition", fmt.Errorf("%s stands on line %d already", p.Name(), first))
+		}
+		first = l.number
+	}
+	return nil
 }
 
 type partParser struct {
@@ -306,8 +330,11 @@ func parseFixed(s string, digits int) (int64, error) {
 			continue
 		}
 		c := s[i] - '0'
-		if c > 9 || v > math.MaxInt64/100 {
-			return 0, fmt.Errorf("%q is not a decimal number of bearable size", s)
+		if c > 9 {
+			return 0, fmt.Errorf("%q is not a decimal number such as 1500 or 0.25", s)
+		}
+		if v > math.MaxInt64/100 {
+			return 0, fmt.Errorf("%q is too large", s)
 		}
 		if point >= 0 && i-point > digits {
 			if i-point == digits+1 && c >= 5 {

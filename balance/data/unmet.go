@@ -2,6 +2,7 @@ package data
 
 import (
 	"fmt"
+	"slices"
 )
 
 // Codes of unmet demands. The goals' names stand for bands that are missed.
@@ -11,6 +12,7 @@ const (
 	CodeDiskLimit = "disk-limit"    // hard: a broker ends above its disk limit
 	CodeDirLimit  = "log-dir-limit" // hard: a log dir ends above its disk limit
 	CodeDirs      = "log-dirs"      // a broker's log dirs end outside their band
+	CodeNoSource  = "no-source"     // every copy of a partition that moves is on a dead broker
 	CodeGiant     = "giant"         // a partition is larger than a broker's share
 )
 
@@ -52,7 +54,7 @@ func (u *unmetFinder) places() {
 	if n == 0 {
 		return
 	}
-	v.What = fmt.Sprintf("%d replicas stay on brokers that should be empty", n)
+	v.What = Count(n, "replica") + " left on brokers that should be empty"
 	v.Help = u.placeHelp(n, held)
 	u.list = append(u.list, v)
 }
@@ -75,7 +77,7 @@ func (u *unmetFinder) placeHelp(n, held int) string {
 	case held == n:
 		return "they belong to excluded or pinned partitions: include these"
 	case need > living:
-		return fmt.Sprintf("%d replicas need as many brokers and %d may take any: add brokers or lower the replication factor", need, living)
+		return fmt.Sprintf("%d copies need as many brokers and %d may take any: add brokers or lower the replication factor", need, living)
 	case u.o.MaxBytes > 0:
 		return "raise the byte limit"
 	}
@@ -99,7 +101,7 @@ func (u *unmetFinder) racks() {
 		}
 	}
 	if n > 0 {
-		v.What = fmt.Sprintf("%d partitions have more copies in one rack than their replicas over the racks need", n)
+		v.What = Count(n, "partition") + " with more copies in one rack than their spread over the racks needs"
 		v.Help = "include them, add brokers or disks in the other racks, or raise the byte or the disk limit"
 		u.list = append(u.list, v)
 	}
@@ -115,7 +117,7 @@ func (u *unmetFinder) limits() {
 		}
 	}
 	if v.Brokers != nil {
-		v.What = fmt.Sprintf("%d brokers hold %s more than %.0f %% of their disks", len(v.Brokers), Bytes(int64(over)), 100*u.o.DiskLimit)
+		v.What = fmt.Sprintf("%s with %s in all above %.4g %% of the disk", Count(len(v.Brokers), "broker"), Bytes(int64(over)), 100*u.o.DiskLimit)
 		v.Help = fmt.Sprintf("add disks or brokers for %s, shorten retention, or raise the disk limit", Bytes(int64(over/u.o.DiskLimit)))
 		u.list = append(u.list, v)
 	}
@@ -137,7 +139,7 @@ func (u *unmetFinder) giants() {
 		}
 	}
 	if v.Brokers != nil {
-		v.What = fmt.Sprintf("%d brokers hold a partition larger than their share of the disk; the others share the rest", len(v.Brokers))
+		v.What = Count(len(v.Brokers), "broker") + " with a partition larger than the broker's share of the disk; the others share the rest"
 		v.Help = "give these topics more partitions or a shorter retention"
 		u.list = append(u.list, v)
 	}
@@ -166,11 +168,36 @@ func (u *unmetFinder) bands() {
 			}
 		}
 		if v.Brokers != nil {
-			v.What = fmt.Sprintf("%d brokers end outside the band of %s", len(v.Brokers), goal.g)
+			v.What = fmt.Sprintf("%s outside the band of %s at the end", Count(len(v.Brokers), "broker"), goal.g)
 			v.Help = u.bandHelp(goal.g)
 			u.list = append(u.list, v)
 		}
 	}
+}
+
+// noSource tells which moves have nothing to read from until a dead broker is
+// back.
+func noSource(m *Model, p *Proposal) []Unmet {
+	ix := newBrokerIndex(m.Brokers)
+	dead := func(id int32) bool { return m.Brokers[ix.of(id)].State == Dead }
+	v, n := Unmet{Code: CodeNoSource}, 0
+	for i := range p.Changes {
+		c := &p.Changes[i]
+		if sameSet(c.From, c.To) || slices.ContainsFunc(c.From, func(id int32) bool { return !dead(id) }) {
+			continue
+		}
+		n++
+		v.Partitions = name(v.Partitions, &m.Partitions[c.Partition])
+		for _, id := range c.From {
+			v.Brokers = insert(v.Brokers, id)
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	v.What = Count(n, "partition") + " with no living copy to read from"
+	v.Help = "bring one of these brokers back, or exclude the topics: until then these moves wait"
+	return []Unmet{v}
 }
 
 func outOf(n int32, s span) bool { return n < s.lo || n > s.hi }
@@ -192,7 +219,7 @@ func (u *unmetFinder) bandHelp(g Goal) string {
 	case held > 0:
 		return "include the excluded or pinned partitions"
 	case len(u.m.Partitions) < 20*len(u.load):
-		return fmt.Sprintf("%d partitions on %d brokers are too few and too large to share more evenly: add partitions, or widen the band", len(u.m.Partitions), len(u.load))
+		return fmt.Sprintf("%s on %s are too few and too large to share more evenly: add partitions, or widen the band", Count(len(u.m.Partitions), "partition"), Count(len(u.load), "broker"))
 	case g == GoalLeaders || g == GoalBytesOut:
 		return "the replicas lie so that leads cannot go where they lack: widen the band or add the goal replicas"
 	}
@@ -201,15 +228,10 @@ func (u *unmetFinder) bandHelp(g Goal) string {
 
 // insert keeps a sorted list of distinct ids.
 func insert(ids []int32, id int32) []int32 {
-	for i, x := range ids {
-		if x == id {
-			return ids
-		}
-		if x > id {
-			return append(ids[:i], append([]int32{id}, ids[i:]...)...)
-		}
+	if i, found := slices.BinarySearch(ids, id); !found {
+		return slices.Insert(ids, i, id)
 	}
-	return append(ids, id)
+	return ids
 }
 
 // name adds a partition's name unless enough are named.
@@ -218,6 +240,14 @@ func name(names []string, p *Partition) []string {
 		return append(names, n)
 	}
 	return names
+}
+
+// Count writes a number of things, as in "1 broker" and "2 brokers".
+func Count(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }
 
 // Bytes writes a count of bytes with a unit of 1000, as in "1.5 TB".
