@@ -69,7 +69,7 @@ func everyList(m *Model, i int) [][]int32 {
 	grow = func(list []int32) {
 		if len(list) == len(p.Replicas) {
 			c := checker{m: m, ix: rules.ix, rules: rules}
-			if c.list(p, list) == nil && !slices.Equal(list, p.Replicas) {
+			if c.change(&Change{Topic: p.Topic, ID: p.ID, From: p.Replicas, To: list}, p) == nil && !slices.Equal(list, p.Replicas) {
 				lists = append(lists, slices.Clone(list))
 			}
 			return
@@ -93,7 +93,7 @@ func TestNoWorseThanExhaustiveSearch(t *testing.T) {
 	if proving() {
 		most = 250_000 // all that five partitions on four brokers can have
 	}
-	setChecks(t, 60, 250)
+	setChecks(t, 60, 1000)
 	rapid.Check(t, func(t *rapid.T) {
 		s := Shape{
 			Brokers: rapid.IntRange(1, 3).Draw(t, "brokers"), New: rapid.IntRange(0, 1).Draw(t, "new"),
@@ -103,7 +103,11 @@ func TestNoWorseThanExhaustiveSearch(t *testing.T) {
 		}
 		if s.Brokers > 1 {
 			s.Dead = rapid.IntRange(0, 1).Draw(t, "dead")
+			s.Draining = rapid.IntRange(0, 1-s.Dead).Draw(t, "draining")
+			s.Cordoned = rapid.IntRange(0, 1).Draw(t, "cordoned")
 		}
+		s.Capacities = rapid.SampledFrom([][]int64{{1}, {1, 2}}).Draw(t, "capacities")
+		s.Held = rapid.SampledFrom([]float64{0, 0, .3}).Draw(t, "held")
 		m, o := Generate(s, rapid.Uint64().Draw(t, "seed")), DefaultOptions()
 		o.Goals = rapid.SampledFrom([]Goal{DefaultGoals, AllGoals, GoalDisk, GoalReplicas | GoalLeaders}).Draw(t, "goals")
 		p, err := Plan(m, o)

@@ -1,7 +1,13 @@
 package data
 
 import (
+	"bytes"
+	"encoding/json"
+	"maps"
 	"math"
+	"math/rand/v2"
+	"reflect"
+	"slices"
 	"testing"
 )
 
@@ -38,22 +44,45 @@ func TestReferenceClusters(t *testing.T) {
 			t.Errorf("%s: unmet: %+v", c.name, p.Unmet)
 		}
 		c.check(t, m, p)
+		if c.band == 0.02 {
+			sameForShuffledFiles(t, c.name, o, p)
+		}
 		if again, err := Plan(p.Apply(m), o); err != nil || !again.Empty() {
 			t.Errorf("%s: the plan for the result is not empty (%v)", c.name, err)
 		}
 	}
 }
 
+// sameForShuffledFiles plans on the lines of the files in another order.
+func sameForShuffledFiles(t *testing.T, name string, o Options, p *Proposal) {
+	t.Helper()
+	other, err := Plan(parseModel(t, name, shuffledLines(unzip(t, name+".brokers.gz")), shuffledLines(unzip(t, name+".parts.gz"))), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, errA := json.Marshal(p)
+	b, errB := json.Marshal(other)
+	if errA != nil || errB != nil || !bytes.Equal(a, b) {
+		t.Errorf("%s: the plan depends on the order of lines", name)
+	}
+}
+
+func shuffledLines(text []byte) []byte {
+	lines := bytes.SplitAfter(text, []byte("\n"))
+	rand.New(rand.NewPCG(3, 4)).Shuffle(len(lines), reflect.Swapper(lines))
+	return bytes.Join(lines, nil)
+}
+
 // check computes everything from the replica lists alone.
 func (c reference) check(t *testing.T, m *Model, p *Proposal) {
-	before, after := tally(m), tally(p.Apply(m))
+	before, after, peaks := tally(m), tally(p.Apply(m)), peaksOf(m, p)
 	racks := rackMeans(after)
 	most, least, peak := 0.0, math.Inf(1), 0.0
 	for i := range after {
 		b := &after[i]
 		x := b.bytes / racks[b.rack].bytes
 		most, least = max(most, x), min(least, x)
-		peak = max(peak, float64(p.Brokers[i].Peak)/max(before[i].bytes, b.bytes))
+		peak = max(peak, peaks[m.Brokers[i].ID]/max(before[i].bytes, b.bytes))
 		c.inside(t, b, racks[b.rack], meanOf(after))
 	}
 	bound := 0.0
@@ -79,6 +108,9 @@ func (c reference) check(t *testing.T, m *Model, p *Proposal) {
 	if most > 1+c.band || least < 1-c.band {
 		t.Errorf("%s: disk in [%v, %v]", c.name, least, most)
 	}
+	if n := crammedRacks(p.Apply(m)); n > 0 {
+		t.Errorf("%s: %d partitions with two copies in one rack", c.name, n)
+	}
 	if ratio > c.bound {
 		t.Errorf("%s: bytes are x %v of the bound", c.name, ratio)
 	}
@@ -94,6 +126,61 @@ func (c reference) check(t *testing.T, m *Model, p *Proposal) {
 	if x := coldest(m, after); x < 0.65 {
 		t.Errorf("%s: a new broker is cold: bytes-in x %v of the mean", c.name, x)
 	}
+}
+
+// peaksOf walks through the stages by itself: in each, a replica counts on both
+// sides until the stage ends.
+func peaksOf(m *Model, p *Proposal) map[int32]float64 {
+	size := func(c int) float64 { return float64(m.Partitions[p.Changes[c].Partition].Size) }
+	now, peak, lists := make(map[int32]float64), make(map[int32]float64), make([][]int32, len(p.Changes))
+	for i := range m.Partitions {
+		for _, id := range m.Partitions[i].Replicas {
+			now[id] += float64(m.Partitions[i].Size)
+		}
+	}
+	for i := range lists {
+		lists[i] = p.Changes[i].From
+	}
+	for _, stage := range p.Stages {
+		both, leave := maps.Clone(now), make(map[int32]float64)
+		for _, step := range stage.Steps {
+			for _, id := range step.To {
+				if !slices.Contains(lists[step.Change], id) {
+					both[id] += size(step.Change)
+				}
+			}
+			for _, id := range lists[step.Change] {
+				if !slices.Contains(step.To, id) {
+					leave[id] += size(step.Change)
+				}
+			}
+			lists[step.Change] = step.To
+		}
+		for id, x := range both {
+			peak[id] = max(peak[id], x)
+			now[id] = x - leave[id]
+		}
+	}
+	return peak
+}
+
+// crammedRacks counts the partitions with two copies in a rack.
+func crammedRacks(m *Model) int {
+	rack := make(map[int32]string)
+	for _, b := range m.Brokers {
+		rack[b.ID] = b.Rack
+	}
+	n := 0
+	for i := range m.Partitions {
+		seen := make(map[string]bool)
+		for _, id := range m.Partitions[i].Replicas {
+			seen[rack[id]] = true
+		}
+		if len(seen) < len(m.Partitions[i].Replicas) {
+			n++
+		}
+	}
+	return n
 }
 
 // inside checks one broker's counts and rates.
