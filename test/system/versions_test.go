@@ -1,0 +1,20 @@
+package system
+
+import (
+	"testing"
+	"time"
+
+	"sluice/test/kafkalab"
+)
+
+// Brokers of the oldest version that the lab has, on both sides: no topic ids
+// in produce requests, and the same promises.
+func TestOlderBrokers(t *testing.T) {
+	old := kafkalab.Config{Version: kafkalab.V3}
+	w := NewWorld(t, WorldConfig{Source: old, Target: old})
+	w.Spread()
+	victim := w.List()[0]
+	gaps := w.After(victim.Kill, 30*time.Second)
+	t.Logf("killed %s: longest gap %v", victim.Name, gaps[0].New)
+	w.Equal()
+}
