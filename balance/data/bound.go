@@ -72,6 +72,12 @@ func newBounder(o Options, before, after *layout, t *targets) *bounder {
 			w.uIn, w.dIn = math.Max(w.uIn, x), math.Min(w.dIn, x)
 		}
 	}
+	if math.IsInf(w.d, 1) { // no broker has a share
+		w.d = 0
+	}
+	if math.IsInf(w.dIn, 1) {
+		w.dIn = 0
+	}
 	for _, p := range before.bySize() {
 		for r := before.first[p]; r < before.first[p+1]; r++ {
 			b := before.at[r]
@@ -166,7 +172,8 @@ func add(sum *[4]float64, v [4]float64) {
 }
 
 // loses returns what must leave broker b: for disk, counts, bytes-in, and the
-// largest of them.
+// largest of them. A broker that no common level holds for (it is pinned, or
+// may gain nothing) has its own end as its level.
 func (w *bounder) loses(b int) (v [4]float64) {
 	have, end := &w.before.load[b], &w.after.load[b]
 	if w.after.leaves(int32(b)) {
@@ -174,7 +181,7 @@ func (w *bounder) loses(b int) (v [4]float64) {
 		return [4]float64{x, x, x, x}
 	}
 	if w.o.Goals.Has(GoalDisk) {
-		v[0] = math.Max(0, float64(have.bytes)-math.Max(w.u*w.t.disk[b], float64(end.bytes)*w.loose(b)))
+		v[0] = math.Max(0, float64(have.bytes)-math.Max(w.u*w.t.disk[b], float64(end.bytes)))
 	}
 	if w.countGoal {
 		for i := range max(0, have.count-max(w.t.counts[b].hi, end.count)) {
@@ -182,19 +189,10 @@ func (w *bounder) loses(b int) (v [4]float64) {
 		}
 	}
 	if w.inGoal {
-		v[2] = w.knapsack(w.dense[b], float64(have.in)-math.Max(w.uIn*w.t.in[b], 0))
+		v[2] = w.knapsack(w.dense[b], float64(have.in)-math.Max(w.uIn*w.t.in[b], float64(end.in)))
 	}
 	v[3] = max(v[0], v[1], v[2])
 	return v
-}
-
-// loose is 1 for a broker whose own end is its level, because no common level
-// holds for it, else 0.
-func (w *bounder) loose(b int) float64 {
-	if w.t.pinned[b] || !w.after.state(int32(b)).gains() {
-		return 1
-	}
-	return 0
 }
 
 // gains returns what must come to broker b.

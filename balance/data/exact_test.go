@@ -130,11 +130,18 @@ func compareWithAll(t *rapid.T, m *Model, o Options, p *Proposal, most int) {
 	mine := judgeModel(m, p.Apply(m), o)
 	best := mine
 	try := &Model{Brokers: m.Brokers, Partitions: slices.Clone(m.Partitions)}
+	before, looked := newLayout(m), 0
 	var all func(i int)
 	all = func(i int) {
 		if i == len(lists) {
-			if v := judgeModel(m, try, o); v.better(best) {
+			v := judgeModel(m, try, o)
+			if v.better(best) {
 				best = v
+			}
+			if looked++; looked%31 == 0 { // whatever is done, the bound is below it
+				if b := boundOf(o, before, newLayout(try), v.bytes); b.Bytes > v.bytes {
+					t.Fatalf("%d bytes lead to %+v, the bound is %+v", v.bytes, try.Partitions, b)
+				}
 			}
 			return
 		}

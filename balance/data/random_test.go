@@ -88,6 +88,9 @@ func checkPromises(t *rapid.T, m *Model, o Options) {
 	if err := Check(m, o, p); err != nil {
 		t.Fatal(err)
 	}
+	if v := p.Bound; p.Bytes < v.Bytes || min(v.Bytes, v.Disk, v.In, v.Replicas, v.Repair) < 0 {
+		t.Fatalf("%d bytes travel, the bound is %+v", p.Bytes, p.Bound)
+	}
 	again, err := Plan(p.Apply(m), o)
 	if err != nil {
 		t.Fatal(err)

@@ -111,6 +111,9 @@ func (c reference) check(t *testing.T, m *Model, p *Proposal) {
 	if n := crammedRacks(p.Apply(m)); n > 0 {
 		t.Errorf("%s: %d partitions with two copies in one rack", c.name, n)
 	}
+	if x := float64(p.Bound.Disk) / bound; math.Abs(x-1) > 1e-6 {
+		t.Errorf("%s: the bound of disk is x %v of what it should be", c.name, x)
+	}
 	if ratio > c.bound {
 		t.Errorf("%s: bytes are x %v of the bound", c.name, ratio)
 	}

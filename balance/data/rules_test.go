@@ -73,3 +73,21 @@ func TestLostPartitionsAreTold(t *testing.T) {
 		t.Errorf("unmet: %+v", p.Unmet)
 	}
 }
+
+// TestBoundIsNeverAboveThePlan: where nothing has a size or a rate, and where
+// a broker that keeps all it has is far above the rest, the bound is still one.
+func TestBoundIsNeverAboveThePlan(t *testing.T) {
+	o := DefaultOptions()
+	o.Goals = AllGoals
+	nothing := &Model{Brokers: []Broker{{ID: 0}, {ID: 1}}, Partitions: []Partition{{Topic: "t", Replicas: []int32{0}}}}
+	if p := planAndCheck(t, nothing, o); p.Bound != (Bound{Ratio: 1}) {
+		t.Errorf("nothing to carry: %+v", p.Bound)
+	}
+	full := Generate(Shape{Brokers: 6, Racks: 3, Partitions: 100, Cordoned: 1}, 5)
+	for i := range full.Partitions {
+		full.Partitions[i].Hold = Excluded
+	}
+	if p := planAndCheck(t, full, o); p.Bound != (Bound{Ratio: 1}) {
+		t.Errorf("nothing may move: %+v", p.Bound)
+	}
+}
