@@ -12,13 +12,15 @@ import (
 	"sluice/fsm"
 )
 
-// verifyTries bounds the rounds of heartbeats of one confirmation.
-const verifyTries = 16
+// verifyAgain is the pace of asking Raft again whether it leads, while the
+// answers that count are under way.
+const verifyAgain = 50 * time.Millisecond
 
 // confirmedIndex proves leadership and returns the index of the last command
 // that was committed when it was called: whoever has applied it knows every
 // change of before. The proof is a quorum of appends or heartbeats sent after
-// the call and acknowledged. Errors wrap ErrNoLeader.
+// the call and acknowledged. Raft counts nodes without a vote too, so that its
+// own answer may come long before. Errors wrap ErrNoLeader.
 func (n *Node) confirmedIndex(ctx context.Context) (uint64, error) {
 	term, c := n.leading.Load(), n.raft.Load()
 	if term == nil || c == nil {
@@ -27,14 +29,14 @@ func (n *Node) confirmedIndex(ctx context.Context) (uint64, error) {
 	asked := time.Now()
 	index := c.lastCommand(c.CommitIndex(), n.View().Index)
 	voters := votersOf(n.servers())
-	for range verifyTries {
+	for ctx.Err() == nil {
 		if err := c.ask(c.VerifyLeader).wait(ctx); err != nil {
 			return 0, fmt.Errorf("%w: verifying leadership: %w", ErrNoLeader, err)
 		}
 		if n.leading.Load() != term {
 			return 0, ErrNoLeader
 		}
-		if 1+c.peers.ackedSince(asked, others(voters, n.self.ServerID)) > len(voters)/2 {
+		if c.peers.acknowledged(ctx, asked, others(voters, n.self.ServerID), len(voters)/2) {
 			return index, nil
 		}
 	}

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -30,6 +31,7 @@ type peers struct {
 	acked   map[raft.ServerID]time.Time     // when the last acknowledged request was sent
 	back    map[raft.ServerID]chan struct{} // closed when a request gets through
 	release chan struct{}                   // closed and replaced to let all held appends go
+	news    chan struct{}                   // closed at the next acknowledgement; nil: nobody waits
 	closed  bool
 }
 
@@ -66,6 +68,10 @@ func (p *peers) heard(id raft.ServerID, sent time.Time, acknowledged bool) {
 	defer p.mu.Unlock()
 	if acknowledged {
 		p.acked[id] = sent
+		if p.news != nil {
+			close(p.news)
+			p.news = nil
+		}
 	}
 	if ch := p.back[id]; ch != nil {
 		close(ch)
@@ -134,6 +140,36 @@ func (p *peers) Close() error {
 	p.closed = true
 	p.mu.Unlock()
 	return p.NetworkTransport.Close()
+}
+
+// acknowledged waits, no longer than verifyAgain and ctx, until so many of the
+// servers listed have acknowledged a request sent at or after t.
+func (p *peers) acknowledged(ctx context.Context, t time.Time, voters []raft.ServerID, want int) bool {
+	again := time.NewTimer(verifyAgain)
+	defer again.Stop()
+	for {
+		heard := p.heardNext()
+		if p.ackedSince(t, voters) >= want {
+			return true
+		}
+		select {
+		case <-heard:
+		case <-again.C:
+			return false
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// heardNext returns a channel that is closed at the next acknowledgement.
+func (p *peers) heardNext() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.news == nil {
+		p.news = make(chan struct{})
+	}
+	return p.news
 }
 
 // ackedSince counts the servers, of those listed, that acknowledged a request
