@@ -259,6 +259,9 @@ func (n *Node) joinOnce(ctx context.Context) error {
 	if n.isMember(n.self.ServerID) {
 		return n.register(ctx)
 	}
+	if n.leaving.Load() {
+		return nil // it is on its way out
+	}
 	var errs []error
 	for _, address := range n.cfg.Join {
 		if address == n.self.Advertise {
@@ -275,12 +278,13 @@ func (n *Node) joinOnce(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// register proposes this node's own record when the facts hold another one.
+// register proposes this node's own record when the facts hold another one. A
+// node that began to leave and did not get to the end does not leave any more.
 func (n *Node) register(ctx context.Context) error {
 	want := n.record()
 	have := n.View().Node(n.self.ServerID)
 	if have != nil {
-		want.Leaving = have.Leaving
+		want.Leaving = n.leaving.Load()
 		if *have == want {
 			return nil
 		}

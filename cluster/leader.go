@@ -133,7 +133,7 @@ func (l *leaderLoop) behind() bool { return l.n.View().Index != l.index }
 // step decides once. Failures are logged and met again at the next step.
 func (l *leaderLoop) step(ctx context.Context) {
 	v := l.n.View()
-	for _, err := range []error{l.facts(ctx, v), l.judge(v), l.promote(ctx), l.plan(ctx)} {
+	for _, err := range []error{l.facts(ctx, v), l.forget(ctx, v), l.judge(v), l.promote(ctx), l.plan(ctx)} {
 		if err != nil && ctx.Err() == nil && !errors.Is(err, ErrNoLeader) {
 			l.n.log.Warn("acting as leader", "error", err)
 		}
@@ -151,6 +151,25 @@ func (l *leaderLoop) facts(ctx context.Context, v *fsm.View) error {
 		l.n.log.Info("raising the feature level", "from", v.Feature, "to", level)
 		_, err := l.commit(ctx, &fsm.FeatureRaise{Level: level})
 		return err
+	}
+	return nil
+}
+
+// forget removes from the facts who is no member of Raft: a removal that ended
+// between the two, or a node's own word that came after its removal.
+func (l *leaderLoop) forget(ctx context.Context, v *fsm.View) error {
+	for _, node := range v.Nodes {
+		if l.n.isMember(node.ID) || !l.n.membership.TryLock() {
+			continue
+		}
+		var err error
+		if !l.n.isMember(node.ID) { // no change of members is under way
+			_, err = l.commit(ctx, &fsm.NodeRemove{ID: node.ID, At: l.n.nowMillis()})
+		}
+		l.n.membership.Unlock()
+		if err != nil {
+			return fmt.Errorf("forgetting node %s: %w", node.ID, err)
+		}
 	}
 	return nil
 }

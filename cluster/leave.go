@@ -4,14 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+
+	"github.com/hashicorp/raft"
 
 	"sluice/fsm"
 	"sluice/transport"
 )
 
-// ErrLastNode: a cluster cannot be left by its only node.
-var ErrLastNode = errors.New("the only node of a cluster cannot leave it")
+// Errors of leaving.
+var (
+	// ErrLastNode: a cluster cannot be left by its only node.
+	ErrLastNode = errors.New("the only node of a cluster cannot leave it")
+	// ErrLeaving: it leaves already.
+	ErrLeaving = errors.New("this node is leaving the cluster already")
+	// ErrQuorum: those who would remain could change nothing any more.
+	ErrQuorum = errors.New("too few voters would remain alive")
+)
 
 // departure asks a leader to remove a node.
 type departure struct {
@@ -24,8 +34,8 @@ const leavePoll = 100 * time.Millisecond
 
 // Leave drains this node's tasks through hand-overs, hands over leadership,
 // removes the node from the cluster and ends Run with nil. Until ctx ends it
-// waits for the drain; on an error the node is a member still, but gets no
-// tasks until it is started again.
+// waits for the drain; on an error the node is a member still and takes part
+// again.
 func (n *Node) Leave(ctx context.Context) error {
 	switch {
 	case n.raft.Load() == nil:
@@ -33,7 +43,12 @@ func (n *Node) Leave(ctx context.Context) error {
 	case len(n.servers()) < 2:
 		return ErrLastNode
 	}
-	n.leaving.Store(true)
+	if err := n.spare(n.self.ServerID, n.began); err != nil {
+		return err
+	}
+	if !n.leaving.CompareAndSwap(false, true) {
+		return ErrLeaving
+	}
 	defer func() { n.leaving.Store(n.left.Load()) }()
 	node := n.record()
 	node.Leaving = true
@@ -92,16 +107,47 @@ func (n *Node) yield(ctx context.Context) error {
 	}
 }
 
-// depart lets the leader remove this node. The answer may be lost, because
-// Raft ends the connections of a removed server: not being a member any more
-// counts as success.
-func (n *Node) depart(ctx context.Context) error {
-	for {
-		leader, err := n.leader()
-		if err == nil {
-			err = n.clients.calls.Call(ctx, leader, pathRemove, departure{ID: n.self.ServerID, Leaves: true}, nil)
+// spare says whether the cluster can do without a voter, as far as reports
+// heard since then tell: of those who remain a majority must be alive, or
+// nothing, not even the removal, is ever committed again.
+func (n *Node) spare(id string, since time.Time) error {
+	voters := votersOf(n.servers())
+	rest := others(voters, id)
+	if len(rest) == len(voters) {
+		return nil
+	}
+	now, alive := time.Now(), 0
+	var missing []string
+	for _, voter := range rest {
+		v := string(voter)
+		if v == n.self.ServerID || judge(now, since, n.table.get(v), n.t) == LifeAlive {
+			alive++
+		} else {
+			missing = append(missing, n.nameOf(v))
 		}
-		if err == nil || !n.isMember(n.self.ServerID) {
+	}
+	if alive > len(rest)/2 {
+		return nil
+	}
+	return fmt.Errorf("%w: %d of %d, without %s; bring these back or take them out first (`sluice cluster remove`)",
+		ErrQuorum, alive, len(rest), strings.Join(missing, ", "))
+}
+
+func (n *Node) nameOf(id string) string {
+	if node := n.View().Node(id); node != nil {
+		return node.Name
+	}
+	return id
+}
+
+// depart lets the leader remove this node. Only a leader's answer counts: what
+// this node has in its log of its removal is perhaps never committed. Once it
+// is, nobody tells this node who leads, so it asks them all.
+func (n *Node) depart(ctx context.Context) error {
+	members := n.servers()
+	for {
+		err := n.askToGo(ctx, members)
+		if err == nil {
 			return nil
 		}
 		select {
@@ -110,6 +156,31 @@ func (n *Node) depart(ctx context.Context) error {
 			return fmt.Errorf("asking to be removed: %w", err)
 		}
 	}
+}
+
+// askToGo asks the leader, if one is known, else every other member.
+func (n *Node) askToGo(ctx context.Context, members []raft.Server) error {
+	var targets []transport.Target
+	if leader, err := n.leader(); err == nil {
+		targets = append(targets, leader)
+	} else {
+		for _, s := range members {
+			targets = append(targets, transport.Target{Address: string(s.Address), ServerID: string(s.ID)})
+		}
+	}
+	err := ErrNoLeader
+	for _, to := range targets {
+		if to.ServerID == n.self.ServerID {
+			continue
+		}
+		callCtx, cancel := context.WithTimeout(ctx, n.t.propose)
+		err = n.clients.calls.Call(callCtx, to, pathRemove, departure{ID: n.self.ServerID, Leaves: true}, nil)
+		cancel()
+		if err == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 // Remove takes a dead node, named or by ServerID, out of the cluster. A node
@@ -155,6 +226,9 @@ func (n *Node) handleRemove(ctx context.Context, d departure) (struct{}, error) 
 	}
 	n.membership.Lock()
 	defer n.membership.Unlock()
+	if err := n.spare(d.ID, t.since); err != nil && leaves {
+		return struct{}{}, remoteError(err)
+	}
 	n.log.Info("removing a node", "id", d.ID, "leaves", leaves)
 	return struct{}{}, remoteError(n.drop(ctx, d.ID))
 }
