@@ -33,6 +33,7 @@ type Member struct {
 	Leader     bool
 	Leaving    bool
 	Life       Life          // as this node's own reports tell
+	Heard      bool          // a report came lately and its process is there, whether or not it hears a leader
 	ReportAge  time.Duration // since the last report came, -1: none came
 	Index      uint64        // of its View, in the last report
 	Reconciled uint64        // index whose stops it has carried out
@@ -52,6 +53,13 @@ func (n *Node) Status() Status {
 	}
 	s.Members = n.Members()
 	return s
+}
+
+// Quorum reports that a leader confirmed this node's facts less than
+// Profile.DeadAfter ago: changes are possible.
+func (n *Node) Quorum() bool {
+	age, ok := n.LeaderAge()
+	return ok && age < n.t.dead
 }
 
 // Members lists the nodes in Raft's configuration or in the facts, by name.
@@ -102,6 +110,7 @@ func (n *Node) addReport(m *Member) {
 		m.ReportAge = now.Sub(r.At)
 	}
 	m.Life = judge(now, n.began, r, n.t)
+	m.Heard = !r.Refused && !r.At.IsZero() && m.ReportAge < n.t.silent
 }
 
 // Reports returns the last report of each node, by ServerID. The maps inside

@@ -57,10 +57,12 @@ func (m membership) State() api.ClusterState {
 }
 
 func (m membership) Members() []api.Member {
-	reports := m.Reports()
+	reports, quorum := m.Reports(), m.Quorum()
 	var out []api.Member
 	for _, n := range m.Node.Members() {
-		a := api.Member{ID: n.ServerID, Voter: n.Voter, Alive: n.Life == cluster.LifeAlive, Index: n.Reconciled}
+		a := api.Member{ID: n.ServerID, Voter: n.Voter, Index: n.Reconciled}
+		// Without a quorum nobody hears a leader, and who is there must be seen all the more.
+		a.Alive = n.Life == cluster.LifeAlive || n.Heard && !quorum
 		if n.ServerID == m.Self().ServerID {
 			a.Version = m.version
 		}
@@ -102,7 +104,8 @@ func (m membership) Remove(ctx context.Context, id string) error {
 func refused(err error) error {
 	var remote *transport.RemoteError
 	switch {
-	case errors.Is(err, cluster.ErrLastNode), errors.As(err, &remote) && remote.Status == http.StatusConflict:
+	case errors.Is(err, cluster.ErrLastNode), errors.Is(err, cluster.ErrQuorum), errors.Is(err, cluster.ErrLeaving),
+		errors.As(err, &remote) && remote.Status == http.StatusConflict:
 		return &api.Problem{
 			Type: "about:blank", Title: http.StatusText(http.StatusConflict), Status: http.StatusConflict, Code: api.CodeRefused, Detail: err.Error(),
 		}
