@@ -2,11 +2,14 @@ package manifest
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 )
 
 // Document is one YAML document of a text.
@@ -42,7 +45,11 @@ func (f Fields) Has(path string) bool { _, ok := f[path]; return ok }
 func Documents(file string, text []byte) ([]Document, error) {
 	var out []Document
 	for _, part := range split(string(text)) {
-		parsed, err := parser.ParseBytes([]byte(part), 0)
+		tokens := lexer.Tokenize(part)
+		if err := depth(file, tokens); err != nil {
+			return nil, Errors{err}
+		}
+		parsed, err := parser.Parse(tokens, 0)
 		if err != nil {
 			return nil, Errors{syntaxError(file, err)}
 		}
@@ -56,6 +63,35 @@ func Documents(file string, text []byte) ([]Document, error) {
 		}
 	}
 	return out, nil
+}
+
+// maxDepth bounds how deep lists and keys may lie within one another on a line
+// or within brackets. The parser of goccy/go-yaml v1.19.2 needs time and memory
+// by the square of it: 400 kB of brackets take gigabytes.
+const maxDepth = 64
+
+// depth refuses a text that is nested deeper than any object is.
+func depth(file string, tokens token.Tokens) *Error {
+	brackets, entries, line := 0, 0, 0
+	for _, t := range tokens {
+		switch t.Type {
+		case token.SequenceStartType, token.MappingStartType:
+			brackets++
+		case token.SequenceEndType, token.MappingEndType:
+			brackets--
+		case token.SequenceEntryType, token.MappingKeyType:
+			if t.Position.Line != line {
+				entries, line = 0, t.Position.Line
+			}
+			entries++
+		default:
+			continue
+		}
+		if brackets > maxDepth || entries > maxDepth {
+			return &Error{Pos: Pos{file, t.Position.Line, t.Position.Column}, Message: fmt.Sprintf("nested deeper than %d levels", maxDepth)}
+		}
+	}
+	return nil
 }
 
 // split cuts a text at its document markers, which stand at the beginning of

@@ -139,6 +139,8 @@ func TestParseNamesTheFault(t *testing.T) {
 		"rename to internal":        {link + "  rename: \"__{topic}\"\n", "kept for internal topics"},
 		"bootstrap without port":    {strings.Replace(kafka, "a:1", "us1", 1), `f:5:15: spec.bootstrap[0]: "us1" is not host:port`},
 		"password as text":          {kafka + "  sasl: {mechanism: PLAIN, username: u, password: hunter2}\n", "f:6:51: spec.sasl.password: a secret is given by reference"},
+		"secret in braces":         {kafka + "  sasl: {mechanism: PLAIN, username: u, password: \"${hunter2}\"}\n", "a reference begins with its kind, ${file:/path} or ${env:NAME}"},
+		"limit of nothing":         {link + "  limit: 0.4B/s\n", `"0.4B/s" is not a rate`},
 		"unknown kind of secret":    {kafka + "  sasl: {mechanism: PLAIN, username: u, password: \"${fle:/x}\"}\n", `"fle" is not a known kind of reference; did you mean "file"?`},
 		"relative secret":           {kafka + "  sasl: {mechanism: PLAIN, username: u, password: \"${file:x}\"}\n", "named by its whole path"},
 		"key as text":               {kafka + "  tls: {cert: \"${file:/c}\", key: \"-----BEGIN PRIVATE KEY-----\"}\n", "spec.tls.key: a secret is given by reference"},
@@ -250,4 +252,15 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestDeepNesting: what would cost the parser gigabytes is refused before.
+func TestDeepNesting(t *testing.T) {
+	for _, open := range []string{"[", "{a: ", "- ", "? "} {
+		text := "a: b\nc:\n  " + strings.Repeat(open, 50_000)
+		_, err := Parse("deep.yaml", []byte(text))
+		if err == nil || !strings.Contains(err.Error(), "deep.yaml:3:") || !strings.Contains(err.Error(), "nested deeper than 64 levels") {
+			t.Errorf("%q: %.200v", open, err)
+		}
+	}
 }

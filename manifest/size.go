@@ -38,7 +38,11 @@ func ParseSize(text string) (Size, error) {
 	if err != nil || f < 0 || math.IsNaN(f) || f*float64(factor) > math.MaxInt64/2 || strings.ContainsAny(number, "xXpP_") {
 		return 0, fmt.Errorf("%q is not a size like 256MiB, 1.5GB or 1048576", text)
 	}
-	return Size(f * float64(factor)), nil
+	size := Size(f * float64(factor))
+	if size == 0 && f > 0 { // 0 may mean none
+		return 0, fmt.Errorf("%q is less than one byte", text)
+	}
+	return size, nil
 }
 
 // UnmarshalText implements encoding.TextUnmarshaler.

@@ -108,7 +108,9 @@ func checkSecret(text string) error {
 	switch {
 	case !strings.HasPrefix(text, "${") || !strings.HasSuffix(text, "}"):
 		return fmt.Errorf("a secret is given by reference, ${file:/path} or ${env:NAME}, never as text: it would stand in the replicated log")
-	case !ok || kind != "file" && kind != "env":
+	case !ok: // what stands in the braces may be the secret
+		return fmt.Errorf("a reference begins with its kind, ${file:/path} or ${env:NAME}")
+	case kind != "file" && kind != "env":
 		return fmt.Errorf("%q is not a known kind of reference%s", kind, suggest(kind, []string{"file", "env"}))
 	case kind == "file" && !strings.HasPrefix(ref, "/"):
 		return fmt.Errorf("a file is named by its whole path, ${file:/path}: every node reads its own")
