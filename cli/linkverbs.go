@@ -64,18 +64,23 @@ func (a *app) deleteLinkCmd() *cobra.Command {
 type streamFlags struct {
 	topic     string
 	partition int32
+	given     func() bool // whether the partition was named
 }
 
 func (f *streamFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.topic, "topic", "", "only this source topic")
 	cmd.Flags().Int32Var(&f.partition, "partition", -1, "only this partition of the topic")
+	f.given = func() bool { return cmd.Flags().Changed("partition") }
 }
 
 func (f *streamFlags) selector() (api.StreamSelector, error) {
 	s := api.StreamSelector{Topic: f.topic}
-	if f.partition >= 0 {
-		if f.topic == "" {
+	if f.given() {
+		switch {
+		case f.topic == "":
 			return s, &usageError{fmt.Errorf("--partition wants --topic too")}
+		case f.partition < 0:
+			return s, &usageError{fmt.Errorf("--partition %d: the first one is 0", f.partition)}
 		}
 		s.Partition = &f.partition
 	}
