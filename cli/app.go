@@ -20,6 +20,7 @@ type Env struct {
 	Stdout, Stderr io.Writer
 	Getenv         func(string) string
 	Terminal       bool       // Stdout is one
+	Watched        bool       // Stderr is one
 	Height         func() int // of the terminal in lines, now; 0: unknown
 	Interactive    bool       // Stdin is one: a person can be asked
 }
@@ -28,14 +29,11 @@ type Env struct {
 func OSEnv() Env {
 	return Env{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv,
-		Terminal: terminal(os.Stdout), Interactive: terminal(os.Stdin), Height: func() int { return height(os.Stdout) },
+		Terminal: terminal(os.Stdout), Watched: terminal(os.Stderr), Interactive: terminal(os.Stdin), Height: func() int { return height(os.Stdout) },
 	}
 }
 
-func terminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
-}
+func terminal(f *os.File) bool { return isTerminal(f) && os.Getenv("TERM") != "dumb" }
 
 // Local are the verbs that need no node. A nil one is not offered.
 type Local struct {

@@ -170,7 +170,7 @@ func changed(p *api.Plan) int {
 
 func (a *app) showPlan(p *api.Plan) error {
 	for _, f := range p.Warnings {
-		a.note("%s %s", a.paint(yellow, "warning:"), f)
+		a.note("%s %s", a.paintSide(yellow, "warning:"), f)
 	}
 	return a.write(p, func(w io.Writer) { a.planText(w, p) }, changeTable(p.Changes))
 }

@@ -43,7 +43,7 @@ func (a *app) serverCmd() *cobra.Command {
 			RunE: func(*cobra.Command, []string) error {
 				warnings, err := a.local.CheckConfig(config)
 				for _, w := range warnings {
-					a.note("%s %s", a.paint(yellow, "warning:"), w)
+					a.note("%s %s", a.paintSide(yellow, "warning:"), w)
 				}
 				if err == nil {
 					a.note("%s: no fault", config)

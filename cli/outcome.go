@@ -63,7 +63,7 @@ func (a *app) complain(p *api.Problem) {
 		_ = enc.Encode(p) // nobody is left to tell
 		return
 	}
-	fmt.Fprintf(a.env.Stderr, "%s %s\n", a.paint(red, "error:"), p.Detail)
+	fmt.Fprintf(a.env.Stderr, "%s %s\n", a.paintSide(red, "error:"), p.Detail)
 	if p.Next != "" {
 		fmt.Fprintf(a.env.Stderr, "       %s\n", p.Next)
 	}

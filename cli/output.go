@@ -70,9 +70,14 @@ const (
 	bold   color = "1"
 )
 
-// paint colours text where a terminal shows it.
-func (a *app) paint(c color, text string) string {
-	on := a.flags.color == "always" || a.flags.color == "auto" && a.env.Terminal && a.env.Getenv("NO_COLOR") == ""
+// paint colours text for stdout where a terminal shows it.
+func (a *app) paint(c color, text string) string { return a.tint(c, text, a.env.Terminal) }
+
+// paintSide is paint for stderr.
+func (a *app) paintSide(c color, text string) string { return a.tint(c, text, a.env.Watched) }
+
+func (a *app) tint(c color, text string, terminal bool) string {
+	on := a.flags.color == "always" || a.flags.color == "auto" && terminal && a.env.Getenv("NO_COLOR") == ""
 	if !on || c == plain || text == "" {
 		return text
 	}

@@ -1,6 +1,9 @@
 package cli
 
 import (
+	"bytes"
+	"errors"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -84,5 +87,38 @@ func TestWords(t *testing.T) {
 	now := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
 	if got, err := parseSince("2d", now); err != nil || got.Day() != 29 {
 		t.Errorf("%v %v", got, err)
+	}
+}
+
+// TestStderrGoesByItself: what is written there depends on where it goes, not
+// on where the data goes.
+func TestStderrGoesByItself(t *testing.T) {
+	for _, watched := range []bool{false, true} {
+		var out bytes.Buffer
+		a := &app{env: Env{Stderr: &out, Terminal: !watched, Watched: watched, Getenv: func(string) string { return "" }}, started: true}
+		a.flags.color = "auto"
+		a.finish(errors.New("broken"))
+		p := a.progress()
+		p.say("one")
+		p.say("two")
+		p.end()
+		if got := strings.Contains(out.String(), "\x1b["); got != watched {
+			t.Errorf("stderr is a terminal: %v, and gets %q", watched, out.String())
+		}
+		if got := strings.Contains(out.String(), "one\ntwo\n"); got == watched {
+			t.Errorf("stderr is a terminal: %v, and gets %q", watched, out.String())
+		}
+	}
+}
+
+// TestNullIsNoTerminal: nobody can be asked there.
+func TestNullIsNoTerminal(t *testing.T) {
+	f, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if isTerminal(f) {
+		t.Error(os.DevNull + " is taken for a terminal")
 	}
 }

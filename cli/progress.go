@@ -24,7 +24,7 @@ func (p *progress) say(format string, args ...any) {
 		return
 	}
 	p.last = text
-	if p.a.env.Terminal {
+	if p.a.env.Watched {
 		fmt.Fprintf(p.a.env.Stderr, "\r\x1b[K%s", text)
 	} else {
 		fmt.Fprintln(p.a.env.Stderr, text)
@@ -35,7 +35,7 @@ func (p *progress) say(format string, args ...any) {
 func (p *progress) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.ended && p.last != "" && p.a.env.Terminal {
+	if !p.ended && p.last != "" && p.a.env.Watched {
 		fmt.Fprint(p.a.env.Stderr, "\r\x1b[K")
 	}
 	p.ended = true
