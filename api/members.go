@@ -49,8 +49,15 @@ func (s *Server) removeMember(ctx context.Context, name string) (Ack, error) {
 		return Ack{}, problem(http.StatusConflict, CodeRefused,
 			"let it leave with `sluice cluster leave --address` of that node, or stop it first", "node %s is alive", node.Name)
 	}
+	if err := s.Cluster.Remove(ctx, node.ID); err != nil {
+		return Ack{}, err
+	}
+	if err := s.reread(ctx); err != nil { // so that the answer holds the change
+		s.Log.Debug("reading after a removal", "error", err)
+	}
 	ack := s.memberAck(node.ID, "removed")
-	return ack, s.Cluster.Remove(ctx, node.ID)
+	ack.Name = node.Name
+	return ack, nil
 }
 
 func findNode(v *fsm.View, name string) *fsm.Node {

@@ -127,7 +127,11 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 // that name this machine itself, so that no foreign page in a browser can
 // speak to the API through a name of its own.
 func (s *Server) guard(next http.Handler) http.Handler {
-	next = http.NewCrossOriginProtection().Handler(next)
+	foreign := http.NewCrossOriginProtection()
+	foreign.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		writeProblem(w, problem(http.StatusForbidden, CodeUnauthorized, "use this node's own page, or `sluice`", "%v", foreign.Check(r)))
+	}))
+	next = foreign.Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")

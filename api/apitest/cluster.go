@@ -183,10 +183,9 @@ func (f *Cluster) Leave(context.Context) error {
 
 // Remove implements api.Cluster.
 func (f *Cluster) Remove(_ context.Context, id string) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.Removed = append(f.Removed, id)
-	return nil
+	f.With(func(f *Cluster) { f.Removed = append(f.Removed, id) })
+	_, err := f.apply(&fsm.NodeRemove{ID: id})
+	return err
 }
 
 // Serve starts the API on loopback and gives a client for it.
