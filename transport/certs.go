@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -77,9 +78,12 @@ func CreateNodeCert(dir, name string, hosts []string) error {
 	cert.KeyUsage = x509.KeyUsageDigitalSignature
 	cert.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	for _, host := range hosts {
-		if ip := net.ParseIP(host); ip != nil {
+		switch ip := net.ParseIP(host); {
+		case ip != nil:
 			cert.IPAddresses = append(cert.IPAddresses, ip)
-		} else {
+		case host == "" || strings.ContainsAny(host, ":/@ "):
+			return fmt.Errorf("%q is neither a host name nor an IP address; leave scheme and port out", host)
+		default:
 			cert.DNSNames = append(cert.DNSNames, host)
 		}
 	}

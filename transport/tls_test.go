@@ -262,3 +262,19 @@ func TestRealTCP(t *testing.T) {
 		t.Errorf("TLS version %x", state.Version)
 	}
 }
+
+// TestNodeCertNamesHosts: a certificate for host:port would fit no dial.
+func TestNodeCertNamesHosts(t *testing.T) {
+	dir := t.TempDir()
+	if err := CreateCA(dir); err != nil {
+		t.Fatal(err)
+	}
+	for _, host := range []string{"127.0.0.1:7400", "n1.example:7400", "https://n1.example", "", "a b"} {
+		if err := CreateNodeCert(dir, "n1", []string{"n1.example", host}); err == nil || !strings.Contains(err.Error(), "neither a host name nor an IP address") {
+			t.Errorf("%q: %v", host, err)
+		}
+	}
+	if err := CreateNodeCert(dir, "n1", []string{"n1.example", "::1", "10.0.0.1"}); err != nil {
+		t.Error(err)
+	}
+}
