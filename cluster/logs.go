@@ -2,9 +2,11 @@ package cluster
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/go-hclog"
@@ -21,6 +23,12 @@ type hlog struct {
 var _ hclog.Logger = hlog{}
 
 func (h hlog) Log(level hclog.Level, msg string, args ...any) {
+	args = slices.Clone(args)
+	for i, a := range args {
+		if f, ok := a.(hclog.Format); ok { // a format and its arguments, as hclog words them itself
+			args[i] = fmt.Sprintf(f[0].(string), f[1:]...)
+		}
+	}
 	h.log.Log(context.Background(), slogLevel(level), msg, args...)
 }
 
