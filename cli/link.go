@@ -159,12 +159,18 @@ func (a *app) change(ctx context.Context, link string, ch changeLink) error {
 func (a *app) ackText(w io.Writer, ack *api.Ack, done string) {
 	switch {
 	case len(ack.Unconfirmed) > 0:
-		fmt.Fprintf(w, "link %s is %s; %s not confirmed\n", ack.Name, being(ack.State), strings.Join(ack.Unconfirmed, ", "))
+		fmt.Fprintln(w, unconfirmed(ack.Name, ack.State, ack.Unconfirmed))
 	case ack.State == "deleting":
 		fmt.Fprintf(w, "link %s is %s\n", ack.Name, being(ack.State))
 	default:
 		fmt.Fprintf(w, "link %s %s\n", ack.Name, done)
 	}
+}
+
+// unconfirmed names the nodes that may still do what a link must not do any
+// more.
+func unconfirmed(link, state string, nodes []string) string {
+	return fmt.Sprintf("link %s is %s; %s not confirmed", link, being(state), strings.Join(nodes, ", "))
 }
 
 // being words a state after "is".

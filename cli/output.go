@@ -102,8 +102,9 @@ type cell struct {
 
 // table is an answer in rows.
 type table struct {
-	cols []column
-	rows [][]cell
+	cols  []column
+	rows  [][]cell
+	notes []string // lines below the rows, in text only
 }
 
 // add appends a row; it has a cell for every column.
@@ -169,6 +170,9 @@ func (t *table) text(w io.Writer, l look) {
 				return r[i].text, r[i].color
 			})
 		}
+	}
+	for _, n := range t.notes {
+		fmt.Fprintln(w, n)
 	}
 }
 

@@ -40,6 +40,9 @@ func linkTable(links []api.Link) *table {
 		{key: "revision", head: "REVISION", right: true, wide: true},
 	}}
 	for _, l := range links {
+		if l.State != "running" && len(l.Unconfirmed) > 0 {
+			t.notes = append(t.notes, unconfirmed(l.Name, l.State, l.Unconfirmed))
+		}
 		stopped := c(strconv.Itoa(l.Totals.Stopped))
 		if l.Totals.Stopped > 0 {
 			stopped.color = red
