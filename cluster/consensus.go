@@ -3,6 +3,7 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -18,6 +19,7 @@ import (
 // the log keeps at most about 160 MiB behind a snapshot.
 const (
 	raftDir           = "raft"
+	logFile           = "log.db"
 	snapshotThreshold = 1024 // entries
 	trailingLogs      = 2560 // entries; more than twice the threshold
 	snapshotInterval  = 30 * time.Second
@@ -56,6 +58,9 @@ func (n *Node) raftConfig(notify chan bool) *raft.Config {
 // cluster with this node as its only server.
 func (n *Node) startRaft(identity Identity) (*consensus, error) {
 	dir := filepath.Join(n.cfg.DataDir, raftDir)
+	if _, err := os.Stat(filepath.Join(dir, logFile)); identity.Log && errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("opening %s: %w", dir, ErrLogLost)
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("creating raft dir: %w", err)
 	}
@@ -63,12 +68,15 @@ func (n *Node) startRaft(identity Identity) (*consensus, error) {
 	if err := c.open(n, dir, identity.Bootstrap); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
+	if err := n.founding.begun(n.commitIdentity); err != nil {
+		return nil, errors.Join(err, c.close())
+	}
 	return c, nil
 }
 
 func (c *consensus) open(n *Node, dir string, bootstrap bool) (err error) {
 	c.bolt, err = boltdb.New(boltdb.Options{
-		Path:        filepath.Join(dir, "log.db"),
+		Path:        filepath.Join(dir, logFile),
 		BoltOptions: &bbolt.Options{Timeout: boltOpenTimeout, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType},
 	})
 	if err != nil {

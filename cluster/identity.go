@@ -17,8 +17,12 @@ import (
 type Identity struct {
 	ServerID  string `json:"serverId"`
 	ClusterID string `json:"clusterId,omitempty"` // empty before the node belongs to a cluster
-	Bootstrap bool   `json:"bootstrap,omitempty"` // this node decided to begin the cluster
+	Bootstrap bool   `json:"bootstrap,omitempty"` // this node decided to begin the cluster and has not yet
+	Log       bool   `json:"log,omitempty"`       // Raft's log was made: without it this node has forgotten its vote
 }
+
+// ErrLogLost: a part of the data dir is gone.
+var ErrLogLost = errors.New("the data dir holds the identity of a member without its Raft log; empty it to let the node join as a new one")
 
 const identityFile = "node.json"
 

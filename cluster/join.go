@@ -3,7 +3,6 @@ package cluster
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
@@ -37,78 +36,6 @@ type introduction struct {
 	Address   string   `json:"address"`
 	ClusterID string   `json:"clusterId,omitempty"`
 	Join      []string `json:"join,omitempty"` // whom else it asks
-}
-
-// founding decides who begins a cluster that does not exist yet. Whoever has
-// asked this node counts as a peer: of two that ask each other at most one can
-// find all of the others without a cluster and itself the lowest.
-type founding struct {
-	mu       sync.Mutex
-	identity Identity
-	asked    map[string]string // address -> name of those who asked this node
-}
-
-// answer tells a peer who this node is. An asker that has no cluster either is
-// remembered: this node waits for it before it founds one.
-func (f *founding) answer(from introduction, self introduction) introduction {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if from.ClusterID == "" && from.ServerID != self.ServerID {
-		f.asked[from.Address] = from.Name
-	}
-	self.ClusterID = f.identity.ClusterID
-	return self
-}
-
-// addresses lists whom to ask: the join list, what peers' lists add, and who
-// asked; never self.
-func (f *founding) addresses(join []string, more map[string]bool, self string) []string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	set := map[string]bool{}
-	for _, a := range join {
-		set[a] = true
-	}
-	for a := range more {
-		set[a] = true
-	}
-	for a := range f.asked {
-		set[a] = true
-	}
-	delete(set, self)
-	return slices.Sorted(maps.Keys(set))
-}
-
-// found makes this node the founder, unless somebody asked meanwhile that was
-// not among those considered.
-func (f *founding) found(considered []string, commit func(Identity) error) (Identity, bool, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for a := range f.asked {
-		if !slices.Contains(considered, a) {
-			return f.identity, false, nil
-		}
-	}
-	id := f.identity
-	id.ClusterID, id.Bootstrap = strings.ToLower(rand.Text()), true
-	if err := commit(id); err != nil {
-		return f.identity, false, err
-	}
-	f.identity = id
-	return id, true, nil
-}
-
-// adopt makes this node belong to a cluster that exists.
-func (f *founding) adopt(clusterID string, commit func(Identity) error) (Identity, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	id := f.identity
-	id.ClusterID = clusterID
-	if err := commit(id); err != nil {
-		return f.identity, err
-	}
-	f.identity = id
-	return id, nil
 }
 
 func (n *Node) introduce() introduction {
