@@ -55,6 +55,7 @@ type flow struct {
 	guarded  *outlet
 	alone    *outlet       // the unguarded one
 	quiet    chan struct{} // closed when ended and nothing is in flight
+	look     chan struct{} // asks the stream to look at the target
 
 	mu sync.Mutex
 	taken
@@ -82,9 +83,11 @@ type sending struct {
 	bytes      int // of queue
 	inflight   []item
 	window     int
-	expiration int64 // ms, of idle producer ids at the target
-	sentTime   int64 // ms, max timestamp of the last batch sent: the predecessor
-	wary       bool  // a request of an earlier life may have been appended since the position was derived
+	expiration int64     // ms, of idle producer ids at the target
+	sentTime   int64     // ms, max timestamp of the last batch sent: the predecessor
+	seen       time.Time // when the target was last known to end where we do
+	looking    bool      // the stream has been asked to look whether it still does
+	wary       bool      // a request of an earlier life may have been appended since the position was derived
 }
 
 // acknowledged is what the target has.
@@ -182,6 +185,9 @@ func (f *flow) expires(after int64) {
 func (f *flow) route(it *item) bool {
 	ms := f.s.r.nowMs()
 	guarded := position.Guarded(f.sentTime, ms, f.expiration) && position.Guarded(it.maxTime, ms, f.expiration)
+	if guarded && !f.sure() {
+		return false
+	}
 	if guarded == (f.out == f.guarded) {
 		return true
 	}
@@ -198,6 +204,43 @@ func (f *flow) route(it *item) bool {
 	}
 	f.out = f.alone
 	return true
+}
+
+// lookAfter is how long a guarded flow that no leader has confirmed lately
+// trusts what it knows of the target's end. A successor that writes an old
+// batch, after which the broker forgets our producer and would take ours
+// twice, has seen the log stand still for slowAnswer before: half of that
+// leaves room for a round trip.
+const lookAfter = slowAnswer / 2
+
+// sure reports whether nobody can have written behind us what makes the broker
+// forget us; where it is not, it has the stream look.
+func (f *flow) sure() bool {
+	if f.s.r.now().Sub(f.seen) <= lookAfter {
+		return true
+	}
+	if age, ok := f.s.r.ctl.Lease(f.s.id, f.s.turn); ok && age <= f.s.r.cfg.Lease {
+		return true
+	}
+	if len(f.inflight) == 0 && !f.looking {
+		f.looking = true
+		f.look <- struct{}{}
+	}
+	return false
+}
+
+// looked takes what a look at the target said: that the flow may go on, or
+// trouble.
+func (f *flow) looked(t *trouble) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.looking = false
+	if t != nil {
+		f.end(*t)
+		return
+	}
+	f.seen = f.s.r.now()
+	f.enqueue()
 }
 
 // answered takes the broker's answer, or the error that took its place, for
@@ -243,6 +286,7 @@ func (f *flow) answered(p *kafka.ProducedPartition, err error) {
 func (f *flow) ack(it *item) {
 	f.ackTime = it.maxTime
 	f.lastMove = f.s.r.now()
+	f.seen = f.lastMove
 	f.acked = fsm.Progress{
 		Source: it.next, SourceEpoch: it.epoch, Target: it.target + int64(it.count), TargetEpoch: f.tgtEpoch,
 		Records: f.acked.Records + int64(it.count), At: f.lastMove.UnixMilli(),

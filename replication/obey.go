@@ -193,9 +193,10 @@ func (c *past) records() int64 {
 }
 
 // behindForeign goes on behind another writer's records. How many of ours are
-// in the log tells the sequence of our last batch there.
+// in the log tells the sequence of our last batch there; those that were moved
+// get segments of their own.
 func (c *past) behindForeign(dst place) error {
-	ours, err := c.s.lastOurs(c.t.Mapping, dst, c.obs)
+	ours, placed, err := c.s.ours(c.t.Mapping, dst, c.obs)
 	if err != nil {
 		return err
 	}
@@ -205,6 +206,9 @@ func (c *past) behindForeign(dst place) error {
 	source, ok := c.s.sourceOf(c.t.Mapping, ours)
 	if !ok {
 		return fail(trouble{remedy: halt, code: fsm.CodePositionUnknown, from: ours, to: c.obs.LogEnd, msg: "a translated stream cannot be counted; recopy"})
+	}
+	if c.m.Phase == fsm.PhaseDense {
+		c.m.Segments = position.Moved(c.t.Mapping, c.s.near(c.t.Mapping), placed)
 	}
 	c.segment(max(source, c.first))
 	return nil
@@ -219,25 +223,35 @@ func (s *Stream) sourceOf(m *fsm.Mapping, ours int64) (int64, bool) {
 	return s.known(ours)
 }
 
-// lastOurs is the target offset, as the mapping would have it without foreign
-// records, behind our last record in the log; -1 when none is found.
-func (s *Stream) lastOurs(m *fsm.Mapping, dst place, obs reading) (int64, error) {
-	near := max(s.progress().Target, m.Segments[0].Target)
-	if p := obs.Producer; p != nil && p.Epoch == m.ProducerEpoch {
-		return position.OffsetOf(m, p.LastSequence, near) + 1, nil
+// near is a target offset of the mapping that is close to the log's end: up to
+// there everything is known to stand where it should.
+func (s *Stream) near(m *fsm.Mapping) int64 { return max(s.progress().Target, m.Segments[0].Target) }
+
+// ours is the target offset, as the mapping would have it without foreign
+// records, behind our last record in the log, -1 when none is found, and our
+// batches that stand behind what is known.
+func (s *Stream) ours(m *fsm.Mapping, dst place, obs reading) (end int64, placed []position.Placed, err error) {
+	near, end := s.near(m), int64(-1)
+	state := obs.Producer != nil && obs.Producer.Epoch == m.ProducerEpoch
+	if state {
+		if end = position.OffsetOf(m, obs.Producer.LastSequence, near) + 1; end <= near {
+			return end, nil, nil
+		}
 	}
-	ours := int64(-1)
 	from := min(near, obs.LogEnd)
-	err := s.scan(s.ctx, s.dst, dst, s.key.TargetTopic, max(from-1, obs.LogStart), obs.LogEnd, func(b kafka.Batch) error {
+	err = s.scan(s.ctx, s.dst, dst, s.key.TargetTopic, max(from-1, obs.LogStart), obs.LogEnd, func(b kafka.Batch) error {
 		if h := b.Header(); h.ProducerID == m.ProducerID && h.ProducerEpoch == m.ProducerEpoch {
-			ours = position.OffsetOf(m, h.BaseSequence, near) + int64(h.Count)
+			placed = append(placed, position.Placed{BaseOffset: h.BaseOffset, BaseSequence: h.BaseSequence})
+			if !state {
+				end = position.OffsetOf(m, h.BaseSequence, near) + int64(h.Count)
+			}
 		}
 		return nil
 	})
-	if err == nil && ours < 0 && near == s.progress().Target && near < obs.LogEnd {
-		ours = near // everything behind the checkpoint is foreign
+	if err == nil && end < 0 && near == s.progress().Target && near < obs.LogEnd {
+		end = near // everything behind the checkpoint is foreign
 	}
-	return ours, err
+	return end, placed, err
 }
 
 // adopt begins a stream in a target that is not empty, or where identical

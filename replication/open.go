@@ -227,6 +227,7 @@ func (s *Stream) locate(t *fsm.Task, dst place) (position.Position, int64, error
 	if err != nil {
 		return position.Position{}, 0, fail(troubleIn(err, false))
 	}
+	s.looked = s.r.now()
 	pos := position.Derive(t.Mapping, s.progress(), obs.Observed, s.known)
 	switch pos.Outcome {
 	case position.Found, position.LostAcked:
@@ -307,9 +308,9 @@ func (s *Stream) start(m *fsm.Mapping, src, dst place, pos position.Position, ex
 	last := s.progress()
 	f := &flow{
 		s: s, m: *m, skip: s.loopIDs(), tgtEpoch: dst.epoch, limit: s.r.limiter(s.link), lane: s.src.lane(src.leader, s.link),
-		guarded: s.dst.outlet(dst.leader, true, s.id), alone: s.dst.outlet(dst.leader, false, s.id), quiet: make(chan struct{}),
+		guarded: s.dst.outlet(dst.leader, true, s.id), alone: s.dst.outlet(dst.leader, false, s.id), quiet: make(chan struct{}), look: make(chan struct{}, 1),
 		taken:        taken{high: -1},
-		sending:      sending{window: 1, expiration: expiration, sentTime: pos.LastTime, wary: !s.wary.IsZero()},
+		sending:      sending{window: 1, expiration: expiration, sentTime: pos.LastTime, seen: s.looked, wary: !s.wary.IsZero()},
 		acknowledged: acknowledged{acked: last, ackTime: pos.LastTime, lastMove: s.r.now()},
 	}
 	f.out = f.alone

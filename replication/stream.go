@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"sluice/fsm"
+	"sluice/replication/position"
 )
 
 // Stream is the control of one stream: one goroutine that opens a flow,
@@ -43,6 +44,7 @@ type caution struct {
 	quiet   bool      // the next position needs the quiet wait whatever the guard says
 	refused int64     // target offset at which the last flow's sequence was refused, -1: it was not
 	tried   int       // troubles in a row without progress
+	looked  time.Time // when the target was last read
 }
 
 // standing is how far a stream is, and how it fares.
@@ -184,6 +186,8 @@ func (s *Stream) watch(f *flow) error {
 			f.stop(trouble{remedy: again, code: fsm.CodeHandover, from: -1, to: -1, msg: "stopped"})
 			s.close(f)
 			return nil
+		case <-f.look:
+			s.look(f)
 		case <-tick.C:
 			s.lookAround(f)
 		}
@@ -197,6 +201,27 @@ func (s *Stream) await(f *flow) {
 	case <-s.ctx.Done():
 	}
 	s.close(f)
+}
+
+// look reads the target for a flow that is to go on although no leader has
+// confirmed its turn lately. Where anything has changed, the flow ends and the
+// position is derived anew.
+func (s *Stream) look(f *flow) {
+	f.mu.Lock()
+	at, expiration := f.acked, f.expiration
+	f.mu.Unlock()
+	obs, err := s.read(s.ctx, place{topicID: f.m.TargetTopicID, leader: f.guarded.key.broker, epoch: f.tgtEpoch}, &f.m)
+	if err != nil {
+		t := troubleIn(err, false)
+		f.looked(&t)
+		return
+	}
+	pos := position.Derive(&f.m, at, obs.Observed, s.known)
+	if pos.Outcome != position.Found || pos.Target != at.Target || !position.Guarded(pos.LastTime, s.r.nowMs(), expiration) {
+		f.looked(&trouble{remedy: later, code: fsm.CodeStarting, from: -1, to: -1, msg: "the target is not as it was left"})
+		return
+	}
+	f.looked(nil)
 }
 
 // lookAround ends an idle flow that is another node's by now, or whose

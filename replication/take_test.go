@@ -51,7 +51,7 @@ func TestGuardFollowsTheBrokersSetting(t *testing.T) {
 	r := &Runner{cfg: DefaultConfig()}
 	now := r.nowMs()
 	f := &flow{s: &Stream{r: r}, guarded: &outlet{}, alone: &outlet{}, quiet: make(chan struct{})}
-	f.sentTime, f.expiration = now-7200_000, defaultExpiration
+	f.sentTime, f.expiration, f.seen = now-7200_000, defaultExpiration, r.now()
 	f.out = f.guarded
 	it := &item{maxTime: now}
 	if !f.route(it) || f.out != f.guarded {

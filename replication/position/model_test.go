@@ -33,6 +33,7 @@ type modelNode struct {
 	last     int64 // timestamp of the predecessor
 	window   int
 	clean    bool // derived while no other request was on its way
+	seen     bool // has read the log's end or had an answer since the owner last stood still for a quiet wait
 	inflight []modelRequest
 }
 
@@ -98,7 +99,7 @@ func (w *model) derive(t *rapid.T, i int) {
 	switch pos.Outcome {
 	case Found, LostAcked:
 		n.open, n.source, n.target, n.last, n.window = true, pos.Source, pos.Target, pos.LastTime, 1
-		n.clean = w.quiet(i)
+		n.clean, n.seen = w.quiet(i), true
 		n.p = fsm.Progress{Source: pos.Source, Target: pos.Target}
 	case RaiseEpoch:
 		if i == w.owner && w.quiet(i) {
@@ -107,7 +108,7 @@ func (w *model) derive(t *rapid.T, i int) {
 		}
 	case Foreign:
 		if i == w.owner && w.quiet(i) {
-			w.behindForeign(t, i, pos)
+			w.behindForeign(i, pos)
 		}
 	case Truncated:
 		if i == w.owner && w.quiet(i) {
@@ -136,23 +137,28 @@ func (w *model) skipTo(i int, source int64) {
 	w.change(i, Behind(&w.mapping, source, w.broker.end()), source)
 }
 
-func (w *model) behindForeign(t *rapid.T, i int, pos Position) {
-	ours := pos.Ours
-	if near := w.nodes[i].p.Target; ours < 0 { // as replication does: look for our last batch
-		for _, b := range w.broker.log {
-			if b.pid == ourID && b.epoch == w.mapping.ProducerEpoch {
+// behindForeign looks, as replication does, for our batches in the log.
+func (w *model) behindForeign(i int, pos Position) {
+	ours, near := pos.Ours, w.nodes[i].p.Target
+	var placed []Placed
+	for _, b := range w.broker.log {
+		if b.pid == ourID && b.epoch == w.mapping.ProducerEpoch {
+			placed = append(placed, Placed{BaseOffset: b.base, BaseSequence: b.seq})
+			if pos.Ours < 0 {
 				ours = OffsetOf(&w.mapping, b.seq, near) + int64(b.count)
 			}
 		}
-		if ours < 0 && near < w.broker.end() {
-			ours = near
-		}
-		if ours < 0 {
-			w.stuck = true
-			return
-		}
 	}
-	w.skipTo(i, Source(&w.mapping, ours))
+	if ours < 0 && near < w.broker.end() {
+		ours = near
+	}
+	if ours < 0 {
+		w.stuck = true
+		return
+	}
+	source := Source(&w.mapping, ours)
+	w.mapping.Segments = Moved(&w.mapping, near, placed)
+	w.skipTo(i, source)
 }
 
 // timeOf is the timestamp of a source record: runs of old and young ones.
@@ -167,6 +173,10 @@ func (w *model) send(t *rapid.T, i int) {
 	n := &w.nodes[i]
 	time := timeOf(n.source)
 	guarded := n.last == young && time == young
+	if n.open && guarded && i != w.owner && !n.seen && len(n.inflight) == 0 { // no leader confirms it: it looks again
+		w.derive(t, i)
+		return
+	}
 	if !n.open || len(n.inflight) >= n.window || !guarded && (len(n.inflight) > 0 || i != w.owner || !n.clean || !w.quiet(i)) {
 		return
 	}
@@ -183,6 +193,7 @@ func (w *model) send(t *rapid.T, i int) {
 	n.last = time
 	if !guarded {
 		n.window = 1
+		w.nodes[1-i].seen = false // a quiet wait came first, in which the other appended nothing
 	}
 	n.inflight = append(n.inflight, r)
 }
@@ -200,7 +211,7 @@ func (w *model) deliver(i int, lost bool) {
 		w.close(i)
 		return
 	}
-	n.p = fsm.Progress{Source: r.next, Target: r.target + int64(r.batch.count)}
+	n.p, n.seen = fsm.Progress{Source: r.next, Target: r.target + int64(r.batch.count)}, true
 	if r.batch.time == young {
 		n.window = 5
 	}

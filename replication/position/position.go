@@ -113,6 +113,34 @@ func Behind(m *fsm.Mapping, source, end int64) []fsm.Segment {
 	return append(kept, fsm.Segment{Source: source, Target: end})
 }
 
+// Placed is one of our batches as it stands in the target's log.
+type Placed struct {
+	BaseOffset   int64
+	BaseSequence int32
+}
+
+// Moved returns the segments of a dense mapping as they are once other
+// writers' records have moved some of our batches (ours, in the log's order)
+// away from where the mapping has them. near is a target offset of the mapping
+// less than half of all sequences away from theirs.
+func Moved(m *fsm.Mapping, near int64, ours []Placed) []fsm.Segment {
+	out := append([]fsm.Segment(nil), m.Segments...)
+	moved := false
+	for _, b := range ours {
+		meant := OffsetOf(m, b.BaseSequence, near)
+		if !moved && meant == b.BaseOffset {
+			continue
+		}
+		moved = true
+		seg := fsm.Segment{Source: Source(m, meant), Target: b.BaseOffset}
+		out = out[:sort.Search(len(out), func(i int) bool { return out[i].Source >= seg.Source })]
+		if n := len(out); n == 0 || out[n-1].Shift() != seg.Shift() {
+			out = append(out, seg)
+		}
+	}
+	return out
+}
+
 // Shift is the constant between target and source offsets, and whether it has
 // been the same from the stream's start on.
 func Shift(m *fsm.Mapping) (shift int64, constant bool) {

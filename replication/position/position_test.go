@@ -168,3 +168,23 @@ func TestGuardedByThePredecessor(t *testing.T) {
 		}
 	}
 }
+
+func TestMoved(t *testing.T) {
+	m := dense(0, fsm.Segment{Source: 0, Target: 0}, fsm.Segment{Source: 13, Target: 10}) // sources 10 to 12 are a gap
+	for _, c := range []struct {
+		name string
+		ours []Placed
+		want []fsm.Segment
+	}{
+		{"none", nil, m.Segments},
+		{"where they should be", []Placed{{6, 6}, {8, 8}}, m.Segments},
+		{"moved, and over the gap", []Placed{{6, 6}, {9, 8}, {12, 10}}, []fsm.Segment{{Source: 0, Target: 0}, {Source: 8, Target: 9}, {Source: 13, Target: 12}}},
+		{"moved twice", []Placed{{7, 6}, {8, 7}, {10, 8}}, []fsm.Segment{{Source: 0, Target: 0}, {Source: 6, Target: 7}, {Source: 8, Target: 10}}},
+		{"from the first on", []Placed{{2, 0}}, []fsm.Segment{{Source: 0, Target: 2}}},
+		{"by as much as the gap", []Placed{{12, 9}, {13, 10}}, []fsm.Segment{{Source: 0, Target: 0}, {Source: 9, Target: 12}, {Source: 13, Target: 13}}},
+	} {
+		if got := Moved(m, 5, c.ours); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}

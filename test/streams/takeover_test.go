@@ -11,6 +11,7 @@ import (
 
 	"sluice/fsm"
 	"sluice/replication"
+	"sluice/replication/position"
 	"sluice/test/faults"
 	"sluice/test/rig"
 )
@@ -155,6 +156,10 @@ func foreignWriter(t *testing.T, l *lab) {
 	for i, r := range got {
 		if want := fmt.Sprintf("value %d", i); string(r.Value) != want {
 			t.Fatalf("%q at %d, want %q", r.Value, r.Offset, want)
+		}
+		// The mapping knows where each stands, that which was moved too.
+		if at, ok := position.Target(s.task().Mapping, int64(i)); !ok || at != r.Offset {
+			t.Errorf("source offset %d stands at %d by the mapping, and at %d", i, at, r.Offset)
 		}
 	}
 }
