@@ -49,7 +49,11 @@ func ParseSelector(include, exclude []string) (*Selector, error) {
 func parsePattern(text string) (pattern, error) {
 	switch {
 	case len(text) > 1 && text[0] == '/' && text[len(text)-1] == '/':
-		re, err := regexp.Compile("^(?:" + text[1:len(text)-1] + ")$")
+		inner := text[1 : len(text)-1]
+		if _, err := regexp.Compile(inner); err != nil { // by itself: "a)|(b" would fit between the anchors
+			return pattern{}, err
+		}
+		re, err := regexp.Compile("^(?:" + inner + ")$")
 		return pattern{re: re}, err
 	case strings.Contains(text, "*"):
 		rest := strings.ReplaceAll(text, "*", "")
