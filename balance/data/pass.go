@@ -251,32 +251,58 @@ func (q *pass) diskPool(pool int32) {
 			receivers = append(receivers, int32(b))
 		}
 	}
-	blocked := make([]bool, len(sources)*len(receivers))
-	for {
-		bs, bd, top := -1, -1, 0.0
-		for i, s := range sources {
-			surplus := q.surplus(s)
-			if surplus <= 0 {
-				continue
-			}
-			for j, d := range receivers {
-				if t := math.Min(surplus, q.deficit(d)); t > 0 && !blocked[i*len(receivers)+j] {
-					if v := t * q.contrast(s, d); v > top {
-						bs, bd, top = i, j, v
-					}
-				}
-			}
-		}
-		if bs < 0 {
-			return
-		}
-		s, d := sources[bs], receivers[bd]
-		if r := q.largest(s, d, math.Min(q.surplus(s), q.deficit(d))); r >= 0 {
+	x := &exchangePairs{pass: q, sources: sources, receivers: receivers,
+		over: make([]float64, len(sources)), under: make([]float64, len(receivers)),
+		blocked: make([]bool, len(sources)*len(receivers))}
+	for i, s := range sources {
+		x.over[i] = q.surplus(s)
+	}
+	for j, d := range receivers {
+		x.under[j] = q.deficit(d)
+	}
+	for i, j := x.best(); i >= 0; i, j = x.best() {
+		s, d := sources[i], receivers[j]
+		if r := q.largest(s, d, math.Min(x.over[i], x.under[j])); r >= 0 {
 			q.put(r, d)
+			x.over[i], x.under[j] = q.surplus(s), q.deficit(d)
 		} else {
-			blocked[bs*len(receivers)+bd] = true
+			x.blocked[i*len(receivers)+j] = true
 		}
 	}
+}
+
+// exchangePairs is the pairs of brokers that bytes may flow between.
+type exchangePairs struct {
+	*pass
+	sources, receivers []int32
+	over, under        []float64 // bytes that each source should lose, and receiver gain
+	blocked            []bool    // by pair: nothing fits
+}
+
+// best returns the places of the source and the receiver that can exchange
+// most, -1 if none can.
+func (x *exchangePairs) best() (source, receiver int) {
+	n, inGoal := len(x.receivers), x.o.Goals.Has(GoalBytesIn)
+	bi, bj, top := -1, -1, 0.0
+	for i, over := range x.over {
+		if over <= 0 || over <= top && !inGoal {
+			continue
+		}
+		blocked := x.blocked[i*n : (i+1)*n]
+		for j, under := range x.under {
+			v := min(over, under)
+			if v <= 0 || v <= top && !inGoal || blocked[j] {
+				continue
+			}
+			if inGoal {
+				v *= x.contrast(x.sources[i], x.receivers[j])
+			}
+			if v > top {
+				bi, bj, top = i, j, v
+			}
+		}
+	}
+	return bi, bj
 }
 
 // choices is how many replicas of nearly the wanted size are weighed against

@@ -51,28 +51,84 @@ func (e *swapper) pool(pool int32, wanted func(a, b int32) float64, find func(a,
 		}
 	}
 	n := len(members)
-	blocked := make([]bool, n*n)
+	w := wishes{members: members, wanted: wanted, blocked: make([]bool, n*n), most: make([]wish, n)}
+	for i := range members {
+		w.weigh(i)
+	}
 	for range 16*n + 64 {
-		ba, bb, best := -1, -1, 0.0
-		for i, x := range members {
-			for j, y := range members {
-				if i == j || blocked[i*n+j] {
-					continue
-				}
-				if v := wanted(x, y); v > best {
-					ba, bb, best = i, j, v
-				}
-			}
-		}
-		if ba < 0 {
+		i, j := w.largest()
+		if i < 0 {
 			return
 		}
-		x := find(members[ba], members[bb])
-		if x.r < 0 {
-			blocked[ba*n+bb] = true
-			continue
+		if x := find(members[i], members[j]); x.r >= 0 {
+			e.do(x, members[i], members[j])
+			w.changed(i, j)
+		} else {
+			w.blocked[i*n+j] = true
+			w.weigh(i)
 		}
-		e.do(x, members[ba], members[bb])
+	}
+}
+
+// wishes keeps, for every broker of a pool, what it wants to exchange most and
+// with whom: looking at all pairs again after each exchange takes too long in
+// pools of a thousand brokers.
+type wishes struct {
+	members []int32
+	wanted  func(a, b int32) float64
+	blocked []bool // by pair: no exchange helps
+	most    []wish // by member
+}
+
+// wish is how much, and the place of the partner; -1 for none.
+type wish struct {
+	v float64
+	j int
+}
+
+// weigh looks for what member i wants most.
+func (w *wishes) weigh(i int) {
+	w.most[i] = wish{0, -1}
+	for j := range w.members {
+		w.compare(i, j)
+	}
+}
+
+// compare takes note if i wants more from j than from others, or as much from
+// one further on.
+func (w *wishes) compare(i, j int) {
+	if i == j || w.blocked[i*len(w.members)+j] {
+		return
+	}
+	v, m := w.wanted(w.members[i], w.members[j]), &w.most[i]
+	if v > m.v || v == m.v && j < m.j {
+		*m = wish{v, j}
+	}
+}
+
+// largest returns the pair with the largest wish, -1 if there is none.
+func (w *wishes) largest() (i, j int) {
+	best, top := -1, 0.0
+	for i, m := range w.most {
+		if m.v > top {
+			best, top = i, m.v
+		}
+	}
+	if best < 0 {
+		return -1, -1
+	}
+	return best, w.most[best].j
+}
+
+// changed brings the wishes up to date when a and b carry something else.
+func (w *wishes) changed(a, b int) {
+	for i := range w.members {
+		if j := w.most[i].j; i == a || i == b || j == a || j == b {
+			w.weigh(i)
+		} else {
+			w.compare(i, a)
+			w.compare(i, b)
+		}
 	}
 }
 
