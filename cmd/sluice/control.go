@@ -93,8 +93,9 @@ func (m membership) Leave(ctx context.Context) error {
 	}
 }
 
-// leaveBegins is how long a refusal to leave takes at most.
-const leaveBegins = 300 * time.Millisecond
+// leaveBegins is how long a refusal to leave takes at most: a node that has
+// just begun listens for a round of reports before it says who is missing.
+const leaveBegins = 1500 * time.Millisecond
 
 func (m membership) Remove(ctx context.Context, id string) error {
 	return refused(m.Node.Remove(ctx, id))
