@@ -129,6 +129,9 @@ func (n *Node) spare(id string, since time.Time) error {
 	if alive > len(rest)/2 {
 		return nil
 	}
+	if len(rest) == 0 {
+		return fmt.Errorf("%w: no other node votes yet; a new one does after some healthy seconds (`sluice cluster members`)", ErrQuorum)
+	}
 	return fmt.Errorf("%w: %d of %d, without %s; bring these back or take them out first (`sluice cluster remove`)",
 		ErrQuorum, alive, len(rest), strings.Join(missing, ", "))
 }

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -108,5 +109,19 @@ func TestNobodyIsLeftInTheFacts(t *testing.T) {
 		s.until("the facts do not hold it any more", 5*time.Second, func() bool {
 			return s.leader().View().Node(lost.self.ServerID) == nil
 		})
+	})
+}
+
+// TestTheOnlyVoterStays: the others have joined and do not vote yet.
+func TestTheOnlyVoterStays(t *testing.T) {
+	runSim(t, func(s *sim) {
+		s.cfg.PromoteAfter = time.Hour
+		s.start(1, 1, 2)
+		s.start(2, 1, 2)
+		s.until("two members", time.Minute, func() bool { l := s.leader(); return l != nil && len(l.View().Nodes) == 2 })
+		err := s.leader().Leave(s.t.Context())
+		if !errors.Is(err, ErrQuorum) || !strings.Contains(err.Error(), "no other node votes yet") {
+			s.t.Error(err)
+		}
 	})
 }
