@@ -213,6 +213,7 @@ func (q *planner) pass(scale float64) {
 	p.relist()
 	p.counts(true)
 	p.evenDisk()
+	p.evenCounts()
 	p.evenIn(scale)
 	if q.travels() > polishAbove*float64(boundOf(q.o, q.atHome(), q.layout, 0).Bytes) {
 		p.polish()

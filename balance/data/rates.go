@@ -77,7 +77,7 @@ func (e *inEvener) wanted(a, b int32) float64 {
 // bytes that travel per bytes-in gained.
 func (e *inEvener) trade(a, b int32) exchange {
 	room, want := e.room(a, b), e.wanted(a, b)
-	best := exchange{-1, -1, math.Inf(1)}
+	best := noExchange()
 	travelling, staying := 0, 0
 	for _, r := range e.dense[a] {
 		if e.at[r] != a || !e.legal(r, b) {
@@ -113,7 +113,7 @@ func (e *inEvener) partner(r, a, b int32, want, room float64, best *exchange) {
 			cost := e.cost(r, b) + e.cost(s, a)
 			price := (float64(cost) + 1e6) / math.Min(gain, want)
 			if price < best.price && cost <= e.budget {
-				*best = exchange{r, s, price}
+				*best = exchange{r, -1, s, price}
 			}
 		}
 	}

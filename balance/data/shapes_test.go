@@ -24,6 +24,8 @@ var shapes = []struct {
 	{"giant 1.5", Shape{Brokers: 30, Racks: 3, Partitions: 6000, Giants: []float64{1.5}, Skew: 0.1}, []string{CodeGiant}},
 	{"no small", Shape{Brokers: 30, Racks: 3, Partitions: 6000, Least: 0.5, Spread: 0.3, Skew: 0.2}, nil},
 	{"few", Shape{Brokers: 6, Racks: 3, Partitions: 276, Spread: 0.8, Skew: 0.3}, nil},
+	{"few per broker", Shape{Brokers: 30, Racks: 3, Partitions: 240, Skew: 0.3}, nil},
+	{"few per broker, one rack", Shape{Brokers: 60, Partitions: 480, Spread: 0.8, Skew: 0.3}, nil},
 	{"equal", Shape{Brokers: 30, Racks: 3, Partitions: 6000, Equal: true, Skew: 0.2}, nil},
 	{"broken racks", Shape{Brokers: 30, Racks: 3, Partitions: 6000, BadRacks: 0.3, Skew: 0.1}, nil},
 	{"one rack", Shape{Brokers: 12, Partitions: 2000, RF: []int{2, 3}, Skew: 0.3}, nil},

@@ -34,11 +34,14 @@ func newSwapper(q *pass) *swapper {
 	return e
 }
 
-// exchange sends r away and takes s in return; s is -1 for none.
+// exchange sends r away, and second with it, and takes s in return; -1 is none.
 type exchange struct {
-	r, s  int32
-	price float64
+	r, second, s int32
+	price        float64
 }
+
+// noExchange is worse than any other.
+func noExchange() exchange { return exchange{-1, -1, -1, math.Inf(1)} }
 
 // pool makes exchanges between the brokers of a pool until nothing is wanted
 // any more or no exchange helps. It gives up when it has made many more than
@@ -134,11 +137,11 @@ func (w *wishes) changed(a, b int) {
 
 // do makes an exchange between a and b.
 func (e *swapper) do(x exchange, a, b int32) {
-	e.put(x.r, b)
-	e.refresh(b, x.r)
-	if x.s >= 0 {
-		e.put(x.s, a)
-		e.refresh(a, x.s)
+	for _, m := range [3]struct{ r, to int32 }{{x.r, b}, {x.second, b}, {x.s, a}} {
+		if m.r >= 0 {
+			e.put(m.r, m.to)
+			e.refresh(m.to, m.r)
+		}
 	}
 }
 
@@ -151,8 +154,10 @@ func (e *swapper) refresh(b, r int32) {
 }
 
 // place is where a replica of that size would stand in b's list.
-func (e *swapper) place(b int32, size float64) int {
-	i, _ := slices.BinarySearchFunc(e.sized[b], size, func(s int32, size float64) int {
+func (e *swapper) place(b int32, size float64) int { return e.placeIn(e.sized[b], size) }
+
+func (e *swapper) placeIn(list []int32, size float64) int {
+	i, _ := slices.BinarySearchFunc(list, size, func(s int32, size float64) int {
 		return cmp.Compare(float64(e.size[s]), size)
 	})
 	return i
@@ -197,13 +202,13 @@ func (e *swapper) wantedDisk(a, b int32) float64 {
 // tradeDisk finds the cheapest exchange that moves bytes from a to b.
 func (e *swapper) tradeDisk(a, b int32) exchange {
 	want, room := e.wantedDisk(a, b), e.diskRoom(a, b)
-	best := exchange{-1, -1, math.Inf(1)}
+	best := noExchange()
 	weigh := func(r, s int32, gain float64, cost int64) {
 		if gain <= 0 || gain > room || cost > e.budget {
 			return
 		}
 		if price := (float64(cost) + 1e6) / math.Min(gain, want); price < best.price {
-			best = exchange{r, s, price}
+			best = exchange{r, -1, s, price}
 		}
 	}
 	single := !e.o.Goals.Has(GoalReplicas) ||
@@ -261,7 +266,7 @@ func (e *swapper) sendHome(r int32) bool {
 func (e *swapper) sendTo(r, h int32) bool {
 	b := e.at[r]
 	if e.keepsCounts(b, h) && e.keeps(b, -1, r) && e.keeps(h, r, -1) {
-		e.do(exchange{r, -1, 0}, b, h)
+		e.do(exchange{r, -1, -1, 0}, b, h)
 		return true
 	}
 	for _, s := range e.sized[h] {
@@ -269,7 +274,7 @@ func (e *swapper) sendTo(r, h int32) bool {
 			continue
 		}
 		if e.keeps(b, s, r) && e.keeps(h, r, s) {
-			e.do(exchange{r, s, 0}, b, h)
+			e.do(exchange{r, -1, s, 0}, b, h)
 			return true
 		}
 	}
@@ -293,6 +298,12 @@ func (e *swapper) keeps(b, take, give int32) bool {
 			in += sign * e.m.Partitions[e.part[r]].In
 		}
 	}
+	return e.bears(b, bytes, in)
+}
+
+// bears reports whether b stays as well in its bands as it is with so much
+// more.
+func (e *swapper) bears(b int32, bytes, in int64) bool {
 	have := &e.load[b]
 	if bytes > 0 && float64(have.bytes+bytes) > e.t.limit[b] {
 		return false
