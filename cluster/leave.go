@@ -43,7 +43,7 @@ func (n *Node) Leave(ctx context.Context) error {
 	case len(n.servers()) < 2:
 		return ErrLastNode
 	}
-	if err := n.spare(n.self.ServerID, n.began); err != nil {
+	if err := n.spared(ctx); err != nil {
 		return err
 	}
 	if !n.leaving.CompareAndSwap(false, true) {
@@ -103,6 +103,22 @@ func (n *Node) yield(ctx context.Context) error {
 		case <-time.After(leavePoll):
 		case <-ctx.Done():
 			return fmt.Errorf("handing over leadership: %w", ctx.Err())
+		}
+	}
+}
+
+// spared waits for a round of reports at most until the cluster can do without
+// this node: when it has just begun, or a leader has, some are yet to come.
+func (n *Node) spared(ctx context.Context) error {
+	for begun := time.Now(); ; {
+		err := n.spare(n.self.ServerID, n.began)
+		if err == nil || time.Since(begun) > listening {
+			return err
+		}
+		select {
+		case <-time.After(leavePoll):
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
 		}
 	}
 }

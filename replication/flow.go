@@ -372,6 +372,16 @@ func (f *flow) stop(t trouble) {
 	f.end(t)
 }
 
+// unanswered is how long the target has been silent about what is in flight.
+func (f *flow) unanswered() time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.inflight) == 0 {
+		return 0
+	}
+	return f.s.r.now().Sub(f.seen)
+}
+
 // reconnected narrows the window: the first batch on a new connection goes
 // alone.
 func (f *flow) reconnected() {

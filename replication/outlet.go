@@ -241,7 +241,8 @@ func (o *outlet) leased(parts []part) error {
 	return nil
 }
 
-func (o *outlet) close() {
+// hangUp ends the connection; what is in flight was perhaps written.
+func (o *outlet) hangUp() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.conn != nil {

@@ -183,6 +183,6 @@ func (s *site) close() {
 		l.close()
 	}
 	for _, o := range s.outlets {
-		o.close()
+		o.hangUp()
 	}
 }

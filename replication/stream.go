@@ -240,6 +240,9 @@ func (s *Stream) lookAround(f *flow) {
 	}
 	if err == nil && (dst.epoch != f.tgtEpoch || dst.topicID != f.m.TargetTopicID) {
 		f.stop(trouble{remedy: checkTopic, code: fsm.CodeStarting, from: -1, to: -1, msg: "the target's leader changed"})
+		if f.unanswered() > s.r.cfg.LookupEvery {
+			f.out.hangUp() // a former leader that hangs answers only by a time-out
+		}
 		return
 	}
 	src, err := s.src.topo.find(s.ctx, s.key.Topic, s.key.Partition, false)

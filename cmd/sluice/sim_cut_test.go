@@ -56,7 +56,8 @@ func TestSimCutFromKafka(t *testing.T) {
 	runSim(t, simTopics, func(s *sim) {
 		s.begin()
 		s.cut(1, euHost)
-		s.until("the others say why its streams stand still", time.Minute, func() bool { return s.told(2, 1, "eu") })
+		s.until("the others say why its streams stand still", 2*time.Minute, // requests on the wire time out first
+			func() bool { return s.told(2, 1, "eu") })
 		s.heal(1, euHost)
 		s.copies("healed", time.Minute)
 		for round := range 8 {

@@ -156,6 +156,23 @@ func TestRollingRestart(t *testing.T) {
 		}
 		t.Logf("%d records", s.made)
 	}
+	leaderHangs(t, l, idle, r[0])
+}
+
+// leaderHangs stops the target's leader with a request on the wire. Its
+// successor is found before that request times out.
+func leaderHangs(t *testing.T, l *lab, s *stream, r *runner) {
+	t.Helper()
+	parts, err := l.dst.Partitions(context.Background(), s.topic)
+	do(t, err)
+	leader := int(parts[0].Leader)
+	do(t, l.dst.PauseBroker(leader))
+	s.produce(t, 5)
+	s.acked(t, r)
+	do(t, l.dst.ResumeBroker(leader))
+	s.produce(t, 5)
+	s.acked(t, r)
+	s.copied(t)
 }
 
 // do fails the test at an error.
