@@ -11,6 +11,7 @@ import (
 
 // Config is what a node must be told; the peer port is transport's.
 type Config struct {
+	Version      string        // of the program, for the other nodes to show
 	Name         string        // the operator's name for the node, unique in the cluster
 	Datacenter   string        // empty: unknown
 	DataDir      string        // Raft's log and the node's identity; belongs to one process at a time

@@ -90,6 +90,17 @@ func (s *eventSink) send(ctx context.Context) bool {
 	return true
 }
 
+// flush waits until no event waits, or ctx ends.
+func (s *eventSink) flush(ctx context.Context) {
+	for waiting, _ := s.state(); waiting > 0; waiting, _ = s.state() {
+		select {
+		case <-time.After(eventEvery / 10):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 func (s *eventSink) state() (waiting int, dropped uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

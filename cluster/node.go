@@ -177,12 +177,13 @@ func (n *Node) live(ctx, services context.Context, group *errgroup.Group, runner
 	return errors.Join(err, c.close())
 }
 
-// sayGoodbye commits what the tasks handed in last and gives leadership away,
-// both if it can be done quickly.
+// sayGoodbye commits what the tasks handed in and recorded last and gives
+// leadership away, all if it can be done quickly.
 func (n *Node) sayGoodbye(ctx context.Context, c *consensus) {
 	ctx, cancel := context.WithTimeout(ctx, n.t.rpc)
 	defer cancel()
 	n.progress.flush(ctx, true)
+	n.events.flush(ctx)
 	if c.State() == raft.Leader && len(votersOf(n.servers())) > 1 {
 		if err := c.ask(c.LeadershipTransfer).wait(ctx); err != nil {
 			n.log.Debug("handing over leadership", "error", err)

@@ -105,6 +105,35 @@ func TestProgressWaitsForAQuorum(t *testing.T) {
 	})
 }
 
+// TestLastEventsAreTold: what a node records until its tasks have stopped is
+// committed before it ends.
+func TestLastEventsAreTold(t *testing.T) {
+	runSim(t, func(s *sim) {
+		s.trio()
+		s.addTasks(3)
+		s.until("assigned", 5*time.Second, func() bool { return s.world.settled(4) })
+		n := s.follower()
+		const count = 2*eventBatch + 1
+		for i := range count {
+			n.Record(fsm.Event{Code: fsm.CodeTakeover, Link: 1, From: -1, To: -1, Message: fmt.Sprint(i)})
+		}
+		n.stop()
+		if err := <-n.done; err != nil {
+			s.t.Error(err)
+		}
+		delete(s.nodes, n.i)
+		told := 0
+		for _, e := range s.leader().View().LinkEvents(1).Events {
+			if e.Code == fsm.CodeTakeover {
+				told += int(e.Count)
+			}
+		}
+		if told != count {
+			s.t.Errorf("%d of %d events are told", told, count)
+		}
+	})
+}
+
 func TestEventsAreBounded(t *testing.T) {
 	runSim(t, func(s *sim) {
 		n := s.start(1, 2) // its peer is silent: no leader

@@ -22,6 +22,7 @@ type report struct {
 	Reconciled uint64 `json:"reconciled"` // index whose stops it has carried out
 	Confirmed  bool   `json:"confirmed"`  // a leader has confirmed facts to this process
 	DeafMillis int64  `json:"deafMillis"` // since the last such confirmation, or since it started
+	Version    string `json:"version"`    // of the program
 	Tasks      []byte `json:"tasks"`      // measurements
 }
 
@@ -41,7 +42,8 @@ type Report struct {
 	Reconciled uint64    // index whose stops it has carried out
 	Confirmed  bool      // a leader has confirmed facts to its process
 	Deaf       time.Duration
-	Refused    bool // its process is gone: connections ended and dials are refused
+	Version    string // of its program
+	Refused    bool   // its process is gone: connections ended and dials are refused
 	Tasks      map[fsm.TaskID]Measurement
 }
 
@@ -197,7 +199,7 @@ func (n *Node) report() report {
 	}
 	return report{
 		ServerID: n.self.ServerID, Index: n.View().Index, Reconciled: n.reconciled.Load(),
-		Confirmed: confirmed, DeafMillis: deaf.Milliseconds(), Tasks: encodeMeasurements(n.measure()),
+		Confirmed: confirmed, DeafMillis: deaf.Milliseconds(), Tasks: encodeMeasurements(n.measure()), Version: n.cfg.Version,
 	}
 }
 
@@ -246,7 +248,7 @@ func (n *Node) handleReport(ctx context.Context, rep report) (reportAnswer, erro
 	was := n.table.get(rep.ServerID)
 	n.table.put(&Report{
 		ServerID: rep.ServerID, At: time.Now(), Index: rep.Index, Reconciled: rep.Reconciled,
-		Confirmed: rep.Confirmed, Deaf: time.Duration(rep.DeafMillis) * time.Millisecond, Tasks: tasks,
+		Confirmed: rep.Confirmed, Deaf: time.Duration(rep.DeafMillis) * time.Millisecond, Tasks: tasks, Version: rep.Version,
 	})
 	if was.At.IsZero() || was.Refused || was.Confirmed != rep.Confirmed {
 		n.kick(n.kickLead)

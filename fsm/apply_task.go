@@ -212,7 +212,7 @@ func (e *edit) taskOrder(c *TaskOrder) Result {
 		n := *t
 		n.Attempt++
 		if c.Order == OrderRetry {
-			n.Stop = nil
+			n.Stop, n.Order = nil, ""
 		} else {
 			n.Order = c.Order
 		}

@@ -161,6 +161,7 @@ func TestStopsAndOrders(t *testing.T) {
 		{name: "stop of no task", command: &TaskStop{Task: 99, Stop: stop}, refused: RefusedNotFound},
 		{name: "stop again after an order", before: ordered, command: &TaskStop{Task: task0, Turn: 1, Stop: stop}, check: n(true, "", 1)},
 		{name: "retry", before: (*driver).stopped, command: order(OrderRetry), check: n(false, "", 1), counts: true},
+		{name: "retry instead", before: ordered, command: order(OrderRetry), check: n(false, "", 2), counts: true},
 		{name: "retry of what runs", command: order(OrderRetry), check: n(false, "", 1), counts: true},
 		{name: "continue", before: (*driver).stopped, command: order(OrderContinue), check: n(true, OrderContinue, 1)},
 		{name: "another order", before: ordered, command: order(OrderRecopy), check: n(true, OrderRecopy, 2)},

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
@@ -183,7 +184,7 @@ func (d Document) kind() (Kind, Errors) {
 // Parse reads the objects of a text. The errors are Errors, all that were
 // found; the objects are in the order of the text.
 func Parse(file string, text []byte) ([]Object, error) {
-	docs, err := Documents(file, text)
+	docs, err := Documents(file, bytes.TrimPrefix(text, []byte("\ufeff"))) // some editors begin a file with a byte order mark
 	if err != nil {
 		return nil, err
 	}

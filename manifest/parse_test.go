@@ -69,6 +69,14 @@ func TestParseReadsTheDocumentedManifest(t *testing.T) {
 	}
 }
 
+func TestParseWithAByteOrderMark(t *testing.T) {
+	with, err := Parse("f", []byte("\ufeff"+whole))
+	without, plain := Parse("f", []byte(whole))
+	if err != nil || plain != nil || !reflect.DeepEqual(with, without) {
+		t.Errorf("%v, %v: %v", err, plain, with)
+	}
+}
+
 func TestParseDefaultsAndOneKeyDocuments(t *testing.T) {
 	objects, err := Parse("x", []byte(`
 apiVersion: sluice/v1

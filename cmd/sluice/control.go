@@ -44,7 +44,6 @@ func apiError(err error) error {
 // membership is the cluster's members as the API sees them.
 type membership struct {
 	*cluster.Node
-	version string
 }
 
 func (m membership) State() api.ClusterState {
@@ -63,9 +62,7 @@ func (m membership) Members() []api.Member {
 		a := api.Member{ID: n.ServerID, Voter: n.Voter, Index: n.Reconciled}
 		// Without a quorum nobody hears a leader, and who is there must be seen all the more.
 		a.Alive = n.Life == cluster.LifeAlive || n.Heard && !quorum
-		if n.ServerID == m.Self().ServerID {
-			a.Version = m.version
-		}
+		a.Version = reports[n.ServerID].Version
 		if n.ReportAge >= 0 {
 			a.Heard = time.Now().Add(-n.ReportAge)
 		}

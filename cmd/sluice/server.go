@@ -76,6 +76,7 @@ func assemble(cfg parts, log *slog.Logger) (*node, error) {
 	if n.transport, err = transport.New(cfg.transport, self, log); err != nil {
 		return nil, err
 	}
+	cfg.cluster.Version = version
 	if n.cluster, err = cluster.New(cfg.cluster, n.transport, log); err != nil {
 		return nil, err
 	}
@@ -99,7 +100,7 @@ func assemble(cfg parts, log *slog.Logger) (*node, error) {
 	}
 	n.purger = &purger{node: n.cluster, pool: n.pool, log: log, since: map[fsm.LinkID]time.Time{}}
 	n.api, err = api.New(cfg.api, api.Parts{
-		Control: control{n.cluster}, Cluster: membership{n.cluster, version}, Preflight: preflight{n.pool},
+		Control: control{n.cluster}, Cluster: membership{n.cluster}, Preflight: preflight{n.pool},
 		Verify:  verifier{n.verify, cfg.cluster.Name},
 		Metrics: n.metrics(), Web: web.Handler(), Version: version, Log: log,
 	})

@@ -86,7 +86,7 @@ func TestSimCutFromKafka(t *testing.T) {
 func (s *sim) told(i, other int, words string) bool {
 	for _, m := range (membership{Node: s.nodes[i].cluster}).Members() {
 		for _, x := range m.Measures {
-			if m.ID == s.nodes[other].id && x.State == fsm.CodeUnreachable && strings.Contains(x.Message, words) {
+			if m.ID == s.nodes[other].id && m.Version == version && x.State == fsm.CodeUnreachable && strings.Contains(x.Message, words) {
 				return true
 			}
 		}
