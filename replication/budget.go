@@ -2,10 +2,7 @@ package replication
 
 import (
 	"context"
-	"fmt"
 	"sync"
-
-	"sluice/replication/rewrite"
 )
 
 // Budget bounds the bytes of batches that a node holds. It is given to
@@ -24,14 +21,12 @@ func NewBudget(limit int64) *Budget {
 	return &Budget{limit: limit, freed: make(chan struct{})}
 }
 
-// Reserve waits until n bytes fit. More than the whole limit never fits.
+// Reserve waits until n bytes fit, or nothing else is held: an answer larger
+// than the whole limit goes through alone.
 func (b *Budget) Reserve(ctx context.Context, n int) error {
-	if int64(n) > b.limit {
-		return fmt.Errorf("reserving %d bytes of %d: %w", n, b.limit, rewrite.ErrOverBudget)
-	}
 	for {
 		b.mu.Lock()
-		if b.used+int64(n) <= b.limit {
+		if b.used == 0 || b.used+int64(n) <= b.limit {
 			b.used += int64(n)
 			b.mu.Unlock()
 			return nil

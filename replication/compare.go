@@ -1,8 +1,9 @@
 package replication
 
 import (
-	"bytes"
 	"context"
+	"encoding/binary"
+	"hash/maphash"
 
 	"sluice/fsm"
 	"sluice/kafka"
@@ -15,7 +16,7 @@ import (
 // the checkpoint's leader epoch ended before the position, an unclean election
 // may have replaced what was copied since: those records are compared, and a
 // difference stops the stream.
-func (s *Stream) compareSource(t *fsm.Task, src, dst place, pos position.Position) (epoch int32, err error) {
+func (s *Stream) compareSource(t *fsm.Task, src, dst place, pos position.Position, high int64) (epoch int32, err error) {
 	p := s.progress()
 	switch {
 	case pos.Source == p.Source:
@@ -35,77 +36,82 @@ func (s *Stream) compareSource(t *fsm.Task, src, dst place, pos position.Positio
 		return p.SourceEpoch, nil
 	case ended < 0:
 		return -1, nil
+	case high < pos.Target:
+		return -1, fail(trouble{remedy: later, code: fsm.CodeWaiting, from: high, to: pos.Target, msg: "the end of the target's log is not replicated yet"})
 	}
-	from := max(ended, p.Source)
-	to := pos.Source
-	target, ok := position.Target(t.Mapping, from)
-	if !ok {
-		return -1, nil
-	}
-	diff, err := s.firstDifference(src, dst, from, to, target)
+	diff, err := s.firstDifference(t.Mapping, src, dst, max(ended, t.Mapping.Segments[0].Source), pos)
 	if err != nil {
-		return -1, fail(troubleIn(err, true))
+		return -1, err
 	}
 	if diff < 0 {
 		return -1, nil
 	}
-	return -1, fail(trouble{remedy: halt, code: fsm.CodeSourceTruncated, source: true, from: diff, to: to,
+	return -1, fail(trouble{remedy: halt, code: fsm.CodeSourceTruncated, source: true, from: diff, to: pos.Source,
 		msg: "the source replaced records that were already copied (unclean leader election)"})
 }
 
-// record is what is compared of one.
-type record struct {
-	offset     int64
-	timestamp  int64
-	key, value []byte
-}
-
-// compareStep is how many offsets are held at once to be compared.
-const compareStep = 256
-
-// firstDifference is the first source offset in [from, to) whose record does
-// not stand at the target, where the source's from stands at target; -1: none.
-func (s *Stream) firstDifference(src, dst place, from, to, target int64) (int64, error) {
-	for ; from < to; from, target = from+compareStep, target+compareStep {
-		end := min(to, from+compareStep)
-		ours, err := s.records(s.src, src, s.key.Topic, from, end)
-		if err != nil {
-			return 0, err
+// firstDifference is the first source offset from from on whose record does
+// not stand where the mapping has it at the target, whose log ends at pos; -1:
+// none. Both sides show only what their high watermarks have passed.
+func (s *Stream) firstDifference(m *fsm.Mapping, src, dst place, from int64, pos position.Position) (int64, error) {
+	if end, err := s.replicatedTo(src, pos.Source); err != nil || end < pos.Source {
+		return max(end, from), err
+	}
+	target, _ := position.Target(m, from)
+	theirs := map[int64]uint64{}
+	seed := maphash.MakeSeed()
+	if err := s.records(s.dst, dst, s.key.TargetTopic, target, pos.Target, seed, func(offset int64, sum uint64) { theirs[offset] = sum }); err != nil {
+		return 0, fail(troubleIn(err, false))
+	}
+	diff := int64(-1)
+	err := s.records(s.src, src, s.key.Topic, from, pos.Source, seed, func(offset int64, sum uint64) {
+		at, ok := position.Target(m, offset)
+		if other, there := theirs[at]; ok && diff < 0 && (!there || other != sum) {
+			diff = offset
 		}
-		theirs, err := s.records(s.dst, dst, s.key.TargetTopic, target, target+end-from)
-		if err != nil {
-			return 0, err
+		if ok {
+			delete(theirs, at)
 		}
-		if at := differ(ours, theirs, from, target); at >= 0 {
-			return at, nil
+	})
+	if err != nil {
+		return 0, fail(troubleIn(err, true))
+	}
+	for at := range theirs { // copied, and at the source no more
+		if source := position.Source(m, at); diff < 0 || source < diff {
+			diff = source
 		}
 	}
-	return -1, nil
+	return diff, nil
 }
 
-// differ is the source offset of the first of our records that does not stand
-// at the target, where from stands at target; -1: none.
-func differ(ours, theirs []record, from, target int64) int64 {
-	for i, o := range ours {
-		if i >= len(theirs) {
-			return o.offset
-		}
-		t := theirs[i]
-		if t.offset-target != o.offset-from || t.timestamp != o.timestamp || !bytes.Equal(t.key, o.key) || !bytes.Equal(t.value, o.value) {
-			return o.offset
-		}
+// replicatedTo is where the source's log ends, at most at to. That part of it
+// can be read: where the high watermark is behind, it is to be asked later.
+func (s *Stream) replicatedTo(src place, to int64) (int64, error) {
+	_, high, err := s.sourceRange(src)
+	if err != nil || high >= to {
+		return to, err
 	}
-	if len(theirs) > len(ours) {
-		return from + int64(len(ours))
+	end := high
+	err = s.src.call(s.ctx, src.leader, func(ctx context.Context, b kafka.Broker) (err error) {
+		_, end, err = b.OffsetForLeaderEpoch(ctx, s.key.Topic, s.key.Partition, src.epoch, src.epoch)
+		return err
+	})
+	switch {
+	case err != nil:
+		return 0, fail(troubleIn(err, true))
+	case end > high:
+		return 0, fail(trouble{remedy: later, code: fsm.CodeWaiting, source: true, from: high, to: end, msg: "the end of the source's log is not replicated yet"})
 	}
-	return -1
+	return high, nil
 }
 
-// records reads the records with offsets in [from, to).
-func (s *Stream) records(at *site, p place, topic string, from, to int64) ([]record, error) {
-	var out []record
+// records reads the records with offsets in [from, to), and hands over each
+// one's offset and a hash of its timestamp, key and value.
+func (s *Stream) records(at *site, p place, topic string, from, to int64, seed maphash.Seed, each func(offset int64, sum uint64)) error {
 	codec := rewrite.NewCodec()
-	err := s.scan(s.ctx, at, p, topic, from, to, func(b kafka.Batch) error {
+	var h maphash.Hash
+	h.SetSeed(seed)
+	return s.scan(s.ctx, at, p, topic, from, to, func(b kafka.Batch) error {
 		if b.Attributes()&kafka.AttrControl != 0 {
 			return nil
 		}
@@ -119,10 +125,16 @@ func (s *Stream) records(at *site, p place, topic string, from, to int64) ([]rec
 			if err != nil || !more {
 				return err
 			}
-			if r.Offset >= from && r.Offset < to {
-				out = append(out, record{r.Offset, r.Timestamp, bytes.Clone(r.Key), bytes.Clone(r.Value)})
+			if r.Offset < from || r.Offset >= to {
+				continue
 			}
+			h.Reset()
+			for _, n := range []int64{r.Timestamp, int64(len(r.Key)), int64(len(r.Value))} {
+				_, _ = h.Write(binary.BigEndian.AppendUint64(nil, uint64(n)))
+			}
+			_, _ = h.Write(r.Key)
+			_, _ = h.Write(r.Value)
+			each(r.Offset, h.Sum64())
 		}
 	})
-	return out, err
 }

@@ -1,6 +1,8 @@
 package replication_test
 
 import (
+	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -52,5 +54,84 @@ func TestSuccessorTellsTheSourceEpoch(t *testing.T) {
 	}
 	if at := first(p).Progress.Source; at != 5 {
 		t.Fatalf("the checkpoint is at %d: nothing was derived", at)
+	}
+}
+
+// TestComparesWhatIsReplicated: a source whose leader epoch ended before the
+// position is compared with the target, but not before the target's high
+// watermark shows all of it: what cannot be read yet is no difference.
+func TestComparesWhatIsReplicated(t *testing.T) {
+	var both [2]*kfake.Cluster
+	for i := range both {
+		c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ClusterID(fmt.Sprint("cluster", i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(c.Close)
+		both[i] = c
+	}
+	src, dst := both[0], both[1]
+	p := rig.NewPair(t, src.ListenAddrs(), dst.ListenAddrs(), fsm.LinkSpec{}, map[string]int32{"orders": 1}, "n1", "n2")
+	r1, n1 := p.Runner(t, "n1", nil)
+	p.Own(t, r1, "n1")
+	p.Produce(t, "orders", 0, 0, 5)
+	p.Copied(t, "orders", 0, 5, 0)
+	n1.Checkpoint(t, r1)
+	p.Produce(t, "orders", 0, 5, 10)
+	p.Copied(t, "orders", 0, 10, 0)
+	r1.Close()
+	src.ControlKey(int16(kmsg.OffsetForLeaderEpoch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		src.KeepControl()
+		resp := req.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
+		topic := kmsg.NewOffsetForLeaderEpochResponseTopic()
+		topic.Topic = "orders"
+		part := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
+		part.EndOffset = 7 // an election since
+		topic.Partitions = append(topic.Partitions, part)
+		resp.Topics = append(resp.Topics, topic)
+		return resp, nil, true
+	})
+	var lags atomic.Bool
+	lags.Store(true)
+	dst.ControlKey(int16(kmsg.ListOffsets), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		dst.KeepControl()
+		asked := req.(*kmsg.ListOffsetsRequest).Topics[0]
+		if !lags.Load() || asked.Partitions[0].Timestamp != -1 {
+			return nil, nil, false
+		}
+		resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
+		topic := kmsg.NewListOffsetsResponseTopic()
+		topic.Topic = asked.Topic
+		part := kmsg.NewListOffsetsResponseTopicPartition()
+		part.Offset = 8
+		topic.Partitions = append(topic.Partitions, part)
+		resp.Topics = append(resp.Topics, topic)
+		return resp, nil, true
+	})
+	// Embedded clusters describe no plain producers; without their state the
+	// end of the log would be read, and waited for, before.
+	dst.ControlKey(int16(kmsg.DescribeProducers), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		dst.KeepControl()
+		resp := req.ResponseKind().(*kmsg.DescribeProducersResponse)
+		topic := kmsg.NewDescribeProducersResponseTopic()
+		topic.Topic = "orders"
+		part := kmsg.NewDescribeProducersResponseTopicPartition()
+		ours := kmsg.NewDescribeProducersResponseTopicPartitionActiveProducer()
+		ours.ProducerID, ours.LastSequence, ours.LastTimestamp = p.View().Link(1).ProducerID, 9, time.Now().UnixMilli()
+		part.ActiveProducers = append(part.ActiveProducers, ours)
+		topic.Partitions = append(topic.Partitions, part)
+		resp.Topics = append(resp.Topics, topic)
+		return resp, nil, true
+	})
+	r2, _ := p.Runner(t, "n2", nil)
+	s := p.Own(t, r2, "n2")[0]
+	rig.Until(t, 30*time.Second, "it waits", func() bool {
+		m := s.Measure()
+		return m.State == fsm.CodeWaiting && strings.Contains(m.Message, "not replicated yet")
+	})
+	lags.Store(false)
+	rig.Until(t, 30*time.Second, "it goes on", func() bool { return s.Measure().State == fsm.CodeCopying })
+	if st := first(p).Stop; st != nil {
+		t.Errorf("stopped by %+v", st)
 	}
 }

@@ -33,6 +33,7 @@ type item struct {
 	maxTime  int64         // ms, of its records
 	segments []fsm.Segment // that begin in it (translated)
 	taken    time.Time     // when it arrived, for latency
+	sent     time.Time     // when it was handed to the outlet
 }
 
 func (it *item) release() {
@@ -157,6 +158,7 @@ func (f *flow) pick(o *outlet, room int, empty bool) (kafka.ProducePartition, bo
 		f.enqueue()
 		return kafka.ProducePartition{}, false
 	}
+	it.sent = f.s.r.now()
 	f.queue[0] = item{}
 	f.queue = f.queue[1:]
 	f.bytes -= len(it.batch)
@@ -379,7 +381,7 @@ func (f *flow) unanswered() time.Duration {
 	if len(f.inflight) == 0 {
 		return 0
 	}
-	return f.s.r.now().Sub(f.seen)
+	return f.s.r.now().Sub(f.inflight[0].sent)
 }
 
 // reconnected narrows the window: the first batch on a new connection goes

@@ -32,6 +32,7 @@ type lane struct {
 	epoch   int32
 	request uint64 // number of the last request
 	busy    bool   // a request is outstanding
+	again   bool   // a look at who wants data is due within recheck
 	failed  int    // requests in a row without a good answer
 	err     error  // of the last of them
 }
@@ -102,6 +103,14 @@ func (l *lane) resume() {
 	case l.wake <- struct{}{}:
 	default:
 	}
+}
+
+// recheck is resume after a while in which nobody wanted data.
+func (l *lane) recheck() {
+	l.mu.Lock()
+	l.again = false
+	l.mu.Unlock()
+	l.resume()
 }
 
 // run keeps one fetch outstanding while any flow is attached.
@@ -211,8 +220,9 @@ func (l *lane) build() (*kafka.FetchRequest, bool) {
 		}
 	}
 	if len(wanting) == 0 {
-		if len(l.subs) > 0 { // a limit says when it lets go only when asked
-			time.AfterFunc(recheck, l.resume)
+		if len(l.subs) > 0 && !l.again { // a limit says when it lets go only when asked
+			l.again = true
+			time.AfterFunc(recheck, l.recheck)
 		}
 		return nil, false
 	}
@@ -344,7 +354,7 @@ func (l *lane) deliver(d *delivery, buf *kafka.Buf) {
 		t.from, t.to = -1, p.LogStartOffset
 		d.f.stop(t)
 	case p.Diverging.Epoch >= 0:
-		d.f.stop(trouble{remedy: checkRange, source: true, from: p.Diverging.EndOffset, to: -1, msg: "the source's log diverged"})
+		d.f.stop(trouble{remedy: checkRange, source: true, epoch: p.Diverging.Epoch, from: p.Diverging.EndOffset, to: -1, msg: "the source's log diverged"})
 	default:
 		d.f.take(p, buf, l.codec)
 	}

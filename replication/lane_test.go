@@ -1,7 +1,9 @@
 package replication
 
 import (
+	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"sluice/kafka"
@@ -28,5 +30,50 @@ func TestLaneForgetsWhatCameAndWent(t *testing.T) {
 	req, ok := l.build()
 	if !ok || len(req.Forgotten) != 1 || req.Forgotten[0].Partition != 1 {
 		t.Errorf("forgotten: %+v", req)
+	}
+}
+
+// TestLaneLooksOnceInAWhile: however often it is woken, a lane that nobody
+// wants data from is looked at again once within recheck.
+func TestLaneLooksOnceInAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &Runner{cfg: DefaultConfig(), budget: NewBudget(64 << 20)}
+		l := newLane(&site{r: r}, 1)
+		f := &flow{s: &Stream{r: r}, limit: &limiter{asked: time.Now()}, lane: l}
+		f.ended = true // wants nothing
+		l.attach(f, kafka.FetchPartition{Topic: "t"})
+		for range 300 {
+			l.build()
+		}
+		builds := 0
+		for end := time.After(time.Second); ; {
+			select {
+			case <-l.wake:
+				builds++
+				l.build()
+				continue
+			case <-end:
+			}
+			break
+		}
+		if most := int(time.Second/recheck) + 2; builds > most {
+			t.Errorf("%d looks in a second, at most %d", builds, most)
+		}
+	})
+}
+
+func TestBudgetLetsALargeAnswerThroughAlone(t *testing.T) {
+	b := NewBudget(100)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if err := b.Reserve(t.Context(), 500); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Reserve(ctx, 1); err == nil {
+		t.Error("more fits beside it")
+	}
+	b.Release(500)
+	if err := b.Reserve(t.Context(), 100); err != nil {
+		t.Error(err)
 	}
 }

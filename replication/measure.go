@@ -31,6 +31,8 @@ func (s *Stream) progress() fsm.Progress {
 // once the target's high watermark has passed it. Segments are handed over
 // once; the control plane keeps them until they are committed.
 func (s *Stream) report() {
+	s.reporting.Lock()
+	defer s.reporting.Unlock()
 	s.mu.Lock()
 	f, it, held := s.flow, fsm.ProgressItem{Task: s.id, Turn: s.turn, Version: s.version, Progress: s.last, Segments: s.segments}, s.held
 	s.segments = nil

@@ -125,6 +125,12 @@ func (s *Stream) fallenBack(t *fsm.Task, obs reading) (lifted bool, err error) {
 	switch {
 	case pos.Outcome == position.Foreign:
 		return true, s.halt(trouble{code: fsm.CodeForeignWriter, from: pos.From, to: pos.To, msg: pos.Detail})
+	case pos.Outcome == position.Truncated:
+		return true, s.halt(trouble{code: fsm.CodeTargetTruncated, from: pos.From, to: pos.To, msg: pos.Detail})
+	case pos.Outcome == position.Unknown:
+		return true, s.halt(trouble{code: fsm.CodePositionUnknown, from: pos.From, to: pos.To, msg: pos.Detail})
+	case pos.Outcome == position.RaiseEpoch: // it lost even what the epoch before wrote
+		return true, s.raiseEpoch(trouble{msg: pos.Detail})
 	case pos.Outcome != position.LostAcked || pos.Source >= t.Stop.From:
 		return false, nil
 	}
@@ -207,10 +213,13 @@ func (c *past) behindForeign(dst place) error {
 	if !ok {
 		return fail(trouble{remedy: halt, code: fsm.CodePositionUnknown, from: ours, to: c.obs.LogEnd, msg: "a translated stream cannot be counted; recopy"})
 	}
-	if c.m.Phase == fsm.PhaseDense {
+	switch {
+	case c.m.Phase == fsm.PhaseDense:
 		c.m.Segments = position.Moved(c.t.Mapping, c.s.near(c.t.Mapping), placed)
+	case len(placed) > 0:
+		return fail(trouble{remedy: halt, code: fsm.CodePositionUnknown, from: ours, to: c.obs.LogEnd, msg: "records of a translated stream stand between others'; recopy"})
 	}
-	c.segment(max(source, c.first))
+	c.segment(source)
 	return nil
 }
 
@@ -229,27 +238,27 @@ func (s *Stream) near(m *fsm.Mapping) int64 { return max(s.progress().Target, m.
 
 // ours is the target offset, as the mapping would have it without foreign
 // records, behind our last record in the log, -1 when none is found, and our
-// batches that stand behind what is known.
+// batches that stand behind what is known, repeats of that left out.
 func (s *Stream) ours(m *fsm.Mapping, dst place, obs reading) (end int64, placed []position.Placed, err error) {
 	near, end := s.near(m), int64(-1)
-	state := obs.Producer != nil && obs.Producer.Epoch == m.ProducerEpoch
-	if state {
-		if end = position.OffsetOf(m, obs.Producer.LastSequence, near) + 1; end <= near {
+	if p := obs.Producer; p != nil && p.Epoch == m.ProducerEpoch {
+		if end = position.OffsetOf(m, p.LastSequence, near) + 1; end == near {
 			return end, nil, nil
 		}
 	}
 	from := min(near, obs.LogEnd)
 	err = s.scan(s.ctx, s.dst, dst, s.key.TargetTopic, max(from-1, obs.LogStart), obs.LogEnd, func(b kafka.Batch) error {
-		if h := b.Header(); h.ProducerID == m.ProducerID && h.ProducerEpoch == m.ProducerEpoch {
-			placed = append(placed, position.Placed{BaseOffset: h.BaseOffset, BaseSequence: h.BaseSequence})
-			if !state {
-				end = position.OffsetOf(m, h.BaseSequence, near) + int64(h.Count)
-			}
+		h := b.Header()
+		if h.ProducerID != m.ProducerID || h.ProducerEpoch != m.ProducerEpoch {
+			return nil
+		}
+		if behind := position.OffsetOf(m, h.BaseSequence, near) + int64(h.Count); behind > near {
+			placed, end = append(placed, position.Placed{BaseOffset: h.BaseOffset, BaseSequence: h.BaseSequence}), max(end, behind)
 		}
 		return nil
 	})
-	if err == nil && end < 0 && near == s.progress().Target && near < obs.LogEnd {
-		end = near // everything behind the checkpoint is foreign
+	if err == nil && end < near && near == s.progress().Target && near <= obs.LogEnd {
+		end = near // all that is new behind the checkpoint is foreign
 	}
 	return end, placed, err
 }

@@ -51,7 +51,7 @@ func (s *Stream) open(t *fsm.Task) (*flow, error) {
 	if guarded && !s.wary.IsZero() {
 		s.waryOfGuarded()
 	}
-	epoch, err := s.compareSource(t, src, dst, pos)
+	epoch, err := s.compareSource(t, src, dst, pos, high)
 	if err != nil {
 		return nil, err
 	}
@@ -215,6 +215,8 @@ func (s *Stream) commit(t *fsm.Task, m fsm.Mapping, p fsm.Progress, ev *fsm.Even
 	if now2 == nil || now2.Mapping == nil {
 		return nil, fail(trouble{remedy: again, code: fsm.CodeLostRace, from: -1, to: -1, msg: "the task changed hands"})
 	}
+	s.reporting.Lock()
+	defer s.reporting.Unlock()
 	s.mu.Lock()
 	s.last, s.version, s.segments, s.handed, s.unsure = now2.Progress, now2.Mapping.Version, nil, nil, nil
 	s.mu.Unlock()

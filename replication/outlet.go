@@ -187,7 +187,9 @@ func (o *outlet) send(conn *kafka.Conn) bool {
 		}
 		o.done()
 	})
-	if err != nil {
+	if err != nil { // those before it hear first: answers come in order
+		conn.Close()
+		<-conn.Done()
 		for i := range parts {
 			parts[i].f.answered(nil, err)
 		}

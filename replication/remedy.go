@@ -163,6 +163,8 @@ func (s *Stream) next(m *fsm.Mapping) fsm.Mapping {
 	n := *m
 	n.Version++
 	n.Segments = append([]fsm.Segment(nil), m.Segments...)
+	s.reporting.Lock()
+	defer s.reporting.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, seg := range append(append([]fsm.Segment(nil), s.handed...), s.segments...) {
@@ -262,7 +264,11 @@ func (s *Stream) checkTopic(t trouble) error {
 // checkRange tells why the source refuses the position.
 func (s *Stream) checkRange(t trouble) error {
 	if t.msg != "" && t.to < 0 && t.from >= 0 { // diverged
-		at := s.progress().Source
+		p := s.progress()
+		at := p.Source
+		if t.epoch < p.SourceEpoch { // all of the last copied record's epoch is gone
+			t.from = min(t.from, at-1)
+		}
 		if at <= t.from { // what it lost was fetched, but not copied
 			s.mu.Lock()
 			s.last.SourceEpoch = -1

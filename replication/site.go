@@ -27,6 +27,7 @@ type site struct {
 	expiry     chan struct{} // full while it is read: all others wait for the answer
 	expiration int64         // ms, of idle producer ids at the brokers; 0: never read
 	expiryRead time.Time
+	expiryBad  time.Time // when reading it failed last
 }
 
 // laneKey: two links may read the same partition, which a fetch session holds
@@ -137,11 +138,12 @@ func (s *site) expiryOf(ctx context.Context, broker int32) int64 {
 	case <-ctx.Done():
 		return 0
 	}
-	if time.Since(s.expiryRead) < 5*time.Minute {
+	if time.Since(s.expiryRead) < 5*time.Minute || time.Since(s.expiryBad) < 30*time.Second {
 		return s.expiration
 	}
 	ms, err := s.readExpiry(ctx, broker)
 	if err != nil {
+		s.expiryBad = time.Now()
 		s.r.log.Warn("reading broker configuration", "kafka", s.name, "err", err, "expirationMs", s.expiration)
 		return s.expiration
 	}

@@ -34,7 +34,8 @@ type Stream struct {
 
 	caution // of the control goroutine only
 
-	mu sync.Mutex
+	reporting sync.Mutex // of what moves segments on; taken before mu
+	mu        sync.Mutex
 	standing
 }
 
@@ -264,6 +265,8 @@ func (s *Stream) close(f *flow) trouble {
 	f.lane.detach(f)
 	f.guarded.detach(f)
 	f.alone.detach(f)
+	s.reporting.Lock()
+	defer s.reporting.Unlock()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s.mu.Lock()

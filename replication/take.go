@@ -42,8 +42,12 @@ func (f *flow) take(p *kafka.FetchedPartition, buf *kafka.Buf, codec *rewrite.Co
 		}
 		rest = r
 		if err := b.VerifyCRC(); err != nil {
-			f.endAfter(trouble{remedy: halt, code: fsm.CodeCorruptBatch, source: true, from: max(b.BaseOffset(), f.cursor.Source),
-				to: damagedEnd(b, rest), msg: err.Error()})
+			end := damagedEnd(b, rest)
+			if end <= f.cursor.Source {
+				continue // gone past already
+			}
+			at := max(b.BaseOffset(), f.cursor.Source)
+			f.endAfter(trouble{remedy: halt, code: fsm.CodeCorruptBatch, source: true, from: at, to: max(end, at+1), msg: err.Error()})
 			return
 		}
 		if !f.takeBatch(b, buf, codec, aborted, now) {

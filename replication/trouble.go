@@ -30,6 +30,7 @@ type trouble struct {
 	remedy   remedy
 	code     fsm.Code
 	source   bool  // seen at the source, else at the target
+	epoch    int32 // of a diverging source: the largest that it has, not above ours
 	from, to int64 // offsets concerned (of source or target as the code says), -1: none
 	refused  bool  // the broker did not want our sequence
 	perhaps  bool  // a request of ours may still be appended

@@ -1,6 +1,7 @@
 package replication_test
 
 import (
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"sluice/fsm"
+	"sluice/kafka"
 	"sluice/test/load"
 	"sluice/test/rig"
 )
@@ -48,4 +50,57 @@ func TestStopsAtABatchThatIsNeverWhole(t *testing.T) {
 	broken.Store(false)
 	p.Do(t, &fsm.TaskOrder{Link: 1, Order: fsm.OrderRetry})
 	p.Copied(t, "orders", 0, 5, 0)
+}
+
+// TestGoesPastADamagedBatch: the source's file holds a batch whose header
+// names a wild end. The link's policy goes on with the sound batch behind it,
+// although a broker may serve both again.
+func TestGoesPastADamagedBatch(t *testing.T) {
+	src, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ClusterID("source"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(src.Close)
+	_, dst := rig.Embedded(t)
+	p := rig.NewPair(t, src.ListenAddrs(), dst, fsm.LinkSpec{OnLoss: fsm.OnLossContinue}, map[string]int32{"orders": 1}, "n1")
+	p.Produce(t, "orders", 0, 0, 6)
+	batch := func(base int64) []byte {
+		var rs []*kgo.Record
+		for i := base; i < base+3; i++ {
+			rs = append(rs, &kgo.Record{Value: fmt.Appendf(nil, "value %d", i), Timestamp: time.Now()})
+		}
+		b := kafka.Batch(load.Batch(rs))
+		b.SetBaseOffset(base)
+		return b
+	}
+	damaged := batch(0)
+	damaged[23] = 0x40 // last offset delta
+	served := append(damaged, batch(3)...)
+	src.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		src.KeepControl()
+		resp := req.ResponseKind().(*kmsg.FetchResponse)
+		topic := kmsg.NewFetchResponseTopic()
+		topic.Topic, topic.TopicID = "orders", src.TopicInfo("orders").TopicID
+		part := kmsg.NewFetchResponseTopicPartition()
+		part.HighWatermark, part.LastStableOffset, part.RecordBatches = 6, 6, served
+		for _, asked := range req.(*kmsg.FetchRequest).Topics {
+			if len(asked.Partitions) > 0 && asked.Partitions[0].FetchOffset >= 6 {
+				part.RecordBatches = nil
+			}
+		}
+		topic.Partitions = append(topic.Partitions, part)
+		resp.Topics = append(resp.Topics, topic)
+		return resp, nil, true
+	})
+	r, _ := p.Runner(t, "n1", nil)
+	p.Own(t, r, "n1")
+	got := p.Read(t, dst, "orders", 0, 3, 60*time.Second)
+	for i, rec := range got {
+		if want := fmt.Sprintf("value %d", i+3); string(rec.Value) != want || rec.Offset != int64(i) {
+			t.Errorf("%q at %d, want %q at %d", rec.Value, rec.Offset, want, i)
+		}
+	}
+	if evs := p.Events(fsm.CodeCorruptBatch); len(evs) != 1 || evs[0].From != 0 || evs[0].To != 3 || evs[0].Count != 1 {
+		t.Errorf("events %+v", evs)
+	}
 }

@@ -119,7 +119,7 @@ func sourceAt(m *fsm.Mapping, p fsm.Progress, end int64, known func(int64) (int6
 // one that the mapping says; true when the position is decided by that.
 func (pos *Position) checkWriter(m *fsm.Mapping, p fsm.Progress, o Observed) bool {
 	if o.Producer != nil {
-		return pos.checkState(m, o)
+		return pos.checkState(m, p, o)
 	}
 	if o.LogEnd == m.Segments[0].Target && o.LogEnd == m.SequenceZero {
 		return false // nothing of this stream is in the log
@@ -148,7 +148,7 @@ func (pos *Position) emptyLog(m *fsm.Mapping, p fsm.Progress, o Observed) bool {
 	return true
 }
 
-func (pos *Position) checkState(m *fsm.Mapping, o Observed) bool {
+func (pos *Position) checkState(m *fsm.Mapping, p fsm.Progress, o Observed) bool {
 	s := o.Producer
 	pos.LastTime = s.LastTimestamp
 	switch {
@@ -180,6 +180,9 @@ func (pos *Position) checkState(m *fsm.Mapping, o Observed) bool {
 		pos.Outcome = RaiseEpoch
 		pos.Detail = "the leader's producer state is ahead of its log"
 		return true
+	}
+	if ours < p.Target && p.Target <= o.LogEnd {
+		ours = p.Target // a repeat of what is known stands behind it
 	}
 	pos.foreign(ours, o.LogEnd, ours, fmt.Sprintf("our last record stands before %d, the log ends at %d", ours, o.LogEnd))
 	return true

@@ -142,14 +142,11 @@ func (w *model) behindForeign(i int, pos Position) {
 	ours, near := pos.Ours, w.nodes[i].p.Target
 	var placed []Placed
 	for _, b := range w.broker.log {
-		if b.pid == ourID && b.epoch == w.mapping.ProducerEpoch {
-			placed = append(placed, Placed{BaseOffset: b.base, BaseSequence: b.seq})
-			if pos.Ours < 0 {
-				ours = OffsetOf(&w.mapping, b.seq, near) + int64(b.count)
-			}
+		if behind := OffsetOf(&w.mapping, b.seq, near) + int64(b.count); b.pid == ourID && b.epoch == w.mapping.ProducerEpoch && behind > near {
+			placed, ours = append(placed, Placed{BaseOffset: b.base, BaseSequence: b.seq}), max(ours, behind)
 		}
 	}
-	if ours < 0 && near < w.broker.end() {
+	if ours < near && near <= w.broker.end() {
 		ours = near
 	}
 	if ours < 0 {

@@ -133,7 +133,7 @@ func Moved(m *fsm.Mapping, near int64, ours []Placed) []fsm.Segment {
 		}
 		moved = true
 		seg := fsm.Segment{Source: Source(m, meant), Target: b.BaseOffset}
-		out = out[:sort.Search(len(out), func(i int) bool { return out[i].Source >= seg.Source })]
+		out = out[:sort.Search(len(out), func(i int) bool { return out[i].Source >= seg.Source || out[i].Target >= seg.Target })]
 		if n := len(out); n == 0 || out[n-1].Shift() != seg.Shift() {
 			out = append(out, seg)
 		}

@@ -187,4 +187,9 @@ func TestMoved(t *testing.T) {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}
+	// Ours stands before a segment that is ahead: that is void, whatever its source.
+	ahead := dense(0, fsm.Segment{}, fsm.Segment{Source: 80, Target: 70})
+	if got, want := Moved(ahead, 70, []Placed{{50, 100}}), []fsm.Segment{{}, {Source: 110, Target: 50}}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
 }
