@@ -55,19 +55,38 @@ func (c *checker) change(ch *Change, part *Partition) error {
 	if ch.Topic != part.Topic || ch.ID != part.ID || !slices.Equal(ch.From, part.Replicas) {
 		return fmt.Errorf("the original list is not the model's")
 	}
+	if !slices.Equal(ch.FromDirs, part.Dirs) {
+		return fmt.Errorf("the original log dirs are not the model's")
+	}
 	if part.Hold == Excluded {
 		return fmt.Errorf("is excluded")
 	}
-	if part.Hold == Pinned && !sameSet(ch.From, ch.To) {
-		return fmt.Errorf("is pinned")
+	if err := c.list(part, ch.To); err != nil {
+		return err
 	}
-	return c.list(part, ch.To)
+	return c.dirs(part, ch.To, ch.ToDirs)
+}
+
+// dirs checks the log dirs that go with a list of replicas.
+func (c *checker) dirs(part *Partition, to []int32, dirs []int16) error {
+	if len(dirs) != len(part.Dirs) {
+		return fmt.Errorf("log dirs do not fit its replicas")
+	}
+	for k, dir := range dirs {
+		if b := &c.m.Brokers[c.ix.of(to[k])]; dir < -1 || int(dir) >= len(b.Dirs) {
+			return fmt.Errorf("broker %d has no log dir %d", b.ID, dir)
+		}
+	}
+	return nil
 }
 
 // list checks a list of replicas that the proposal asks for.
 func (c *checker) list(part *Partition, to []int32) error {
 	if len(to) != len(part.Replicas) {
 		return fmt.Errorf("%d replicas become %d", len(part.Replicas), len(to))
+	}
+	if part.Hold == Pinned && !sameSet(part.Replicas, to) {
+		return fmt.Errorf("is pinned")
 	}
 	for k, id := range to {
 		b := c.ix.of(id)
@@ -113,7 +132,7 @@ func sameSet(a, b []int32) bool {
 // stages checks that the steps are legal on the way and lead to the changes.
 func (c *checker) stages() error {
 	lists := make([][]int32, len(c.p.Changes))
-	touched := make([]bool, len(lists))
+	dirs, touched := make([][]int16, len(lists)), make([]bool, len(lists))
 	for i := range lists {
 		lists[i] = c.p.Changes[i].From
 	}
@@ -126,7 +145,7 @@ func (c *checker) stages() error {
 				return fmt.Errorf("stage %d: %w", n+1, err)
 			}
 			moved += bytes
-			lists[step.Change], touched[step.Change] = step.To, true
+			lists[step.Change], dirs[step.Change], touched[step.Change] = step.To, step.Dirs, true
 		}
 		if moved != stage.Bytes {
 			return fmt.Errorf("stage %d: claims %d bytes, moves %d", n+1, stage.Bytes, moved)
@@ -134,8 +153,8 @@ func (c *checker) stages() error {
 		total += moved
 	}
 	for i := range lists {
-		if ch := &c.p.Changes[i]; !touched[i] || !slices.Equal(lists[i], ch.To) {
-			return fmt.Errorf("%s: the stages end at %v, not %v", c.m.Partitions[ch.Partition].Name(), lists[i], ch.To)
+		if ch := &c.p.Changes[i]; !touched[i] || !slices.Equal(lists[i], ch.To) || !slices.Equal(dirs[i], ch.ToDirs) {
+			return fmt.Errorf("%s: the stages end at %v %v, not %v %v", c.m.Partitions[ch.Partition].Name(), lists[i], dirs[i], ch.To, ch.ToDirs)
 		}
 	}
 	if total != c.p.Bytes {
@@ -154,10 +173,10 @@ func (c *checker) step(step Step, lists [][]int32) (int64, error) {
 		return 0, fmt.Errorf("there is no change %d", step.Change)
 	}
 	part := &c.m.Partitions[c.p.Changes[step.Change].Partition]
-	if len(step.Dirs) != len(part.Dirs) {
-		return 0, fmt.Errorf("%s: log dirs do not fit its replicas", part.Name())
-	}
 	if err := c.list(part, step.To); err != nil {
+		return 0, fmt.Errorf("%s: %w", part.Name(), err)
+	}
+	if err := c.dirs(part, step.To, step.Dirs); err != nil {
 		return 0, fmt.Errorf("%s: %w", part.Name(), err)
 	}
 	bytes := int64(0)
@@ -259,14 +278,11 @@ func (c *checker) dirFigures() error {
 	for i := range c.p.Changes {
 		ch := &c.p.Changes[i]
 		part := &c.m.Partitions[ch.Partition]
-		if len(ch.FromDirs) != len(part.Dirs) || len(ch.ToDirs) != len(part.Dirs) {
-			return fmt.Errorf("%s: log dirs do not fit its replicas", part.Name())
-		}
 		for k, dir := range ch.ToDirs {
 			b := &c.m.Brokers[c.ix.of(ch.To[k])]
 			old := slices.Index(ch.From, ch.To[k])
-			if int(dir) >= len(b.Dirs) || dir < 0 && len(b.Dirs) > 0 && (old < 0 || ch.FromDirs[old] >= 0) {
-				return fmt.Errorf("%s: broker %d has no log dir %d", part.Name(), b.ID, dir)
+			if dir < 0 && len(b.Dirs) > 0 && (old < 0 || ch.FromDirs[old] >= 0) {
+				return fmt.Errorf("%s: no log dir is said for broker %d", part.Name(), b.ID)
 			}
 			if old >= 0 && ch.FromDirs[old] != dir {
 				moves++

@@ -3,6 +3,7 @@ package data
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -50,6 +51,24 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 		{"log dirs more level", func(p *Proposal) { p.Brokers[3].DirsMax = 1 }, "broker 3: claims"},
 		{"a step of no change", func(p *Proposal) { p.Stages[0].Steps[0].Change = len(p.Changes) }, "there is no change"},
 		{"a step without log dirs", func(p *Proposal) { p.Stages[0].Steps[0].Dirs = nil }, "log dirs do not fit"},
+		{"no log dirs to go back to", func(p *Proposal) { p.Changes[0].FromDirs = nil }, "original log dirs"},
+		{"another log dir to go back to", func(p *Proposal) {
+			for i := range p.Changes {
+				c := &p.Changes[i]
+				if !slices.Contains(c.To, c.From[0]) {
+					c.FromDirs[0] = 1 - c.FromDirs[0]
+					return
+				}
+			}
+		}, "original log dirs"},
+		{"a log dir too many", func(p *Proposal) { p.Changes[0].ToDirs = append(p.Changes[0].ToDirs, 0) }, "log dirs do not fit"},
+		{"a step to a log dir that is not there", func(p *Proposal) { p.Stages[0].Steps[0].Dirs[0] = 9 }, "no log dir 9"},
+		{"a last step to another log dir", func(p *Proposal) {
+			last := p.Stages[len(p.Stages)-1].Steps
+			for k, d := range last[0].Dirs {
+				last[0].Dirs[k] = 1 - d
+			}
+		}, ""},
 		{"another help", func(p *Proposal) { p.Unmet[0].Help = "buy more" }, "unmet"},
 		{"a better bound", func(p *Proposal) { p.Bound.Bytes++ }, "bound"},
 		{"a better time", func(p *Proposal) { p.Seconds /= 2 }, "seconds"},
@@ -87,6 +106,20 @@ func TestCheckKnowsTheRules(t *testing.T) {
 		if err := Check(m, DefaultOptions(), p); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%v: got %v, want %q", c.to, err, c.says)
 		}
+	}
+}
+
+// TestCheckFollowsPinnedPartitions holds pinned replicas in place in every
+// stage, not just at the end.
+func TestCheckFollowsPinnedPartitions(t *testing.T) {
+	m := &Model{
+		Brokers:    []Broker{{ID: 1, Disk: 1000}, {ID: 2, Disk: 1000}, {ID: 3, Disk: 1000}},
+		Partitions: []Partition{{Topic: "t", Replicas: []int32{1, 2}, Size: 100, Hold: Pinned}},
+	}
+	p := &Proposal{Changes: []Change{{Topic: "t", From: []int32{1, 2}, To: []int32{2, 1}}}, Bytes: 200,
+		Stages: []Stage{{Bytes: 100, Steps: []Step{{To: []int32{3, 2}}}}, {Bytes: 100, Steps: []Step{{To: []int32{2, 1}}}}}}
+	if err := Check(m, DefaultOptions(), p); err == nil || !strings.Contains(err.Error(), "is pinned") {
+		t.Errorf("got %v", err)
 	}
 }
 
