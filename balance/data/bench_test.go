@@ -51,13 +51,14 @@ func least(t testing.TB, n int, fn func()) time.Duration {
 }
 
 // TestCPUBesideReadingAndSorting bounds the CPU time of a whole plan, with
-// reading and checking, in times of what it takes to read and sort the input.
+// reading and checking, in times of what it takes to read and sort the input:
+// about twice what it takes, and less than the proof's seconds allow.
 func TestCPUBesideReadingAndSorting(t *testing.T) {
 	brokers, parts := unzip(t, "L_expand.brokers.gz"), unzip(t, "L_expand.parts.gz")
 	for _, c := range []struct {
 		goals Goal
 		times float64
-	}{{DefaultGoals, 15}, {AllGoals, 50}} {
+	}{{DefaultGoals, 20}, {AllGoals, 90}} {
 		o := DefaultOptions()
 		o.Goals = c.goals
 		best := math.Inf(1)
