@@ -130,6 +130,33 @@ func TestProposeJSONIsWhatThePlannerSays(t *testing.T) {
 	}
 }
 
+// TestProposeJSONHasNoNulls keeps every list in the document a list.
+func TestProposeJSONHasNoNulls(t *testing.T) {
+	for _, parts := range []string{crowdedParts, ""} {
+		if out, _, _ := propose(t, crowdedBrokers, parts, "-o", "json"); strings.Contains(out, "null") {
+			t.Errorf("null in %s", out)
+		}
+	}
+}
+
+// TestProposeSaysNoDistanceOfACutPlan: a plan that a byte limit cut short is
+// not as level as its bytes could make it, and no waste either.
+func TestProposeSaysNoDistanceOfACutPlan(t *testing.T) {
+	out, code, _ := propose(t, crowdedBrokers, crowdedParts, "--max-bytes", "60MB")
+	if code != 10 || !strings.Contains(out, "to move: 1 replica") || strings.Contains(out, "% above") {
+		t.Errorf("code %d: %s", code, out)
+	}
+}
+
+// TestProposeShowsCountsWithoutSizes: where no sizes are known, counts are all
+// there is to see.
+func TestProposeShowsCountsWithoutSizes(t *testing.T) {
+	out, code, _ := propose(t, "1,,0,0,0,ok\n2,,0,0,0,new\n", "t,0,1,0,0,0\nt,1,1,0,0,0\n")
+	if code != 0 || !strings.Contains(out, "\nreplicas              0            2              1            1\n") {
+		t.Errorf("code %d: %s", code, out)
+	}
+}
+
 func TestProposeReadsGzip(t *testing.T) {
 	var z bytes.Buffer
 	w := gzip.NewWriter(&z)

@@ -108,6 +108,8 @@ func (t *proposalText) summary() {
 		t.line("between log dirs of a broker: %s, %s", data.Count(p.DirMoves, "replica"), data.Bytes(p.DirBytes))
 	}
 	switch {
+	case t.o.MaxBytes > 0 && len(p.Unmet) > 0: // no measure of waste: the bound holds for the levels reached
+		t.line("At most %s may travel; a plan cut short has no bound to compare with.", data.Bytes(t.o.MaxBytes))
 	case p.Bound.Bytes > 0:
 		t.line("No plan with this result moves less than %s; this one is %.2f %% above.",
 			data.Bytes(p.Bound.Bytes), 100*(p.Bound.Ratio-1))
@@ -202,7 +204,7 @@ func (t *proposalText) bands() {
 			var least, most *data.BrokerFigures
 			for i := range t.p.Brokers {
 				b := &t.p.Brokers[i]
-				if b.Share == 0 { // it is to be empty
+				if b.Share == 0 && row.name == "disk" || b.State == data.Draining.String() || b.State == data.Dead.String() {
 					continue
 				}
 				if least == nil || row.key(b, load(b)) < row.key(least, load(least)) {
@@ -212,12 +214,13 @@ func (t *proposalText) bands() {
 					most = b
 				}
 			}
-			if least == nil {
-				return
+			if least != nil {
+				cells = append(cells, row.of(least, load(least)), row.of(most, load(most)))
 			}
-			cells = append(cells, row.of(least, load(least)), row.of(most, load(most)))
 		}
-		t.line("%-10s %12s %12s   %12s %12s", row.name, cells[0], cells[1], cells[2], cells[3])
+		if len(cells) == 4 {
+			t.line("%-10s %12s %12s   %12s %12s", row.name, cells[0], cells[1], cells[2], cells[3])
+		}
 	}
 	t.line("(disk in parts of a broker's share)")
 }
