@@ -193,6 +193,7 @@ func TestProposeEndsByWhatItFinds(t *testing.T) {
 		{"a limit on a dead broker's bytes", "1,a,1000,1,1,ok\n2,b,1000,1,1,dead\n3,c,1000,1,1,ok\n", manyParts(60), []string{"--max-bytes", "40MB"}, 10, "raise the byte limit"},
 		{"only dead copies", "1,a,1000,1,1,ok\n2,b,1000,1,1,dead\n", "t,0,2,10,1,1\n", nil, 10, "no living copy"},
 		{"all dead", "1,a,1000,1,1,dead\n2,b,1000,1,1,dead\n", "t,0,1 2,10,1,1\n", nil, 10, "nothing can be done"},
+		{"leads that single copies hold fast", "1,a,1000,1,1,ok\n2,a,1000,1,1,ok\n3,a,1000,1,1,ok\n4,a,1000,1,1,ok\n", singleParts(), nil, 10, "outside the band of leaders"},
 		{"one broker", "1,a,1000,1,1,ok\n", "t,0,1,10,1,1\n", nil, 0, "nothing to do"},
 		{"no partitions", crowdedBrokers, "", nil, 0, "nothing to do"},
 		{"no brokers", "# none\n", "", nil, 1, "brokers.csv: no brokers"},
@@ -235,6 +236,19 @@ func manyParts(n int) string {
 	var b strings.Builder
 	for i := range n {
 		fmt.Fprintf(&b, "t,%d,1 2,10,1,1\n", i)
+	}
+	return b.String()
+}
+
+// singleParts returns lines of partitions that lie evenly but for the leads:
+// two of four brokers hold nothing but partitions with one copy.
+func singleParts() string {
+	var b strings.Builder
+	for i := range 40 {
+		fmt.Fprintf(&b, "one,%d,%d,1,1,1\n", i, 1+i%2)
+	}
+	for i := range 20 {
+		fmt.Fprintf(&b, "two,%d,%d %d,1,1,1\n", i, 3+i%2, 4-i%2)
 	}
 	return b.String()
 }

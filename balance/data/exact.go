@@ -139,7 +139,7 @@ func (e *exact) whole() exactScore {
 // aimLeads fixes what each broker should lead for the present sets.
 func (e *exact) aimLeads() {
 	if e.o.Goals.Has(GoalLeaders) {
-		e.want = e.leaderShares()
+		e.want = e.fairLeads()
 	}
 	if e.o.Goals.Has(GoalBytesOut) {
 		e.out = e.outShares()

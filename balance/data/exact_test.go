@@ -41,7 +41,7 @@ func judgeModel(start, m *Model, o Options) verdict {
 			v.missed += len(u.Brokers)
 		}
 	}
-	lead, out := q.leaderShares(), q.outShares()
+	lead, out := q.fairLeads(), q.outShares()
 	for b := range q.load {
 		if o.Goals.Has(GoalLeaders) {
 			v.outside += lead[b].off(q.load[b].leaders)

@@ -14,16 +14,24 @@ type flow struct {
 
 // leaderShares returns how many partitions each broker should lead.
 func (l *layout) leaderShares() []span {
-	return spans(l.spreadLeads(func(*Partition) float64 { return 1 }))
+	return spans(l.spreadLeads(func(*Partition) float64 { return 1 }, false))
+}
+
+// fairLeads is leaderShares as if partitions with one copy could still go to
+// any broker that takes replicas: what the goal asks for, wherever these lie.
+func (l *layout) fairLeads() []span {
+	return spans(l.spreadLeads(func(*Partition) float64 { return 1 }, true))
 }
 
 // spreadLeads spreads a quantity of which the leader of p carries item(p) by
 // capacity of network-out. A broker carries at least what no other may lead
-// and at most what it holds.
-func (l *layout) spreadLeads(item func(p *Partition) float64) []float64 {
+// and at most what it holds; with loose, a single copy that may move binds
+// no broker.
+func (l *layout) spreadLeads(item func(p *Partition) float64, loose bool) []float64 {
 	nb := len(l.load)
 	f := &filling{weight: l.weights(func(b *Broker) int64 { return b.NetOut }), rackOf: make([]int32, nb),
 		lo: make([]float64, nb), hi: make([]float64, nb), rackLo: make([]float64, 1), rackHi: []float64{math.Inf(1)}}
+	anywhere := 0.0
 	for i := range l.m.Partitions {
 		p := &l.m.Partitions[i]
 		v := item(p)
@@ -36,6 +44,8 @@ func (l *layout) spreadLeads(item func(p *Partition) float64) []float64 {
 		switch lead := l.at[l.lead[i]]; {
 		case p.Hold == Excluded:
 			f.fix(lead, v)
+		case loose && l.rf(int32(i)) == 1 && p.Hold == Free && l.state(lead).gains():
+			anywhere += v
 		case living == 1:
 			f.fix(only, v)
 		case living > 1:
@@ -43,6 +53,12 @@ func (l *layout) spreadLeads(item func(p *Partition) float64) []float64 {
 			for r := l.first[i]; r < l.first[i+1]; r++ {
 				f.hi[l.at[r]] += v
 			}
+		}
+	}
+	f.total += anywhere
+	for b := range f.hi {
+		if l.state(int32(b)).gains() {
+			f.hi[b] += anywhere
 		}
 	}
 	return f.solve()

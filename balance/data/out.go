@@ -6,7 +6,7 @@ import (
 
 // outShares returns the bytes a second that each broker should give.
 func (l *layout) outShares() []float64 {
-	return l.spreadLeads(func(p *Partition) float64 { return float64(p.Out) })
+	return l.spreadLeads(func(p *Partition) float64 { return float64(p.Out) }, false)
 }
 
 // evenOut brings bytes-out into its band by trading leads between two

@@ -147,7 +147,7 @@ func (u *unmetFinder) giants() {
 
 // bands compares every goal with where the brokers ended.
 func (u *unmetFinder) bands() {
-	lead, out := u.leaderShares(), u.outShares()
+	lead, out := u.fairLeads(), u.outShares()
 	for _, goal := range []struct {
 		g    Goal
 		miss func(b int) bool
