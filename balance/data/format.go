@@ -2,6 +2,7 @@ package data
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 )
 
@@ -14,6 +15,9 @@ func AppendPlan(dst []byte, m *Model, p *Proposal) []byte {
 	ix := newBrokerIndex(m.Brokers)
 	for i := range p.Changes {
 		c := &p.Changes[i]
+		if c.returns() {
+			continue
+		}
 		dst = append(dst, c.Topic...)
 		dst = append(dst, ',')
 		dst = strconv.AppendInt(dst, int64(c.ID), 10)
@@ -36,13 +40,17 @@ func AppendPlan(dst []byte, m *Model, p *Proposal) []byte {
 // AppendReassignment writes the changes as the JSON that Kafka's
 // kafka-reassign-partitions reads.
 func AppendReassignment(dst []byte, m *Model, p *Proposal) []byte {
-	ix := newBrokerIndex(m.Brokers)
+	ix, first := newBrokerIndex(m.Brokers), true
 	dst = append(dst, `{"version":1,"partitions":[`...)
 	for i := range p.Changes {
 		c := &p.Changes[i]
-		if i > 0 {
+		if c.returns() {
+			continue
+		}
+		if !first {
 			dst = append(dst, ',')
 		}
+		first = false
 		dst = append(dst, "\n{\"topic\":"...)
 		dst = appendJSON(dst, c.Topic)
 		dst = append(dst, `,"partition":`...)
@@ -63,6 +71,12 @@ func AppendReassignment(dst []byte, m *Model, p *Proposal) []byte {
 		dst = append(dst, '}')
 	}
 	return append(dst, "\n]}\n"...)
+}
+
+// returns reports whether the partition ends as it began: it only makes room
+// for a while.
+func (c *Change) returns() bool {
+	return slices.Equal(c.From, c.To) && slices.Equal(c.FromDirs, c.ToDirs)
 }
 
 // appendJSON writes s as a JSON string.

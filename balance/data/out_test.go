@@ -60,3 +60,17 @@ func TestSecondsAddUpTheBusiestBrokers(t *testing.T) {
 		t.Errorf("broker 1 gives 14 bytes at 2 a second in %v s", s)
 	}
 }
+
+// TestPlanLeavesOutWhatComesBack: a partition that only makes room for a while
+// ends as it began, and is no changed one.
+func TestPlanLeavesOutWhatComesBack(t *testing.T) {
+	m := &Model{Brokers: []Broker{{ID: 1}, {ID: 2}}}
+	p := &Proposal{Changes: []Change{{Topic: "a", From: []int32{1}, To: []int32{1}}, {Topic: "b", From: []int32{1}, To: []int32{2}},
+		{Topic: "c", From: []int32{2}, To: []int32{2}}}}
+	if got, want := string(AppendPlan(nil, m, p)), "b,0,2\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got, want := string(AppendReassignment(nil, m, p)), "{\"version\":1,\"partitions\":[\n{\"topic\":\"b\",\"partition\":0,\"replicas\":[2]}\n]}\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
