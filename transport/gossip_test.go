@@ -61,6 +61,9 @@ func TestMemberlistOverPackets(t *testing.T) {
 			t.Error("no packet came over the packet stream")
 		}
 		net.Kill("127.0.0.3")
+		if err := lists[2].Shutdown(); err != nil { // a dead process tells nobody that it lives
+			t.Error(err)
+		}
 		time.Sleep(30 * time.Second)
 		for i, l := range lists[:2] {
 			if got := l.NumMembers(); got != 2 {
