@@ -24,20 +24,16 @@ func (s *Stream) compareSource(t *fsm.Task, src, dst place, pos position.Positio
 	case p.SourceEpoch < 0 || pos.Source < p.Source || t.Mapping.Phase != fsm.PhaseDense:
 		return -1, nil
 	}
-	ended := int64(-1)
-	err = s.src.call(s.ctx, src.leader, func(ctx context.Context, b kafka.Broker) (err error) {
-		_, ended, err = b.OffsetForLeaderEpoch(ctx, s.key.Topic, s.key.Partition, src.epoch, p.SourceEpoch)
-		return err
-	})
+	ended, err := s.epochEnd(src, p.SourceEpoch)
 	switch {
 	case err != nil:
-		return -1, fail(troubleIn(err, true))
+		return -1, err
 	case ended >= pos.Source:
 		return p.SourceEpoch, nil
 	case ended < 0:
 		return -1, nil
 	case high < pos.Target:
-		return -1, fail(trouble{remedy: later, code: fsm.CodeWaiting, from: high, to: pos.Target, msg: "the end of the target's log is not replicated yet"})
+		return -1, notReplicated(false, high, pos.Target)
 	}
 	diff, err := s.firstDifference(t.Mapping, src, dst, max(ended, t.Mapping.Segments[0].Source), pos)
 	if err != nil {
@@ -91,18 +87,24 @@ func (s *Stream) replicatedTo(src place, to int64) (int64, error) {
 	if err != nil || high >= to {
 		return to, err
 	}
-	end := high
+	end, err := s.epochEnd(src, src.epoch)
+	if err == nil && end > high {
+		err = notReplicated(true, high, end)
+	}
+	return high, err
+}
+
+// epochEnd is where a leader epoch of the source ended, or its log ends; -1:
+// the source does not know the epoch.
+func (s *Stream) epochEnd(src place, epoch int32) (end int64, err error) {
 	err = s.src.call(s.ctx, src.leader, func(ctx context.Context, b kafka.Broker) (err error) {
-		_, end, err = b.OffsetForLeaderEpoch(ctx, s.key.Topic, s.key.Partition, src.epoch, src.epoch)
+		_, end, err = b.OffsetForLeaderEpoch(ctx, s.key.Topic, s.key.Partition, src.epoch, epoch)
 		return err
 	})
-	switch {
-	case err != nil:
-		return 0, fail(troubleIn(err, true))
-	case end > high:
-		return 0, fail(trouble{remedy: later, code: fsm.CodeWaiting, source: true, from: high, to: end, msg: "the end of the source's log is not replicated yet"})
+	if err != nil {
+		return -1, fail(troubleIn(err, true))
 	}
-	return high, nil
+	return end, nil
 }
 
 // records reads the records with offsets in [from, to), and hands over each

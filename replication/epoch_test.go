@@ -1,30 +1,22 @@
 package replication_test
 
 import (
-	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"sluice/fsm"
 	"sluice/test/rig"
 )
 
-// TestSuccessorTellsTheSourceEpoch: a successor that goes on beyond the
-// checkpoint tells the source which leader epoch the record before has, so
-// that a source which lost that record says so.
-func TestSuccessorTellsTheSourceEpoch(t *testing.T) {
-	src, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ClusterID("source"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(src.Close)
-	_, dst := rig.Embedded(t)
-	p := rig.NewPair(t, src.ListenAddrs(), dst, fsm.LinkSpec{}, map[string]int32{"orders": 1}, "n1", "n2")
+// beyondTheCheckpoint is a stream whose owner n1 died with five records
+// checkpointed and ten copied.
+func beyondTheCheckpoint(t *testing.T, source, target []string) *rig.Pair {
+	t.Helper()
+	p := rig.NewPair(t, source, target, fsm.LinkSpec{}, map[string]int32{"orders": 1}, "n1", "n2")
 	r1, n1 := p.Runner(t, "n1", nil)
 	p.Own(t, r1, "n1")
 	p.Produce(t, "orders", 0, 0, 5)
@@ -33,6 +25,16 @@ func TestSuccessorTellsTheSourceEpoch(t *testing.T) {
 	p.Produce(t, "orders", 0, 5, 10)
 	p.Copied(t, "orders", 0, 10, 0)
 	r1.Close()
+	return p
+}
+
+// TestSuccessorTellsTheSourceEpoch: a successor that goes on beyond the
+// checkpoint tells the source which leader epoch the record before has, so
+// that a source which lost that record says so.
+func TestSuccessorTellsTheSourceEpoch(t *testing.T) {
+	src := rig.Kfake(t, "source", 1)
+	_, dst := rig.Embedded(t)
+	p := beyondTheCheckpoint(t, src.ListenAddrs(), dst)
 	var asked atomic.Bool
 	var epoch atomic.Int32
 	src.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
@@ -61,25 +63,8 @@ func TestSuccessorTellsTheSourceEpoch(t *testing.T) {
 // position is compared with the target, but not before the target's high
 // watermark shows all of it: what cannot be read yet is no difference.
 func TestComparesWhatIsReplicated(t *testing.T) {
-	var both [2]*kfake.Cluster
-	for i := range both {
-		c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ClusterID(fmt.Sprint("cluster", i)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(c.Close)
-		both[i] = c
-	}
-	src, dst := both[0], both[1]
-	p := rig.NewPair(t, src.ListenAddrs(), dst.ListenAddrs(), fsm.LinkSpec{}, map[string]int32{"orders": 1}, "n1", "n2")
-	r1, n1 := p.Runner(t, "n1", nil)
-	p.Own(t, r1, "n1")
-	p.Produce(t, "orders", 0, 0, 5)
-	p.Copied(t, "orders", 0, 5, 0)
-	n1.Checkpoint(t, r1)
-	p.Produce(t, "orders", 0, 5, 10)
-	p.Copied(t, "orders", 0, 10, 0)
-	r1.Close()
+	src, dst := rig.Kfake(t, "source", 1), rig.Kfake(t, "target", 1)
+	p := beyondTheCheckpoint(t, src.ListenAddrs(), dst.ListenAddrs())
 	src.ControlKey(int16(kmsg.OffsetForLeaderEpoch), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		src.KeepControl()
 		resp := req.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)

@@ -295,7 +295,7 @@ func (f *flow) ack(it *item) {
 	}
 	f.segments = append(f.segments, it.segments...)
 	f.ackBytes += int64(len(it.batch))
-	f.s.r.stats.acked(it, f.lastMove)
+	f.s.r.stats.acked(it)
 	if f.out == f.guarded {
 		f.window = window
 	}

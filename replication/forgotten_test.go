@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"sluice/fsm"
@@ -18,11 +17,7 @@ import (
 // producer takes only sequence 0 (Kafka 4.5 does so).
 func TestRaisesTheEpochWhereTheSequenceIsRefused(t *testing.T) {
 	src, _ := rig.Embedded(t)
-	dst, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ClusterID("target"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(dst.Close)
+	dst := rig.Kfake(t, "target", 1)
 	p := rig.NewPair(t, src, dst.ListenAddrs(), fsm.LinkSpec{}, map[string]int32{"orders": 1}, "n1")
 	r, _ := p.Runner(t, "n1", nil)
 	p.Own(t, r, "n1")

@@ -114,7 +114,7 @@ type stats struct {
 	records, bytes, batches atomic.Int64
 }
 
-func (st *stats) acked(it *item, _ time.Time) {
+func (st *stats) acked(it *item) {
 	st.records.Add(int64(it.count))
 	st.bytes.Add(int64(len(it.batch)))
 	st.batches.Add(1)

@@ -122,17 +122,15 @@ func (s *Stream) fallenBack(t *fsm.Task, obs reading) (lifted bool, err error) {
 		return false, nil
 	}
 	pos := position.Derive(t.Mapping, s.progress(), obs.Observed, s.known)
-	switch {
-	case pos.Outcome == position.Foreign:
-		return true, s.halt(trouble{code: fsm.CodeForeignWriter, from: pos.From, to: pos.To, msg: pos.Detail})
-	case pos.Outcome == position.Truncated:
-		return true, s.halt(trouble{code: fsm.CodeTargetTruncated, from: pos.From, to: pos.To, msg: pos.Detail})
-	case pos.Outcome == position.Unknown:
-		return true, s.halt(trouble{code: fsm.CodePositionUnknown, from: pos.From, to: pos.To, msg: pos.Detail})
-	case pos.Outcome == position.RaiseEpoch: // it lost even what the epoch before wrote
-		return true, s.raiseEpoch(trouble{msg: pos.Detail})
-	case pos.Outcome != position.LostAcked || pos.Source >= t.Stop.From:
+	switch pos.Outcome {
+	case position.Found:
 		return false, nil
+	case position.LostAcked:
+		if pos.Source >= t.Stop.From {
+			return false, nil
+		}
+	default: // RaiseEpoch: it lost even what the epoch before wrote
+		return true, s.remedyFacts(troubleAt(pos))
 	}
 	_, err = s.commit(t, s.next(t.Mapping), s.progressAt(pos.Source, pos.Target, s.progress().Records), &fsm.Event{
 		Code: fsm.CodeTargetLostAcked, From: pos.From, To: pos.To, Message: pos.Detail + "; copied again before going on past " + string(t.Stop.Code),

@@ -239,24 +239,31 @@ func (s *Stream) locate(t *fsm.Task, dst place) (position.Position, int64, error
 				msg: "the broker forgot our producer and refuses its next sequence"})
 		}
 		return pos, obs.high, nil
-	case position.Foreign:
-		return pos, 0, fail(trouble{remedy: halt, code: fsm.CodeForeignWriter, from: pos.From, to: pos.To, msg: pos.Detail})
-	case position.RaiseEpoch:
-		return pos, 0, fail(trouble{remedy: newEpoch, code: fsm.CodeEpochRaised, from: obs.LogEnd, to: obs.LogEnd, msg: pos.Detail})
-	case position.Unknown:
-		return pos, 0, fail(trouble{remedy: s.unknownRemedy(), code: fsm.CodePositionUnknown, from: pos.From, to: pos.To, msg: pos.Detail})
-	case position.Truncated:
-		return pos, 0, fail(trouble{remedy: halt, code: fsm.CodeTargetTruncated, from: pos.From, to: pos.To, msg: pos.Detail})
 	}
-	return pos, 0, fail(trouble{remedy: later, code: fsm.CodeStarting, from: -1, to: -1, msg: "the end of the target's log could not be read"})
+	trouble := troubleAt(pos)
+	if pos.Outcome == position.Unknown && s.tried < 8 { // about five seconds: a predecessor's last progress may still be on its way
+		trouble.remedy = later
+	}
+	return pos, 0, fail(trouble)
 }
 
-// unknownRemedy: a predecessor's last progress may still be on its way.
-func (s *Stream) unknownRemedy() remedy {
-	if s.tried < 8 { // about five seconds
-		return later
+// troubleAt is what stands against going on at a position that was derived,
+// where it was neither Found nor LostAcked.
+func troubleAt(pos position.Position) trouble {
+	t := trouble{remedy: halt, from: pos.From, to: pos.To, msg: pos.Detail}
+	switch pos.Outcome {
+	case position.Foreign:
+		t.code = fsm.CodeForeignWriter
+	case position.Unknown:
+		t.code = fsm.CodePositionUnknown
+	case position.Truncated:
+		t.code = fsm.CodeTargetTruncated
+	case position.RaiseEpoch:
+		t.remedy, t.code, t.from, t.to = newEpoch, fsm.CodeEpochRaised, pos.Target, pos.Target
+	default:
+		t = trouble{remedy: later, code: fsm.CodeStarting, from: -1, to: -1, msg: "the end of the target's log could not be read"}
 	}
-	return halt
+	return t
 }
 
 // adoptCheckpoint takes a checkpoint that came after this stream started: the

@@ -95,7 +95,7 @@ func one(res []kafka.OffsetResult, err error) (int64, error) {
 // only what the high watermark has passed, so it waits for that.
 func (s *Stream) tail(ctx context.Context, dst place, end, high int64) (*position.Tail, error) {
 	if high < end {
-		return nil, fail(trouble{remedy: later, code: fsm.CodeWaiting, from: high, to: end, msg: "the end of the target's log is not replicated yet"})
+		return nil, notReplicated(false, high, end)
 	}
 	var tail *position.Tail
 	err := s.scan(ctx, s.dst, dst, s.key.TargetTopic, end-1, end, func(b kafka.Batch) error {
@@ -108,6 +108,15 @@ func (s *Stream) tail(ctx context.Context, dst place, end, high int64) (*positio
 		return nil
 	})
 	return tail, err
+}
+
+// notReplicated: a log has more than its high watermark lets anybody read.
+func notReplicated(source bool, high, end int64) error {
+	side := "target"
+	if source {
+		side = "source"
+	}
+	return fail(trouble{remedy: later, code: fsm.CodeWaiting, source: source, from: high, to: end, msg: "the end of the " + side + "'s log is not replicated yet"})
 }
 
 // scan reads the batches that hold the offsets [from, to) of a partition, in

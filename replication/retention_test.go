@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kfake"
 
 	"sluice/fsm"
 	"sluice/test/rig"
@@ -16,11 +15,7 @@ import (
 // trimmed its log behind the checkpoint, but not behind what stands at the
 // target. Nothing is lost, and nothing may say so.
 func TestRetentionPassesTheCheckpoint(t *testing.T) {
-	src, err := kfake.NewCluster(kfake.NumBrokers(2), kfake.ClusterID("source"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(src.Close)
+	src := rig.Kfake(t, "source", 2)
 	_, dst := rig.Embedded(t)
 	p := rig.NewPair(t, src.ListenAddrs(), dst, fsm.LinkSpec{}, map[string]int32{"orders": 1}, "n1", "n2")
 	r1, n1 := p.Runner(t, "n1", nil)

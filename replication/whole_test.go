@@ -16,14 +16,22 @@ import (
 	"sluice/test/rig"
 )
 
+// fetched answers a fetch of orders/0, whose log ends at end, with the bytes.
+func fetched(src *kfake.Cluster, req kmsg.Request, end int64, records []byte) *kmsg.FetchResponse {
+	resp := req.ResponseKind().(*kmsg.FetchResponse)
+	topic := kmsg.NewFetchResponseTopic()
+	topic.Topic, topic.TopicID = "orders", src.TopicInfo("orders").TopicID
+	part := kmsg.NewFetchResponseTopicPartition()
+	part.HighWatermark, part.LastStableOffset, part.RecordBatches = end, end, records
+	topic.Partitions = append(topic.Partitions, part)
+	resp.Topics = append(resp.Topics, topic)
+	return resp
+}
+
 // TestStopsAtABatchThatIsNeverWhole: a source answers with the beginning of a
 // batch, again and again. The stream says so instead of asking for ever.
 func TestStopsAtABatchThatIsNeverWhole(t *testing.T) {
-	src, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ClusterID("source"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(src.Close)
+	src := rig.Kfake(t, "source", 1)
 	_, dst := rig.Embedded(t)
 	p := rig.NewPair(t, src.ListenAddrs(), dst, fsm.LinkSpec{}, map[string]int32{"orders": 1}, "n1")
 	p.Produce(t, "orders", 0, 0, 5)
@@ -32,14 +40,7 @@ func TestStopsAtABatchThatIsNeverWhole(t *testing.T) {
 	broken.Store(true)
 	src.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		src.KeepControl()
-		resp := req.ResponseKind().(*kmsg.FetchResponse)
-		topic := kmsg.NewFetchResponseTopic()
-		topic.Topic, topic.TopicID = "orders", src.TopicInfo("orders").TopicID
-		part := kmsg.NewFetchResponseTopicPartition()
-		part.HighWatermark, part.LastStableOffset, part.RecordBatches = 5, 5, batch[:len(batch)-1]
-		topic.Partitions = append(topic.Partitions, part)
-		resp.Topics = append(resp.Topics, topic)
-		return resp, nil, broken.Load()
+		return fetched(src, req, 5, batch[:len(batch)-1]), nil, broken.Load()
 	})
 	r, _ := p.Runner(t, "n1", nil)
 	p.Own(t, r, "n1")
@@ -56,11 +57,7 @@ func TestStopsAtABatchThatIsNeverWhole(t *testing.T) {
 // names a wild end. The link's policy goes on with the sound batch behind it,
 // although a broker may serve both again.
 func TestGoesPastADamagedBatch(t *testing.T) {
-	src, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ClusterID("source"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(src.Close)
+	src := rig.Kfake(t, "source", 1)
 	_, dst := rig.Embedded(t)
 	p := rig.NewPair(t, src.ListenAddrs(), dst, fsm.LinkSpec{OnLoss: fsm.OnLossContinue}, map[string]int32{"orders": 1}, "n1")
 	p.Produce(t, "orders", 0, 0, 6)
@@ -78,19 +75,13 @@ func TestGoesPastADamagedBatch(t *testing.T) {
 	served := append(damaged, batch(3)...)
 	src.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		src.KeepControl()
-		resp := req.ResponseKind().(*kmsg.FetchResponse)
-		topic := kmsg.NewFetchResponseTopic()
-		topic.Topic, topic.TopicID = "orders", src.TopicInfo("orders").TopicID
-		part := kmsg.NewFetchResponseTopicPartition()
-		part.HighWatermark, part.LastStableOffset, part.RecordBatches = 6, 6, served
+		records := served
 		for _, asked := range req.(*kmsg.FetchRequest).Topics {
 			if len(asked.Partitions) > 0 && asked.Partitions[0].FetchOffset >= 6 {
-				part.RecordBatches = nil
+				records = nil
 			}
 		}
-		topic.Partitions = append(topic.Partitions, part)
-		resp.Topics = append(resp.Topics, topic)
-		return resp, nil, true
+		return fetched(src, req, 6, records), nil, true
 	})
 	r, _ := p.Runner(t, "n1", nil)
 	p.Own(t, r, "n1")

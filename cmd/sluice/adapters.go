@@ -76,7 +76,8 @@ func (s *syncTask) Done() <-chan struct{} { return s.done }
 func (s *syncTask) Measure() cluster.Measurement {
 	m := cluster.Measurement{State: fsm.CodeStarting, LagRecords: -1, LagMillis: -1}
 	if s.r != nil {
-		m.State, m.Message = s.r.Measure().State, s.r.Measure().Message
+		now := s.r.Measure()
+		m.State, m.Message = now.State, now.Message
 	}
 	return m
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"sluice/test/kafkalab"
 	"sluice/test/load"
@@ -70,23 +69,8 @@ func TestCostBesideMirrorMaker(t *testing.T) {
 
 func fill(t *testing.T, src *kafkalab.Cluster, topic load.Topic, n int64) {
 	t.Helper()
-	cfg := load.Config{Client: opts(t, src), Topics: []load.Topic{topic}, Records: n, Seed: 1}
-	p, err := load.NewProducer(cfg.LargeBatches())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Run(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func opts(t *testing.T, c *kafkalab.Cluster) []kgo.Opt {
-	t.Helper()
-	o, err := c.ClientOpts(kafkalab.Plaintext())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return o
+	cfg := load.Config{Topics: []load.Topic{topic}, Records: n, Seed: 1}
+	system.Fill(t, src, cfg.LargeBatches())
 }
 
 // reached waits until the target holds everything.
@@ -94,7 +78,7 @@ func reached(t *testing.T, src, dst *kafkalab.Cluster, topic load.Topic) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	if err := load.WaitCopied(ctx, opts(t, src), opts(t, dst), []string{topic.Name}, load.Options{}); err != nil {
+	if err := load.WaitCopied(ctx, system.Opts(t, src), system.Opts(t, dst), []string{topic.Name}, load.Options{}); err != nil {
 		t.Fatal(err)
 	}
 }

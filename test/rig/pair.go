@@ -30,14 +30,20 @@ func Embedded(t testing.TB) (source, target []string) {
 	t.Helper()
 	var boot [2][]string
 	for i := range boot {
-		c, err := kfake.NewCluster(kfake.NumBrokers(2), kfake.ClusterID(fmt.Sprintf("cluster-%d", i)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(c.Close)
-		boot[i] = c.ListenAddrs()
+		boot[i] = Kfake(t, fmt.Sprintf("cluster-%d", i), 2).ListenAddrs()
 	}
 	return boot[0], boot[1]
+}
+
+// Kfake starts one embedded Kafka cluster.
+func Kfake(t testing.TB, id string, brokers int) *kfake.Cluster {
+	t.Helper()
+	c, err := kfake.NewCluster(kfake.NumBrokers(brokers), kfake.ClusterID(id))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
 }
 
 // NewPair links two Kafka clusters. Topics maps names to partition counts;

@@ -14,7 +14,7 @@ import (
 func TestLatency(t *testing.T) {
 	w := NewWorld(t, WorldConfig{Partitions: 8})
 	ctx, cancel := context.WithCancel(t.Context())
-	direct := load.NewWatcher(w.opts(w.Src), w.Topic)
+	direct := load.NewWatcher(Opts(t, w.Src), w.Topic)
 	done := make(chan error, 1)
 	go func() { done <- direct.Run(ctx) }()
 	defer func() { cancel(); <-done }()

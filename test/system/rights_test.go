@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"sluice/fsm"
 	"sluice/test/kafkalab"
@@ -36,7 +35,7 @@ func TestLeastRights(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.Copying(n.List()[0], 6, 30*time.Second)
-	fillSome(t, src, load.Topic{Name: "orders", Partitions: 6}, 3000)
+	Fill(t, src, load.Config{Topics: []load.Topic{{Name: "orders", Partitions: 6}}, Records: 3000, Seed: 1})
 	n.List()[0].Kill()
 	if err := src.Admin(func(adm *kadm.Client) error {
 		rs, err := adm.CreatePartitions(t.Context(), 2, "orders")
@@ -48,18 +47,8 @@ func TestLeastRights(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.Copying(n.List()[1], 8, 40*time.Second)
-	fillSome(t, src, load.Topic{Name: "orders", Partitions: 8}, 3000)
-	from, to, topics := plain(t, src), plain(t, dst), []string{"orders"}
-	if err := load.WaitCopied(t.Context(), from, to, topics, load.Options{}); err != nil {
-		t.Fatal(err)
-	}
-	r, err := load.Compare(t.Context(), from, to, topics, load.Options{})
-	if err == nil {
-		err = r.Err()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	Fill(t, src, load.Config{Topics: []load.Topic{{Name: "orders", Partitions: 8}}, Records: 3000, Seed: 1})
+	Same(t, src, dst, "orders")
 	for _, e := range n.List()[1].Status().Events {
 		if e.Code == fsm.CodeUnauthorized {
 			t.Errorf("a right is missing: %+v", e)
@@ -102,24 +91,4 @@ spec:
 `, name, quoted(c.Bootstrap()), c.CAFile(), l.SASL, kafkalab.User, secret)
 	}
 	return object("us", src) + object("eu", dst) + "apiVersion: sluice/v1\nkind: Link\nmetadata: {name: us-eu}\nspec:\n  source: us\n  target: eu\n"
-}
-
-func plain(t *testing.T, c *kafkalab.Cluster) []kgo.Opt {
-	t.Helper()
-	o, err := c.ClientOpts(kafkalab.Plaintext())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return o
-}
-
-func fillSome(t *testing.T, c *kafkalab.Cluster, topic load.Topic, n int64) {
-	t.Helper()
-	p, err := load.NewProducer(load.Config{Client: plain(t, c), Topics: []load.Topic{topic}, Records: n, Seed: 1})
-	if err == nil {
-		err = p.Run(t.Context())
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
 }

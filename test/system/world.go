@@ -114,10 +114,10 @@ func (w *World) startLoad(cfg WorldConfig) {
 	seed := uint64(time.Now().UnixNano())
 	w.t.Logf("seed %d", seed)
 	var err error
-	if w.Load, err = load.NewProducer(load.Config{Client: w.opts(w.Src), Topics: []load.Topic{w.Topic}, Rate: rate, Seed: seed}); err != nil {
+	if w.Load, err = load.NewProducer(load.Config{Client: Opts(w.t, w.Src), Topics: []load.Topic{w.Topic}, Rate: rate, Seed: seed}); err != nil {
 		w.t.Fatal(err)
 	}
-	w.Watch = load.NewWatcher(w.opts(w.Dst), w.Topic)
+	w.Watch = load.NewWatcher(Opts(w.t, w.Dst), w.Topic)
 	ctx, stop := context.WithCancel(context.Background())
 	w.stop, w.loaded = stop, make(chan error, 1)
 	go func() { w.loaded <- w.Load.Run(ctx) }()
@@ -128,12 +128,48 @@ func (w *World) startLoad(cfg WorldConfig) {
 	w.Moving(30 * time.Second)
 }
 
-func (w *World) opts(c *kafkalab.Cluster) []kgo.Opt {
+// Opts reach a cluster's plaintext listener.
+func Opts(t testing.TB, c *kafkalab.Cluster) []kgo.Opt {
+	t.Helper()
 	o, err := c.ClientOpts(kafkalab.Plaintext())
 	if err != nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return o
+}
+
+// Fill produces what the load says, all of it.
+func Fill(t testing.TB, c *kafkalab.Cluster, cfg load.Config) {
+	t.Helper()
+	cfg.Client = Opts(t, c)
+	p, err := load.NewProducer(cfg)
+	if err == nil {
+		err = p.Run(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Same waits until all of a topic is copied, and demands that both sides are
+// equal: none missing, none twice, none out of order, offsets identical.
+func Same(t testing.TB, src, dst *kafkalab.Cluster, topic string) load.Report {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	from, to, topics := Opts(t, src), Opts(t, dst), []string{topic}
+	if err := load.WaitCopied(ctx, from, to, topics, load.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := load.Compare(ctx, from, to, topics, load.Options{})
+	if err == nil {
+		err = r.Err()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("both sides are equal: %v", r)
+	return r
 }
 
 // Moving marks the moment and waits until every partition has got a record
@@ -165,29 +201,14 @@ func (w *World) After(fault func(), within time.Duration) []load.Gap {
 	return w.Watch.Gaps()
 }
 
-// Equal ends the load, waits until all is copied, and demands that both sides
-// are equal: none missing, none twice, none out of order, offsets identical.
+// Equal ends the load and demands that both sides are the Same.
 func (w *World) Equal() load.Report {
 	w.t.Helper()
 	w.stop()
 	if err := <-w.loaded; err != nil && !errors.Is(err, context.Canceled) {
 		w.t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(w.t.Context(), 2*time.Minute)
-	defer cancel()
-	src, dst, topics := w.opts(w.Src), w.opts(w.Dst), []string{w.Topic.Name}
-	if err := load.WaitCopied(ctx, src, dst, topics, load.Options{}); err != nil {
-		w.t.Fatal(err)
-	}
-	r, err := load.Compare(ctx, src, dst, topics, load.Options{})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	if err := r.Err(); err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Logf("both sides are equal: %v", r)
-	return r
+	return Same(w.t, w.Src, w.Dst, w.Topic.Name)
 }
 
 // Owns returns the partitions that a node owns, as "topic/partition".
