@@ -3,7 +3,6 @@ package cluster
 import (
 	"fmt"
 	"io"
-	"sync"
 	"sync/atomic"
 
 	"github.com/hashicorp/raft"
@@ -11,12 +10,11 @@ import (
 	"sluice/fsm"
 )
 
-// hub publishes Views. Readers take no lock; waiters watch a channel.
+// hub publishes Views. Readers take no lock; waiters watch a channel, which is
+// closed when a View later than those loaded after watch is published.
 type hub struct {
 	view atomic.Pointer[fsm.View]
-
-	mu      sync.Mutex
-	changed chan struct{} // nil when nobody watches
+	signal
 }
 
 func newHub(v *fsm.View) *hub {
@@ -25,25 +23,9 @@ func newHub(v *fsm.View) *hub {
 	return h
 }
 
-// watch returns a channel that is closed when a View later than those loaded
-// after this call is published.
-func (h *hub) watch() <-chan struct{} {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.changed == nil {
-		h.changed = make(chan struct{})
-	}
-	return h.changed
-}
-
 func (h *hub) publish(v *fsm.View) {
 	h.view.Store(v)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.changed != nil {
-		close(h.changed)
-		h.changed = nil
-	}
+	h.fire()
 }
 
 // machine is the raft.FSM over fsm.State. Raft calls it from one goroutine.

@@ -31,7 +31,7 @@ type peers struct {
 	acked   map[raft.ServerID]time.Time     // when the last acknowledged request was sent
 	back    map[raft.ServerID]chan struct{} // closed when a request gets through
 	release chan struct{}                   // closed and replaced to let all held appends go
-	news    chan struct{}                   // closed at the next acknowledgement; nil: nobody waits
+	news    signal                          // an acknowledgement came
 	closed  bool
 }
 
@@ -68,10 +68,7 @@ func (p *peers) heard(id raft.ServerID, sent time.Time, acknowledged bool) {
 	defer p.mu.Unlock()
 	if acknowledged {
 		p.acked[id] = sent
-		if p.news != nil {
-			close(p.news)
-			p.news = nil
-		}
+		p.news.fire()
 	}
 	if ch := p.back[id]; ch != nil {
 		close(ch)
@@ -148,7 +145,7 @@ func (p *peers) acknowledged(ctx context.Context, t time.Time, voters []raft.Ser
 	again := time.NewTimer(verifyAgain)
 	defer again.Stop()
 	for {
-		heard := p.heardNext()
+		heard := p.news.watch()
 		if p.ackedSince(t, voters) >= want {
 			return true
 		}
@@ -160,16 +157,6 @@ func (p *peers) acknowledged(ctx context.Context, t time.Time, voters []raft.Ser
 			return false
 		}
 	}
-}
-
-// heardNext returns a channel that is closed at the next acknowledgement.
-func (p *peers) heardNext() <-chan struct{} {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.news == nil {
-		p.news = make(chan struct{})
-	}
-	return p.news
 }
 
 // ackedSince counts the servers, of those listed, that acknowledged a request

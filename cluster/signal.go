@@ -1,0 +1,29 @@
+package cluster
+
+import "sync"
+
+// signal wakes all who wait for something to happen next. The zero value is
+// ready.
+type signal struct {
+	mu   sync.Mutex
+	next chan struct{} // nil when nobody watches
+}
+
+// watch returns a channel that is closed by the next fire.
+func (s *signal) watch() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.next == nil {
+		s.next = make(chan struct{})
+	}
+	return s.next
+}
+
+func (s *signal) fire() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.next != nil {
+		close(s.next)
+		s.next = nil
+	}
+}
