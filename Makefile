@@ -5,7 +5,7 @@ STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 # Packages that start real brokers, where Java 17+ and Maven are found, and
 # those that need none.
-REAL := ./test/system ./test/streams ./test/remedies ./test/load ./test/kafkalab ./test/kafkatest ./test/syncreal ./test/faults
+REAL := ./test/system ./test/streams ./test/remedies ./test/load ./test/kafkalab ./test/kafkatest ./test/syncreal ./test/identity ./test/faults
 UNIT = $(filter-out sluice/test/bench $(patsubst ./%,sluice/%,$(REAL)),$(shell go list ./...))
 
 .PHONY: build demo test prove bench lint fuzz clean

@@ -108,7 +108,7 @@ func (s *sim) askStoppedLeader() bool {
 	s.start(2, 1, 2, 3)
 	s.start(3, 1, 2, 3)
 	s.cfg.hooks.timing = func(t *timing) { // it does not notice the cut by itself
-		t.heartbeat, t.lease, t.rpc = 30*time.Second, 30*time.Second, 30*time.Second
+		t.heartbeat, t.lease, t.rpc, t.disk = 30*time.Second, 30*time.Second, 30*time.Second, time.Hour
 	}
 	old := s.start(1, 1, 2, 3)
 	s.until("three voters", 3*time.Minute, func() bool { return old.leading.Load() != nil && len(votersOf(old.servers())) == 3 })

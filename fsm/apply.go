@@ -15,7 +15,7 @@ func (e *edit) apply(c Command) Result {
 	case *NodeRemove:
 		return e.nodeRemove(c)
 	case *FeatureRaise:
-		e.v.Feature = max(e.v.Feature, c.Level)
+		e.featureRaise(c)
 	case *Objects:
 		return e.objects(c)
 	case *KafkaPin:
@@ -47,6 +47,14 @@ func (e *edit) apply(c Command) Result {
 	case *Barrier:
 	}
 	return Result{}
+}
+
+func (e *edit) featureRaise(c *FeatureRaise) {
+	before := e.v.Feature
+	e.v.Feature = max(before, c.Level)
+	if before < featureSpentByCluster && e.v.Feature >= featureSpentByCluster {
+		e.spentByCluster()
+	}
 }
 
 func (e *edit) clusterInit(c *ClusterInit) Result {
@@ -211,13 +219,7 @@ func (e *edit) linkPurge(c *LinkPurge) Result {
 		e.set(t.ID, nil)
 		e.keys = append(e.keys, func(m map[taskKey]TaskID) { delete(m, keyOf(t)) })
 	}
-	spent := slices.Clone(e.v.Spent)
-	for _, id := range ids {
-		if id >= 0 {
-			spent = append(spent, SpentID{Kafka: l.Spec.Target, ProducerID: id, Link: l.Spec.Name})
-		}
-	}
-	e.v.Spent = spent
+	e.spend(l, ids...)
 	e.v.Links = drop(e.v.Links, func(o *Link) bool { return o.ID == l.ID })
 	e.v.Events = drop(e.v.Events, func(r LinkEvents) bool { return r.Link == l.ID })
 	return Result{}
@@ -235,9 +237,7 @@ func (e *edit) linkProducer(c *LinkProducer) Result {
 	}
 	changed := *l
 	changed.ProducerID = c.ProducerID
-	if l.ProducerID >= 0 {
-		e.v.Spent = append(slices.Clone(e.v.Spent), SpentID{Kafka: l.Spec.Target, ProducerID: l.ProducerID, Link: l.Spec.Name})
-	}
+	e.spend(l, l.ProducerID)
 	e.v.Links = put(e.v.Links, &changed, byLink)
 	return Result{}
 }

@@ -97,6 +97,9 @@ func (e *edit) mappingPut(c *MappingPut) Result {
 	m := c.Mapping
 	n.Mapping, n.Progress, n.Stop, n.Order = &m, c.Progress, nil, ""
 	e.set(t.ID, &n)
+	if l := e.v.Link(t.Link); l != nil && m.ProducerID != l.ProducerID && e.v.Feature >= featureSpentByCluster {
+		e.spend(l, m.ProducerID) // the stream's own; loop detection finds it there
+	}
 	if c.Event != nil {
 		e.taskEvent(t, *c.Event)
 	}

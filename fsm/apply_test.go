@@ -202,7 +202,7 @@ func TestLinks(t *testing.T) {
 		}},
 		{name: "second producer", before: func(d *driver) { d.must(&LinkProducer{Link: linkL, ProducerID: 7, Prev: -1}) }, command: &LinkProducer{Link: linkL, ProducerID: 8, Prev: -1}, refused: RefusedTurn, message: "already has the producer id 7"},
 		{name: "next producer", before: func(d *driver) { d.must(&LinkProducer{Link: linkL, ProducerID: 7, Prev: -1}) }, command: &LinkProducer{Link: linkL, ProducerID: 8, Prev: 7}, check: func(t *testing.T, v *View) {
-			if want := []SpentID{{"eu", 7, "l"}}; v.Link(linkL).ProducerID != 8 || !reflect.DeepEqual(v.Spent, want) {
+			if want := []SpentID{{Kafka: "eu", ProducerID: 7, Link: "l"}}; v.Link(linkL).ProducerID != 8 || !reflect.DeepEqual(v.Spent, want) {
 				t.Errorf("%+v %+v", v.Link(linkL), v.Spent)
 			}
 		}},
@@ -216,7 +216,7 @@ func TestLinks(t *testing.T) {
 			if v.Link(linkL) != nil || v.TaskCount() != 1 || v.Task(task0) != nil || len(v.LinkEvents(linkL).Events) != 0 {
 				t.Errorf("left: %+v, %d tasks", v.Link(linkL), v.TaskCount())
 			}
-			if want := []SpentID{{"eu", 8, "l"}, {"eu", 7, "l"}}; !reflect.DeepEqual(v.Spent, want) {
+			if want := []SpentID{{Kafka: "eu", ProducerID: 8, Link: "l"}, {Kafka: "eu", ProducerID: 7, Link: "l"}}; !reflect.DeepEqual(v.Spent, want) {
 				t.Errorf("spent %+v, want %+v", v.Spent, want)
 			}
 		}},

@@ -34,7 +34,12 @@ const (
 
 // FeatureLevel is the highest feature level this build knows. A command
 // version above 1 states the level from which it may be proposed.
-const FeatureLevel = 1
+const FeatureLevel = featureSpentByCluster
+
+// The feature levels: what the facts may hold from each on.
+const (
+	featureSpentByCluster = 2 // spent producer ids are remembered by the ids of both Kafka clusters
+)
 
 // Errors of decoding; a node that meets one must stop, since it can no longer
 // be equal to the others.

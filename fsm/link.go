@@ -78,12 +78,16 @@ func (l *Link) StartOf(topic string, partition int32) int64 {
 // Running reports whether the link's tasks should run.
 func (l *Link) Running() bool { return !l.Deleting && l.Spec.State != StatePaused }
 
-// SpentID is the producer id of a deleted link: loop detection must know it
-// as long as its batches may still be read.
+// SpentID is a producer id that a link wrote under and that no link has any
+// more: the link was deleted or took another. Loop detection must know it as
+// long as its batches may still be read. Kafka clusters are remembered by their
+// ids: under a name there may be another one by now.
 type SpentID struct {
-	Kafka      string `json:"kafka"` // the target it wrote to
+	Kafka      string `json:"kafka"` // name of the target that it wrote to
 	ProducerID int64  `json:"producerId"`
 	Link       string `json:"link"`
+	Source     string `json:"source,omitempty"` // cluster id of the link's source, empty: unknown
+	Target     string `json:"target,omitempty"` // cluster id of its target, empty: unknown
 }
 
 // Node is a member as the cluster knows it. Whether it votes is Raft's own

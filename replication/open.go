@@ -316,7 +316,7 @@ func (s *Stream) settle(t *fsm.Task, pos position.Position, high int64, epoch in
 func (s *Stream) start(m *fsm.Mapping, src, dst place, pos position.Position, expiration int64, guarded bool) *flow {
 	last := s.progress()
 	f := &flow{
-		s: s, m: *m, skip: s.loopIDs(), tgtEpoch: dst.epoch, limit: s.r.limiter(s.link), lane: s.src.lane(src.leader, s.link),
+		s: s, m: *m, skip: s.r.ctl.View().LoopIDs(s.spec()), tgtEpoch: dst.epoch, limit: s.r.limiter(s.link), lane: s.src.lane(src.leader, s.link),
 		guarded: s.dst.outlet(dst.leader, true, s.id), alone: s.dst.outlet(dst.leader, false, s.id), quiet: make(chan struct{}), look: make(chan struct{}, 1),
 		taken:        taken{high: -1},
 		sending:      sending{window: 1, expiration: expiration, sentTime: pos.LastTime, seen: s.looked, wary: !s.wary.IsZero()},
@@ -345,25 +345,4 @@ func (s *Stream) start(m *fsm.Mapping, src, dst place, pos position.Position, ex
 		LeaderEpoch: src.epoch, LastFetchedEpoch: last.SourceEpoch,
 	})
 	return f
-}
-
-// loopIDs are the producer ids whose batches the link does not copy: those of
-// links that write into its source, as its policy says.
-func (s *Stream) loopIDs() map[int64]bool {
-	v, spec := s.r.ctl.View(), s.spec()
-	ids := map[int64]bool{}
-	for _, l := range v.Links {
-		if l.Spec.Target == spec.Source && l.ProducerID >= 0 && (spec.Copies == fsm.CopiesSkipAll || l.Spec.Source == spec.Target) {
-			ids[l.ProducerID] = true
-		}
-	}
-	for _, id := range v.Spent {
-		if id.Kafka == spec.Source {
-			ids[id.ProducerID] = true
-		}
-	}
-	if len(ids) == 0 {
-		return nil
-	}
-	return ids
 }

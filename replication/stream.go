@@ -252,7 +252,7 @@ func (s *Stream) lookAround(f *flow) {
 	} else if err == nil {
 		s.openTransaction(f, src)
 	}
-	if !maps.Equal(f.skip, s.loopIDs()) {
+	if !maps.Equal(f.skip, s.r.ctl.View().LoopIDs(s.spec())) {
 		f.stop(trouble{remedy: later, code: fsm.CodeStarting, from: -1, to: -1, msg: "other links write into the source now"})
 		return
 	}

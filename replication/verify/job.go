@@ -77,7 +77,7 @@ type Job struct {
 	cancel   context.CancelFunc
 
 	source, target side
-	skip           map[int64]struct{}
+	skip           map[int64]bool
 
 	mu       sync.Mutex
 	state    State
@@ -150,7 +150,7 @@ func (j *Job) prepare(ctx context.Context, clients Clients) error {
 	if link == nil {
 		return fmt.Errorf("%w: %s", ErrNoLink, j.request.Link)
 	}
-	j.skip = skipped(v, link)
+	j.skip = v.LoopIDs(&link.Spec)
 	streams := streamsOf(v, link, j.request.Topics)
 	if len(streams) == 0 {
 		return fmt.Errorf("%w: %s", ErrNoStreams, j.request.Link)
@@ -282,23 +282,6 @@ func streamsOf(v *fsm.View, link *fsm.Link, topics []string) []*stream {
 			s := &stream{key: t.Stream, task: t.ID}
 			s.total.Store(-1)
 			out = append(out, s)
-		}
-	}
-	return out
-}
-
-// skipped are the producer ids whose batches the link does not copy: those of
-// links that write into its source, as its policy says.
-func skipped(v *fsm.View, link *fsm.Link) map[int64]struct{} {
-	out := map[int64]struct{}{}
-	for _, l := range v.Links {
-		if l.Spec.Target == link.Spec.Source && l.ProducerID >= 0 && (link.Spec.Copies == fsm.CopiesSkipAll || l.Spec.Source == link.Spec.Target) {
-			out[l.ProducerID] = struct{}{}
-		}
-	}
-	for _, id := range v.Spent {
-		if id.Kafka == link.Spec.Source {
-			out[id.ProducerID] = struct{}{}
 		}
 	}
 	return out

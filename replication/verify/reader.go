@@ -21,8 +21,8 @@ type reader struct {
 	topic     string
 	topicID   [16]byte // a topic that was recreated meanwhile is an error; zero: not checked
 	partition int32
-	committed bool               // read_committed, else everything
-	skip      map[int64]struct{} // producer ids whose records are passed over
+	committed bool           // read_committed, else everything
+	skip      map[int64]bool // producer ids whose records are passed over
 	seed      maphash.Seed
 	limits    Limits
 
@@ -195,7 +195,7 @@ func (r *reader) digest(p *kafka.FetchedPartition) ([]item, error) {
 		if err != nil {
 			return items, err
 		}
-		_, passed := r.skip[h.ProducerID]
+		passed := r.skip[h.ProducerID]
 		if h.BaseOffset < r.end && !dropped && !passed && h.Attributes&kafka.AttrControl == 0 {
 			if items, err = r.digestBatch(items, batch); err != nil {
 				return items, err

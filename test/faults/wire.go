@@ -12,14 +12,16 @@ type Wire struct {
 	there   Flow
 	back    Flow
 	refused atomic.Bool
+	target  atomic.Pointer[string]
 }
 
 // OpenWire starts a wire to target on a free port of 127.0.0.1.
 func OpenWire(target string) (*Wire, error) {
 	w := &Wire{}
+	w.target.Store(&target)
 	var err error
 	w.relay, err = openRelay("", func(net.Addr) route {
-		return route{target: target, there: &w.there, back: &w.back, refused: w.refused.Load()}
+		return route{target: *w.target.Load(), there: &w.there, back: &w.back, refused: w.refused.Load()}
 	})
 	if err != nil {
 		return nil, err
@@ -48,6 +50,12 @@ func (w *Wire) Cut() {
 // Refuse resets all connections and every new one until Heal.
 func (w *Wire) Refuse() {
 	w.refused.Store(true)
+	w.relay.resetIf(func(route) bool { return true })
+}
+
+// Point makes the wire lead to another target in one instant: all connections are reset.
+func (w *Wire) Point(target string) {
+	w.target.Store(&target)
 	w.relay.resetIf(func(route) bool { return true })
 }
 

@@ -73,9 +73,15 @@ func Start(t testing.TB, cfg Config) *Cluster {
 // StartPair is Start for two clusters at once.
 func StartPair(t testing.TB, source, target Config) (src, dst *Cluster) {
 	t.Helper()
-	Require(t)
-	both := start(t, source, target)
+	both := StartAll(t, source, target)
 	return both[0], both[1]
+}
+
+// StartAll is Start for several clusters at once.
+func StartAll(t testing.TB, cfgs ...Config) []*Cluster {
+	t.Helper()
+	Require(t)
+	return start(t, cfgs...)
 }
 
 // start opens clusters at once. All that opened are closed with the test, also where another did not.
