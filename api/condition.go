@@ -32,7 +32,7 @@ func SeverityOf(c fsm.Code) Severity {
 	case fsm.CodeStarting, fsm.CodeCatchingUp, fsm.CodeFilling, fsm.CodeWaiting, fsm.CodeHandover, CodeUnassigned:
 		return SeverityWorking
 	case fsm.CodeUnauthorized, fsm.CodeAuthenticationFailed, fsm.CodeUnreachable, fsm.CodeQuotaThrottled,
-		fsm.CodeNotEnoughReplicas, fsm.CodeLostRace, CodeUnreported:
+		fsm.CodeNotEnoughReplicas, fsm.CodeWrongCluster, fsm.CodeLostRace, CodeUnreported:
 		return SeverityWaiting
 	}
 	return SeverityStopped

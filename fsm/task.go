@@ -188,6 +188,7 @@ const (
 	CodeUnauthorized         Code = "unauthorized"
 	CodeAuthenticationFailed Code = "authentication-failed"
 	CodeUnreachable          Code = "unreachable"
+	CodeWrongCluster         Code = "wrong-cluster" // the address is another Kafka cluster's now
 	CodeQuotaThrottled       Code = "quota-throttled"
 	CodeNotEnoughReplicas    Code = "not-enough-replicas"
 

@@ -29,6 +29,7 @@ type Client struct {
 
 	mu       sync.Mutex
 	spec     fsm.KafkaCluster
+	seen     string // cluster id of the first answer; counts while none is pinned
 	closed   bool
 	brokers  map[int32]BrokerInfo // of the last Metadata
 	versions apiVersions          // of the cluster's least broker; nil: not asked
@@ -146,9 +147,10 @@ func (c *Client) askVersions(ctx context.Context) (apiVersions, error) {
 }
 
 // Dial opens a connection of the caller's own to a broker: TCP, TLS, API
-// versions, SASL. The broker's address is what the last Metadata told, and is
+// versions, SASL, cluster id. The broker's address is what the last Metadata told, and is
 // asked for anew when there is none or it failed last time. Errors:
-// ErrUnknownBroker, ErrClosed, *kerr.Error of a refused login, the network's.
+// ErrUnknownBroker, ErrClusterIDMismatch, ErrClosed, *kerr.Error of a refused
+// login, the network's.
 func (c *Client) Dial(ctx context.Context, broker int32) (*Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.pool.cfg.DialTimeout)
 	defer cancel()
@@ -163,7 +165,7 @@ func (c *Client) Dial(ctx context.Context, broker int32) (*Conn, error) {
 		return nil, fmt.Errorf("dialling broker %d: %w", broker, err)
 	}
 	login := newLogin(c.mech, info.Host)
-	versions, lifetime, err := shake(ctx, nc, c.pool.cfg.ClientID, login)
+	versions, lifetime, err := shake(ctx, nc, c.pool.cfg.ClientID, login, c.checkCluster)
 	if err != nil {
 		nc.Close()
 		c.forgetBroker(broker)
@@ -174,6 +176,41 @@ func (c *Client) Dial(ctx context.Context, broker int32) (*Conn, error) {
 		requestTimeout: c.pool.cfg.RequestTimeout, maxResponse: c.pool.cfg.MaxResponse,
 		buffers: c.pool.cfg.Buffers, total: c.total, onDone: c.dropConn,
 	})
+}
+
+// checkCluster asks on a new connection which Kafka cluster answers there:
+// behind an address may be another one since the last look, and what is sent
+// to it would be lost.
+func (c *Client) checkCluster(ask askFunc) error {
+	req := kmsg.NewPtrMetadataRequest()
+	req.Topics = []kmsg.MetadataRequestTopic{} // not nil: no topics
+	resp, err := ask(req)
+	if err != nil {
+		return fmt.Errorf("asking for the cluster id: %w", err)
+	}
+	id := resp.(*kmsg.MetadataResponse).ClusterID
+	if id == nil {
+		return fmt.Errorf("asking for the cluster id: %w: none told", ErrProtocol)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.identify(*id)
+}
+
+// identify holds the id of a Kafka cluster that answered against the pinned
+// one, or that of the first answer. Called with mu held.
+func (c *Client) identify(id string) error {
+	want := c.spec.ClusterID
+	if want == "" {
+		if c.seen == "" {
+			c.seen = id
+		}
+		want = c.seen
+	}
+	if id != want {
+		return fmt.Errorf("%w: %q instead of %q", ErrClusterIDMismatch, id, want)
+	}
+	return nil
 }
 
 // adoptConn starts a Conn that close will find.

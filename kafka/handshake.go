@@ -24,9 +24,10 @@ type handshake struct {
 // maxHandshake bounds a response during the handshake, in bytes.
 const maxHandshake = 1 << 20
 
-// shake asks for the API versions, logs in with log (nil: no login) and
-// returns the versions and how long the login holds (0: for ever).
-func shake(ctx context.Context, nc net.Conn, clientID string, log loginFunc) (apiVersions, time.Duration, error) {
+// shake asks for the API versions, logs in with log (nil: no login), lets check
+// (nil: none) ask what it wants, and returns the versions and how long the
+// login holds (0: for ever).
+func shake(ctx context.Context, nc net.Conn, clientID string, log loginFunc, check func(askFunc) error) (apiVersions, time.Duration, error) {
 	stop := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if at, ok := ctx.Deadline(); ok {
@@ -37,8 +38,12 @@ func shake(ctx context.Context, nc net.Conn, clientID string, log loginFunc) (ap
 	h := &handshake{nc: nc, formatter: kmsg.NewRequestFormatter(kmsg.FormatterClientID(clientID))}
 	versions, err := h.apiVersions()
 	var lifetime time.Duration
+	ask := func(req kmsg.Request) (kmsg.Response, error) { return h.ask(versions, req) }
 	if err == nil && log != nil {
-		lifetime, err = log(ctx, func(req kmsg.Request) (kmsg.Response, error) { return h.ask(versions, req) })
+		lifetime, err = log(ctx, ask)
+	}
+	if err == nil && check != nil {
+		err = check(ask)
 	}
 	if err == nil && stop() {
 		err = nc.SetDeadline(time.Time{})

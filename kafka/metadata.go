@@ -73,8 +73,8 @@ func (c *Client) metadata(ctx context.Context, req *kmsg.MetadataRequest) (Metad
 	m := newMetadata(resp)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if pinned := c.spec.ClusterID; pinned != "" && pinned != m.ClusterID {
-		return m, fmt.Errorf("%w: %q instead of %q", ErrClusterIDMismatch, m.ClusterID, pinned)
+	if err := c.identify(m.ClusterID); err != nil {
+		return m, err
 	}
 	c.brokers = make(map[int32]BrokerInfo, len(m.Brokers))
 	for _, b := range m.Brokers {

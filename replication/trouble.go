@@ -48,6 +48,10 @@ func (t trouble) String() string {
 // again is decided here and nowhere else.
 func troubleOf(err error, source bool) trouble {
 	t := trouble{remedy: later, code: fsm.CodeUnreachable, source: source, from: -1, to: -1, msg: err.Error()}
+	if errors.Is(err, kafka.ErrClusterIDMismatch) {
+		t.code = fsm.CodeWrongCluster
+		return t
+	}
 	var ke *kerr.Error
 	if !errors.As(err, &ke) {
 		t.perhaps = errors.Is(err, kafka.ErrPerhapsSent)

@@ -95,6 +95,8 @@ const CodeTopicRefused fsm.Code = "topic-refused"
 func codeOf(err error) fsm.Code {
 	var refused *kerr.Error
 	switch {
+	case errors.Is(err, kafka.ErrClusterIDMismatch):
+		return fsm.CodeWrongCluster
 	case errors.Is(err, ErrClaimed):
 		return fsm.CodeForeignWriter
 	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed),

@@ -196,7 +196,8 @@ func TestCodeOf(t *testing.T) {
 		fsm.CodeAuthenticationFailed: {kerr.SaslAuthenticationFailed},
 		fsm.CodeNotEnoughReplicas:    {kerr.InvalidReplicationFactor},
 		CodeTopicRefused:             {kerr.InvalidConfig, kerr.InvalidTopicException},
-		fsm.CodeUnreachable:          {context.DeadlineExceeded, kerr.NotController, io.EOF, kafka.ErrClusterIDMismatch},
+		fsm.CodeUnreachable:          {context.DeadlineExceeded, kerr.NotController, io.EOF},
+		fsm.CodeWrongCluster:         {kafka.ErrClusterIDMismatch},
 	} {
 		for _, err := range errs {
 			if got := codeOf(fmt.Errorf("doing: %w", err)); got != want {

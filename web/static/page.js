@@ -3,7 +3,7 @@
 "use strict";
 
 const $ = (id) => document.getElementById(id);
-const bad = new Set(["unauthorized", "authentication-failed", "unreachable", "quota-throttled", "not-enough-replicas", "lost-race", "unreported"]);
+const bad = new Set(["unauthorized", "authentication-failed", "unreachable", "wrong-cluster", "quota-throttled", "not-enough-replicas", "lost-race", "unreported"]);
 const working = new Set(["starting", "catching-up", "filling", "waiting", "handover", "unassigned"]);
 const good = new Set(["copying", "idle", "open-transaction", "alive", "healthy", "leader"]);
 const told = new Set(["paused", "deleting", "leaving"]);
