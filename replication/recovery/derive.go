@@ -1,9 +1,10 @@
-package position
+package recovery
 
 import (
 	"fmt"
 
 	"sluice/fsm"
+	"sluice/replication/offsets"
 )
 
 // Producer is what the target's leader knows of our producer id.
@@ -33,7 +34,7 @@ type Observed struct {
 	Tail     *Tail     // read where Producer is nil; nil: not read, or no batch is left in the log
 }
 
-// Outcome of Derive.
+// Outcome says what a reading of the target means.
 type Outcome uint8
 
 // The outcomes.
@@ -72,7 +73,7 @@ func Derive(m *fsm.Mapping, p fsm.Progress, o Observed, known func(target int64)
 		pos.Detail = fmt.Sprintf("the target's log ends at %d, before the stream's start %d", o.LogEnd, first)
 		return pos
 	}
-	if m.Phase == fsm.PhaseDense && Mixed(m, o.LogEnd) {
+	if m.Phase == fsm.PhaseDense && offsets.Mixed(m, o.LogEnd) {
 		pos.Outcome, pos.From, pos.To = Unknown, o.LogEnd, max(p.Target, m.SequenceZero)
 		pos.Detail = fmt.Sprintf("the target's log ends at %d, among another writer's records", o.LogEnd)
 		return pos
@@ -98,7 +99,7 @@ func Derive(m *fsm.Mapping, p fsm.Progress, o Observed, known func(target int64)
 // committed before its data (dense) the mapping alone gives it.
 func sourceAt(m *fsm.Mapping, p fsm.Progress, end int64, known func(int64) (int64, bool)) (int64, bool) {
 	if m.Phase == fsm.PhaseDense {
-		return Source(m, end), true
+		return offsets.Source(m, end), true
 	}
 	if known != nil {
 		if src, ok := known(end); ok {
@@ -110,7 +111,7 @@ func sourceAt(m *fsm.Mapping, p fsm.Progress, end int64, known func(int64) (int6
 	}
 	last := m.Segments[len(m.Segments)-1]
 	if end <= last.Target && p.Target < 0 {
-		return Source(m, end), true
+		return offsets.Source(m, end), true
 	}
 	return 0, false
 }
@@ -172,10 +173,10 @@ func (pos *Position) checkState(m *fsm.Mapping, p fsm.Progress, o Observed) bool
 	if s.LastSequence == 1<<31-1 {
 		next = 0
 	}
-	if next == Sequence(m, o.LogEnd) {
+	if next == offsets.Sequence(m, o.LogEnd) {
 		return false
 	}
-	ours := OffsetOf(m, next, o.LogEnd)
+	ours := offsets.OffsetOf(m, next, o.LogEnd)
 	if ours > o.LogEnd {
 		pos.Outcome = RaiseEpoch
 		pos.Detail = "the leader's producer state is ahead of its log"
@@ -193,7 +194,7 @@ func (pos *Position) checkTail(m *fsm.Mapping, p fsm.Progress, o Observed) bool 
 	ours := t.ProducerID == m.ProducerID && !t.Transactional
 	switch {
 	case ours && t.Epoch == m.ProducerEpoch && o.LogEnd >= m.SequenceZero &&
-		t.BaseOffset >= m.SequenceZero && t.BaseSequence == Sequence(m, t.BaseOffset) && t.LastOffset+1 == o.LogEnd:
+		t.BaseOffset >= m.SequenceZero && t.BaseSequence == offsets.Sequence(m, t.BaseOffset) && t.LastOffset+1 == o.LogEnd:
 		pos.LastTime = t.MaxTimestamp
 		return false
 	case o.LogEnd == m.SequenceZero:
@@ -213,8 +214,12 @@ func (pos *Position) checkTail(m *fsm.Mapping, p fsm.Progress, o Observed) bool 
 
 // begins reports whether a segment begins at the target offset.
 func begins(m *fsm.Mapping, target int64) bool {
-	i := after(m.Segments, target)
-	return i > 0 && m.Segments[i-1].Target == target
+	for _, s := range m.Segments {
+		if s.Target == target {
+			return true
+		}
+	}
+	return false
 }
 
 func (pos *Position) foreign(from, to, ours int64, detail string) {

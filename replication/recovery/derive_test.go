@@ -1,4 +1,4 @@
-package position
+package recovery
 
 import (
 	"math"

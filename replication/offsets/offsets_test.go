@@ -1,4 +1,4 @@
-package position
+package offsets
 
 import (
 	"math"
@@ -134,15 +134,6 @@ func TestMixed(t *testing.T) {
 		if got := Mixed(gapped(), target); got != want {
 			t.Errorf("Mixed(%d) = %v", target, got)
 		}
-	}
-}
-
-func TestShift(t *testing.T) {
-	if s, constant := Shift(dense(0, fsm.Segment{Source: 100, Target: 3}, fsm.Segment{Source: 110, Target: 13})); s != -97 || !constant {
-		t.Errorf("Shift = %d %v", s, constant)
-	}
-	if s, constant := Shift(gapped()); s != -5 || constant {
-		t.Errorf("Shift = %d %v", s, constant)
 	}
 }
 

@@ -1,11 +1,10 @@
-// Package position owns the arithmetic of exactly once: which source record
-// each target offset and each sequence number is, what a target's log says
-// about how far a stream got, and whether the broker surely still holds our
-// producer state.
+// Package offsets owns the arithmetic of exactly once: which source record each
+// target offset and each sequence number is, where a source record stands at
+// the target, and whether the broker surely still holds our producer state.
 //
-// It is pure: values in, values out, no clock, I/O, goroutine or logger. It
-// must not know connections, batches' contents or the control plane.
-package position
+// It is pure: values in, values out. It must not know connections, batches'
+// contents or the control plane.
+package offsets
 
 import (
 	"sort"
@@ -139,18 +138,6 @@ func Moved(m *fsm.Mapping, near int64, ours []Placed) []fsm.Segment {
 		}
 	}
 	return out
-}
-
-// Shift is the constant between target and source offsets, and whether it has
-// been the same from the stream's start on.
-func Shift(m *fsm.Mapping) (shift int64, constant bool) {
-	shift = m.Segments[0].Shift()
-	for _, s := range m.Segments[1:] {
-		if s.Shift() != shift {
-			return m.Segments[len(m.Segments)-1].Shift(), false
-		}
-	}
-	return shift, true
 }
 
 // Hour in milliseconds, the most that Guarded keeps clear of the expiry.

@@ -1,0 +1,245 @@
+package pipe
+
+import (
+	"time"
+
+	"sluice/fsm"
+	"sluice/kafka/record"
+	"sluice/replication/recovery"
+	"sluice/replication/rewrite"
+)
+
+// Life is whether a pipe still takes batches in.
+type Life uint8
+
+// The lives, in their order: a pipe never goes back.
+const (
+	Taking    Life = iota // takes what is fetched
+	Finishing             // the source came to something that cannot be copied: ends when all before it is acknowledged
+	Ended                 // sends nothing more; what is in flight is still answered
+)
+
+func (l Life) String() string { return [...]string{"taking", "finishing", "ended"}[l] }
+
+// Pace is how many batches may be in flight.
+type Pace uint8
+
+// The paces.
+const (
+	Probing   Pace = iota // one: nothing was acknowledged yet since the position was derived, the connection made or the route changed
+	Streaming             // up to Window, on the guarded route only
+)
+
+func (p Pace) String() string { return [...]string{"probing", "streaming"}[p] }
+
+// Route is by which rules a batch is sent.
+type Route uint8
+
+// The routes.
+const (
+	Guarded   Route = iota // the broker surely holds our producer state and refuses what does not follow
+	Unguarded              // it may not: alone on its connection, under a lease
+)
+
+func (r Route) String() string { return [...]string{"guarded", "unguarded"}[r] }
+
+// Window is how many batches of a stream may be in flight: the broker
+// remembers the last five of a producer id, so a sixth could not be told from
+// a lost one.
+const Window = 5
+
+// MaxHeld bounds the bytes that wait of one pipe; beyond it nothing is fetched
+// for it until half of them are sent.
+const MaxHeld = 4 << 20
+
+// Start is where and how a pipe begins.
+type Start struct {
+	Mapping     fsm.Mapping
+	Skip        map[int64]bool // producer ids whose batches are not copied
+	Position    recovery.Position
+	Progress    fsm.Progress // at the position
+	TargetEpoch int32        // leader epoch of the target
+	Expiration  int64        // ms after which the target forgets an idle producer
+	Guarded     bool
+	OldRequests bool      // a request of an earlier life may have been appended since the position was derived
+	Seen        time.Time // when the target was last known to end at the position
+	MaxOpened   int       // bytes that a batch which has to be opened may decompress to
+}
+
+// Pipe is one partition under way.
+//
+// Invariants, between any two calls:
+//   - acked.Target <= in flight <= queue <= cursor, without a gap: each batch's
+//     target offset is the end of the one before it;
+//   - what is queued or in flight was made ready under the one mapping that the
+//     pipe began with, which never changes;
+//   - len(inFlight) <= 1 while Probing or Unguarded, <= Window always;
+//   - Streaming only on the Guarded route;
+//   - nothing is queued once Ended, and fault says why it ended.
+type Pipe struct {
+	mapping     fsm.Mapping
+	skip        map[int64]bool
+	targetEpoch int32
+	maxOpened   int
+
+	life  Life
+	fault recovery.Fault // Finishing: how it will end; Ended: how it did
+
+	in   intake
+	out  sending
+	done acknowledged
+}
+
+// intake is what was got from the source.
+type intake struct {
+	cursor rewrite.Cursor // the next batch
+	epoch  int32          // source leader epoch of the last batch before the cursor
+	coming int            // bytes fetched and not handed over yet
+	stable int64          // the source's last stable offset as last seen, -1: not yet
+	high   int64          // its high watermark
+}
+
+// sending is what goes to the target, and by which rules.
+type sending struct {
+	queue    []item
+	queued   int // bytes of queue
+	inFlight []item
+	pace     Pace
+	route    Route
+	guard    guard
+}
+
+// acknowledged is what the target has.
+type acknowledged struct {
+	progress  fsm.Progress
+	segments  []fsm.Segment // of a translated stream, not handed over yet
+	time      int64         // ms, max timestamp of the last batch
+	moved     time.Time     // when the last one was acknowledged
+	bytes     int64         // of batches
+	unacked   []recovery.Batch
+	misplaced []recovery.Misplacement
+}
+
+// Memory is what holds the bytes of fetched batches.
+type Memory interface {
+	Retain()
+	Release()
+}
+
+// item is one batch on its way.
+type item struct {
+	memory  Memory // nil when given back
+	batch   record.Batch
+	from    int64 // first source offset
+	epoch   int32 // source leader epoch
+	maxTime int64 // ms, of its records
+	sent    time.Time
+	sum     recovery.Batch
+}
+
+func (it *item) release() {
+	if it.memory != nil {
+		it.memory.Release()
+		it.memory = nil
+	}
+}
+
+// New begins a pipe.
+func New(s Start) *Pipe {
+	p := &Pipe{
+		mapping: s.Mapping, skip: s.Skip, targetEpoch: s.TargetEpoch, maxOpened: s.MaxOpened,
+		in:   intake{stable: -1},
+		out:  sending{route: Unguarded, guard: guard{last: s.Position.LastTime, expiration: s.Expiration, seen: s.Seen, oldRequests: s.OldRequests}},
+		done: acknowledged{progress: s.Progress, time: s.Position.LastTime, moved: s.Seen},
+	}
+	if s.Guarded {
+		p.out.route = Guarded
+	}
+	shift := s.Mapping.Segments[len(s.Mapping.Segments)-1].Shift()
+	if s.Mapping.Phase == fsm.PhaseDense {
+		shift = s.Position.Target - s.Position.Source
+	}
+	p.in.cursor = rewrite.Cursor{Source: s.Position.Source, Target: s.Position.Target, Shift: shift}
+	return p
+}
+
+// End ends the pipe. The first fault counts: what follows it in flight only
+// echoes it, but a later loss of certainty must not be hidden.
+func (p *Pipe) End(f recovery.Fault) {
+	if p.life == Ended {
+		p.fault.Perhaps = p.fault.Perhaps || f.Perhaps
+		return
+	}
+	p.life, p.fault = Ended, f
+	for i := range p.out.queue {
+		p.out.queue[i].release()
+	}
+	p.out.queue, p.out.queued = nil, 0
+}
+
+// finish ends the pipe at something of the source that cannot be copied, once
+// all that stands before it is acknowledged.
+func (p *Pipe) finish(f recovery.Fault) {
+	if p.life == Taking {
+		p.life, p.fault = Finishing, f
+	}
+	p.finished()
+}
+
+// finished ends a pipe that waited for its last acknowledgement.
+func (p *Pipe) finished() {
+	if p.life == Finishing && len(p.out.queue) == 0 && len(p.out.inFlight) == 0 {
+		p.End(p.fault)
+	}
+}
+
+// Over reports that the pipe has ended and nothing is in flight any more.
+func (p *Pipe) Over() bool { return p.life == Ended && len(p.out.inFlight) == 0 }
+
+// Life returns the pipe's life.
+func (p *Pipe) Life() Life { return p.life }
+
+// Result is how a pipe ended.
+type Result struct {
+	Fault     recovery.Fault
+	Progress  fsm.Progress  // acknowledged
+	Segments  []fsm.Segment // not handed over by Checkpoint yet
+	Unacked   []recovery.Batch
+	Misplaced []recovery.Misplacement
+	InFlight  bool // something is still unanswered
+}
+
+// Result returns how the pipe ended, or stands.
+func (p *Pipe) Result() Result {
+	return Result{
+		Fault: p.fault, Progress: p.done.progress, Segments: p.done.segments,
+		Unacked: p.done.unacked, Misplaced: p.done.misplaced, InFlight: len(p.out.inFlight) > 0,
+	}
+}
+
+// Checkpoint returns what is acknowledged, and the segments that came since the
+// last call.
+func (p *Pipe) Checkpoint() (fsm.Progress, []fsm.Segment) {
+	segments := p.done.segments
+	p.done.segments = nil
+	return p.done.progress, segments
+}
+
+// Status is a pipe for a person.
+type Status struct {
+	Phase    fsm.Phase
+	Progress fsm.Progress // acknowledged
+	Stable   int64        // the source's last stable offset as last seen, -1: not yet
+	High     int64        // the source's high watermark as last seen
+	Time     int64        // ms, max timestamp of the last batch acknowledged, -1: none
+	Moved    time.Time    // when the last batch was acknowledged, or the pipe began
+	Bytes    int64        // of batches acknowledged
+}
+
+// Status describes the pipe.
+func (p *Pipe) Status() Status {
+	return Status{
+		Phase: p.mapping.Phase, Progress: p.done.progress, Stable: p.in.stable, High: p.in.high,
+		Time: p.done.time, Moved: p.done.moved, Bytes: p.done.bytes,
+	}
+}

@@ -1,0 +1,192 @@
+package pipe
+
+import (
+	"time"
+
+	"sluice/fsm"
+	"sluice/kafka/record"
+	"sluice/replication/offsets"
+	"sluice/replication/recovery"
+)
+
+// Verdict is what Next says.
+type Verdict uint8
+
+// The verdicts.
+const (
+	Nothing Verdict = iota // nothing waits, or no room is in flight: asked again after the next call of Take or an answer
+	Ready                  // Pop it and send it on the pipe's Route
+	Look                   // read the target's log end first, then tell Looked
+	Hold                   // wait for what is in flight, or for Looked
+)
+
+func (v Verdict) String() string { return [...]string{"nothing", "ready", "look", "hold"}[v] }
+
+// guard is what the rules of sending rest on.
+type guard struct {
+	last        int64     // ms, max timestamp of the last batch sent: the predecessor
+	expiration  int64     // ms, of idle producers at the target
+	seen        time.Time // when the target was last known to end where we do
+	looking     bool      // Look was said and Looked was not
+	oldRequests bool      // a request of an earlier life may still be appended
+}
+
+// LookAfter is how long a guarded pipe that no leader has confirmed lately
+// trusts what it knows of the target's end. A successor that writes an old
+// batch, after which the broker forgets our producer and would take ours
+// twice, has seen the log stand still for a second before: half of that leaves
+// room for a round trip.
+const LookAfter = time.Second / 2
+
+// Sendable reports whether something waits and room is in flight.
+func (p *Pipe) Sendable() bool {
+	return p.life != Ended && len(p.out.queue) > 0 && len(p.out.inFlight) < p.window()
+}
+
+func (p *Pipe) window() int {
+	if p.out.pace == Streaming {
+		return Window
+	}
+	return 1
+}
+
+// Route is by which rules the next batch goes.
+func (p *Pipe) Route() Route { return p.out.route }
+
+// NextSize is the size of the next batch in bytes, 0: none waits.
+func (p *Pipe) NextSize() int {
+	if len(p.out.queue) == 0 {
+		return 0
+	}
+	return len(p.out.queue[0].batch)
+}
+
+// Next judges the next batch. The predecessor decides whether the broker surely
+// knows us when the batch arrives. The batch's own age counts too: appended, it
+// would let the state expire while a lost copy of it is still on its way. wall
+// is the wall clock in unix ms; leased says whether a leader has confirmed
+// lately that this node owns the stream.
+func (p *Pipe) Next(now time.Time, wall int64, leased func() bool) Verdict {
+	if !p.Sendable() {
+		return Nothing
+	}
+	g := &p.out.guard
+	route := Unguarded
+	if offsets.Guarded(g.last, wall, g.expiration) && offsets.Guarded(p.out.queue[0].maxTime, wall, g.expiration) {
+		route = Guarded
+		if now.Sub(g.seen) > LookAfter && !leased() {
+			return p.look()
+		}
+	}
+	if route == p.out.route {
+		return Ready
+	}
+	if len(p.out.inFlight) > 0 {
+		return Hold // judged again when all is acknowledged
+	}
+	p.out.pace = Probing
+	if route == Unguarded && g.oldRequests {
+		p.End(recovery.Faulty(recovery.OldRequest, fsm.CodeWaiting, "an earlier request may still be appended"))
+		return Nothing
+	}
+	p.out.route = route
+	return Ready
+}
+
+// look: perhaps somebody has written behind us what makes the broker forget us.
+func (p *Pipe) look() Verdict {
+	if g := &p.out.guard; len(p.out.inFlight) == 0 && !g.looking {
+		g.looking = true
+		return Look
+	}
+	return Hold
+}
+
+// Looked takes what a look at the target said: that it ends where the pipe
+// knows (nil), or a fault.
+func (p *Pipe) Looked(now time.Time, f *recovery.Fault) {
+	p.out.guard.looking = false
+	if f != nil {
+		p.End(*f)
+		return
+	}
+	p.out.guard.seen = now
+}
+
+// Pop puts the next batch in flight and returns it. Its bytes stay as they are
+// until it is answered.
+func (p *Pipe) Pop(now time.Time) record.Batch {
+	it := p.out.queue[0]
+	p.out.queue[0] = item{}
+	p.out.queue = p.out.queue[1:]
+	p.out.queued -= len(it.batch)
+	it.sent = now
+	p.out.inFlight = append(p.out.inFlight, it)
+	p.out.guard.last = it.maxTime
+	return it.batch
+}
+
+// Acknowledged takes the broker's answer for the oldest batch in flight: that
+// it stands at base. It returns the records and bytes that are new at the
+// target.
+func (p *Pipe) Acknowledged(base int64, now time.Time) (records, bytes int) {
+	it := p.answered(p.life == Ended)
+	defer it.release()
+	if base != it.sum.Target {
+		p.done.misplaced = append(p.done.misplaced, recovery.Misplacement{Batch: it.sum, At: base})
+		p.End(recovery.AtTarget(recovery.Misplaced, fsm.CodeForeignWriter, it.sum.Target, base, "a batch was written at another offset than expected"))
+		return 0, 0
+	}
+	p.done.time, p.done.moved, p.out.guard.seen = it.maxTime, now, now
+	p.done.progress = fsm.Progress{
+		Source: it.sum.Next, SourceEpoch: it.epoch, Target: it.sum.End(), TargetEpoch: p.targetEpoch,
+		Records: p.done.progress.Records + int64(it.sum.Count), At: now.UnixMilli(),
+	}
+	p.done.segments = append(p.done.segments, it.sum.Segments...)
+	p.done.bytes += int64(len(it.batch))
+	if p.out.route == Guarded {
+		p.out.pace = Streaming
+	}
+	p.passGap()
+	p.finished()
+	return int(it.sum.Count), len(it.batch)
+}
+
+// Refused takes the error that is the answer for the oldest batch in flight, or
+// stands in its place. What a broker refuses for good is told with the batch's
+// source offsets.
+func (p *Pipe) Refused(f recovery.Fault) {
+	it := p.answered(true)
+	defer it.release()
+	if f.Kind == recovery.Blocked && f.Range == recovery.None {
+		f.Source, f.Range = true, recovery.Range{From: it.from, To: it.sum.Next}
+	}
+	p.End(f)
+}
+
+// answered takes the oldest batch out of flight; unsure: it is perhaps not
+// written.
+func (p *Pipe) answered(unsure bool) item {
+	it := p.out.inFlight[0]
+	p.out.inFlight[0] = item{}
+	p.out.inFlight = p.out.inFlight[1:]
+	if unsure {
+		p.done.unacked = append(p.done.unacked, it.sum)
+	}
+	return it
+}
+
+// Reconnected makes the first batch on a new connection go alone.
+func (p *Pipe) Reconnected() { p.out.pace = Probing }
+
+// Expires notes after how many ms the target's brokers forget an idle producer
+// now.
+func (p *Pipe) Expires(after int64) { p.out.guard.expiration = after }
+
+// Unanswered is how long the target has been silent about what is in flight.
+func (p *Pipe) Unanswered(now time.Time) time.Duration {
+	if len(p.out.inFlight) == 0 {
+		return 0
+	}
+	return now.Sub(p.out.inFlight[0].sent)
+}

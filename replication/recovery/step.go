@@ -1,0 +1,83 @@
+package recovery
+
+import (
+	"time"
+
+	"sluice/fsm"
+)
+
+// Step is what a stream does next: one of the types below.
+type Step interface{ step() }
+
+// The steps.
+type (
+	// Gather asks for what the decision needs; Next is then asked again.
+	Gather struct {
+		What Need
+		From int64    // NeedDifference, NeedOurs: the first offset to look at (of the source, of the target)
+		At   Position // NeedDifference: what was derived
+	}
+	// Open opens a pipe at the position.
+	Open struct {
+		Position
+		Guarded      bool
+		Progress     fsm.Progress  // at the position
+		Segments     []fsm.Segment // of what turned out to be written
+		Unreplicated bool          // the target's high watermark has not passed the position yet
+		Event        *fsm.Event    // to be told; nil: none
+	}
+	// Commit puts a mapping into the facts, before any batch that rests on it.
+	Commit struct {
+		Mapping  fsm.Mapping
+		Progress fsm.Progress
+		Event    *fsm.Event // committed with it; nil: none
+		Tell     *fsm.Event // told beside it; nil: none
+	}
+	// Halt stops the stream with a reason, as a fact that outlives this owner.
+	Halt struct{ Fault Fault }
+	// Wait shows a state for a while, then everything is looked at anew.
+	Wait struct {
+		Code    fsm.Code
+		Message string
+		For     time.Duration
+		Event   *fsm.Event // to be told; nil: none
+	}
+	// Restart begins anew with a fault.
+	Restart struct{ Fault Fault }
+	// Alone waits, cut off from every leader, until nobody else can own the
+	// stream.
+	Alone struct{ Message string }
+	// End ends the stream on this node: it is another's.
+	End struct{ Event fsm.Event }
+)
+
+func (Gather) step()  {}
+func (Open) step()    {}
+func (Commit) step()  {}
+func (Halt) step()    {}
+func (Wait) step()    {}
+func (Restart) step() {}
+func (Alone) step()   {}
+func (End) step()     {}
+
+// Need is what a Gather asks for.
+type Need uint8
+
+// The needs, and the field of Situation that answers each.
+const (
+	NeedPlaces      Need = iota // Places: both topics, as brokers say now
+	NeedLog                     // Log
+	NeedSource                  // Source
+	NeedProducer                // ProducerID: ask the target for one if the link has none, and commit it
+	NeedNewID                   // NewID
+	NeedOwner                   // Owner
+	NeedOldRequests             // Waited: wait until every earlier request is surely dead; Log is void then
+	NeedEpochEnd                // EpochEnd
+	NeedDifference              // Difference
+	NeedOurs                    // Ours
+)
+
+func (n Need) String() string {
+	return [...]string{"both topics", "the target's log", "the source's log", "the link's producer id", "a new producer id", "who owns it",
+		"wait for old requests", "the end of the checkpoint's leader epoch", "compare both logs", "our batches in the target"}[n]
+}

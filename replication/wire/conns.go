@@ -1,0 +1,176 @@
+package wire
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sluice/fsm"
+	"sluice/kafka"
+	"sluice/replication/pipe"
+	"sluice/replication/rewrite"
+)
+
+// Config of the connections.
+type Config struct {
+	Lease      time.Duration    // T: an unguarded write needs a confirmation no older
+	Lifetime   time.Duration    // broker-side timeout of an unguarded request, and so its lifetime
+	Timeout    time.Duration    // of a guarded one; a broker may hold pipe.Window of them, one after another
+	MaxRequest int              // bytes of one produce request
+	MaxFetch   int              // bytes of one fetch answer
+	MaxWait    time.Duration    // long poll of an idle fetch
+	Now        func() time.Time // the wall clock
+}
+
+// DefaultConfig returns the values of profile lan.
+func DefaultConfig() Config {
+	return Config{
+		Lease: 3 * time.Second, Lifetime: 5 * time.Second, Timeout: 10 * time.Second,
+		MaxRequest: 512 << 10, MaxFetch: 4 << 20, MaxWait: 250 * time.Millisecond, Now: time.Now,
+	}
+}
+
+// Cluster is a Kafka cluster that connections are made to; *catalog.Cluster is
+// one.
+type Cluster interface {
+	Name() string
+	Dial(ctx context.Context, broker int32) (*kafka.Conn, error)
+}
+
+// Lease is how long ago a leader last confirmed that this node owns the task
+// at the turn; false: none has, or it does not.
+type Lease func(id fsm.TaskID, turn uint64) (age time.Duration, ok bool)
+
+// Conns are the fetchers and senders of a node. They are made when they are
+// first needed and live until Close.
+type Conns struct {
+	cfg    Config
+	budget *Budget
+	lease  Lease
+
+	records, bytes, batches atomic.Int64 // acknowledged
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	mu       sync.Mutex
+	fetchers map[fetcherKey]*Fetcher
+	senders  map[senderKey]*Sender
+}
+
+// fetcherKey: two links may read the same partition, which a fetch session
+// holds only once, so each has fetchers of its own.
+type fetcherKey struct {
+	cluster string
+	broker  int32
+	link    fsm.LinkID
+}
+
+// senderKey: guarded partitions of a broker share one sender, unguarded ones
+// are spread over a few of their own.
+type senderKey struct {
+	cluster string
+	broker  int32
+	route   pipe.Route
+	number  int
+}
+
+// unguardedSenders per broker: each has one request outstanding, so they bound
+// the speed of a backfill of old records.
+const unguardedSenders = 4
+
+// New returns no connection yet.
+func New(cfg Config, budget *Budget, lease Lease) *Conns {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Conns{
+		cfg: cfg, budget: budget, lease: lease, ctx: ctx, cancel: cancel,
+		fetchers: map[fetcherKey]*Fetcher{}, senders: map[senderKey]*Sender{},
+	}
+}
+
+func (c *Conns) fetcher(cluster Cluster, broker int32, link fsm.LinkID) *Fetcher {
+	k := fetcherKey{cluster.Name(), broker, link}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f := c.fetchers[k]
+	if f == nil {
+		f = newFetcher(c, cluster, broker)
+		c.fetchers[k] = f
+		c.wg.Go(func() { f.run(c.ctx) })
+	}
+	return f
+}
+
+func newFetcher(c *Conns, cluster Cluster, broker int32) *Fetcher {
+	return &Fetcher{
+		conns: c, cluster: cluster, broker: broker, wake: make(chan struct{}, 1),
+		rebuilder: rewrite.NewRebuilder(), session: newSession(c.cfg.MaxFetch),
+	}
+}
+
+func (c *Conns) sender(cluster Cluster, broker int32, route pipe.Route, task fsm.TaskID) *Sender {
+	k := senderKey{cluster: cluster.Name(), broker: broker, route: route}
+	if route == pipe.Unguarded {
+		k.number = int(task % unguardedSenders)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.senders[k]
+	if s == nil {
+		s = &Sender{conns: c, cluster: cluster, broker: broker, route: route, wake: make(chan struct{}, 1), partitions: map[*Partition]bool{}}
+		c.senders[k] = s
+		c.wg.Go(func() { s.run(c.ctx) })
+	}
+	return s
+}
+
+// leased is asked straight before an unguarded request is written.
+func (c *Conns) leased(parts []part) error {
+	for _, p := range parts {
+		age, ok := c.lease(p.p.Task, p.p.Turn)
+		switch {
+		case !ok:
+			return fmt.Errorf("%w: task %d is not ours", errNoLease, p.p.Task)
+		case age > c.cfg.Lease:
+			return fmt.Errorf("%w: for %v", errNoLease, age.Round(time.Millisecond))
+		}
+	}
+	return nil
+}
+
+// acknowledged counts a batch that stands where it should.
+func (c *Conns) acknowledged(records, bytes int) {
+	if records == 0 {
+		return
+	}
+	c.records.Add(int64(records))
+	c.bytes.Add(int64(bytes))
+	c.batches.Add(1)
+}
+
+// Stats are counts over all partitions since the node started.
+type Stats struct {
+	Records, Bytes, Batches int64 // acknowledged
+}
+
+// Stats returns the counts.
+func (c *Conns) Stats() Stats {
+	return Stats{Records: c.records.Load(), Bytes: c.bytes.Load(), Batches: c.batches.Load()}
+}
+
+// Close ends all connections and waits for the goroutines.
+func (c *Conns) Close() {
+	c.cancel()
+	c.wg.Wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, f := range c.fetchers {
+		f.close()
+	}
+	for _, s := range c.senders {
+		s.hangUp()
+	}
+}

@@ -1,0 +1,240 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"sluice/kafka"
+	"sluice/replication/rewrite"
+)
+
+// Fetcher reads many partitions of a link over one connection to one source
+// broker, in one incremental fetch session. One request is outstanding; the
+// next is sent as soon as the answer's offsets are known, before its batches
+// are handled.
+type Fetcher struct {
+	conns     *Conns
+	cluster   Cluster
+	broker    int32
+	wake      chan struct{}
+	rebuilder *rewrite.Rebuilder // used on the connection's goroutine only
+
+	mu      sync.Mutex
+	session session
+	conn    *kafka.Conn
+	busy    bool  // a request is outstanding
+	again   bool  // a look at who wants data is due within askAgain
+	failed  int   // requests in a row without a good answer
+	err     error // of the last of them
+}
+
+// askAgain is how soon a partition that was left out is looked at again.
+const askAgain = 10 * time.Millisecond
+
+func (f *Fetcher) attach(p *Partition, part kafka.FetchPartition) {
+	f.mu.Lock()
+	f.session.add(p, part)
+	f.mu.Unlock()
+	f.wakeUp()
+}
+
+func (f *Fetcher) detach(p *Partition) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.session.remove(p)
+}
+
+// wakeUp looks again at who wants data.
+func (f *Fetcher) wakeUp() { nudge(f.wake) }
+
+// run keeps one fetch outstanding while any partition is attached.
+func (f *Fetcher) run(ctx context.Context) {
+	backoff := time.Duration(0)
+	for {
+		select {
+		case <-f.wake:
+		case <-ctx.Done():
+			return
+		}
+		err := f.step(ctx)
+		if err == nil {
+			backoff = 0
+			continue
+		}
+		f.unreachable(err)
+		backoff = min(max(2*backoff, 50*time.Millisecond), 2*time.Second)
+		select {
+		case <-time.After(backoff):
+			f.wakeUp()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// step sends the next fetch if none is outstanding and somebody wants data.
+func (f *Fetcher) step(ctx context.Context) error {
+	f.mu.Lock()
+	conn, idle := f.conn, f.session.idle()
+	failed, err := f.failed, f.err
+	if failed > 1 {
+		f.failed = 0
+	}
+	f.mu.Unlock()
+	switch {
+	case idle:
+		return nil
+	case failed > 1: // it can be dialled, and answers nothing
+		return fmt.Errorf("fetching from broker %d of %s: %w", f.broker, f.cluster.Name(), err)
+	}
+	if conn == nil || conn.Err() != nil {
+		if conn != nil {
+			<-conn.Done()
+		}
+		if conn, err = f.dial(ctx); err != nil {
+			return fmt.Errorf("connecting to broker %d of %s: %w", f.broker, f.cluster.Name(), err)
+		}
+	}
+	return f.fetch(conn)
+}
+
+func (f *Fetcher) dial(ctx context.Context) (*kafka.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	conn, err := f.cluster.Dial(ctx, f.broker)
+	if err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.conn, f.busy = conn, false
+	f.session.reset()
+	return conn, nil
+}
+
+// fetch sends one request unless one is outstanding.
+func (f *Fetcher) fetch(conn *kafka.Conn) error {
+	f.mu.Lock()
+	if f.busy {
+		f.mu.Unlock()
+		return nil
+	}
+	req, some := f.build()
+	if !some {
+		f.mu.Unlock()
+		return nil
+	}
+	f.busy = true
+	number := f.session.number
+	f.mu.Unlock()
+	err := conn.Fetch(req, func(resp kafka.FetchResponse, err error) { f.answered(conn, number, resp, err) })
+	if err != nil {
+		f.mu.Lock()
+		f.busy = false
+		f.mu.Unlock()
+	}
+	return err
+}
+
+// build makes the next request of the session; false when nobody wants data.
+// Called with mu held.
+func (f *Fetcher) build() (*kafka.FetchRequest, bool) {
+	cfg := f.conns.cfg
+	req := &kafka.FetchRequest{MaxWait: cfg.MaxWait, MinBytes: 1, MaxBytes: int32(cfg.MaxFetch), Isolation: kafka.ReadCommitted}
+	now := time.Now()
+	some, full := f.session.next(req, func(p *Partition) bool { return p.wants(now) })
+	switch {
+	case some && full:
+		req.MaxWait = min(req.MaxWait, askAgain)
+	case full && !f.again: // a limit says when it lets go only when asked
+		f.again = true
+		time.AfterFunc(askAgain, f.lookAgain)
+	}
+	return req, some
+}
+
+// lookAgain wakes the fetcher after a while in which nobody wanted data.
+func (f *Fetcher) lookAgain() {
+	f.mu.Lock()
+	f.again = false
+	f.mu.Unlock()
+	f.wakeUp()
+}
+
+// answered runs on the connection's goroutine.
+func (f *Fetcher) answered(conn *kafka.Conn, number uint64, resp kafka.FetchResponse, err error) {
+	if resp.Buf != nil {
+		defer resp.Buf.Release()
+	}
+	got, err := f.taken(conn, number, &resp, err)
+	// The next request goes out before this answer is worked on.
+	if err != nil || f.fetch(conn) != nil {
+		f.wakeUp()
+	}
+	for i := range got {
+		got[i].p.fetched(&got[i].f, resp.Buf, f.rebuilder)
+	}
+}
+
+// taken moves the session behind an answer and returns what it holds. After an
+// error of the whole answer the session is begun anew; where that is not enough
+// the connection ends.
+func (f *Fetcher) taken(conn *kafka.Conn, number uint64, resp *kafka.FetchResponse, err error) ([]delivery, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.busy = false
+	if err == nil && resp.Err != nil {
+		err = resp.Err
+		f.session.reset()
+		if !isAny(err, kerr.FetchSessionIDNotFound, kerr.InvalidFetchSessionEpoch, kerr.FetchSessionTopicIDError) {
+			conn.Close()
+		}
+	}
+	if err != nil {
+		f.failed, f.err = f.failed+1, err
+		return nil, err
+	}
+	f.failed = 0
+	f.session.began(resp.SessionID)
+	got, err := f.session.collect(number, resp)
+	if err != nil {
+		conn.Close()
+	}
+	return got, nil
+}
+
+// isAny reports whether err is one of the targets.
+func isAny(err error, targets ...error) bool {
+	for _, t := range targets {
+		if errors.Is(err, t) {
+			return true
+		}
+	}
+	return false
+}
+
+// unreachable tells every partition that its source broker is not there.
+func (f *Fetcher) unreachable(err error) {
+	f.mu.Lock()
+	all := make([]*Partition, 0, len(f.session.subs))
+	for _, s := range f.session.subs {
+		all = append(all, s.p)
+	}
+	f.mu.Unlock()
+	for _, p := range all {
+		p.Stop(FaultOf(err, true))
+	}
+}
+
+func (f *Fetcher) close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.conn != nil {
+		f.conn.Close()
+	}
+}

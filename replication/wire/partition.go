@@ -1,0 +1,239 @@
+package wire
+
+import (
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"sluice/fsm"
+	"sluice/kafka"
+	"sluice/replication/pipe"
+	"sluice/replication/recovery"
+	"sluice/replication/rewrite"
+)
+
+// Partition is one partition on the wire: a pipe behind a lock, its fetcher
+// and, by the pipe's route, its senders. Their goroutines call it; its owner
+// only waits for its end.
+type Partition struct {
+	Ends
+	conns   *Conns
+	fetcher *Fetcher
+	senders [2]*Sender    // by pipe.Route
+	over    chan struct{} // closed when the pipe has ended and nothing is in flight
+	look    chan struct{} // asks the owner to look at the target
+
+	mu     sync.Mutex
+	pipe   *pipe.Pipe
+	listed bool // stands in a sender's list
+	paused bool // nothing is fetched for it until it has room
+}
+
+// Ends says what a Partition joins.
+type Ends struct {
+	Task                       fsm.TaskID
+	Turn                       uint64
+	Link                       fsm.LinkID
+	Topic, TargetTopic         string
+	TopicID, TargetTopicID     [16]byte
+	Number                     int32
+	SourceLeader, TargetLeader int32
+	SourceEpoch                int32 // leader epoch of the source
+	Limit                      *Limiter
+}
+
+// Open joins a pipe to the connections of both sides and begins to fetch.
+func (c *Conns) Open(source, target Cluster, e Ends, s pipe.Start) *Partition {
+	p := &Partition{
+		Ends: e, conns: c, fetcher: c.fetcher(source, e.SourceLeader, e.Link),
+		over: make(chan struct{}), look: make(chan struct{}, 1), pipe: pipe.New(s),
+	}
+	for _, route := range []pipe.Route{pipe.Guarded, pipe.Unguarded} {
+		p.senders[route] = c.sender(target, e.TargetLeader, route, e.Task)
+		p.senders[route].attach(p)
+	}
+	p.fetcher.attach(p, kafka.FetchPartition{
+		Topic: e.Topic, TopicID: e.TopicID, Partition: e.Number, Offset: s.Position.Source,
+		LeaderEpoch: e.SourceEpoch, LastFetchedEpoch: s.Progress.SourceEpoch,
+	})
+	return p
+}
+
+// Over is closed when the pipe has ended and nothing of it is in flight.
+func (p *Partition) Over() <-chan struct{} { return p.over }
+
+// LookDue says when the target has to be looked at before more is sent; Looked
+// answers.
+func (p *Partition) LookDue() <-chan struct{} { return p.look }
+
+// Looked takes what a look at the target said: that it is as the pipe knows it
+// (nil), or a fault.
+func (p *Partition) Looked(f *recovery.Fault) {
+	p.change(func(q *pipe.Pipe) { q.Looked(time.Now(), f) })
+}
+
+// Stop ends the pipe from outside.
+func (p *Partition) Stop(f recovery.Fault) { p.change(func(q *pipe.Pipe) { q.End(f) }) }
+
+// Expires notes after how many ms the target's brokers forget an idle producer.
+func (p *Partition) Expires(after int64) { p.change(func(q *pipe.Pipe) { q.Expires(after) }) }
+
+// Close takes the partition off its connections and returns how its pipe ended.
+func (p *Partition) Close() pipe.Result {
+	p.fetcher.detach(p)
+	for _, s := range p.senders {
+		s.detach(p)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.pipe.Result()
+}
+
+// Checkpoint returns what is acknowledged, and the segments that came since the
+// last call.
+func (p *Partition) Checkpoint() (fsm.Progress, []fsm.Segment) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.pipe.Checkpoint()
+}
+
+// Status describes the pipe.
+func (p *Partition) Status() pipe.Status {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.pipe.Status()
+}
+
+// HangUp ends the target's connection where it has been silent for so long
+// about what is in flight: a former leader that hangs answers only by a
+// time-out.
+func (p *Partition) HangUp(silent time.Duration) {
+	p.mu.Lock()
+	hangs, s := p.pipe.Unanswered(time.Now()) > silent, p.senders[p.pipe.Route()]
+	p.mu.Unlock()
+	if hangs {
+		s.hangUp()
+	}
+}
+
+// change changes the pipe and does what follows from it.
+func (p *Partition) change(f func(*pipe.Pipe)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f(p.pipe)
+	p.changed()
+}
+
+// changed tells a sender that something waits, and the owner that all is over.
+// Called with mu held.
+func (p *Partition) changed() {
+	if p.pipe.Over() {
+		select {
+		case <-p.over:
+		default:
+			close(p.over)
+		}
+	}
+	if !p.listed && p.pipe.Sendable() {
+		p.listed = true
+		p.senders[p.pipe.Route()].enqueue(p)
+	}
+}
+
+// wants reports whether the fetcher should ask for more.
+func (p *Partition) wants(now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	want := p.pipe.Wants(p.conns.budget.Short()) && p.Limit.open(now)
+	p.paused = !want
+	return want
+}
+
+// coming counts bytes that will be handed over.
+func (p *Partition) coming(bytes int) {
+	p.Limit.take(bytes)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pipe.Coming(bytes)
+}
+
+// fetched takes an answer of the source.
+func (p *Partition) fetched(f *kafka.FetchedPartition, buf *kafka.Buf, r *rewrite.Rebuilder) {
+	switch {
+	case f.ErrorCode != 0:
+		fault := FaultOf(Needs(kerr.ErrorForCode(f.ErrorCode), "READ", p.Topic), true)
+		fault.Range = recovery.Range{From: -1, To: f.LogStartOffset}
+		p.Stop(fault)
+	case f.Diverging.Epoch >= 0:
+		fault := recovery.AtSource(recovery.Diverged, fsm.CodeSourceTruncated, f.Diverging.EndOffset, -1, "the source's log diverged")
+		fault.Epoch = f.Diverging.Epoch
+		p.Stop(fault)
+	default:
+		a := pipe.Arrival{Records: f.Records, Aborted: f.Aborted, Stable: f.LastStableOffset, High: f.HighWatermark, Memory: buf}
+		p.change(func(q *pipe.Pipe) { q.Take(&a, r) })
+	}
+}
+
+// pop hands a sender the next batch, at most room bytes unless nothing has
+// been picked yet. The partition moves to its other sender where the pipe's
+// route has changed.
+func (p *Partition) pop(s *Sender, room int, first bool) (kafka.ProducePartition, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.listed = false
+	now := time.Now()
+	verdict := p.pipe.Next(now, p.conns.cfg.Now().UnixMilli(), p.leased)
+	switch verdict {
+	case pipe.Look:
+		p.look <- struct{}{}
+	case pipe.Nothing:
+		p.changed() // perhaps it ended
+	case pipe.Ready:
+		if p.senders[p.pipe.Route()] != s || p.pipe.NextSize() > room && !first {
+			p.changed()
+			break
+		}
+		b := p.pipe.Pop(now)
+		p.changed() // the next batch goes into the next request, which waits for no answer
+		if p.paused && p.pipe.Held() < pipe.MaxHeld/2 {
+			p.paused = false
+			p.fetcher.wakeUp()
+		}
+		return kafka.ProducePartition{Topic: p.TargetTopic, TopicID: p.TargetTopicID, Partition: p.Number, Batch: b}, true
+	case pipe.Hold:
+	}
+	return kafka.ProducePartition{}, false
+}
+
+// leased reports whether a leader has confirmed lately that this node owns the
+// task at this turn.
+func (p *Partition) leased() bool {
+	age, ok := p.conns.lease(p.Task, p.Turn)
+	return ok && age <= p.conns.cfg.Lease
+}
+
+// answered takes the broker's answer, or the error that took its place, for
+// the oldest batch in flight.
+func (p *Partition) answered(r *kafka.ProducedPartition, err error) {
+	p.change(func(q *pipe.Pipe) {
+		switch {
+		case err != nil:
+			q.Refused(unanswered(err))
+		case r.ErrorCode != 0:
+			q.Refused(refusal(r, p.TargetTopic))
+		default:
+			p.conns.acknowledged(q.Acknowledged(r.BaseOffset, time.Now()))
+		}
+	})
+}
+
+// reconnected makes the first batch on a new connection go alone.
+func (p *Partition) reconnected() { p.change((*pipe.Pipe).Reconnected) }
+
+// sendsTo reports whether the next batch goes to the sender.
+func (p *Partition) sendsTo(s *Sender) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.senders[p.pipe.Route()] == s
+}

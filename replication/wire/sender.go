@@ -1,0 +1,239 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"sluice/kafka"
+	"sluice/replication/pipe"
+)
+
+// errNoLease keeps an unguarded request from being written.
+var errNoLease = errors.New("no leader has confirmed this turn lately")
+
+// dialTimeout bounds the making of a connection.
+const dialTimeout = 5 * time.Second
+
+// Sender writes the batches of many partitions over one ordered connection to
+// one target broker. A guarded one has up to pipe.Window requests in flight; an
+// unguarded one has a single one, on a connection that carries nothing else.
+type Sender struct {
+	conns   *Conns
+	cluster Cluster
+	broker  int32
+	route   pipe.Route
+	wake    chan struct{}
+
+	mu         sync.Mutex
+	partitions map[*Partition]bool // attached
+	ready      []*Partition        // have something to send, in the order they asked
+	inFlight   int                 // requests
+	conn       *kafka.Conn
+}
+
+func (s *Sender) attach(p *Partition) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.partitions[p] = true
+}
+
+func (s *Sender) detach(p *Partition) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.partitions, p)
+}
+
+// enqueue puts a partition on the list; called under the partition's lock.
+func (s *Sender) enqueue(p *Partition) {
+	s.mu.Lock()
+	s.ready = append(s.ready, p)
+	s.mu.Unlock()
+	nudge(s.wake)
+}
+
+func nudge(wake chan struct{}) {
+	select {
+	case wake <- struct{}{}:
+	default:
+	}
+}
+
+// run sends until ctx ends. The connection is made when there is something to
+// send.
+func (s *Sender) run(ctx context.Context) {
+	for {
+		select {
+		case <-s.wake:
+		case <-ctx.Done():
+			return
+		}
+		for ctx.Err() == nil {
+			conn, err := s.connected(ctx)
+			if err != nil {
+				s.unreachable(err)
+				break
+			}
+			if conn == nil || !s.send(conn) {
+				break
+			}
+		}
+	}
+}
+
+// connected returns the live connection, dialling one when there is work and
+// none; nil when there is nothing to do.
+func (s *Sender) connected(ctx context.Context) (*kafka.Conn, error) {
+	s.mu.Lock()
+	conn, work := s.conn, len(s.ready) > 0
+	s.mu.Unlock()
+	if conn != nil && conn.Err() == nil || !work {
+		return conn, nil
+	}
+	if conn != nil {
+		<-conn.Done() // all its callbacks have run: nothing of it is in flight
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	conn, err := s.cluster.Dial(ctx, s.broker)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to broker %d of %s: %w", s.broker, s.cluster.Name(), err)
+	}
+	s.mu.Lock()
+	s.conn = conn
+	attached := s.attached()
+	s.mu.Unlock()
+	for _, p := range attached {
+		p.reconnected()
+	}
+	return conn, nil
+}
+
+func (s *Sender) attached() []*Partition {
+	out := make([]*Partition, 0, len(s.partitions))
+	for p := range s.partitions {
+		out = append(out, p)
+	}
+	return out
+}
+
+// unreachable ends every pipe that sends here; their owners look for the
+// leader and come back.
+func (s *Sender) unreachable(err error) {
+	s.mu.Lock()
+	attached := s.attached()
+	s.ready = nil
+	s.mu.Unlock()
+	for _, p := range attached {
+		if p.sendsTo(s) {
+			p.Stop(FaultOf(err, false))
+		}
+	}
+}
+
+// part is one batch of a request and the partition that waits for its answer.
+type part struct {
+	kafka.ProducePartition
+	p *Partition
+}
+
+// send builds and queues one request; false when there is nothing to send or
+// no room in flight.
+func (s *Sender) send(conn *kafka.Conn) bool {
+	s.mu.Lock()
+	if s.inFlight >= s.depth() || len(s.ready) == 0 {
+		s.mu.Unlock()
+		return false
+	}
+	ready := s.ready
+	s.ready = nil
+	s.inFlight++
+	s.mu.Unlock()
+
+	parts := s.pick(ready)
+	if len(parts) == 0 {
+		s.done()
+		return true
+	}
+	if err := conn.Produce(s.request(parts), func(resp kafka.ProduceResponse, err error) {
+		for i := range parts {
+			if err != nil {
+				parts[i].p.answered(nil, err)
+			} else {
+				parts[i].p.answered(&resp.Partitions[i], nil)
+			}
+		}
+		s.done()
+	}); err != nil { // those before it hear first: answers come in order
+		conn.Close()
+		<-conn.Done()
+		for i := range parts {
+			parts[i].p.answered(nil, err)
+		}
+		s.done()
+	}
+	return true
+}
+
+// depth is how many requests may be in flight.
+func (s *Sender) depth() int {
+	if s.route == pipe.Unguarded {
+		return 1
+	}
+	return pipe.Window
+}
+
+func (s *Sender) request(parts []part) *kafka.ProduceRequest {
+	req := &kafka.ProduceRequest{Timeout: s.conns.cfg.Timeout, Partitions: make([]kafka.ProducePartition, len(parts))}
+	for i := range parts {
+		req.Partitions[i] = parts[i].ProducePartition
+	}
+	if s.route == pipe.Unguarded {
+		req.Timeout = s.conns.cfg.Lifetime
+		req.BeforeWrite = func() error { return s.conns.leased(parts) }
+	}
+	return req
+}
+
+// pick takes one batch of each ready partition up to the request's size; those
+// that did not fit keep their place at the head of the list.
+func (s *Sender) pick(ready []*Partition) []part {
+	var parts []part
+	room := s.conns.cfg.MaxRequest
+	for i, p := range ready {
+		if room <= 0 {
+			s.mu.Lock()
+			s.ready = append(slices.Clone(ready[i:]), s.ready...)
+			s.mu.Unlock()
+			break
+		}
+		if b, ok := p.pop(s, room, len(parts) == 0); ok {
+			parts = append(parts, part{b, p})
+			room -= len(b.Batch)
+		}
+	}
+	// Partitions of one topic stand next to each other in the request.
+	slices.SortStableFunc(parts, func(a, b part) int { return strings.Compare(a.Topic, b.Topic) })
+	return parts
+}
+
+// done frees a place in flight.
+func (s *Sender) done() {
+	s.mu.Lock()
+	s.inFlight--
+	s.mu.Unlock()
+	nudge(s.wake)
+}
+
+// hangUp ends the connection; what is in flight was perhaps written.
+func (s *Sender) hangUp() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn != nil {
+		s.conn.Close()
+	}
+}

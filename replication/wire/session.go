@@ -1,0 +1,176 @@
+package wire
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"sluice/kafka"
+	"sluice/kafka/record"
+)
+
+// session is an incremental fetch session (KIP-227): what we want, and what the
+// broker believes that we want. It knows no connection.
+type session struct {
+	id, epoch int32
+	maxBytes  int32  // of one partition in an answer
+	number    uint64 // of the last request
+	subs      map[subKey]*sub
+	dropped   []kafka.FetchPartition // to be forgotten by the broker
+}
+
+// subKey finds the sub of an answer: by topic id, or by name before v13.
+type subKey struct {
+	id        [16]byte
+	topic     string
+	partition int32
+}
+
+func keyOf(id [16]byte, topic string, partition int32) subKey {
+	if id != ([16]byte{}) {
+		topic = ""
+	}
+	return subKey{id, topic, partition}
+}
+
+// sub is the subscription of one partition.
+type sub struct {
+	p         *Partition
+	part      kafka.FetchPartition
+	since     uint64 // first request that holds it; older answers are not for it
+	dirty     bool   // must stand in the next request
+	inSession bool
+}
+
+func newSession(maxFetch int) session {
+	return session{maxBytes: int32(min(maxFetch, 1<<20)), subs: map[subKey]*sub{}}
+}
+
+// add begins to fetch a partition. Forgetting would win over asking in the same
+// request. What is not forgotten stays in the session, which whoever removes it
+// next must know.
+func (s *session) add(p *Partition, part kafka.FetchPartition) {
+	part.MaxBytes = s.maxBytes
+	key := keyOf(part.TopicID, part.Topic, part.Partition)
+	held := len(s.dropped)
+	s.dropped = slices.DeleteFunc(s.dropped, func(d kafka.FetchPartition) bool {
+		return keyOf(d.TopicID, d.Topic, d.Partition) == key
+	})
+	s.subs[key] = &sub{p: p, part: part, since: s.number + 1, dirty: true, inSession: len(s.dropped) < held}
+}
+
+// remove ends it; an answer under way is not delivered any more.
+func (s *session) remove(p *Partition) {
+	key := keyOf(p.TopicID, p.Topic, p.Number)
+	if sub := s.subs[key]; sub != nil && sub.p == p {
+		delete(s.subs, key)
+		if sub.inSession {
+			s.dropped = append(s.dropped, sub.part)
+		}
+	}
+}
+
+// idle reports that there is nothing to ask.
+func (s *session) idle() bool { return len(s.subs) == 0 && len(s.dropped) == 0 }
+
+// reset makes the next request a full one.
+func (s *session) reset() {
+	s.id, s.epoch, s.dropped = 0, 0, nil
+	for _, sub := range s.subs {
+		sub.inSession, sub.dirty = false, true
+	}
+}
+
+// began notes that the broker has taken the session to its next epoch, or (id
+// 0) keeps none.
+func (s *session) began(id int32) {
+	if id == 0 {
+		s.reset()
+		return
+	}
+	s.id = id
+	if s.epoch++; s.epoch <= 0 {
+		s.epoch = 1
+	}
+}
+
+// next fills in the next request; false when nobody wants data. full tells that
+// some partitions were left out: they are to be asked again soon.
+func (s *session) next(req *kafka.FetchRequest, wants func(*Partition) bool) (some, full bool) {
+	wanting := make(map[*sub]bool, len(s.subs))
+	for _, sub := range s.subs {
+		if wants(sub.p) {
+			wanting[sub] = true
+		}
+	}
+	if len(wanting) == 0 {
+		return false, len(s.subs) > 0
+	}
+	req.SessionID, req.SessionEpoch, req.Forgotten = s.id, s.epoch, s.dropped
+	for _, sub := range s.subs {
+		req.ByName = req.ByName || sub.part.TopicID == [16]byte{} // brokers before 2.8
+		if wanting[sub] {
+			if sub.dirty || !sub.inSession {
+				req.Partitions = append(req.Partitions, sub.part)
+				sub.dirty, sub.inSession = false, true
+			}
+			continue
+		}
+		full = true
+		if sub.inSession {
+			req.Forgotten = append(req.Forgotten, sub.part)
+			sub.inSession = false
+		}
+	}
+	byTopic := func(a, b kafka.FetchPartition) int {
+		return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+	}
+	slices.SortFunc(req.Partitions, byTopic)
+	slices.SortFunc(req.Forgotten, byTopic)
+	s.dropped = nil
+	s.number++
+	return true, full
+}
+
+// delivery is what an answer holds for one partition.
+type delivery struct {
+	p *Partition
+	f kafka.FetchedPartition
+}
+
+// collect parses the answer to a request, and moves each sub behind what was
+// fetched.
+func (s *session) collect(number uint64, resp *kafka.FetchResponse) ([]delivery, error) {
+	var got []delivery
+	for {
+		var f kafka.FetchedPartition
+		ok, err := resp.Next(&f)
+		if err != nil || !ok {
+			return got, err
+		}
+		sub := s.subs[keyOf(f.TopicID, string(f.Topic), f.Partition)]
+		if sub == nil || sub.since > number {
+			continue
+		}
+		if end, epoch, bytes := fetchedTo(f.Records); bytes > 0 {
+			sub.part.Offset, sub.part.LastFetchedEpoch, sub.dirty = end, epoch, true
+			sub.p.coming(bytes)
+		}
+		got = append(got, delivery{sub.p, f})
+	}
+}
+
+// fetchedTo looks at the headers: where the last whole batch ends, its leader
+// epoch, and the bytes of whole batches. A batch that cannot be split off is
+// left for the pipe to judge.
+func fetchedTo(records []byte) (end int64, epoch int32, bytes int) {
+	rest := records
+	for {
+		b, r, err := record.NextBatch(rest)
+		if err != nil || b == nil {
+			return end, epoch, bytes
+		}
+		end, epoch, bytes = b.LastOffset()+1, b.LeaderEpoch(), bytes+len(b)
+		rest = r
+	}
+}
