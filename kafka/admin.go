@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -126,28 +125,4 @@ func (c *Client) configs(ctx context.Context, r Requester, kind kmsg.ConfigResou
 	}
 	slices.SortFunc(out, func(a, b ConfigEntry) int { return strings.Compare(a.Name, b.Name) })
 	return out, nil
-}
-
-// DeleteRecords asks the partition's leader to drop all records before offset
-// (-1: all up to the high watermark) and returns the new log start.
-func (c *Client) DeleteRecords(ctx context.Context, topic string, partition int32, offset int64) (int64, error) {
-	p := kmsg.NewDeleteRecordsRequestTopicPartition()
-	p.Partition, p.Offset = partition, offset
-	t := kmsg.NewDeleteRecordsRequestTopic()
-	t.Topic, t.Partitions = topic, append(t.Partitions, p)
-	req := kmsg.NewPtrDeleteRecordsRequest()
-	req.TimeoutMillis = int32(adminTimeout.Milliseconds())
-	req.Topics = append(req.Topics, t)
-	resp, err := req.RequestWith(ctx, c.kgo)
-	switch {
-	case err != nil:
-	case len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1:
-		err = fmt.Errorf("%w: %d topics answered", ErrProtocol, len(resp.Topics))
-	default:
-		err = kerr.ErrorForCode(resp.Topics[0].Partitions[0].ErrorCode)
-	}
-	if err != nil {
-		return -1, fmt.Errorf("deleting records of %s/%d before %d: %w", topic, partition, offset, err)
-	}
-	return resp.Topics[0].Partitions[0].LowWatermark, nil
 }

@@ -109,7 +109,7 @@ func TestPoolReplaces(t *testing.T) {
 	if !errors.Is(conn.Err(), ErrClosed) {
 		t.Fatal(conn.Err())
 	}
-	if _, err := first.Dial(ctx, conn.BrokerID()); err == nil {
+	if _, err := first.Dial(ctx, conn.cfg.broker); err == nil {
 		t.Fatal("a closed client dials")
 	}
 	p.Close()

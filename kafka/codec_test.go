@@ -11,6 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"pgregory.net/rapid"
+
+	"sluice/kafka/record"
 )
 
 // flatten returns the bytes of a request as they would be written.
@@ -142,7 +144,7 @@ func TestProduceRequestAgreesWithKmsg(t *testing.T) {
 
 // sampleFetchResponse uses every field, tagged ones and ones that we do not
 // know too.
-func sampleFetchResponse(version int16) *kmsg.FetchResponse {
+func sampleFetchResponse(t testing.TB, version int16) *kmsg.FetchResponse {
 	resp := kmsg.NewPtrFetchResponse()
 	resp.Version, resp.ThrottleMillis, resp.SessionID = version, 250, 77
 	for i := range 2 {
@@ -156,7 +158,7 @@ func sampleFetchResponse(version int16) *kmsg.FetchResponse {
 			p := kmsg.NewFetchResponseTopicPartition()
 			p.Partition, p.HighWatermark, p.LastStableOffset, p.LogStartOffset = int32(j), 100, 90, 10
 			p.PreferredReadReplica = 3
-			p.RecordBatches = testBatch(int64(10*i+j), 2, "value")
+			p.RecordBatches = testBatch(t, int64(10*i+j), 2, "value")
 			if i == 1 {
 				p.ErrorCode = kerr.NotLeaderForPartition.Code
 				p.DivergingEpoch.Epoch, p.DivergingEpoch.EndOffset = 4, 44
@@ -190,7 +192,7 @@ func bufOf(t testing.TB, body []byte) *Buf {
 
 func TestFetchResponseAgreesWithKmsg(t *testing.T) {
 	for version := int16(minFetchVersion); version <= maxFetchVersion; version++ {
-		want := sampleFetchResponse(version)
+		want := sampleFetchResponse(t, version)
 		got := FetchResponse{Version: version, Buf: bufOf(t, want.AppendTo(nil))}
 		if err := got.parseHead(); err != nil {
 			t.Fatal(err)
@@ -210,7 +212,7 @@ func TestFetchResponseAgreesWithKmsg(t *testing.T) {
 				if i == 0 {
 					ok = ok && p.Diverging.Epoch == -1 && p.CurrentLeader.ID == -1
 				} else {
-					ok = ok && p.Diverging == EpochEnd{4, 44} && p.CurrentLeader == Leader{5, 55} && p.Aborted[1] == AbortedTxn{3, 4}
+					ok = ok && p.Diverging == EpochEnd{4, 44} && p.CurrentLeader == Leader{5, 55} && p.Aborted[1] == (record.AbortedTxn{ProducerID: 3, FirstOffset: 4})
 				}
 				if !ok {
 					t.Fatalf("version %d, %d/%d: %+v", version, i, j, p)
@@ -238,7 +240,7 @@ func walk(f *FetchResponse) error {
 
 func TestFetchResponseCutShort(t *testing.T) {
 	for _, version := range []int16{12, 17} {
-		full := sampleFetchResponse(version)
+		full := sampleFetchResponse(t, version)
 		full.Topics = full.Topics[:2]
 		body := full.AppendTo(nil)
 		end := len(body) - len("later") - 3 // the response's own tags are not read
@@ -253,7 +255,7 @@ func TestFetchResponseCutShort(t *testing.T) {
 
 func FuzzFetchResponse(f *testing.F) {
 	for _, version := range []int16{12, 17} {
-		f.Add(version, sampleFetchResponse(version).AppendTo(nil))
+		f.Add(version, sampleFetchResponse(f, version).AppendTo(nil))
 	}
 	f.Fuzz(func(t *testing.T, version int16, body []byte) {
 		_ = walk(&FetchResponse{Version: version, Buf: bufOf(t, body)})

@@ -120,9 +120,6 @@ func (c *Conn) Err() error {
 // has run.
 func (c *Conn) Close() { c.fail(ErrClosed) }
 
-// BrokerID returns the broker that the Conn was dialled to.
-func (c *Conn) BrokerID() int32 { return c.cfg.broker }
-
 // Stats returns the Conn's counters so far.
 func (c *Conn) Stats() ConnStats { return c.stats.read() }
 

@@ -19,7 +19,7 @@ import (
 // the answers in order.
 func TestPipelined(t *testing.T) {
 	c, s := wirePair(t)
-	batch := testBatch(0, 3, "value")
+	batch := testBatch(t, 0, 3, "value")
 	var order []int
 	var mu sync.Mutex
 	note := func(i int) {
@@ -259,7 +259,7 @@ func TestCloseInCallback(t *testing.T) {
 // TestFetchBuffersReturn: whatever a fetch ends with, its buffer is given
 // back and the budget stays whole.
 func TestFetchBuffersReturn(t *testing.T) {
-	whole := frame(0, fetchReply(17, testBatch(0, 3, "v")))
+	whole := frame(0, fetchReply(17, testBatch(t, 0, 3, "v")))
 	cutOff := append([]byte(nil), whole[:20]...)
 	binary.BigEndian.PutUint32(cutOff, 16)
 	for name, reply := range map[string][]byte{"good": whole, "half": whole[:len(whole)-1], "cut short inside": cutOff, "size only": whole[:8]} {

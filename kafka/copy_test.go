@@ -9,6 +9,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"sluice/kafka/record"
 )
 
 // TestCopyThroughConns does what the copy path does: fetch closed batches
@@ -32,11 +34,11 @@ func TestCopyThroughConns(t *testing.T) {
 	var want []byte
 	var answers []<-chan produced
 	for _, b := range batchesOf(t, &fetched.FetchResponse) {
-		want = append(want, b[HeaderSize:]...)
+		want = append(want, b[record.HeaderSize:]...)
 		if err := b.VerifyCRC(); err != nil {
 			t.Fatal(err)
 		}
-		Rewrite(b, pid, epoch, int32(b.BaseOffset()))
+		record.Rewrite(b, pid, epoch, int32(b.BaseOffset()))
 		answers = append(answers, produceAsync(t, dst, &ProduceRequest{Timeout: time.Second, Partitions: []ProducePartition{
 			{Topic: "to", TopicID: to.ID, Partition: 0, Batch: b},
 		}}))
@@ -64,7 +66,7 @@ func TestCopyThroughConns(t *testing.T) {
 		if h := b.Header(); h.ProducerID != pid || h.BaseSequence != int32(h.BaseOffset) {
 			t.Fatalf("%+v", h)
 		}
-		have = append(have, b[HeaderSize:]...)
+		have = append(have, b[record.HeaderSize:]...)
 	}
 	if !bytes.Equal(want, have) {
 		t.Fatal("copied records differ")
@@ -80,10 +82,10 @@ func fillBoth(t *testing.T, c *Conn, topic TopicMetadata, batches, perBatch int)
 	t.Helper()
 	var answers []<-chan produced
 	for i := range batches {
-		b := testBatch(0, perBatch, strings.Repeat("v", 100+i))
+		b := testBatch(t, 0, perBatch, strings.Repeat("v", 100+i))
 		answers = append(answers, produceAsync(t, c, &ProduceRequest{Timeout: time.Second, Partitions: []ProducePartition{
 			{Topic: topic.Name, TopicID: topic.ID, Partition: 1, Batch: b},
-			{Topic: topic.Name, TopicID: topic.ID, Partition: 0, Batch: append(Batch(nil), b...)},
+			{Topic: topic.Name, TopicID: topic.ID, Partition: 0, Batch: append(record.Batch(nil), b...)},
 		}}))
 	}
 	for i, a := range answers {
@@ -111,7 +113,7 @@ func fetchOf(id [16]byte, end int64) *FetchRequest {
 }
 
 // batchesOf returns all batches of a response.
-func batchesOf(t *testing.T, r *FetchResponse) (out []Batch) {
+func batchesOf(t *testing.T, r *FetchResponse) (out []record.Batch) {
 	t.Helper()
 	var p FetchedPartition
 	for {
@@ -122,7 +124,7 @@ func batchesOf(t *testing.T, r *FetchResponse) (out []Batch) {
 		if !more {
 			return out
 		}
-		for b, rest, err := NextBatch(p.Records); b != nil || err != nil; b, rest, err = NextBatch(rest) {
+		for b, rest, err := record.NextBatch(p.Records); b != nil || err != nil; b, rest, err = record.NextBatch(rest) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -144,7 +146,7 @@ func TestFetchSession(t *testing.T) {
 	}
 	first.Buf.Release()
 	if r := get(t, produceAsync(t, conn, &ProduceRequest{Timeout: time.Second, Partitions: []ProducePartition{
-		{Topic: "t", Partition: 1, Batch: testBatch(0, 3, "x")},
+		{Topic: "t", Partition: 1, Batch: testBatch(t, 0, 3, "x")},
 	}})); r.err != nil || r.Partitions[0].ErrorCode != 0 {
 		t.Fatalf("%+v", r)
 	}

@@ -1,6 +1,6 @@
 // Package kafka reaches Kafka clusters: a pool of clients with their secrets,
 // TLS and SASL, ordered pipelined connections for Fetch and Produce on pooled
-// buffers, and the record batch header as bytes.
+// buffers. Record batches themselves are the matter of package record.
 //
 // It knows the Kafka protocol and nothing of links, streams, positions or
 // ownership. It never retries a produce request and never opens a batch.
@@ -14,7 +14,6 @@
 //     (shared connections) or over a Conn (that connection and no other).
 //   - Conn sends Fetch and Produce in call order without waiting.
 //   - Buffers is the size-classed pool that Fetch answers are read into.
-//   - Batch is a record batch v2 as the bytes it is.
 //
 // All types are safe for concurrent use unless they say otherwise. After the
 // first requests nothing on the way of a Fetch or Produce allocates.

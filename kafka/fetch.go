@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"sluice/kafka/record"
 )
 
 // Isolation says how far a consumer reads.
@@ -187,11 +189,11 @@ type FetchedPartition struct {
 	HighWatermark    int64
 	LastStableOffset int64
 	LogStartOffset   int64
-	Diverging        EpochEnd     // Epoch -1: none
-	CurrentLeader    Leader       // ID -1: not told
-	PreferredReplica int32        // -1: none
-	Aborted          []AbortedTxn // overwritten by the next Next on the same value
-	Records          []byte       // aliases the buffer, may be written to; perhaps cut off in the last batch
+	Diverging        EpochEnd            // Epoch -1: none
+	CurrentLeader    Leader              // ID -1: not told
+	PreferredReplica int32               // -1: none
+	Aborted          []record.AbortedTxn // overwritten by the next Next on the same value
+	Records          []byte              // aliases the buffer, may be written to; perhaps cut off in the last batch
 }
 
 // EpochEnd says where a leader epoch ended.
@@ -204,13 +206,6 @@ type EpochEnd struct {
 type Leader struct {
 	ID    int32 // -1: not told
 	Epoch int32
-}
-
-// AbortedTxn is a transaction of which the fetched range holds records that
-// must not be read.
-type AbortedTxn struct {
-	ProducerID  int64
-	FirstOffset int64
 }
 
 // Next reads the next partition into p, without copying; false after the
@@ -259,7 +254,7 @@ func (p *FetchedPartition) read(r *wireReader) {
 	p.LogStartOffset = r.int64()
 	p.Aborted = p.Aborted[:0]
 	for n := r.arrayLen(17); n > 0 && !r.bad; n-- {
-		p.Aborted = append(p.Aborted, AbortedTxn{ProducerID: r.int64(), FirstOffset: r.int64()})
+		p.Aborted = append(p.Aborted, record.AbortedTxn{ProducerID: r.int64(), FirstOffset: r.int64()})
 		r.skipTags()
 	}
 	p.PreferredReplica = r.int32()

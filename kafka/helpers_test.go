@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"encoding/binary"
 	"log/slog"
 	"net"
 	"strconv"
@@ -12,34 +11,23 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"sluice/fsm"
+	"sluice/kafka/record"
 )
 
 // testBatch returns a batch of n uncompressed records with the given values
 // repeated, complete but for a producer.
-func testBatch(baseOffset int64, n int, value string) Batch {
-	b := make(Batch, HeaderSize)
-	b[posMagic] = 2
-	b.SetBaseOffset(baseOffset)
-	b.SetLeaderEpoch(-1)
-	b.SetTimestamps(1_700_000_000_000, 1_700_000_000_000)
-	b.SetProducer(-1, -1, -1)
-	b.SetLastOffsetDelta(int32(n - 1))
-	b.SetCount(int32(n))
-	for i := range n {
-		var r []byte
-		r = append(r, 0)                     // attributes
-		r = binary.AppendVarint(r, 0)        // timestamp delta
-		r = binary.AppendVarint(r, int64(i)) // offset delta
-		r = binary.AppendVarint(r, -1)       // no key
-		r = binary.AppendVarint(r, int64(len(value)))
-		r = append(r, value...)
-		r = binary.AppendVarint(r, 0) // no headers
-		b = binary.AppendVarint(b, int64(len(r)))
-		b = append(b, r...)
+func testBatch(t testing.TB, baseOffset int64, n int, value string) record.Batch {
+	t.Helper()
+	var b record.Builder
+	for range n {
+		b.Add(&record.Record{Timestamp: 1_700_000_000_000, Value: []byte(value)})
 	}
-	b.SetLength()
-	b.UpdateCRC()
-	return b
+	batch, err := record.NewCodec().Build(nil, record.CodecNone, &b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch.SetBaseOffset(baseOffset)
+	return batch
 }
 
 func testContext(t testing.TB) context.Context {

@@ -26,7 +26,7 @@ func TestOldBroker(t *testing.T) {
 	_, spec := testCluster(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "t"), kfake.MaxVersions(kversion.V2_6_0()))
 	c := testClient(t, spec)
 	conn, topic := leaderConn(t, c, "t", 0)
-	for name, b := range map[string]Broker{"shared": c.Broker(conn.BrokerID()), "own": conn.Broker()} {
+	for name, b := range map[string]Broker{"shared": c.Broker(conn.cfg.broker), "own": conn.Broker()} {
 		if _, err := b.DescribeProducers(testContext(t), "t", 0); !errors.Is(err, ErrUnsupported) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -35,7 +35,7 @@ func TestOldBroker(t *testing.T) {
 		t.Error(err)
 	}
 	r := get(t, produceAsync(t, conn, &ProduceRequest{Timeout: time.Second, Partitions: []ProducePartition{
-		{Topic: "t", TopicID: topic.ID, Partition: 0, Batch: testBatch(0, 1, "x")},
+		{Topic: "t", TopicID: topic.ID, Partition: 0, Batch: testBatch(t, 0, 1, "x")},
 	}}))
 	if r.err != nil && !errors.Is(r.err, ErrUnsupported) {
 		t.Error(r.err)
@@ -87,7 +87,7 @@ func TestTLS(t *testing.T) {
 	}
 	spec.TLS = &fsm.TLS{CA: "${file:" + file + "}"}
 	conn, topic := leaderConn(t, testClient(t, spec), "t", 0)
-	batch := testBatch(0, 1000, strings.Repeat("x", 1000))
+	batch := testBatch(t, 0, 1000, strings.Repeat("x", 1000))
 	for i := range 3 {
 		r := get(t, produceAsync(t, conn, &ProduceRequest{Timeout: time.Second, Partitions: []ProducePartition{
 			{Topic: "t", TopicID: topic.ID, Partition: 0, Batch: batch},

@@ -23,7 +23,7 @@ func TestCollector(t *testing.T) {
 	}
 	conn, topic := leaderConn(t, c, "t", 0)
 	if r := get(t, produceAsync(t, conn, &ProduceRequest{Timeout: time.Second, Partitions: []ProducePartition{
-		{Topic: "t", TopicID: topic.ID, Batch: testBatch(0, 1, "x")},
+		{Topic: "t", TopicID: topic.ID, Batch: testBatch(t, 0, 1, "x")},
 	}})); r.err != nil {
 		t.Fatal(r.err)
 	}

@@ -7,8 +7,8 @@ import (
 
 	"sluice/fsm"
 	"sluice/kafka"
+	"sluice/kafka/record"
 	"sluice/replication/position"
-	"sluice/replication/rewrite"
 )
 
 // compareSource checks a position that was derived beyond the checkpoint, and
@@ -110,18 +110,18 @@ func (s *Stream) epochEnd(src place, epoch int32) (end int64, err error) {
 // records reads the records with offsets in [from, to), and hands over each
 // one's offset and a hash of its timestamp, key and value.
 func (s *Stream) records(at *site, p place, topic string, from, to int64, seed maphash.Seed, each func(offset int64, sum uint64)) error {
-	codec := rewrite.NewCodec()
+	codec := record.NewCodec()
 	var h maphash.Hash
 	h.SetSeed(seed)
-	return s.scan(s.ctx, at, p, topic, from, to, func(b kafka.Batch) error {
-		if b.Attributes()&kafka.AttrControl != 0 {
+	return s.scan(s.ctx, at, p, topic, from, to, func(b record.Batch) error {
+		if b.Attributes()&record.AttrControl != 0 {
 			return nil
 		}
 		rs, err := codec.Open(b, nil, int(s.r.cfg.Memory/4))
 		if err != nil {
 			return err
 		}
-		var r rewrite.Record
+		var r record.Record
 		for {
 			more, err := rs.Next(&r)
 			if err != nil || !more {

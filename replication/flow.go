@@ -8,6 +8,7 @@ import (
 
 	"sluice/fsm"
 	"sluice/kafka"
+	"sluice/kafka/record"
 	"sluice/replication/position"
 	"sluice/replication/rewrite"
 )
@@ -24,7 +25,7 @@ const flowBytes = 4 << 20
 // item is one batch on its way.
 type item struct {
 	buf      *kafka.Buf // released when done; nil: the batch has memory of its own
-	batch    kafka.Batch
+	batch    record.Batch
 	from     int64 // first source offset
 	next     int64 // source offset after it
 	epoch    int32 // source leader epoch
@@ -117,7 +118,7 @@ type written struct {
 
 // push queues a batch, made ready to be sent.
 func (f *flow) push(it item) {
-	kafka.Rewrite(it.batch, f.m.ProducerID, f.m.ProducerEpoch, position.Sequence(&f.m, it.target))
+	record.Rewrite(it.batch, f.m.ProducerID, f.m.ProducerEpoch, position.Sequence(&f.m, it.target))
 	f.queue = append(f.queue, it)
 	f.bytes += len(it.batch)
 	// A segment that the mapping already knows begins here: jump its gap.

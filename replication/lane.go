@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"sluice/kafka"
+	"sluice/kafka/record"
 	"sluice/replication/rewrite"
 )
 
@@ -22,7 +23,7 @@ type lane struct {
 	site   *site
 	broker int32
 	wake   chan struct{}
-	codec  *rewrite.Codec // used on the connection's goroutine only
+	slow   *rewrite.Rebuilder // used on the connection's goroutine only
 
 	mu      sync.Mutex
 	subs    map[subKey]*sub
@@ -57,7 +58,7 @@ type sub struct {
 const recheck = 10 * time.Millisecond
 
 func newLane(s *site, broker int32) *lane {
-	return &lane{site: s, broker: broker, wake: make(chan struct{}, 1), subs: map[subKey]*sub{}, codec: rewrite.NewCodec()}
+	return &lane{site: s, broker: broker, wake: make(chan struct{}, 1), subs: map[subKey]*sub{}, slow: rewrite.NewRebuilder()}
 }
 
 func keyOf(id [16]byte, topic string, partition int32) subKey {
@@ -336,7 +337,7 @@ func (l *lane) collect(number uint64, resp *kafka.FetchResponse) []delivery {
 func fetchedTo(records []byte) (end int64, epoch int32, bytes int) {
 	rest := records
 	for {
-		b, r, err := kafka.NextBatch(rest)
+		b, r, err := record.NextBatch(rest)
 		if err != nil || b == nil {
 			return end, epoch, bytes
 		}
@@ -356,7 +357,7 @@ func (l *lane) deliver(d *delivery, buf *kafka.Buf) {
 	case p.Diverging.Epoch >= 0:
 		d.f.stop(trouble{remedy: checkRange, source: true, epoch: p.Diverging.Epoch, from: p.Diverging.EndOffset, to: -1, msg: "the source's log diverged"})
 	default:
-		d.f.take(p, buf, l.codec)
+		d.f.take(p, buf, l.slow)
 	}
 }
 

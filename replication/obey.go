@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"sluice/fsm"
-	"sluice/kafka"
+	"sluice/kafka/record"
 	"sluice/replication/position"
 )
 
@@ -245,7 +245,7 @@ func (s *Stream) ours(m *fsm.Mapping, dst place, obs reading) (end int64, placed
 		}
 	}
 	from := min(near, obs.LogEnd)
-	err = s.scan(s.ctx, s.dst, dst, s.key.TargetTopic, max(from-1, obs.LogStart), obs.LogEnd, func(b kafka.Batch) error {
+	err = s.scan(s.ctx, s.dst, dst, s.key.TargetTopic, max(from-1, obs.LogStart), obs.LogEnd, func(b record.Batch) error {
 		h := b.Header()
 		if h.ProducerID != m.ProducerID || h.ProducerEpoch != m.ProducerEpoch {
 			return nil

@@ -8,6 +8,7 @@ import (
 
 	"sluice/fsm"
 	"sluice/kafka"
+	"sluice/kafka/record"
 	"sluice/replication/position"
 )
 
@@ -98,12 +99,12 @@ func (s *Stream) tail(ctx context.Context, dst place, end, high int64) (*positio
 		return nil, notReplicated(false, high, end)
 	}
 	var tail *position.Tail
-	err := s.scan(ctx, s.dst, dst, s.key.TargetTopic, end-1, end, func(b kafka.Batch) error {
+	err := s.scan(ctx, s.dst, dst, s.key.TargetTopic, end-1, end, func(b record.Batch) error {
 		h := b.Header()
 		tail = &position.Tail{
 			ProducerID: h.ProducerID, Epoch: h.ProducerEpoch, BaseOffset: h.BaseOffset, BaseSequence: h.BaseSequence,
 			Count: h.Count, MaxTimestamp: h.MaxTimestamp, LastOffset: h.LastOffset(),
-			Transactional: h.Attributes&(kafka.AttrTransactional|kafka.AttrControl) != 0,
+			Transactional: h.Attributes&(record.AttrTransactional|record.AttrControl) != 0,
 		}
 		return nil
 	})
@@ -121,7 +122,7 @@ func notReplicated(source bool, high, end int64) error {
 
 // scan reads the batches that hold the offsets [from, to) of a partition, in
 // order, over a connection of its own.
-func (s *Stream) scan(ctx context.Context, at *site, p place, topic string, from, to int64, f func(kafka.Batch) error) error {
+func (s *Stream) scan(ctx context.Context, at *site, p place, topic string, from, to int64, f func(record.Batch) error) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	conn, err := at.dial(ctx, p.leader)
@@ -142,7 +143,7 @@ func (s *Stream) scan(ctx context.Context, at *site, p place, topic string, from
 	return nil
 }
 
-func scanOnce(ctx context.Context, conn *kafka.Conn, p place, topic string, partition int32, from, to int64, f func(kafka.Batch) error) (int64, error) {
+func scanOnce(ctx context.Context, conn *kafka.Conn, p place, topic string, partition int32, from, to int64, f func(record.Batch) error) (int64, error) {
 	type answer struct {
 		resp kafka.FetchResponse
 		err  error
@@ -177,7 +178,7 @@ func scanOnce(ctx context.Context, conn *kafka.Conn, p place, topic string, part
 	return scanAnswer(&a.resp, from, to, f)
 }
 
-func scanAnswer(resp *kafka.FetchResponse, from, to int64, f func(kafka.Batch) error) (int64, error) {
+func scanAnswer(resp *kafka.FetchResponse, from, to int64, f func(record.Batch) error) (int64, error) {
 	var p kafka.FetchedPartition
 	for {
 		ok, err := resp.Next(&p)
@@ -188,7 +189,7 @@ func scanAnswer(resp *kafka.FetchResponse, from, to int64, f func(kafka.Batch) e
 			return from, err
 		}
 		for rest := p.Records; ; {
-			b, r, err := kafka.NextBatch(rest)
+			b, r, err := record.NextBatch(rest)
 			if err != nil {
 				return from, err
 			}

@@ -6,13 +6,14 @@ import (
 
 	"sluice/fsm"
 	"sluice/kafka"
+	"sluice/kafka/record"
 	"sluice/replication/position"
 	"sluice/replication/rewrite"
 )
 
 // take accepts fetched records of a partition. It runs on the lane's
 // connection and returns quickly; buf is retained for what stays.
-func (f *flow) take(p *kafka.FetchedPartition, buf *kafka.Buf, codec *rewrite.Codec) {
+func (f *flow) take(p *kafka.FetchedPartition, buf *kafka.Buf, slow *rewrite.Rebuilder) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.coming = 0
@@ -22,21 +23,21 @@ func (f *flow) take(p *kafka.FetchedPartition, buf *kafka.Buf, codec *rewrite.Co
 	defer f.enqueue()
 	defer f.passGap()
 	f.high, f.held.end = p.LastStableOffset, p.HighWatermark
-	aborted := (*rewrite.Aborted)(nil)
+	aborted := (*record.Aborted)(nil)
 	if len(p.Aborted) > 0 {
-		aborted = rewrite.NewAborted(p.Aborted)
+		aborted = record.NewAborted(p.Aborted)
 	}
 	now := f.s.r.now()
 	rest := p.Records
 	for {
-		b, r, err := kafka.NextBatch(rest)
+		b, r, err := record.NextBatch(rest)
 		if err != nil {
 			f.refuse(b, r, err)
 			return
 		}
 		if b == nil {
 			if len(rest) > 0 && len(rest) == len(p.Records) { // the first batch of an answer is whole (KIP-74)
-				f.refuse(nil, nil, fmt.Errorf("%w: no whole batch in %d bytes", kafka.ErrCorruptBatch, len(rest)))
+				f.refuse(nil, nil, fmt.Errorf("%w: no whole batch in %d bytes", record.ErrCorruptBatch, len(rest)))
 			}
 			return
 		}
@@ -50,7 +51,7 @@ func (f *flow) take(p *kafka.FetchedPartition, buf *kafka.Buf, codec *rewrite.Co
 			f.endAfter(trouble{remedy: halt, code: fsm.CodeCorruptBatch, source: true, from: at, to: max(end, at+1), msg: err.Error()})
 			return
 		}
-		if !f.takeBatch(b, buf, codec, aborted, now) {
+		if !f.takeBatch(b, buf, slow, aborted, now) {
 			return
 		}
 	}
@@ -79,25 +80,25 @@ func (f *flow) arriving(bytes int) {
 // refuse ends the flow at a batch that cannot be read at all. Of formats that
 // cannot be copied the range is the whole run that the answer holds; the
 // offset of an old batch is that of its last record.
-func (f *flow) refuse(b kafka.Batch, rest []byte, err error) {
+func (f *flow) refuse(b record.Batch, rest []byte, err error) {
 	t := trouble{remedy: halt, code: fsm.CodeCorruptBatch, source: true, from: f.cursor.Source, to: f.cursor.Source + 1, msg: err.Error()}
-	for b != nil && isAny(err, kafka.ErrUnsupportedFormat) {
+	for b != nil && isAny(err, record.ErrUnsupportedFormat) {
 		t.code, t.to = fsm.CodeUnsupportedFormat, max(t.to, b.BaseOffset()+1)
-		b, rest, err = kafka.NextBatch(rest)
+		b, rest, err = record.NextBatch(rest)
 	}
 	f.endAfter(t)
 }
 
 // takeBatch accepts one batch; false when it ended the flow.
-func (f *flow) takeBatch(b kafka.Batch, buf *kafka.Buf, codec *rewrite.Codec, aborted *rewrite.Aborted, now time.Time) bool {
-	h, err := kafka.ParseHeader(b)
+func (f *flow) takeBatch(b record.Batch, buf *kafka.Buf, slow *rewrite.Rebuilder, aborted *record.Aborted, now time.Time) bool {
+	h, err := record.ParseHeader(b)
 	at := max(h.BaseOffset, f.cursor.Source)
 	if err != nil {
 		return f.endAfter(trouble{remedy: halt, code: fsm.CodeCorruptBatch, source: true, from: at, to: h.LastOffset() + 1, msg: err.Error()})
 	}
 	drop := false
 	if aborted != nil {
-		if drop, err = aborted.Skip(codec, b); err != nil {
+		if drop, err = aborted.Skip(slow.Codec, b); err != nil {
 			return f.endAfter(trouble{remedy: halt, code: fsm.CodeCorruptBatch, source: true, from: at, to: h.LastOffset() + 1, msg: err.Error()})
 		}
 	}
@@ -114,7 +115,7 @@ func (f *flow) takeBatch(b kafka.Batch, buf *kafka.Buf, codec *rewrite.Codec, ab
 	}
 	f.epoch = h.LeaderEpoch
 	if class == rewrite.NeedsOpening {
-		return f.open(b, buf, &h, codec, now)
+		return f.open(b, buf, &h, slow, now)
 	}
 	it := item{buf: buf, batch: b, from: h.BaseOffset, epoch: h.LeaderEpoch, target: f.cursor.Target, count: h.Count, maxTime: h.MaxTimestamp, taken: now}
 	if seg, changed := f.cursor.Pass(&h); changed {
@@ -130,9 +131,9 @@ func (f *flow) takeBatch(b kafka.Batch, buf *kafka.Buf, codec *rewrite.Codec, ab
 // written, so that its header may say anything. The batch behind it knows, if
 // that is there and sound; else the header is believed where it agrees with
 // itself, and the batch's first offset alone where it does not.
-func damagedEnd(b kafka.Batch, rest []byte) int64 {
+func damagedEnd(b record.Batch, rest []byte) int64 {
 	first := b.BaseOffset()
-	if next, _, err := kafka.NextBatch(rest); err == nil && next != nil && next.VerifyCRC() == nil && next.BaseOffset() > first {
+	if next, _, err := record.NextBatch(rest); err == nil && next != nil && next.VerifyCRC() == nil && next.BaseOffset() > first {
 		return next.BaseOffset()
 	}
 	if end := b.LastOffset() + 1; end-first == int64(b.Count()) && end > first {
@@ -169,10 +170,10 @@ func (f *flow) gap(to int64, why string) bool {
 func (f *flow) knownNext() int64 { return position.Source(&f.m, f.cursor.Target) }
 
 // open sends a batch through the slow path.
-func (f *flow) open(b kafka.Batch, buf *kafka.Buf, h *kafka.Header, codec *rewrite.Codec, now time.Time) bool {
-	job := rewrite.Job{Batches: []kafka.Batch{b}, Cursor: f.cursor, Budget: int(f.s.r.cfg.Memory / 4)}
+func (f *flow) open(b record.Batch, buf *kafka.Buf, h *record.Header, slow *rewrite.Rebuilder, now time.Time) bool {
+	job := rewrite.Job{Batches: []record.Batch{b}, Cursor: f.cursor, Budget: int(f.s.r.cfg.Memory / 4)}
 	for done := false; !done; {
-		out, err := codec.Rebuild(job, nil)
+		out, err := slow.Rebuild(job, nil)
 		if err != nil {
 			return f.endAfter(trouble{remedy: halt, code: codeOfOpen(err), source: true, from: max(h.BaseOffset, f.cursor.Source), to: h.LastOffset() + 1, msg: err.Error()})
 		}
@@ -198,9 +199,9 @@ func (f *flow) open(b kafka.Batch, buf *kafka.Buf, h *kafka.Header, codec *rewri
 // codeOfOpen gives the reason code for an error of opening a batch.
 func codeOfOpen(err error) fsm.Code {
 	switch {
-	case isAny(err, rewrite.ErrOverBudget):
+	case isAny(err, record.ErrOverBudget):
 		return fsm.CodeOverBudget
-	case isAny(err, kafka.ErrUnsupportedFormat):
+	case isAny(err, record.ErrUnsupportedFormat):
 		return fsm.CodeUnsupportedFormat
 	}
 	return fsm.CodeCorruptBatch

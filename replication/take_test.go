@@ -5,15 +5,15 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"sluice/kafka"
+	"sluice/kafka/record"
 	"sluice/test/load"
 )
 
 // TestDamagedBatchEndsWhereTheNextBegins: a header whose bytes are damaged may
 // name any end; going on there would skip sound records.
 func TestDamagedBatchEndsWhereTheNextBegins(t *testing.T) {
-	batch := func(first int64) kafka.Batch {
-		b := kafka.Batch(load.Batch([]*kgo.Record{{Value: []byte("one")}, {Value: []byte("two")}, {Value: []byte("three")}}))
+	batch := func(first int64) record.Batch {
+		b := record.Batch(load.Batch([]*kgo.Record{{Value: []byte("one")}, {Value: []byte("two")}, {Value: []byte("three")}}))
 		b.SetBaseOffset(first)
 		return b
 	}
@@ -25,7 +25,7 @@ func TestDamagedBatchEndsWhereTheNextBegins(t *testing.T) {
 	broken[value] ^= 1
 	for _, c := range []struct {
 		name string
-		b    kafka.Batch
+		b    record.Batch
 		rest []byte
 		want int64
 	}{

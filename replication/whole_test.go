@@ -11,7 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"sluice/fsm"
-	"sluice/kafka"
+	"sluice/kafka/record"
 	"sluice/test/load"
 	"sluice/test/rig"
 )
@@ -66,7 +66,7 @@ func TestGoesPastADamagedBatch(t *testing.T) {
 		for i := base; i < base+3; i++ {
 			rs = append(rs, &kgo.Record{Value: fmt.Appendf(nil, "value %d", i), Timestamp: time.Now()})
 		}
-		b := kafka.Batch(load.Batch(rs))
+		b := record.Batch(load.Batch(rs))
 		b.SetBaseOffset(base)
 		return b
 	}

@@ -1,14 +1,16 @@
 package rewrite
 
-import "sluice/kafka"
+import (
+	"sluice/kafka/record"
+)
 
 // Class says what has to happen to a batch.
 type Class uint8
 
 // The classes.
 const (
-	Closed       Class = iota // passes as it is, after kafka.Rewrite
-	NeedsOpening              // goes through Codec.Rebuild; the Reason says why
+	Closed       Class = iota // passes as it is, after record.Rewrite
+	NeedsOpening              // goes through Rebuilder.Rebuild; the Reason says why
 	Control                   // a transaction marker: never written, a mapping change
 	Unsupported               // message format 0, 1 or an unknown one
 )
@@ -51,15 +53,15 @@ func (r Reason) String() string {
 // Classify decides from a header alone. from is the next source offset that
 // the stream wants; a batch wholly below it is of no interest to the caller
 // and must have been skipped before.
-func Classify(h *kafka.Header, from int64) (Class, Reason) {
+func Classify(h *record.Header, from int64) (Class, Reason) {
 	switch {
 	case h.Magic != 2:
 		return Unsupported, ReasonNone
-	case h.Attributes&kafka.AttrControl != 0:
+	case h.Attributes&record.AttrControl != 0:
 		return Control, ReasonNone
 	case !h.Dense():
 		return NeedsOpening, ReasonGaps
-	case h.Attributes&kafka.AttrLogAppendTime != 0:
+	case h.Attributes&record.AttrLogAppendTime != 0:
 		return NeedsOpening, ReasonLogAppendTime
 	case from > h.BaseOffset:
 		return NeedsOpening, ReasonResume

@@ -2,7 +2,7 @@ package rewrite
 
 import (
 	"sluice/fsm"
-	"sluice/kafka"
+	"sluice/kafka/record"
 )
 
 // Cursor is where a stream stands between two batches.
@@ -15,7 +15,7 @@ type Cursor struct {
 // Pass moves the cursor over a batch that is written as it is. When the
 // offsets do not differ by Shift there, it returns the segment that begins at
 // the batch, which has to be recorded.
-func (c *Cursor) Pass(h *kafka.Header) (seg fsm.Segment, changed bool) {
+func (c *Cursor) Pass(h *record.Header) (seg fsm.Segment, changed bool) {
 	seg, changed = c.write(h.BaseOffset)
 	c.Source = h.LastOffset() + 1
 	c.Target += int64(h.Count) - 1
@@ -24,7 +24,7 @@ func (c *Cursor) Pass(h *kafka.Header) (seg fsm.Segment, changed bool) {
 
 // Skip moves the cursor over a batch of which nothing is written: a control
 // batch, an aborted one, one that a filter drops.
-func (c *Cursor) Skip(h *kafka.Header) { c.Source = max(c.Source, h.LastOffset()+1) }
+func (c *Cursor) Skip(h *record.Header) { c.Source = max(c.Source, h.LastOffset()+1) }
 
 // write moves the cursor over one record that is written.
 func (c *Cursor) write(source int64) (seg fsm.Segment, changed bool) {

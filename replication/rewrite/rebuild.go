@@ -4,15 +4,15 @@ import (
 	"math"
 
 	"sluice/fsm"
-	"sluice/kafka"
+	"sluice/kafka/record"
 )
 
 // Job is one way through the slow path: several source batches in, one batch
 // for the target out.
 type Job struct {
-	Batches []kafka.Batch // in the order of their offsets, no control or aborted ones
-	Cursor  Cursor        // records below Cursor.Source are dropped
-	Keep    func(*Record) bool
+	Batches []record.Batch // in the order of their offsets, no control or aborted ones
+	Cursor  Cursor         // records below Cursor.Source are dropped
+	Keep    func(*record.Record) bool
 	// Limits, 0: none. Where one is met, the cursor of the result stands
 	// before the first record that did not fit, perhaps inside a batch, and
 	// Rebuild goes on from there.
@@ -24,11 +24,25 @@ type Job struct {
 
 // Rebuilt is what became of a Job.
 type Rebuilt struct {
-	Batch    kafka.Batch // nil: no record is left to write
+	Batch    record.Batch // nil: no record is left to write
 	Segments []fsm.Segment
 	Cursor   Cursor
 	Done     int // batches of the Job that are done with
 }
+
+// Rebuilder is the slow path with its buffers, kept from batch to batch. Not
+// safe for concurrent use.
+type Rebuilder struct {
+	// Codec opens and builds; the owner may use it between two Rebuilds.
+	Codec *record.Codec
+
+	scratch []byte // records of the batch being read
+	builder record.Builder
+}
+
+// NewRebuilder returns a Rebuilder with a Codec of its own; it holds no memory
+// yet.
+func NewRebuilder() *Rebuilder { return &Rebuilder{Codec: record.NewCodec()} }
 
 // Rebuild opens the batches and builds one of what is to be written, with the
 // codec of the first one, appended to dst[:0] where its capacity suffices.
@@ -39,20 +53,20 @@ type Rebuilt struct {
 //
 // On an error nothing is returned of the batches before the one that failed:
 // call it again without that batch.
-func (c *Codec) Rebuild(job Job, dst []byte) (Rebuilt, error) {
+func (r *Rebuilder) Rebuild(job Job, dst []byte) (Rebuilt, error) {
 	out := Rebuilt{Cursor: job.Cursor}
-	c.builder.Reset()
-	codec := CodecNone
+	r.builder.Reset()
+	codec := record.CodecNone
 	for i, b := range job.Batches {
-		rs, err := c.Open(b, c.scratch, job.Budget)
+		rs, err := r.Codec.Open(b, r.scratch, job.Budget)
 		if err != nil {
 			return Rebuilt{}, err
 		}
-		c.scratch = rs.Scratch
+		r.scratch = rs.Scratch
 		if i == 0 {
-			codec = rs.Header.Attributes & kafka.AttrCodecMask
+			codec = rs.Header.Attributes & record.AttrCodecMask
 		}
-		whole, err := c.take(&rs, &job, &out)
+		whole, err := r.take(&rs, &job, &out)
 		if err != nil {
 			return Rebuilt{}, err
 		}
@@ -63,17 +77,17 @@ func (c *Codec) Rebuild(job Job, dst []byte) (Rebuilt, error) {
 		out.Done++
 	}
 	var err error
-	out.Batch, err = c.Build(dst[:0], codec, &c.builder)
+	out.Batch, err = r.Codec.Build(dst[:0], codec, &r.builder)
 	return out, err
 }
 
 // take adds the records of one batch; false when a limit was met.
-func (c *Codec) take(rs *Records, job *Job, out *Rebuilt) (whole bool, err error) {
+func (r *Rebuilder) take(rs *record.Records, job *Job, out *Rebuilt) (whole bool, err error) {
 	maxRecords := job.MaxRecords
 	if maxRecords <= 0 {
 		maxRecords = math.MaxInt32
 	}
-	var rec Record
+	var rec record.Record
 	for {
 		more, err := rs.Next(&rec)
 		if err != nil || !more {
@@ -86,15 +100,15 @@ func (c *Codec) take(rs *Records, job *Job, out *Rebuilt) (whole bool, err error
 			out.Cursor.Source = rec.Offset + 1
 			continue
 		}
-		full := c.builder.Count() >= maxRecords || job.MaxBytes > 0 && c.builder.Count() > 0 &&
-			c.builder.Size()+len(rec.Key)+len(rec.Value)+len(rec.RawHeaders)+recordOverhead > job.MaxBytes
+		full := r.builder.Count() >= maxRecords || job.MaxBytes > 0 && r.builder.Count() > 0 &&
+			r.builder.Size()+len(rec.Key)+len(rec.Value)+len(rec.RawHeaders)+recordOverhead > job.MaxBytes
 		if full {
 			return false, nil
 		}
 		if seg, changed := out.Cursor.write(rec.Offset); changed {
 			out.Segments = append(out.Segments, seg)
 		}
-		c.builder.Add(&rec)
+		r.builder.Add(&rec)
 	}
 }
 

@@ -1,10 +1,10 @@
 package rewrite
 
 import (
-	"encoding/hex"
+	"bytes"
+	"encoding/binary"
 	"errors"
-	"fmt"
-	"os"
+	"hash/crc32"
 	"reflect"
 	"slices"
 	"strings"
@@ -13,24 +13,19 @@ import (
 	"pgregory.net/rapid"
 
 	"sluice/fsm"
-	"sluice/kafka"
+	"sluice/kafka/record"
+	"sluice/test/oracle"
 )
 
-func at(offsets ...int64) []entry {
-	var out []entry
-	for _, o := range offsets {
-		out = append(out, entry{Offset: o, Timestamp: 1_000 + o, Key: []byte(fmt.Sprint("k", o)), Value: []byte(fmt.Sprint("v", o))})
-	}
-	return out
-}
+const plenty = 64 << 20
 
 func seg(source, target int64) fsm.Segment { return fsm.Segment{Source: source, Target: target} }
 
-func keysOf(t failer, b kafka.Batch) string {
+func keysOf(t oracle.Failer, b record.Batch) string {
 	if b == nil {
 		return ""
 	}
-	_, got := decodeOracle(t, b)
+	_, got := oracle.Decode(t, b)
 	var out []string
 	for _, e := range got {
 		out = append(out, string(e.Key[1:]))
@@ -40,12 +35,12 @@ func keysOf(t failer, b kafka.Batch) string {
 
 func TestRebuild(t *testing.T) {
 	type segs = []fsm.Segment
-	dense := source{base: 100, entries: at(100, 101, 102, 103)}
-	gaps := source{base: 100, lastDelta: 9, entries: at(102, 103, 106, 108)}
-	odd := func(r *Record) bool { return r.Offset%2 == 1 }
+	dense := oracle.Source{Base: 100, Entries: oracle.At(100, 101, 102, 103)}
+	gaps := oracle.Source{Base: 100, LastDelta: 9, Entries: oracle.At(102, 103, 106, 108)}
+	odd := func(r *record.Record) bool { return r.Offset%2 == 1 }
 	for _, tc := range []struct {
 		name     string
-		batches  []source
+		batches  []oracle.Source
 		cursor   Cursor
 		job      Job
 		keys     string
@@ -53,41 +48,41 @@ func TestRebuild(t *testing.T) {
 		end      Cursor
 		done     int
 	}{
-		{"a whole batch", []source{dense}, Cursor{100, 100, 0}, Job{},
+		{"a whole batch", []oracle.Source{dense}, Cursor{100, 100, 0}, Job{},
 			"100 101 102 103", nil, Cursor{104, 104, 0}, 1},
-		{"resume inside, identical", []source{dense}, Cursor{102, 102, 0}, Job{},
+		{"resume inside, identical", []oracle.Source{dense}, Cursor{102, 102, 0}, Job{},
 			"102 103", nil, Cursor{104, 104, 0}, 1},
-		{"resume inside, shifted", []source{dense}, Cursor{102, 12, -90}, Job{},
+		{"resume inside, shifted", []oracle.Source{dense}, Cursor{102, 12, -90}, Job{},
 			"102 103", nil, Cursor{104, 14, -90}, 1},
-		{"nothing is left", []source{dense}, Cursor{104, 104, 0}, Job{},
+		{"nothing is left", []oracle.Source{dense}, Cursor{104, 104, 0}, Job{},
 			"", nil, Cursor{104, 104, 0}, 1},
-		{"a segment for each gap, none for the tail", []source{gaps}, Cursor{100, 100, 0}, Job{},
+		{"a segment for each gap, none for the tail", []oracle.Source{gaps}, Cursor{100, 100, 0}, Job{},
 			"102 103 106 108", segs{seg(102, 100), seg(106, 102), seg(108, 103)}, Cursor{110, 104, -5}, 1},
-		{"resume between gaps", []source{gaps}, Cursor{104, 102, -2}, Job{},
+		{"resume between gaps", []oracle.Source{gaps}, Cursor{104, 102, -2}, Job{},
 			"106 108", segs{seg(106, 102), seg(108, 103)}, Cursor{110, 104, -5}, 1},
-		{"an emptied batch", []source{{base: 100, lastDelta: 9}}, Cursor{100, 100, 0}, Job{},
+		{"an emptied batch", []oracle.Source{{Base: 100, LastDelta: 9}}, Cursor{100, 100, 0}, Job{},
 			"", nil, Cursor{110, 100, 0}, 1},
-		{"a filter", []source{dense}, Cursor{100, 100, 0}, Job{Keep: odd},
+		{"a filter", []oracle.Source{dense}, Cursor{100, 100, 0}, Job{Keep: odd},
 			"101 103", segs{seg(101, 100), seg(103, 101)}, Cursor{104, 102, -2}, 1},
-		{"a filter that drops the tail", []source{dense}, Cursor{103, 50, -53}, Job{Keep: func(r *Record) bool { return r.Offset < 103 }},
+		{"a filter that drops the tail", []oracle.Source{dense}, Cursor{103, 50, -53}, Job{Keep: func(r *record.Record) bool { return r.Offset < 103 }},
 			"", nil, Cursor{104, 50, -53}, 1},
-		{"merged", []source{dense, {base: 104, entries: at(104)}, {base: 105, entries: at(105, 106)}}, Cursor{100, 100, 0}, Job{},
+		{"merged", []oracle.Source{dense, {Base: 104, Entries: oracle.At(104)}, {Base: 105, Entries: oracle.At(105, 106)}}, Cursor{100, 100, 0}, Job{},
 			"100 101 102 103 104 105 106", nil, Cursor{107, 107, 0}, 3},
-		{"merged over a gap between batches", []source{dense, {base: 110, entries: at(110)}}, Cursor{100, 100, 0}, Job{},
+		{"merged over a gap between batches", []oracle.Source{dense, {Base: 110, Entries: oracle.At(110)}}, Cursor{100, 100, 0}, Job{},
 			"100 101 102 103 110", segs{seg(110, 104)}, Cursor{111, 105, -6}, 2},
-		{"at most three records", []source{dense, {base: 104, entries: at(104)}}, Cursor{100, 100, 0}, Job{MaxRecords: 3},
+		{"at most three records", []oracle.Source{dense, {Base: 104, Entries: oracle.At(104)}}, Cursor{100, 100, 0}, Job{MaxRecords: 3},
 			"100 101 102", nil, Cursor{103, 103, 0}, 0},
-		{"a limit that ends with a batch", []source{dense, {base: 104, entries: at(104)}}, Cursor{100, 100, 0}, Job{MaxRecords: 4},
+		{"a limit that ends with a batch", []oracle.Source{dense, {Base: 104, Entries: oracle.At(104)}}, Cursor{100, 100, 0}, Job{MaxRecords: 4},
 			"100 101 102 103", nil, Cursor{104, 104, 0}, 1},
-		{"one record is larger than the limit", []source{dense}, Cursor{100, 100, 0}, Job{MaxBytes: 10},
+		{"one record is larger than the limit", []oracle.Source{dense}, Cursor{100, 100, 0}, Job{MaxBytes: 10},
 			"100", nil, Cursor{101, 101, 0}, 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			for _, s := range tc.batches {
-				tc.job.Batches = append(tc.job.Batches, s.encode(t))
+				tc.job.Batches = append(tc.job.Batches, s.Encode(t))
 			}
 			tc.job.Cursor, tc.job.Budget = tc.cursor, plenty
-			got, err := NewCodec().Rebuild(tc.job, nil)
+			got, err := NewRebuilder().Rebuild(tc.job, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -107,31 +102,31 @@ func TestRebuild(t *testing.T) {
 // Rebuilding in any number of steps gives the records, timestamps and target
 // offsets of rebuilding at once, and the segments give each record's offset.
 func TestRebuildInSteps(t *testing.T) {
-	c := NewCodec()
+	c := NewRebuilder()
 	rapid.Check(t, func(t *rapid.T) {
-		var batches []kafka.Batch
-		var want []entry
+		var batches []record.Batch
+		var want []oracle.Entry
 		base := int64(0)
 		for range rapid.IntRange(1, 5).Draw(t, "batches") {
 			base += int64(rapid.IntRange(0, 4).Draw(t, "between"))
-			codec, java := drawCodec(t)
-			s := source{base: base, attributes: codec, java: java, entries: drawEntries(t, base, rapid.Bool().Draw(t, "dense"))}
+			codec, java := oracle.DrawCodec(t)
+			s := oracle.Source{Base: base, Attributes: codec, Java: java, Entries: oracle.DrawEntries(t, base, rapid.Bool().Draw(t, "dense"))}
 			if rapid.Bool().Draw(t, "append time") {
-				s.attributes |= kafka.AttrLogAppendTime
-				s.maxStamp = 77
+				s.Attributes |= record.AttrLogAppendTime
+				s.MaxStamp = 77
 			}
-			batches = append(batches, s.encode(t))
-			base = s.entries[len(s.entries)-1].Offset + 1
-			for _, e := range s.entries {
-				if s.maxStamp != 0 {
-					e.Timestamp = s.maxStamp
+			batches = append(batches, s.Encode(t))
+			base = s.Entries[len(s.Entries)-1].Offset + 1
+			for _, e := range s.Entries {
+				if s.MaxStamp != 0 {
+					e.Timestamp = s.MaxStamp
 				}
 				want = append(want, e)
 			}
 		}
 		cur := Cursor{Source: rapid.Int64Range(0, base).Draw(t, "from"), Target: 1_000, Shift: 5}
-		want = slices.DeleteFunc(want, func(e entry) bool { return e.Offset < cur.Source })
-		var got []entry
+		want = slices.DeleteFunc(want, func(e oracle.Entry) bool { return e.Offset < cur.Source })
+		var got []oracle.Entry
 		segments := []fsm.Segment{{Source: 0, Target: 5}}
 		for len(batches) > 0 {
 			job := Job{Batches: batches, Cursor: cur, Budget: plenty, MaxRecords: rapid.IntRange(0, 20).Draw(t, "records at most"), MaxBytes: rapid.IntRange(0, 2000).Draw(t, "bytes at most")}
@@ -140,7 +135,7 @@ func TestRebuildInSteps(t *testing.T) {
 				t.Fatal(err)
 			}
 			if out.Batch != nil {
-				_, part := decodeOracle(t, out.Batch)
+				_, part := oracle.Decode(t, out.Batch)
 				for i := range part {
 					part[i].Offset += cur.Target
 				}
@@ -159,7 +154,7 @@ func TestRebuildInSteps(t *testing.T) {
 				t.Fatalf("segments %v put %d at %d, want %d", segments, source, target, want[i].Offset)
 			}
 		}
-		if !slices.EqualFunc(got, want, func(a, b entry) bool { return reflect.DeepEqual(a, b) }) {
+		if !slices.EqualFunc(got, want, func(a, b oracle.Entry) bool { return reflect.DeepEqual(a, b) }) {
 			t.Fatalf("got  %+v\nwant %+v", got, want)
 		}
 	})
@@ -175,7 +170,7 @@ func translate(segments []fsm.Segment, source int64) int64 {
 
 func TestRebuildUsesTheCallersBuffer(t *testing.T) {
 	dst := make([]byte, 10, 4096)
-	out, err := NewCodec().Rebuild(Job{Batches: []kafka.Batch{source{entries: at(0, 1)}.encode(t)}, Budget: plenty}, dst)
+	out, err := NewRebuilder().Rebuild(Job{Batches: []record.Batch{oracle.Source{Entries: oracle.At(0, 1)}.Encode(t)}, Budget: plenty}, dst)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,10 +180,10 @@ func TestRebuildUsesTheCallersBuffer(t *testing.T) {
 }
 
 func TestRebuildNamesTheBatchThatFails(t *testing.T) {
-	bad := source{base: 7, entries: at(7)}.encode(t)
+	bad := oracle.Source{Base: 7, Entries: oracle.At(7)}.Encode(t)
 	bad[len(bad)-1] ^= 1
-	_, err := NewCodec().Rebuild(Job{Batches: []kafka.Batch{source{entries: at(0)}.encode(t), bad}, Budget: plenty}, nil)
-	if !errors.Is(err, kafka.ErrCorruptBatch) || !strings.Contains(err.Error(), "offset 7") {
+	_, err := NewRebuilder().Rebuild(Job{Batches: []record.Batch{oracle.Source{Entries: oracle.At(0)}.Encode(t), bad}, Budget: plenty}, nil)
+	if !errors.Is(err, record.ErrCorruptBatch) || !strings.Contains(err.Error(), "offset 7") {
 		t.Errorf("%v", err)
 	}
 }
@@ -197,13 +192,13 @@ func TestCursorPassAndSkip(t *testing.T) {
 	cur := Cursor{Source: 10, Target: 10}
 	pass := func(base int64, count int32, want ...fsm.Segment) {
 		t.Helper()
-		got, changed := cur.Pass(&kafka.Header{BaseOffset: base, LastOffsetDelta: count - 1, Count: count})
+		got, changed := cur.Pass(&record.Header{BaseOffset: base, LastOffsetDelta: count - 1, Count: count})
 		if changed != (len(want) == 1) || changed && got != want[0] {
 			t.Errorf("batch at %d: segment %v %v, want %v", base, got, changed, want)
 		}
 	}
 	pass(10, 5)
-	cur.Skip(&kafka.Header{BaseOffset: 15}) // a marker
+	cur.Skip(&record.Header{BaseOffset: 15}) // a marker
 	if want := (Cursor{16, 15, 0}); cur != want {
 		t.Errorf("after the marker: %+v, want %+v", cur, want)
 	}
@@ -216,14 +211,14 @@ func TestCursorPassAndSkip(t *testing.T) {
 }
 
 func TestClassify(t *testing.T) {
-	dense := kafka.Header{Magic: 2, BaseOffset: 10, LastOffsetDelta: 4, Count: 5}
-	with := func(f func(*kafka.Header)) kafka.Header {
+	dense := record.Header{Magic: 2, BaseOffset: 10, LastOffsetDelta: 4, Count: 5}
+	with := func(f func(*record.Header)) record.Header {
 		h := dense
 		f(&h)
 		return h
 	}
 	for name, tc := range map[string]struct {
-		h      kafka.Header
+		h      record.Header
 		from   int64
 		class  Class
 		reason Reason
@@ -231,16 +226,16 @@ func TestClassify(t *testing.T) {
 		"plain":           {dense, 10, Closed, ReasonNone},
 		"after a gap":     {dense, 3, Closed, ReasonNone},
 		"inside":          {dense, 12, NeedsOpening, ReasonResume},
-		"compacted":       {with(func(h *kafka.Header) { h.Count = 3 }), 10, NeedsOpening, ReasonGaps},
-		"emptied":         {with(func(h *kafka.Header) { h.Count = 0 }), 10, NeedsOpening, ReasonGaps},
-		"append time":     {with(func(h *kafka.Header) { h.Attributes = kafka.AttrLogAppendTime }), 10, NeedsOpening, ReasonLogAppendTime},
-		"transactional":   {with(func(h *kafka.Header) { h.Attributes = kafka.AttrTransactional | CodecZstd }), 10, Closed, ReasonNone},
-		"delete horizon":  {with(func(h *kafka.Header) { h.Attributes = kafka.AttrDeleteHorizon }), 10, Closed, ReasonNone},
-		"marker":          {with(func(h *kafka.Header) { h.Attributes = kafka.AttrControl | kafka.AttrTransactional }), 10, Control, ReasonNone},
-		"emptied marker":  {with(func(h *kafka.Header) { h.Attributes, h.Count = kafka.AttrControl, 0 }), 10, Control, ReasonNone},
-		"format 1":        {with(func(h *kafka.Header) { h.Magic = 1 }), 10, Unsupported, ReasonNone},
-		"a later format":  {with(func(h *kafka.Header) { h.Magic = 3 }), 10, Unsupported, ReasonNone},
-		"compacted, both": {with(func(h *kafka.Header) { h.Count, h.Attributes = 3, kafka.AttrLogAppendTime }), 12, NeedsOpening, ReasonGaps},
+		"compacted":       {with(func(h *record.Header) { h.Count = 3 }), 10, NeedsOpening, ReasonGaps},
+		"emptied":         {with(func(h *record.Header) { h.Count = 0 }), 10, NeedsOpening, ReasonGaps},
+		"append time":     {with(func(h *record.Header) { h.Attributes = record.AttrLogAppendTime }), 10, NeedsOpening, ReasonLogAppendTime},
+		"transactional":   {with(func(h *record.Header) { h.Attributes = record.AttrTransactional | record.CodecZstd }), 10, Closed, ReasonNone},
+		"delete horizon":  {with(func(h *record.Header) { h.Attributes = record.AttrDeleteHorizon }), 10, Closed, ReasonNone},
+		"marker":          {with(func(h *record.Header) { h.Attributes = record.AttrControl | record.AttrTransactional }), 10, Control, ReasonNone},
+		"emptied marker":  {with(func(h *record.Header) { h.Attributes, h.Count = record.AttrControl, 0 }), 10, Control, ReasonNone},
+		"format 1":        {with(func(h *record.Header) { h.Magic = 1 }), 10, Unsupported, ReasonNone},
+		"a later format":  {with(func(h *record.Header) { h.Magic = 3 }), 10, Unsupported, ReasonNone},
+		"compacted, both": {with(func(h *record.Header) { h.Count, h.Attributes = 3, record.AttrLogAppendTime }), 12, NeedsOpening, ReasonGaps},
 	} {
 		if class, reason := Classify(&tc.h, tc.from); class != tc.class || reason != tc.reason {
 			t.Errorf("%s: %v, %v; want %v, %v", name, class, reason, tc.class, tc.reason)
@@ -248,27 +243,48 @@ func TestClassify(t *testing.T) {
 	}
 }
 
-// The bytes of a built batch are fixed: a target's duplicate check rests on
-// counts, but a change of format by accident must show.
-func TestBuildGolden(t *testing.T) {
-	var b Builder
-	for _, e := range []entry{
-		{Timestamp: 1_700_000_000_000, Key: []byte("key"), Value: []byte("value"), Headers: []header{{"h", []byte("x")}, {"null", nil}}},
-		{Timestamp: 1_700_000_000_500, Key: []byte{}, Value: nil},
-		{Timestamp: 1_699_999_999_000, Key: nil, Value: []byte(strings.Repeat("z", 70))},
-	} {
-		r := e.record()
-		b.Add(&r)
+// FuzzRebuild opens any bytes; what opens is rebuilt and must hold the same
+// records, for the oracle too.
+func FuzzRebuild(f *testing.F) {
+	entries := []oracle.Entry{
+		{Offset: 50, Timestamp: 10, Key: []byte("k"), Value: []byte("v"), Headers: []oracle.Header{{Key: "h", Value: []byte("x")}, {}}},
+		{Offset: 53, Timestamp: 9, Value: bytes.Repeat([]byte("w"), 300)},
 	}
-	got, err := NewCodec().Build(nil, CodecNone, &b)
-	if err != nil {
-		t.Fatal(err)
+	for codec := record.CodecNone; codec <= record.CodecZstd; codec++ {
+		f.Add([]byte(oracle.Source{Base: 50, Attributes: codec, Entries: entries}.Encode(f)))
 	}
-	want, err := os.ReadFile("testdata/built.hex")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if g := hex.EncodeToString(got); g != strings.TrimSpace(string(want)) {
-		t.Errorf("got %s", g)
-	}
+	f.Add([]byte(oracle.Source{Base: 50, Attributes: record.CodecSnappy, Java: true, Entries: entries}.Encode(f)))
+	f.Add([]byte(oracle.Source{Base: 50, Attributes: record.CodecZstd, Java: true, Entries: entries}.Encode(f)))
+	f.Add([]byte(oracle.Source{Base: 50, LastDelta: 4}.Encode(f)))
+	c := NewRebuilder()
+	f.Fuzz(func(t *testing.T, data []byte) {
+		b := record.Batch(bytes.Clone(data))
+		if len(b) > record.HeaderSize { // else nothing would get past the CRC
+			binary.BigEndian.PutUint32(b[17:], crc32.Checksum(b[21:], crc32.MakeTable(crc32.Castagnoli)))
+		}
+		want, err := oracle.Read(c.Codec, b, 1<<20)
+		if err != nil {
+			if !errors.Is(err, record.ErrCorruptBatch) && !errors.Is(err, record.ErrUnsupportedFormat) && !errors.Is(err, record.ErrOverBudget) {
+				t.Fatalf("an error of no kind: %v", err)
+			}
+			return
+		}
+		out, err := c.Rebuild(Job{Batches: []record.Batch{b}, Budget: 1 << 20}, nil)
+		if err != nil || out.Done != 1 {
+			t.Fatalf("opened but not rebuilt: %v, %+v", err, out)
+		}
+		if len(want) == 0 {
+			if out.Batch != nil {
+				t.Fatal("a batch out of nothing")
+			}
+			return
+		}
+		_, got := oracle.Decode(t, out.Batch)
+		for i := range want {
+			want[i].Offset = int64(i)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Fatalf("got  %+v\nwant %+v", got, want)
+		}
+	})
 }

@@ -13,7 +13,7 @@ import (
 
 	"sluice/fsm"
 	"sluice/kafka"
-	"sluice/replication/rewrite"
+	"sluice/kafka/record"
 )
 
 // maxLedgerRead bounds one fetch of the ledger, in bytes; it is read whole,
@@ -44,7 +44,7 @@ func readLedger(ctx context.Context, c *kafka.Client) (ledger, error) {
 		return nil, err
 	}
 	var l ledger
-	codec := rewrite.NewCodec()
+	codec := record.NewCodec()
 	for at < end {
 		data, err := fetchOnce(ctx, broker, t, at)
 		if err != nil {
@@ -95,9 +95,9 @@ func fetchOnce(ctx context.Context, b kafka.Broker, t kafka.TopicMetadata, at in
 
 // read applies the records of a fetch answer and returns the offset after the
 // last one.
-func (l ledger) read(codec *rewrite.Codec, data []byte, next int64) (ledger, int64, error) {
+func (l ledger) read(codec *record.Codec, data []byte, next int64) (ledger, int64, error) {
 	for {
-		batch, rest, err := kafka.NextBatch(data)
+		batch, rest, err := record.NextBatch(data)
 		if err != nil || batch == nil {
 			return l, next, err
 		}
@@ -106,7 +106,7 @@ func (l ledger) read(codec *rewrite.Codec, data []byte, next int64) (ledger, int
 		if err != nil {
 			return l, next, err
 		}
-		var rec rewrite.Record
+		var rec record.Record
 		for {
 			more, err := rs.Next(&rec)
 			if err != nil {
@@ -115,7 +115,7 @@ func (l ledger) read(codec *rewrite.Codec, data []byte, next int64) (ledger, int
 			if !more {
 				break
 			}
-			if rs.Header.Attributes&kafka.AttrControl == 0 {
+			if rs.Header.Attributes&record.AttrControl == 0 {
 				l = l.apply(rec.Offset, rec.Key, rec.Value)
 			}
 		}

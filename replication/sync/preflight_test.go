@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"sluice/fsm"
+	"sluice/test/load"
 )
 
 // preflightOf runs Preflight on empty facts unless cmds made some.
@@ -97,7 +98,7 @@ func TestPreflightOfATrimmedHead(t *testing.T) {
 	l := newLab(t)
 	l.create(l.usC, "orders", 2, nil)
 	l.produce(l.usLog, "orders", 1, 5)
-	if _, err := l.usC.DeleteRecords(l.ctx, "orders", 1, 3); err != nil {
+	if err := load.DeleteRecords(l.ctx, []kgo.Opt{kgo.SeedBrokers(l.us.Bootstrap...)}, "orders", 1, 3); err != nil {
 		t.Fatal(err)
 	}
 	s := spec()

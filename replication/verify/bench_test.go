@@ -7,21 +7,21 @@ import (
 	"testing"
 
 	"sluice/kafka"
-	"sluice/replication/rewrite"
+	"sluice/kafka/record"
 )
 
 // BenchmarkCompare digests and compares both sides of a partition whose
 // batches hold 256 records of 1 KB; bytes are those of both sides, compressed.
 func BenchmarkCompare(b *testing.B) {
-	for _, codec := range []kafka.Attributes{rewrite.CodecNone, rewrite.CodecLZ4, rewrite.CodecZstd} {
+	for _, codec := range []record.Attributes{record.CodecNone, record.CodecLZ4, record.CodecZstd} {
 		b.Run(fmt.Sprint(codec), func(b *testing.B) {
-			var builder rewrite.Builder
+			var builder record.Builder
 			value := bytes.Repeat([]byte("some text that compresses well; "), 32)
 			for i := range 256 {
 				copy(value, fmt.Append(nil, i))
-				builder.Add(&rewrite.Record{Timestamp: int64(i), Key: fmt.Append(nil, "key", i), Value: value})
+				builder.Add(&record.Record{Timestamp: int64(i), Key: fmt.Append(nil, "key", i), Value: value})
 			}
-			batch, err := rewrite.NewCodec().Build(nil, codec, &builder)
+			batch, err := record.NewCodec().Build(nil, codec, &builder)
 			if err != nil {
 				b.Fatal(err)
 			}

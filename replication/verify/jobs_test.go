@@ -135,13 +135,9 @@ func TestTrimmedHeads(t *testing.T) {
 		l.put(l.euP, 0, n*10, n*10+10, nil)
 	}
 	l.mapped(fsm.PhaseDense, fsm.Progress{}, segments(0, 0)...)
-	if _, err := l.us.DeleteRecords(l.ctx, "orders", 0, 20); err != nil {
-		t.Fatal(err)
-	}
+	l.trim(l.us, 0, 20)
 	l.wantCounts(l.verify(), Counts{Compared: 80, Trimmed: 20})
-	if _, err := l.eu.DeleteRecords(l.ctx, "orders", 0, 30); err != nil {
-		t.Fatal(err)
-	}
+	l.trim(l.eu, 0, 30)
 	l.wantCounts(l.verify(), Counts{Compared: 70, Trimmed: 30})
 }
 

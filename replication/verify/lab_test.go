@@ -14,6 +14,7 @@ import (
 
 	"sluice/fsm"
 	"sluice/kafka"
+	"sluice/test/load"
 )
 
 // facts is the replicated facts of one node, without Raft.
@@ -114,8 +115,8 @@ func (l *lab) producer(addrs []string, opts ...kgo.Opt) *kgo.Client {
 	return p
 }
 
-// record is the n-th of a partition.
-func record(partition int32, n int) *kgo.Record {
+// numbered is the n-th of a partition.
+func numbered(partition int32, n int) *kgo.Record {
 	r := &kgo.Record{
 		Topic: "orders", Partition: partition, Timestamp: time.UnixMilli(1_700_000_000_000 + int64(n)),
 		Key: fmt.Append(nil, "key", n), Value: fmt.Append(nil, strings.Repeat("value ", n%40), n),
@@ -135,7 +136,7 @@ func (l *lab) put(p *kgo.Client, partition int32, from, to int, change func(n in
 	l.t.Helper()
 	var batch []*kgo.Record
 	for n := from; n < to; n++ {
-		r := record(partition, n)
+		r := numbered(partition, n)
 		if change == nil {
 			batch = append(batch, r)
 		} else {
@@ -187,5 +188,12 @@ func (l *lab) wantCounts(s Status, want Counts) {
 	}
 	if s.Result.Counts != want {
 		l.t.Errorf("got  %+v\nwant %+v\nfaults %+v", s.Result.Counts, want, s.Result.Faults)
+	}
+}
+
+// trim moves a partition's log start on, as retention does.
+func (l *lab) trim(c *kafka.Client, partition int32, before int64) {
+	if err := load.DeleteRecords(l.ctx, []kgo.Opt{kgo.SeedBrokers(c.Spec().Bootstrap...)}, "orders", partition, before); err != nil {
+		l.t.Fatal(err)
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 	"sluice/fsm"
 	"sluice/kafka"
-	"sluice/replication/rewrite"
+	"sluice/kafka/record"
 )
 
 // side is one Kafka cluster of the link.
@@ -99,7 +99,7 @@ func (j *Job) compare(ctx context.Context, s *stream) (Counts, []Fault, error) {
 }
 
 func (j *Job) reader(client *kafka.Client, topic string, partition int32, from, to int64) *reader {
-	return &reader{client: client, topic: topic, partition: partition, seed: j.seed, limits: j.limits, next: from, end: to, codec: rewrite.NewCodec()}
+	return &reader{client: client, topic: topic, partition: partition, seed: j.seed, limits: j.limits, next: from, end: to, codec: record.NewCodec()}
 }
 
 // chunk is what a reader hands over.

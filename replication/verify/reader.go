@@ -11,7 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"sluice/kafka"
-	"sluice/replication/rewrite"
+	"sluice/kafka/record"
 )
 
 // reader reads a range of one partition as items. It follows leader changes
@@ -29,7 +29,7 @@ type reader struct {
 	next, end int64 // offset to read, offset to stop before
 	floor     int64 // retention took what lay below while it was read; 0: nothing
 
-	codec   *rewrite.Codec
+	codec   *record.Codec
 	scratch []byte
 	conn    *kafka.Conn
 	leader  int32
@@ -62,7 +62,7 @@ func (r *reader) read(ctx context.Context) (items []item, end bool, err error) {
 			return items, r.next >= r.end, nil
 		case ctx.Err() != nil:
 			return nil, false, ctx.Err()
-		case errors.Is(err, kafka.ErrCorruptBatch), errors.Is(err, kafka.ErrUnsupportedFormat), errors.Is(err, rewrite.ErrOverBudget),
+		case errors.Is(err, record.ErrCorruptBatch), errors.Is(err, record.ErrUnsupportedFormat), errors.Is(err, record.ErrOverBudget),
 			errors.Is(err, errTopicChanged), errors.Is(err, kerr.TopicAuthorizationFailed), time.Now().After(deadline):
 			if err == nil {
 				err = fmt.Errorf("%w: no records at offset %d, which is below the end %d", kafka.ErrProtocol, r.next, r.end)
@@ -179,15 +179,15 @@ func (r *reader) fetch(ctx context.Context) (kafka.FetchResponse, error) {
 
 // digest turns the batches of an answer into items and moves next on.
 func (r *reader) digest(p *kafka.FetchedPartition) ([]item, error) {
-	aborted := rewrite.NewAborted(p.Aborted)
+	aborted := record.NewAborted(p.Aborted)
 	var items []item
 	for rest := p.Records; ; {
-		var batch kafka.Batch
+		var batch record.Batch
 		var err error
-		if batch, rest, err = kafka.NextBatch(rest); err != nil || batch == nil {
+		if batch, rest, err = record.NextBatch(rest); err != nil || batch == nil {
 			return items, err
 		}
-		h, err := kafka.ParseHeader(batch)
+		h, err := record.ParseHeader(batch)
 		if err != nil {
 			return items, err
 		}
@@ -196,7 +196,7 @@ func (r *reader) digest(p *kafka.FetchedPartition) ([]item, error) {
 			return items, err
 		}
 		passed := r.skip[h.ProducerID]
-		if h.BaseOffset < r.end && !dropped && !passed && h.Attributes&kafka.AttrControl == 0 {
+		if h.BaseOffset < r.end && !dropped && !passed && h.Attributes&record.AttrControl == 0 {
 			if items, err = r.digestBatch(items, batch); err != nil {
 				return items, err
 			}
@@ -208,13 +208,13 @@ func (r *reader) digest(p *kafka.FetchedPartition) ([]item, error) {
 	}
 }
 
-func (r *reader) digestBatch(items []item, batch kafka.Batch) ([]item, error) {
+func (r *reader) digestBatch(items []item, batch record.Batch) ([]item, error) {
 	rs, err := r.codec.Open(batch, r.scratch, r.limits.Budget)
 	if err != nil {
 		return items, err
 	}
 	r.scratch = rs.Scratch
-	var rec rewrite.Record
+	var rec record.Record
 	for {
 		more, err := rs.Next(&rec)
 		if err != nil || !more {
@@ -228,7 +228,7 @@ func (r *reader) digestBatch(items []item, batch kafka.Batch) ([]item, error) {
 
 // item digests one record. Null and empty differ. Headers are digested as
 // decoded, not as encoded.
-func (r *reader) item(rec *rewrite.Record) item {
+func (r *reader) item(rec *record.Record) item {
 	it := item{offset: rec.Offset, timestamp: rec.Timestamp, key: r.sum(rec.Key), value: r.sum(rec.Value)}
 	if rec.HeaderCount > 0 {
 		var h maphash.Hash

@@ -14,26 +14,29 @@ const everything = "*"
 // mayImport is the table of the design: a folder with all below it, and the
 // folders that it may import. The deepest folder that fits counts.
 var mayImport = map[string][]string{
-	"cmd/sluice":    {everything},
-	"cli":           {"api", "manifest", "fsm", "balance/data"},
-	"demo":          {everything, "-cli", "-cmd"},
-	"manifest":      {"fsm"},
-	"kafka":         {"fsm"},
-	"balance/work":  {"fsm"},
-	"balance/data":  {"fsm"},
-	"api":           {"fsm", "manifest", "monitor", "balance/data"},
-	"monitor":       {"fsm", "kafka"},
-	"replication":   {"fsm", "kafka"},
-	"balance/mover": {"fsm", "kafka", "balance/data"},
-	"cluster":       {"fsm", "balance/work", "transport"},
-	"transport":     {},
-	"fsm":           {},
-	"web":           {},
-	"test":          {everything},
+	"cmd/sluice":           {everything},
+	"cli":                  {"api", "manifest", "fsm", "balance/data"},
+	"demo":                 {everything, "-cli", "-cmd"},
+	"manifest":             {"fsm"},
+	"kafka":                {"fsm"},
+	"kafka/record":         {},
+	"balance/work":         {"fsm"},
+	"balance/data":         {"fsm"},
+	"api":                  {"fsm", "manifest", "monitor", "balance/data"},
+	"monitor":              {"fsm", "kafka"},
+	"replication":          {"fsm", "kafka"},
+	"replication/rewrite":  {"fsm", "kafka/record"},
+	"replication/position": {"fsm", "kafka/record"},
+	"balance/mover":        {"fsm", "kafka", "balance/data"},
+	"cluster":              {"fsm", "balance/work", "transport"},
+	"transport":            {},
+	"fsm":                  {},
+	"web":                  {},
+	"test":                 {everything},
 }
 
 // pure are the packages without clock, chance, goroutine, lock or I/O.
-var pure = []string{"fsm", "balance/work", "balance/data", "replication/rewrite", "replication/position"}
+var pure = []string{"fsm", "balance/work", "balance/data", "kafka/record", "replication/rewrite", "replication/position"}
 
 // vague names say nothing of what a package owns.
 var vague = []string{"util", "utils", "common", "types", "config", "helper", "helpers", "misc", "base", "shared", "lib"}
@@ -125,6 +128,16 @@ func TestImportTable(t *testing.T) {
 		{"replication/rewrite", "replication", false},
 		{"replication/rewrite", "replication/position", false},
 		{"replication/rewrite", "fsm", true},
+		{"replication/rewrite", "kafka/record", true},
+		{"replication/rewrite", "kafka", false},
+		{"replication/sync", "kafka/record", true},
+		{"kafka", "kafka/record", true},
+		{"kafka", "kafka/catalog", false},
+		{"kafka/catalog", "kafka", true},
+		{"kafka/catalog", "kafka/record", true},
+		{"kafka/catalog", "fsm", true},
+		{"kafka/record", "fsm", false},
+		{"kafka/record", "kafka", false},
 		{"balance/work", "fsm", true},
 		{"balance/work", "balance/data", false},
 		{"fsm", "kafka", false},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sluice/kafka"
+	"sluice/kafka/record"
 	"sluice/test/kafkalab"
 )
 
@@ -89,7 +90,7 @@ type copier struct {
 func (c *copier) fill(conn *kafka.Conn) {
 	n := c.size / 1024
 	batch := newBatch(n, 1000, now())
-	rand.Read(batch[kafka.HeaderSize+50 : kafka.HeaderSize+500])
+	rand.Read(batch[record.HeaderSize+50 : record.HeaderSize+500])
 	batch.UpdateCRC()
 	var last <-chan answer
 	for i := range copyBytes / c.size {
@@ -161,7 +162,7 @@ func (c *copier) fetched(r kafka.FetchResponse, err error) {
 			break
 		}
 		rest[c.got.Partition] = c.got.Records
-		for batch, next, _ := kafka.NextBatch(c.got.Records); batch != nil; batch, next, _ = kafka.NextBatch(next) {
+		for batch, next, _ := record.NextBatch(c.got.Records); batch != nil; batch, next, _ = record.NextBatch(next) {
 			c.next[c.got.Partition] = batch.LastOffset() + 1
 		}
 	}
@@ -176,7 +177,7 @@ func (c *copier) gather(rest *[copyPartitions][]byte) bool {
 	size, first := 0, c.first
 	for i := range rest {
 		p := (first + i) % copyPartitions
-		batch, next, err := kafka.NextBatch(rest[p])
+		batch, next, err := record.NextBatch(rest[p])
 		if batch == nil || size+len(batch) > 600<<10 {
 			continue
 		}
@@ -187,7 +188,7 @@ func (c *copier) gather(rest *[copyPartitions][]byte) bool {
 			c.b.Error(err)
 		}
 		rest[p], c.first = next, (p+1)%copyPartitions
-		kafka.Rewrite(batch, c.pid, c.epoch, c.sequence[p])
+		record.Rewrite(batch, c.pid, c.epoch, c.sequence[p])
 		c.sequence[p] += batch.Count()
 		size += len(batch)
 		c.produce.Partitions = append(c.produce.Partitions, kafka.ProducePartition{

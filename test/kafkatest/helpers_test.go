@@ -12,6 +12,7 @@ import (
 
 	"sluice/fsm"
 	"sluice/kafka"
+	"sluice/kafka/record"
 	"sluice/test/kafkalab"
 )
 
@@ -100,8 +101,8 @@ func dial(t testing.TB, c *kafka.Client, broker int32) *kafka.Conn {
 
 // newBatch returns a batch of n uncompressed records of size bytes each, made
 // at ms since 1970.
-func newBatch(n, size int, ms int64) kafka.Batch {
-	b := make(kafka.Batch, kafka.HeaderSize, kafka.HeaderSize+n*(size+20))
+func newBatch(n, size int, ms int64) record.Batch {
+	b := make(record.Batch, record.HeaderSize, record.HeaderSize+n*(size+20))
 	b[16] = 2 // magic
 	b.SetLeaderEpoch(-1)
 	b.SetTimestamps(ms, ms)
@@ -131,7 +132,7 @@ type answer struct {
 }
 
 // produce queues one batch and returns where its answer will come.
-func produce(c *kafka.Conn, topic kafka.TopicMetadata, partition int32, b kafka.Batch) <-chan answer {
+func produce(c *kafka.Conn, topic kafka.TopicMetadata, partition int32, b record.Batch) <-chan answer {
 	out := make(chan answer, 1)
 	req := &kafka.ProduceRequest{Timeout: 10 * time.Second, Partitions: []kafka.ProducePartition{
 		{Topic: topic.Name, TopicID: topic.ID, Partition: partition, Batch: b},

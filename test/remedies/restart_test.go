@@ -9,7 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"sluice/fsm"
-	"sluice/kafka"
+	"sluice/kafka/record"
 	"sluice/test/kafkalab"
 	"sluice/test/load"
 )
@@ -51,7 +51,7 @@ func cut(t *testing.T, c *kafkalab.Cluster, topic string, end int64) []byte {
 		t.Fatal(err)
 	}
 	for rest := b; ; {
-		batch, more, err := kafka.NextBatch(rest)
+		batch, more, err := record.NextBatch(rest)
 		if err != nil || batch == nil {
 			t.Fatalf("no batch of %s begins at %d: %v", topic, end, err)
 		}

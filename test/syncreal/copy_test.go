@@ -11,6 +11,7 @@ import (
 
 	"sluice/fsm"
 	"sluice/kafka"
+	"sluice/kafka/record"
 	"sluice/replication/rewrite"
 	"sluice/replication/verify"
 )
@@ -20,7 +21,7 @@ type copied struct {
 	cursor   rewrite.Cursor
 	segments []fsm.Segment
 	opened   map[rewrite.Reason]int
-	codecs   map[kafka.Attributes]int
+	codecs   map[record.Attributes]int
 	aborted  int
 	markers  int
 }
@@ -51,32 +52,32 @@ func (l *lab) copyByHand(topic string, from int64, most int) copied {
 	}
 	c := copied{
 		cursor: rewrite.Cursor{Source: from, Shift: -from}, segments: []fsm.Segment{{Source: from, Target: 0}},
-		opened: map[rewrite.Reason]int{}, codecs: map[kafka.Attributes]int{},
+		opened: map[rewrite.Reason]int{}, codecs: map[record.Attributes]int{},
 	}
-	send := func(b kafka.Batch) {
+	send := func(b record.Batch) {
 		base := c.cursor.Target - int64(b.Count())
-		kafka.Rewrite(b, id, epoch, int32(base))
+		record.Rewrite(b, id, epoch, int32(base))
 		if got := l.send(out, topic, target.ID, b); got != base {
 			l.Fatalf("written at %d, expected at %d", got, base)
 		}
 	}
-	codec := rewrite.NewCodec()
+	slow := rewrite.NewRebuilder()
 	for c.cursor.Source < end[0].Offset {
 		resp := l.fetch(in, topic, source.ID, c.cursor.Source)
 		var p kafka.FetchedPartition
 		if more, err := resp.Next(&p); err != nil || !more || p.ErrorCode != 0 {
 			l.Fatal(more, err, kerr.ErrorForCode(p.ErrorCode))
 		}
-		aborted := rewrite.NewAborted(p.Aborted)
+		aborted := record.NewAborted(p.Aborted)
 		for rest := p.Records; ; {
-			var b kafka.Batch
-			if b, rest, err = kafka.NextBatch(rest); err != nil {
+			var b record.Batch
+			if b, rest, err = record.NextBatch(rest); err != nil {
 				l.Fatal(err)
 			}
 			if b == nil {
 				break
 			}
-			if err := c.take(codec, aborted, b, most, send); err != nil {
+			if err := c.take(slow, aborted, b, most, send); err != nil {
 				l.Fatal(err)
 			}
 		}
@@ -86,10 +87,10 @@ func (l *lab) copyByHand(topic string, from int64, most int) copied {
 }
 
 // take copies one batch.
-func (c *copied) take(codec *rewrite.Codec, aborted *rewrite.Aborted, b kafka.Batch, most int, send func(kafka.Batch)) error {
+func (c *copied) take(slow *rewrite.Rebuilder, aborted *record.Aborted, b record.Batch, most int, send func(record.Batch)) error {
 	h := b.Header()
-	c.codecs[h.Attributes&kafka.AttrCodecMask]++
-	skip, err := aborted.Skip(codec, b)
+	c.codecs[h.Attributes&record.AttrCodecMask]++
+	skip, err := aborted.Skip(slow.Codec, b)
 	if err != nil {
 		return err
 	}
@@ -112,7 +113,7 @@ func (c *copied) take(codec *rewrite.Codec, aborted *rewrite.Aborted, b kafka.Ba
 	}
 	c.opened[reason]++
 	for done := 0; done == 0; {
-		r, err := codec.Rebuild(rewrite.Job{Batches: []kafka.Batch{b}, Cursor: c.cursor, MaxRecords: most, Budget: 64 << 20}, nil)
+		r, err := slow.Rebuild(rewrite.Job{Batches: []record.Batch{b}, Cursor: c.cursor, MaxRecords: most, Budget: 64 << 20}, nil)
 		if err != nil {
 			return err
 		}
@@ -144,7 +145,7 @@ func (l *lab) fetch(conn *kafka.Conn, topic string, id [16]byte, at int64) kafka
 	return a.FetchResponse
 }
 
-func (l *lab) send(conn *kafka.Conn, topic string, id [16]byte, b kafka.Batch) (base int64) {
+func (l *lab) send(conn *kafka.Conn, topic string, id [16]byte, b record.Batch) (base int64) {
 	l.Helper()
 	got := make(chan error, 1)
 	req := kafka.ProduceRequest{Timeout: 10 * time.Second, Partitions: []kafka.ProducePartition{{Topic: topic, TopicID: id, Batch: b}}}
@@ -194,7 +195,7 @@ func (l *lab) equal(topic string, c copied) verify.Status {
 	return s
 }
 
-func record(topic string, n int) *kgo.Record {
+func numbered(topic string, n int) *kgo.Record {
 	r := &kgo.Record{Topic: topic, Key: fmt.Append(nil, "key", n%50), Value: fmt.Append(nil, strings.Repeat("some text ", n%30), n),
 		Timestamp: time.Now().Add(-time.Hour).Add(time.Duration(n) * time.Millisecond)}
 	if n%4 == 0 {
@@ -206,7 +207,7 @@ func record(topic string, n int) *kgo.Record {
 func recordsOf(topic string, from, to int) []*kgo.Record {
 	var out []*kgo.Record
 	for n := from; n < to; n++ {
-		out = append(out, record(topic, n))
+		out = append(out, numbered(topic, n))
 	}
 	return out
 }
@@ -233,7 +234,7 @@ func TestRebuiltBatchesOnRealBrokers(t *testing.T) {
 			l.produce(l.usP, recordsOf(topic, 300, 320)...)
 			l.until("streams", func() bool { return len(l.streams(topic)) == 1 })
 			c := l.copyByHand(topic, 7, 100)
-			if c.codecs[kafka.Attributes(i)] == 0 || len(c.codecs) != 1 {
+			if c.codecs[record.Attributes(i)] == 0 || len(c.codecs) != 1 {
 				t.Errorf("%s: codecs %v", topic, c.codecs)
 			}
 			want := rewrite.ReasonResume
@@ -286,7 +287,7 @@ func (l *lab) compacted() {
 		// timestamps a new segment.
 		var records []*kgo.Record
 		for n := range 40 {
-			r := record("compacted", round*40+n)
+			r := numbered("compacted", round*40+n)
 			r.Timestamp = began.Add(time.Duration(round) * time.Second)
 			if r.Key = fmt.Append(nil, "shared", n); n%2 == 0 {
 				r.Key = fmt.Append(nil, "round", round, "-", n)
@@ -318,7 +319,7 @@ func (l *lab) gaps(conn *kafka.Conn, t kafka.TopicMetadata) (n int) {
 		l.Fatal(more, err)
 	}
 	for rest := p.Records; ; {
-		b, next, err := kafka.NextBatch(rest)
+		b, next, err := record.NextBatch(rest)
 		if err != nil || b == nil {
 			return n
 		}

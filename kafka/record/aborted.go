@@ -1,13 +1,18 @@
-package rewrite
+package record
 
 import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
 	"slices"
-
-	"sluice/kafka"
 )
+
+// AbortedTxn is a transaction of which the fetched range holds records that
+// must not be read.
+type AbortedTxn struct {
+	ProducerID  int64
+	FirstOffset int64
+}
 
 // Aborted tells the batches that a read_committed reader must not show, from
 // the list of aborted transactions in a fetch answer. Make one for each
@@ -15,14 +20,14 @@ import (
 //
 // Source: KIP-98, "Consumer" (the brokers' and the Java consumer's rule).
 type Aborted struct {
-	pending []kafka.AbortedTxn // ascending by first offset
-	open    []int64            // producer ids whose transaction here ends in an abort
+	pending []AbortedTxn // ascending by first offset
+	open    []int64      // producer ids whose transaction here ends in an abort
 }
 
 // NewAborted takes the list of an answer; it is copied.
-func NewAborted(list []kafka.AbortedTxn) *Aborted {
+func NewAborted(list []AbortedTxn) *Aborted {
 	p := slices.Clone(list)
-	slices.SortFunc(p, func(a, b kafka.AbortedTxn) int { return cmp.Compare(a.FirstOffset, b.FirstOffset) })
+	slices.SortFunc(p, func(a, b AbortedTxn) int { return cmp.Compare(a.FirstOffset, b.FirstOffset) })
 	return &Aborted{pending: p}
 }
 
@@ -30,7 +35,7 @@ func NewAborted(list []kafka.AbortedTxn) *Aborted {
 // see every batch of the answer, in order, control batches too, of which it
 // returns false (they are never data). The error is about a control batch that
 // cannot be read.
-func (a *Aborted) Skip(c *Codec, b kafka.Batch) (bool, error) {
+func (a *Aborted) Skip(c *Codec, b Batch) (bool, error) {
 	if len(a.pending) == 0 && len(a.open) == 0 {
 		return false, nil
 	}
@@ -41,7 +46,7 @@ func (a *Aborted) Skip(c *Codec, b kafka.Batch) (bool, error) {
 		}
 		a.pending = a.pending[1:]
 	}
-	if h.Attributes&kafka.AttrControl != 0 {
+	if h.Attributes&AttrControl != 0 {
 		m, err := c.ParseMarker(b)
 		if err != nil {
 			return false, err
@@ -51,7 +56,7 @@ func (a *Aborted) Skip(c *Codec, b kafka.Batch) (bool, error) {
 		}
 		return false, nil
 	}
-	return h.Attributes&kafka.AttrTransactional != 0 && slices.Contains(a.open, h.ProducerID), nil
+	return h.Attributes&AttrTransactional != 0 && slices.Contains(a.open, h.ProducerID), nil
 }
 
 // Marker is the kind of a control batch.
@@ -70,7 +75,7 @@ const maxMarker = 1 << 16
 // a type, two int16 (Kafka protocol guide, "Control Batches"). A control batch
 // that the cleaner has emptied is a commit, for it ends nothing that is still
 // there.
-func (c *Codec) ParseMarker(b kafka.Batch) (Marker, error) {
+func (c *Codec) ParseMarker(b Batch) (Marker, error) {
 	rs, err := c.Open(b, nil, maxMarker)
 	if err != nil {
 		return 0, fmt.Errorf("reading a control batch: %w", err)
@@ -82,7 +87,7 @@ func (c *Codec) ParseMarker(b kafka.Batch) (Marker, error) {
 	case !more:
 		return MarkerCommit, nil
 	case len(rec.Key) < 4:
-		return 0, fmt.Errorf("reading a control batch at offset %d: %w: key of %d bytes", rs.Header.BaseOffset, kafka.ErrCorruptBatch, len(rec.Key))
+		return 0, fmt.Errorf("reading a control batch at offset %d: %w: key of %d bytes", rs.Header.BaseOffset, ErrCorruptBatch, len(rec.Key))
 	}
 	return Marker(binary.BigEndian.Uint16(rec.Key[2:])), nil
 }

@@ -1,4 +1,4 @@
-package kafka
+package record
 
 import (
 	"bytes"
@@ -10,6 +10,34 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
+
+// testBatch returns a batch of n uncompressed records with the given values
+// repeated, complete but for a producer.
+func testBatch(baseOffset int64, n int, value string) Batch {
+	b := make(Batch, HeaderSize)
+	b[posMagic] = 2
+	b.SetBaseOffset(baseOffset)
+	b.SetLeaderEpoch(-1)
+	b.SetTimestamps(1_700_000_000_000, 1_700_000_000_000)
+	b.SetProducer(-1, -1, -1)
+	b.SetLastOffsetDelta(int32(n - 1))
+	b.SetCount(int32(n))
+	for i := range n {
+		var r []byte
+		r = append(r, 0)                     // attributes
+		r = binary.AppendVarint(r, 0)        // timestamp delta
+		r = binary.AppendVarint(r, int64(i)) // offset delta
+		r = binary.AppendVarint(r, -1)       // no key
+		r = binary.AppendVarint(r, int64(len(value)))
+		r = append(r, value...)
+		r = binary.AppendVarint(r, 0) // no headers
+		b = binary.AppendVarint(b, int64(len(r)))
+		b = append(b, r...)
+	}
+	b.SetLength()
+	b.UpdateCRC()
+	return b
+}
 
 // kmsgBatch decodes b with kmsg, the second opinion on the layout.
 func kmsgBatch(t testing.TB, b []byte) kmsg.RecordBatch {

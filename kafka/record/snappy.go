@@ -1,4 +1,4 @@
-package rewrite
+package record
 
 import (
 	"encoding/binary"

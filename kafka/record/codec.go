@@ -1,4 +1,4 @@
-package rewrite
+package record
 
 import (
 	"bytes"
@@ -10,17 +10,15 @@ import (
 	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
-
-	"sluice/kafka"
 )
 
 // The codecs, as they stand in a batch's attributes.
 const (
-	CodecNone   kafka.Attributes = 0
-	CodecGzip   kafka.Attributes = 1
-	CodecSnappy kafka.Attributes = 2
-	CodecLZ4    kafka.Attributes = 3
-	CodecZstd   kafka.Attributes = 4
+	CodecNone   Attributes = 0
+	CodecGzip   Attributes = 1
+	CodecSnappy Attributes = 2
+	CodecLZ4    Attributes = 3
+	CodecZstd   Attributes = 4
 )
 
 // ErrOverBudget says that a batch decompresses to more than the caller's
@@ -28,8 +26,8 @@ const (
 var ErrOverBudget = errors.New("batch decompresses to more than the memory budget allows")
 
 // Codec holds the state of compressors and decompressors, made when first
-// used, and the buffers of Rebuild. It starts no goroutine and is not safe for
-// concurrent use: keep a few and hand them out.
+// used. It starts no goroutine and is not safe for concurrent use: keep a few and
+// hand them out.
 type Codec struct {
 	gzipReader *gzip.Reader
 	gzipWriter *gzip.Writer
@@ -38,22 +36,13 @@ type Codec struct {
 	zstdReader *zstd.Decoder
 	zstdWriter *zstd.Encoder
 	source     bytes.Reader
-
-	scratch []byte // Rebuild: records of the batch being read
-	builder Builder
 }
 
 // NewCodec returns a Codec that holds no memory yet.
 func NewCodec() *Codec { return &Codec{} }
 
-// Held returns the bytes of buffers that Rebuild keeps for its next call.
-func (c *Codec) Held() int { return cap(c.scratch) + cap(c.builder.raw) }
-
-// Drop gives those buffers to the garbage collector.
-func (c *Codec) Drop() { c.scratch, c.builder.raw = nil, nil }
-
 // decompress appends the decompressed src to dst.
-func (c *Codec) decompress(codec kafka.Attributes, dst, src []byte, limit int) ([]byte, error) {
+func (c *Codec) decompress(codec Attributes, dst, src []byte, limit int) ([]byte, error) {
 	var err error
 	switch codec {
 	case CodecGzip:
@@ -70,10 +59,10 @@ func (c *Codec) decompress(codec kafka.Attributes, dst, src []byte, limit int) (
 	case CodecZstd:
 		dst, err = c.unzstd(dst, src, limit)
 	default:
-		return nil, fmt.Errorf("%w: unknown codec %d", kafka.ErrCorruptBatch, codec)
+		return nil, fmt.Errorf("%w: unknown codec %d", ErrCorruptBatch, codec)
 	}
 	if err != nil && !errors.Is(err, ErrOverBudget) {
-		return nil, fmt.Errorf("%w: decompressing: %v", kafka.ErrCorruptBatch, err)
+		return nil, fmt.Errorf("%w: decompressing: %v", ErrCorruptBatch, err)
 	}
 	return dst, err
 }
@@ -155,7 +144,7 @@ func grow(b []byte, n int) []byte {
 }
 
 // compress appends the compressed src to dst.
-func (c *Codec) compress(codec kafka.Attributes, dst, src []byte) ([]byte, error) {
+func (c *Codec) compress(codec Attributes, dst, src []byte) ([]byte, error) {
 	switch codec {
 	case CodecNone:
 		return append(dst, src...), nil
@@ -188,7 +177,7 @@ func (c *Codec) compress(codec kafka.Attributes, dst, src []byte) ([]byte, error
 		}
 		return c.zstdWriter.EncodeAll(src, dst), nil
 	}
-	return nil, fmt.Errorf("%w: unknown codec %d", kafka.ErrCorruptBatch, codec)
+	return nil, fmt.Errorf("%w: unknown codec %d", ErrCorruptBatch, codec)
 }
 
 // resetLZ4 keeps to blocks of 64 KiB, the size that Kafka's own clients write

@@ -1,10 +1,8 @@
-package rewrite
+package record
 
 import (
 	"fmt"
 	"math"
-
-	"sluice/kafka"
 )
 
 // Builder collects records into one batch. The zero value is empty.
@@ -33,18 +31,18 @@ func (b *Builder) Add(r *Record) {
 func (b *Builder) Count() int { return int(b.count) }
 
 // Size returns the bytes of the batch before compression, header included.
-func (b *Builder) Size() int { return kafka.HeaderSize + len(b.raw) }
+func (b *Builder) Size() int { return HeaderSize + len(b.raw) }
 
 // Build appends the batch to dst, which may be nil, compressed with codec:
-// CreateTime, base offset 0, leader epoch -1, no producer (kafka.Rewrite sets
+// CreateTime, base offset 0, leader epoch -1, no producer (Rewrite sets
 // it), CRC valid. It returns the batch alone, which aliases dst where its
 // capacity suffices. The Builder is as before. Without records it returns nil.
-func (c *Codec) Build(dst []byte, codec kafka.Attributes, from *Builder) (kafka.Batch, error) {
+func (c *Codec) Build(dst []byte, codec Attributes, from *Builder) (Batch, error) {
 	if from.count == 0 {
 		return nil, nil
 	}
 	start := len(dst)
-	out := append(dst, make([]byte, kafka.HeaderSize)...)
+	out := append(dst, make([]byte, HeaderSize)...)
 	out, err := c.compress(codec, out, from.raw)
 	if err != nil {
 		return nil, fmt.Errorf("compressing a batch of %d records: %w", from.count, err)
@@ -52,8 +50,8 @@ func (c *Codec) Build(dst []byte, codec kafka.Attributes, from *Builder) (kafka.
 	if len(out)-start > math.MaxInt32 {
 		return nil, fmt.Errorf("building a batch of %d bytes: %w", len(out)-start, ErrOverBudget)
 	}
-	b := kafka.Batch(out[start:])
-	b[magicAt] = 2
+	b := Batch(out[start:])
+	b[posMagic] = 2
 	b.SetLength()
 	b.SetBaseOffset(0)
 	b.SetLeaderEpoch(-1)
@@ -65,6 +63,3 @@ func (c *Codec) Build(dst []byte, codec kafka.Attributes, from *Builder) (kafka.
 	b.UpdateCRC()
 	return b, nil
 }
-
-// magicAt is where the format stands, in every format.
-const magicAt = 16

@@ -1,4 +1,4 @@
-package rewrite
+package record
 
 import (
 	"encoding/binary"
@@ -13,11 +13,11 @@ type Record struct {
 	Timestamp   int64 // ms since 1970; of a LogAppendTime batch the append time
 	Key, Value  []byte
 	HeaderCount int
-	RawHeaders  []byte // HeaderCount headers as they stand in the batch; see AppendHeader
+	RawHeaders  []byte // HeaderCount headers as they stand in the batch
 }
 
 // Headers yields keys and values in their order; a nil value is null. Record
-// must come from Records.Next or hold what AppendHeader wrote.
+// must come from Records.Next or have RawHeaders as a batch has them.
 func (r *Record) Headers() iter.Seq2[[]byte, []byte] {
 	return func(yield func(key, value []byte) bool) {
 		in := input{b: r.RawHeaders}
@@ -28,13 +28,6 @@ func (r *Record) Headers() iter.Seq2[[]byte, []byte] {
 			}
 		}
 	}
-}
-
-// AppendHeader appends one header in the form of RawHeaders.
-func AppendHeader(dst []byte, key string, value []byte) []byte {
-	dst = binary.AppendVarint(dst, int64(len(key)))
-	dst = append(dst, key...)
-	return appendSized(dst, value)
 }
 
 // The body of a record (Kafka protocol guide, "Record"): its length, then

@@ -1,15 +1,13 @@
-package rewrite
+package record
 
 import (
 	"fmt"
 	"math"
-
-	"sluice/kafka"
 )
 
 // Records walks over the records of an opened batch.
 type Records struct {
-	Header kafka.Header
+	Header Header
 	// Scratch is the buffer that the records were decompressed into, the one
 	// handed to Open or a larger one; hand it to the next Open when the
 	// records are no longer in use.
@@ -24,20 +22,20 @@ type Records struct {
 // records, into scratch[:0] if there is room. At most limit bytes are
 // decompressed: a batch with more is ErrOverBudget. Records of an
 // uncompressed batch alias the batch.
-func (c *Codec) Open(b kafka.Batch, scratch []byte, limit int) (Records, error) {
-	h, err := kafka.ParseHeader(b)
+func (c *Codec) Open(b Batch, scratch []byte, limit int) (Records, error) {
+	h, err := ParseHeader(b)
 	if err != nil {
 		return Records{}, fmt.Errorf("opening batch: %w", err)
 	}
 	if h.Size() != len(b) {
-		return Records{}, fmt.Errorf("opening batch at offset %d: %w: %d bytes hold %d", h.BaseOffset, kafka.ErrCorruptBatch, len(b), h.Size())
+		return Records{}, fmt.Errorf("opening batch at offset %d: %w: %d bytes hold %d", h.BaseOffset, ErrCorruptBatch, len(b), h.Size())
 	}
 	if err := b.VerifyCRC(); err != nil {
 		return Records{}, fmt.Errorf("opening batch at offset %d: %w", h.BaseOffset, err)
 	}
 	r := Records{Header: h, Scratch: scratch, left: h.Count, delta: -1}
-	body := []byte(b[kafka.HeaderSize:])
-	if codec := h.Attributes & kafka.AttrCodecMask; codec != CodecNone && h.Count > 0 {
+	body := []byte(b[HeaderSize:])
+	if codec := h.Attributes & AttrCodecMask; codec != CodecNone && h.Count > 0 {
 		body, err = c.decompress(codec, scratch[:0], body, limit)
 		if err != nil {
 			return Records{}, fmt.Errorf("opening batch at offset %d: %w", h.BaseOffset, err)
@@ -49,7 +47,7 @@ func (c *Codec) Open(b kafka.Batch, scratch []byte, limit int) (Records, error) 
 }
 
 // Next parses the next record into rec; false at the end. The error is
-// kafka.ErrCorruptBatch, wrapped, and final: rec is not to be used then.
+// ErrCorruptBatch, wrapped, and final: rec is not to be used then.
 func (r *Records) Next(rec *Record) (bool, error) {
 	if r.left == 0 {
 		if len(r.in.b) != 0 {
@@ -73,7 +71,7 @@ func (r *Records) Next(rec *Record) (bool, error) {
 	r.delta = delta
 	rec.Offset = r.Header.BaseOffset + int64(delta)
 	rec.Timestamp = r.Header.BaseTimestamp + timestampDelta
-	if r.Header.Attributes&kafka.AttrLogAppendTime != 0 {
+	if r.Header.Attributes&AttrLogAppendTime != 0 {
 		rec.Timestamp = r.Header.MaxTimestamp
 	}
 	return true, nil
@@ -107,5 +105,5 @@ func parseRecord(body *input, rec *Record) (timestampDelta int64, delta int32, w
 func (r *Records) corrupt(format string, args ...any) error {
 	at := r.Header.BaseOffset + int64(r.delta) + 1
 	r.left, r.in.b = math.MaxInt32, nil
-	return fmt.Errorf("reading the record at offset %d: %w: %s", at, kafka.ErrCorruptBatch, fmt.Sprintf(format, args...))
+	return fmt.Errorf("reading the record at offset %d: %w: %s", at, ErrCorruptBatch, fmt.Sprintf(format, args...))
 }
