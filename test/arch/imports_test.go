@@ -22,6 +22,7 @@ var mayImport = map[string][]string{
 	"operation":            {"fsm"},
 	"kafka":                {"fsm"},
 	"kafka/record":         {},
+	"kafka/catalog":        {"fsm", "kafka"},
 	"balance/work":         {"fsm"},
 	"balance/data":         {"fsm"},
 	"api":                  {"fsm", "manifest", "task", "operation", "monitor", "balance/data"},
