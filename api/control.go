@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sluice/fsm"
+	"sluice/task"
 )
 
 // Errors that a Control returns, wrapped.
@@ -63,20 +64,15 @@ type Member struct {
 	Version string
 	// Index is that of the facts which the node has carried out: what must not
 	// run any more since then has stopped.
-	Index    uint64
-	Measures []Measure
+	Index uint64
+	Tasks map[fsm.TaskID]task.Status // that it runs
 }
 
-// Measure is what an owner tells about its task.
-type Measure struct {
-	Task           fsm.TaskID
-	Turn           uint64
-	State          fsm.Code
-	Message        string
-	LagRecords     int64 // -1: unknown
-	LagMillis      int64 // -1: unknown
-	BytesPerSecond float64
-	Source, Target int64 // offsets of the next record, -1: unknown
+// CopyDetail is the Detail of a copy task, where its owner tells one: the
+// offsets of the next record, newer than the last checkpoint.
+type CopyDetail struct {
+	Source *int64 `json:"source"`
+	Target *int64 `json:"target"`
 }
 
 // Preflighter looks at both Kafka clusters before a link is created or changed.

@@ -2,11 +2,13 @@ package api
 
 import (
 	"cmp"
+	"encoding/json"
 	"slices"
 	"time"
 
 	"sluice/fsm"
 	"sluice/manifest"
+	"sluice/task"
 )
 
 // silentAfter is the age of a report from which its node is shown as silent.
@@ -19,22 +21,21 @@ type picture struct {
 	state    ClusterState
 	members  []Member
 	now      time.Time
-	measures map[fsm.TaskID]measured
+	reported map[fsm.TaskID]reported
 }
 
-// measured is a measurement and when it came.
-type measured struct {
-	Measure
+// reported is what its owner says of a task, and when that came.
+type reported struct {
+	task.Status
 	heard time.Time
 }
 
 func newPicture(v *fsm.View, state ClusterState, members []Member, now time.Time) *picture {
-	p := &picture{v: v, state: state, members: members, now: now, measures: map[fsm.TaskID]measured{}}
+	p := &picture{v: v, state: state, members: members, now: now, reported: map[fsm.TaskID]reported{}}
 	for _, m := range members {
-		for _, x := range m.Measures {
-			t := v.Task(x.Task)
-			if t != nil && t.Owner == m.ID && t.Turn == x.Turn {
-				p.measures[x.Task] = measured{x, m.Heard}
+		for id, s := range m.Tasks {
+			if t := v.Task(id); t != nil && t.Owner == m.ID {
+				p.reported[id] = reported{s, m.Heard}
 			}
 		}
 	}
@@ -136,25 +137,25 @@ func (p *picture) task(t *fsm.Task) Task {
 		x.Shift = new(m.Segments[len(m.Segments)-1].Shift())
 		x.Source, x.Target = known(t.Progress.Source), known(t.Progress.Target)
 	}
-	m, reported := p.measures[t.ID]
-	if reported {
-		x.AgeMillis = p.age(m.heard)
-		x.LagRecords, x.BytesPerSecond = known(m.LagRecords), m.BytesPerSecond
-		if m.LagMillis >= 0 {
-			x.LagSeconds = new(float64(m.LagMillis) / 1000)
+	r, ok := p.reported[t.ID]
+	if ok {
+		x.AgeMillis = p.age(r.heard)
+		x.LagRecords, x.BytesPerSecond = known(r.Lag.Records), float64(r.Rate)
+		if r.Lag.Millis >= 0 {
+			x.LagSeconds = new(float64(r.Lag.Millis) / 1000)
 		}
-		if m.Source >= 0 {
-			x.Source, x.Target = known(m.Source), known(m.Target)
+		var d CopyDetail
+		if json.Unmarshal(r.Detail, &d) == nil && d.Source != nil {
+			x.Source, x.Target = d.Source, d.Target
 		}
 	}
-	p.judge(&x, t, link, m, reported)
+	p.judge(&x, t, link, r, ok && p.now.Sub(r.heard) < silentAfter)
 	return x
 }
 
 // judge gives the reason code: what the facts say goes before what the owner
-// measured a moment ago.
-func (p *picture) judge(x *Task, t *fsm.Task, link *fsm.Link, m measured, reported bool) {
-	fresh := reported && p.now.Sub(m.heard) < silentAfter
+// reported a moment ago.
+func (p *picture) judge(x *Task, t *fsm.Task, link *fsm.Link, r reported, fresh bool) {
 	switch {
 	case link != nil && link.Deleting:
 		x.State = CodeDeleting
@@ -174,7 +175,7 @@ func (p *picture) judge(x *Task, t *fsm.Task, link *fsm.Link, m measured, report
 	case t.Owner == "":
 		x.State, x.Message = CodeUnassigned, "waits for the leader to give it to a node"
 	case fresh:
-		x.State, x.Message = m.State, m.Message
+		x.State, x.Message = r.State, r.Message
 	case !p.member(t.Owner).Alive:
 		x.State, x.Message = CodeUnreported, x.Owner+" is silent"
 	default:

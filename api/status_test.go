@@ -7,6 +7,7 @@ import (
 	"sluice/api"
 	"sluice/api/apitest"
 	"sluice/fsm"
+	"sluice/task"
 )
 
 func TestStatusShowsTheWorstFirst(t *testing.T) {
@@ -57,7 +58,7 @@ func TestConditionOfALink(t *testing.T) {
 		}
 	}
 	f.Report(fsm.CodeIdle, 0)
-	f.With(func(f *apitest.Cluster) { f.Nodes[0].Measures[0].State = fsm.CodeCopying })
+	f.With(func(f *apitest.Cluster) { f.Nodes[0].Tasks[3] = task.Status{State: fsm.CodeCopying} })
 	if l, err := c.Link(t.Context(), "us-eu"); err != nil || l.Condition != fsm.CodeCopying {
 		t.Errorf("one copies, the others wait for records: %+v %v", l, err)
 	}

@@ -165,7 +165,7 @@ func TestPauseIsConfirmedByTheOwner(t *testing.T) {
 		for end := time.Now().Add(500 * time.Millisecond); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 			by, _ := s.world.on(30)
 			for i, n := range s.nodes {
-				if n.Settled() >= r.Index && by[i] > 0 {
+				if n.reconciled.Load() >= r.Index && by[i] > 0 {
 					s.t.Fatalf("node %d says that it has stopped everything and runs %d tasks", i, by[i])
 				}
 			}
@@ -189,35 +189,5 @@ func TestPauseIsConfirmedByTheOwner(t *testing.T) {
 		}
 		s.propose(s.leader(), &fsm.LinkState{Link: 1, State: fsm.StateRunning, At: 2})
 		s.until("running", 5*time.Second, func() bool { return s.balanced(30, 1, 2, 3) })
-	})
-}
-
-// TestUpdatesReachTheRunner: an order reaches a running task, progress that it
-// made itself does not.
-func TestUpdatesReachTheRunner(t *testing.T) {
-	runSim(t, func(s *sim) {
-		s.trio()
-		s.addTasks(1)
-		s.until("assigned", 5*time.Second, func() bool { return s.world.settled(2) })
-		task := s.leader().View().Task(2)
-		updates := func() int {
-			s.world.mu.Lock()
-			defer s.world.mu.Unlock()
-			for _, f := range s.world.running[2] {
-				return f.updates
-			}
-			return -1
-		}
-		s.propose(s.leader(), &fsm.ProgressBatch{Node: task.Owner, At: 1, Items: []fsm.ProgressItem{{Task: 2, Turn: task.Turn, Progress: fsm.Progress{Records: 5}}}})
-		time.Sleep(time.Second)
-		if got := updates(); got != 0 {
-			s.t.Errorf("%d updates for progress", got)
-		}
-		s.propose(s.leader(), &fsm.TaskStop{Task: 2, Turn: task.Turn, Stop: fsm.Stop{Code: fsm.CodePositionLost}})
-		s.propose(s.leader(), &fsm.TaskOrder{Link: 1, Partition: -1, Order: fsm.OrderContinue})
-		time.Sleep(time.Second)
-		if got := updates(); got < 1 || got > 2 {
-			s.t.Errorf("%d updates for a stop and an order", got)
-		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"sluice/fsm"
+	"sluice/task"
 )
 
 // verifyAgain is the pace of asking Raft again whether it leads, while the
@@ -124,14 +125,14 @@ type claim struct {
 }
 
 // ConfirmOwner asks a leader, now, whether this node owns the task at this
-// turn: nil, ErrNotOwner, or ErrUnknown when none could be asked.
-func (n *Node) ConfirmOwner(ctx context.Context, task fsm.TaskID, turn uint64) error {
+// turn: nil, task.ErrNotOwner, or task.ErrUnknown when none could be asked.
+func (n *Node) ConfirmOwner(ctx context.Context, id fsm.TaskID, turn uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, n.t.rpc)
 	defer cancel()
-	c := claim{Task: task, Turn: turn, Node: n.self.ServerID}
+	c := claim{Task: id, Turn: turn, Node: n.self.ServerID}
 	leader, err := n.leader()
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnknown, err)
+		return fmt.Errorf("%w: %w", task.ErrUnknown, err)
 	}
 	var owns bool
 	if leader.ServerID == n.self.ServerID {
@@ -141,9 +142,9 @@ func (n *Node) ConfirmOwner(ctx context.Context, task fsm.TaskID, turn uint64) e
 	}
 	switch {
 	case err != nil:
-		return fmt.Errorf("%w: %w", ErrUnknown, err)
+		return fmt.Errorf("%w: %w", task.ErrUnknown, err)
 	case !owns:
-		return fmt.Errorf("%w: task %d, turn %d", ErrNotOwner, task, turn)
+		return fmt.Errorf("%w: task %d, turn %d", task.ErrNotOwner, id, turn)
 	}
 	return nil
 }
@@ -229,13 +230,13 @@ func (n *Node) LeaderAge() (time.Duration, bool) {
 // task at this turn. An unguarded stream writes only while it is younger than
 // Profile.DeadAfter, and asks straight before each write. False: the node does
 // not own it, or no leader has confirmed anything yet.
-func (n *Node) Lease(task fsm.TaskID, turn uint64) (age time.Duration, ok bool) {
+func (n *Node) Lease(id fsm.TaskID, turn uint64) (age time.Duration, ok bool) {
 	g, ok := n.lease.at(n.View().Index)
 	if !ok {
 		return 0, false
 	}
 	// Read after the grant: what it promises holds for this View or a later one.
-	t := n.View().Task(task)
+	t := n.View().Task(id)
 	if t == nil || t.Turn != turn || t.Owner != n.self.ServerID {
 		return 0, false
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sluice/fsm"
+	"sluice/task"
 )
 
 func TestConfirmOwner(t *testing.T) {
@@ -16,37 +17,37 @@ func TestConfirmOwner(t *testing.T) {
 		s.addTasks(29)
 		s.until("assigned", 5*time.Second, func() bool { return s.balanced(30, 1, 2, 3) })
 		n := s.follower()
-		var task *fsm.Task
+		var own *fsm.Task
 		for x := range n.View().Tasks {
 			if x.Owner == n.self.ServerID {
-				task = x
+				own = x
 			}
 		}
-		if err := n.ConfirmOwner(s.t.Context(), task.ID, task.Turn); err != nil {
+		if err := n.ConfirmOwner(s.t.Context(), own.ID, own.Turn); err != nil {
 			s.t.Error(err)
 		}
-		if err := n.ConfirmOwner(s.t.Context(), task.ID, task.Turn+1); !errors.Is(err, ErrNotOwner) {
+		if err := n.ConfirmOwner(s.t.Context(), own.ID, own.Turn+1); !errors.Is(err, task.ErrNotOwner) {
 			s.t.Errorf("another turn: %v", err)
 		}
-		if err := s.leader().ConfirmOwner(s.t.Context(), task.ID, task.Turn); !errors.Is(err, ErrNotOwner) {
+		if err := s.leader().ConfirmOwner(s.t.Context(), own.ID, own.Turn); !errors.Is(err, task.ErrNotOwner) {
 			s.t.Errorf("another node: %v", err)
 		}
-		if age, ok := n.Lease(task.ID, task.Turn); !ok || age > 2*time.Second {
+		if age, ok := n.Lease(own.ID, own.Turn); !ok || age > 2*time.Second {
 			s.t.Errorf("lease: %v, %v", age, ok)
 		}
-		if _, ok := n.Lease(task.ID, task.Turn-1); ok {
+		if _, ok := n.Lease(own.ID, own.Turn-1); ok {
 			s.t.Error("a lease for an old turn")
 		}
 		s.isolate(n.i)
 		start := time.Now()
-		if err := n.ConfirmOwner(s.t.Context(), task.ID, task.Turn); !errors.Is(err, ErrUnknown) {
+		if err := n.ConfirmOwner(s.t.Context(), own.ID, own.Turn); !errors.Is(err, task.ErrUnknown) {
 			s.t.Errorf("cut off: %v", err)
 		}
 		if took := time.Since(start); took > 3*time.Second {
 			s.t.Errorf("took %v", took)
 		}
 		time.Sleep(10 * time.Second)
-		if age, _ := n.Lease(task.ID, task.Turn); age < 10*time.Second {
+		if age, _ := n.Lease(own.ID, own.Turn); age < 10*time.Second {
 			s.t.Errorf("the lease of a cut-off node is %v old", age)
 		}
 		s.rejoin(n.i)
@@ -70,7 +71,7 @@ func TestManyConfirmationsShareHeartbeats(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 1000 {
 			wg.Go(func() {
-				if err := n.ConfirmOwner(s.t.Context(), 99, 1); !errors.Is(err, ErrNotOwner) {
+				if err := n.ConfirmOwner(s.t.Context(), 99, 1); !errors.Is(err, task.ErrNotOwner) {
 					s.t.Error(err)
 				}
 			})

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"sluice/fsm"
+	"sluice/task"
 )
 
 func TestJudge(t *testing.T) {
@@ -98,7 +99,7 @@ func TestCommonFeature(t *testing.T) {
 func TestTableSmoothsRates(t *testing.T) {
 	tab := newTable()
 	for _, rate := range []int64{800, 0, 0} {
-		tab.put(&Report{ServerID: "a", Tasks: map[fsm.TaskID]Measurement{1: {BytesPerSec: rate}}})
+		tab.put(&Report{ServerID: "a", Tasks: map[fsm.TaskID]task.Status{1: {Rate: rate}}})
 	}
 	if got := tab.rates[1]; got < 600 || got > 620 {
 		t.Errorf("rate %d", got)

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sluice/fsm"
+	"sluice/task"
 	"sluice/transport"
 )
 
@@ -107,7 +108,7 @@ func New(cfg Config, tr *transport.Transport, log *slog.Logger) (*Node, error) {
 // runners, until ctx ends (nil), the node has left (nil), was removed
 // (ErrRemoved), or met a command that it cannot read (fsm.ErrUnknown,
 // fsm.ErrCorrupt). transport.Run must run beside it and outlive it.
-func (n *Node) Run(ctx context.Context, runners map[fsm.Kind]Runner) error {
+func (n *Node) Run(ctx context.Context, runners map[fsm.Kind]task.Runner) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	services, stopServices := context.WithCancel(context.WithoutCancel(ctx))
@@ -138,7 +139,7 @@ func (n *Node) Run(ctx context.Context, runners map[fsm.Kind]Runner) error {
 }
 
 // live is the node's life between its servers' begin and end.
-func (n *Node) live(ctx, services context.Context, group *errgroup.Group, runners map[fsm.Kind]Runner) error {
+func (n *Node) live(ctx, services context.Context, group *errgroup.Group, runners map[fsm.Kind]task.Runner) error {
 	identity, err := n.establish(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -228,10 +229,6 @@ func (n *Node) Watch() <-chan struct{} { return n.machine.hub.watch() }
 // Self returns this node's identity.
 func (n *Node) Self() transport.Identity { return n.tr.Self() }
 
-// Settled returns the index of a View whose stops (pauses, deletions, lost
-// tasks) this node has carried out.
-func (n *Node) Settled() uint64 { return n.reconciled.Load() }
-
 func (n *Node) nowMillis() int64 { return n.cfg.Wall().UnixMilli() }
 
 // stop ends Run; the first reason counts, nil is none.
@@ -257,9 +254,9 @@ func (n *Node) probeSoon(id string) {
 	}
 }
 
-func (n *Node) measure() map[fsm.TaskID]Measurement {
+func (n *Node) statuses() map[fsm.TaskID]task.Status {
 	if r := n.reconciler.Load(); r != nil {
-		return r.measure()
+		return r.statuses()
 	}
 	return nil
 }

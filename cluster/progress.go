@@ -76,6 +76,13 @@ func (p *progressSink) release(t *fsm.Task) {
 	}
 }
 
+func mappingVersion(t *fsm.Task) uint32 {
+	if t.Mapping == nil {
+		return 0
+	}
+	return t.Mapping.Version
+}
+
 // ended makes the last progress of a task that stopped here due at once: who
 // runs it next must find it.
 func (p *progressSink) ended(id fsm.TaskID) {

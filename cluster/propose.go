@@ -20,10 +20,6 @@ var (
 	// ErrAmbiguous: the change may have been made or may yet be made; read
 	// again, then decide again.
 	ErrAmbiguous = errors.New("outcome unknown")
-	// ErrNotOwner: a leader says that the task is not this node's at this turn.
-	ErrNotOwner = errors.New("not the owner at this turn")
-	// ErrUnknown: no leader could be asked.
-	ErrUnknown = errors.New("ownership could not be confirmed")
 )
 
 // proposeRetry is how long a proposal waits for a leader between tries.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sluice/fsm"
+	"sluice/task"
 )
 
 // Pace of reconciling.
@@ -18,9 +19,8 @@ const (
 
 // slot is one task on this node.
 type slot struct {
-	task     *fsm.Task // as last told to the runner
-	revision uint64    // of its link
-	running  Running
+	turn     uint64
+	running  task.Running
 	cancel   context.CancelFunc
 	draining bool
 	ended    time.Time // it was Done by itself; zero: it runs
@@ -28,17 +28,17 @@ type slot struct {
 
 // reconciler makes what runs on this node what the facts say. Level-triggered:
 // it compares all of it each time, so a missed change does no harm. Its slots
-// belong to run; measuring reads them under mu.
+// belong to run; reports read them under mu.
 type reconciler struct {
 	n       *Node
-	runners map[fsm.Kind]Runner
+	runners map[fsm.Kind]task.Runner
 	wake    chan struct{} // a task is done
 
 	mu    sync.Mutex
 	slots map[fsm.TaskID]*slot
 }
 
-func newReconciler(n *Node, runners map[fsm.Kind]Runner) *reconciler {
+func newReconciler(n *Node, runners map[fsm.Kind]task.Runner) *reconciler {
 	return &reconciler{n: n, runners: runners, wake: make(chan struct{}, 1), slots: map[fsm.TaskID]*slot{}}
 }
 
@@ -97,7 +97,7 @@ func (r *reconciler) pass(ctx context.Context) {
 // has not yet.
 func (r *reconciler) keep(v *fsm.View, id fsm.TaskID, s *slot) bool {
 	t := v.Task(id)
-	ours := t != nil && t.Owner == r.n.self.ServerID && t.Turn == s.task.Turn
+	ours := t != nil && t.Owner == r.n.self.ServerID && t.Turn == s.turn
 	if !ours {
 		s.cancel()
 	}
@@ -126,43 +126,11 @@ func (r *reconciler) keep(v *fsm.View, id fsm.TaskID, s *slot) bool {
 		s.running.Drain()
 		s.draining = true
 		return false
-	case t.Next != "":
-		if !s.draining {
-			s.running.Drain()
-			s.draining = true
-		}
-	default:
-		r.update(v, s, t)
+	case t.Next != "" && !s.draining:
+		s.running.Drain()
+		s.draining = true
 	}
 	return true
-}
-
-// update tells the runner when something that concerns it has changed;
-// progress, which it made itself, does not.
-func (r *reconciler) update(v *fsm.View, s *slot, t *fsm.Task) {
-	old := s.task
-	s.task = t
-	revision := linkRevision(v, t)
-	same := revision == s.revision && t.Order == old.Order && t.Attempt == old.Attempt && t.Stop == old.Stop &&
-		mappingVersion(t) == mappingVersion(old)
-	s.revision = revision
-	if !same && !s.draining {
-		s.running.Update(t)
-	}
-}
-
-func mappingVersion(t *fsm.Task) uint32 {
-	if t.Mapping == nil {
-		return 0
-	}
-	return t.Mapping.Version
-}
-
-func linkRevision(v *fsm.View, t *fsm.Task) uint64 {
-	if l := v.Link(t.Link); l != nil {
-		return l.Revision
-	}
-	return 0
 }
 
 // begin starts a task, or releases it when it is to be handed over and never
@@ -180,7 +148,7 @@ func (r *reconciler) begin(ctx context.Context, v *fsm.View, t *fsm.Task) {
 		return // it could not tell where it stopped; the commit comes back here
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	s := &slot{task: t, revision: linkRevision(v, t), cancel: cancel, running: runner.Start(ctx, t)}
+	s := &slot{turn: t.Turn, cancel: cancel, running: runner.Start(ctx, t)}
 	r.slots[t.ID] = s
 	done := s.running.Done()
 	r.n.tasks.Go(func() error {
@@ -194,7 +162,7 @@ func (r *reconciler) begin(ctx context.Context, v *fsm.View, t *fsm.Task) {
 // drainAll stops every task in order, and at once those that take too long.
 func (r *reconciler) drainAll(cancel context.CancelFunc) error {
 	r.mu.Lock()
-	var left []Running
+	var left []task.Running
 	for _, s := range r.slots {
 		s.running.Drain()
 		left = append(left, s.running)
@@ -210,13 +178,13 @@ func (r *reconciler) drainAll(cancel context.CancelFunc) error {
 	return r.n.tasks.Wait()
 }
 
-// measure asks every running task for its state.
-func (r *reconciler) measure() map[fsm.TaskID]Measurement {
+// statuses asks every running task for its state.
+func (r *reconciler) statuses() map[fsm.TaskID]task.Status {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	out := make(map[fsm.TaskID]Measurement, len(r.slots))
+	out := make(map[fsm.TaskID]task.Status, len(r.slots))
 	for id, s := range r.slots {
-		out[id] = s.running.Measure()
+		out[id] = s.running.Status()
 	}
 	return out
 }

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sluice/fsm"
+	"sluice/task"
 	"sluice/transport"
 )
 
@@ -17,13 +18,14 @@ const reportEvery = time.Second
 
 // report is what a node tells every member each second.
 type report struct {
-	ServerID   string `json:"serverId"`
-	Index      uint64 `json:"index"`      // of its View
-	Reconciled uint64 `json:"reconciled"` // index whose stops it has carried out
-	Confirmed  bool   `json:"confirmed"`  // a leader has confirmed facts to this process
-	DeafMillis int64  `json:"deafMillis"` // since the last such confirmation, or since it started
-	Version    string `json:"version"`    // of the program
-	Tasks      []byte `json:"tasks"`      // measurements
+	ServerID   string       `json:"serverId"`
+	Index      uint64       `json:"index"`             // of its View
+	Reconciled uint64       `json:"reconciled"`        // index whose stops it has carried out
+	Confirmed  bool         `json:"confirmed"`         // a leader has confirmed facts to this process
+	DeafMillis int64        `json:"deafMillis"`        // since the last such confirmation, or since it started
+	Version    string       `json:"version"`           // of the program
+	Tasks      []byte       `json:"tasks"`             // their states, as task.Encode packs them
+	Details    task.Details `json:"details,omitempty"` // of these; nodes of the first release do not read it
 }
 
 // reportAnswer is what a member answers. Index is set when a leader answers
@@ -44,7 +46,7 @@ type Report struct {
 	Deaf       time.Duration
 	Version    string // of its program
 	Refused    bool   // its process is gone: connections ended and dials are refused
-	Tasks      map[fsm.TaskID]Measurement
+	Tasks      map[fsm.TaskID]task.Status
 }
 
 // table holds the last report of each node, and rates smoothed over reports.
@@ -66,12 +68,12 @@ func (t *table) put(r *Report) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.reports[r.ServerID] = r
-	for id, m := range r.Tasks {
+	for id, s := range r.Tasks {
 		old, ok := t.rates[id]
 		if !ok {
-			old = m.BytesPerSec
+			old = s.Rate
 		}
-		t.rates[id] = old + (m.BytesPerSec-old)/rateWeight
+		t.rates[id] = old + (s.Rate-old)/rateWeight
 	}
 }
 
@@ -197,9 +199,10 @@ func (n *Node) report() report {
 	if !confirmed {
 		deaf = time.Since(n.began)
 	}
+	tasks, details := task.Encode(n.statuses())
 	return report{
 		ServerID: n.self.ServerID, Index: n.View().Index, Reconciled: n.reconciled.Load(),
-		Confirmed: confirmed, DeafMillis: deaf.Milliseconds(), Tasks: encodeMeasurements(n.measure()), Version: n.cfg.Version,
+		Confirmed: confirmed, DeafMillis: deaf.Milliseconds(), Version: n.cfg.Version, Tasks: tasks, Details: details,
 	}
 }
 
@@ -241,7 +244,7 @@ func (n *Node) handleReport(ctx context.Context, rep report) (reportAnswer, erro
 		_, err := n.confirm(ctx)
 		return reportAnswer{Leader: err == nil && !n.isMember(rep.ServerID)}, nil
 	}
-	tasks, err := decodeMeasurements(rep.Tasks)
+	tasks, err := task.Decode(rep.Tasks, rep.Details)
 	if err != nil {
 		return reportAnswer{}, err
 	}

@@ -33,7 +33,7 @@ func TestStatusFromEveryNode(t *testing.T) {
 			}
 			for id, r := range n.Reports() {
 				for task, m := range r.Tasks {
-					if m.State != fsm.CodeCopying || m.LagRecords != 3 || m.LagMillis != -1 || m.BytesPerSec != 1000 {
+					if m.State != fsm.CodeCopying || m.Lag.Records != 3 || m.Lag.Millis != -1 || m.Rate != 1000 {
 						s.t.Errorf("node %d about task %d of %s: %+v", i, task, id, m)
 					}
 				}

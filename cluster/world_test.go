@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sluice/fsm"
+	"sluice/task"
 )
 
 // world sees which node runs which task, and checks that no turn of a task
@@ -29,43 +30,42 @@ func newWorld(t *testing.T) *world {
 	return &world{t: t, running: map[fsm.TaskID]map[*simNode]*fakeTask{}, turns: map[turnKey]*simNode{}}
 }
 
-func (w *world) runner(n *simNode) Runner { return &fakeRunner{w, n} }
+func (w *world) runner(n *simNode) task.Runner { return &fakeRunner{w, n} }
 
 type fakeRunner struct {
 	w *world
 	n *simNode
 }
 
-// Start implements Runner.
-func (r *fakeRunner) Start(ctx context.Context, task *fsm.Task) Running {
-	f := &fakeTask{w: r.w, n: r.n, task: task, drain: make(chan struct{}), done: make(chan struct{})}
+// Start implements task.Runner.
+func (r *fakeRunner) Start(ctx context.Context, t *fsm.Task) task.Running {
+	f := &fakeTask{w: r.w, n: r.n, task: t, drain: make(chan struct{}), done: make(chan struct{})}
 	r.w.mu.Lock()
 	defer r.w.mu.Unlock()
 	go f.run(ctx)
 	if r.n.dead.Load() {
 		return f
 	}
-	key := turnKey{task.ID, task.Turn}
+	key := turnKey{t.ID, t.Turn}
 	if other := r.w.turns[key]; other != nil && other.i != r.n.i {
-		r.w.t.Errorf("task %d turn %d ran on node %d and on node %d", task.ID, task.Turn, other.i, r.n.i)
+		r.w.t.Errorf("task %d turn %d ran on node %d and on node %d", t.ID, t.Turn, other.i, r.n.i)
 	}
 	r.w.turns[key] = r.n
-	if r.w.running[task.ID] == nil {
-		r.w.running[task.ID] = map[*simNode]*fakeTask{}
+	if r.w.running[t.ID] == nil {
+		r.w.running[t.ID] = map[*simNode]*fakeTask{}
 	}
-	r.w.running[task.ID][r.n] = f
+	r.w.running[t.ID][r.n] = f
 	r.w.starts++
 	return f
 }
 
 type fakeTask struct {
-	w       *world
-	n       *simNode
-	task    *fsm.Task
-	once    sync.Once
-	drain   chan struct{}
-	done    chan struct{}
-	updates int
+	w     *world
+	n     *simNode
+	task  *fsm.Task
+	once  sync.Once
+	drain chan struct{}
+	done  chan struct{}
 }
 
 func (f *fakeTask) run(ctx context.Context) {
@@ -84,14 +84,7 @@ func (f *fakeTask) run(ctx context.Context) {
 	close(f.done)
 }
 
-// Update implements Running.
-func (f *fakeTask) Update(task *fsm.Task) {
-	f.w.mu.Lock()
-	defer f.w.mu.Unlock()
-	f.task, f.updates = task, f.updates+1
-}
-
-// Drain implements Running.
+// Drain implements task.Running.
 func (f *fakeTask) Drain() {
 	f.once.Do(func() {
 		f.w.mu.Lock()
@@ -101,12 +94,12 @@ func (f *fakeTask) Drain() {
 	})
 }
 
-// Done implements Running.
+// Done implements task.Running.
 func (f *fakeTask) Done() <-chan struct{} { return f.done }
 
-// Measure implements Running.
-func (f *fakeTask) Measure() Measurement {
-	return Measurement{State: fsm.CodeCopying, LagRecords: 3, LagMillis: -1, BytesPerSec: 1000}
+// Status implements task.Running.
+func (f *fakeTask) Status() task.Status {
+	return task.Status{State: fsm.CodeCopying, Lag: task.Lag{Records: 3, Millis: -1}, Rate: 1000}
 }
 
 // kill forgets what a killed process ran.

@@ -5,9 +5,10 @@ import (
 	"time"
 
 	"sluice/fsm"
+	"sluice/task"
 )
 
-// Measurement is what a stream's owner tells all nodes every second.
+// Measurement is what a stream knows of itself; its Status is a part of it.
 type Measurement struct {
 	State      fsm.Code
 	Message    string
@@ -107,6 +108,12 @@ func (s *Stream) Measure() Measurement {
 		}
 	}
 	return m
+}
+
+// Status implements task.Running.
+func (s *Stream) Status() task.Status {
+	m := s.Measure()
+	return task.Status{State: m.State, Message: m.Message, Rate: m.BytesPerS, Lag: task.Lag{Records: m.LagRecords, Millis: m.LagMs}}
 }
 
 // stats counts over all streams of the node.

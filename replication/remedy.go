@@ -8,6 +8,7 @@ import (
 	"sluice/fsm"
 	"sluice/kafka"
 	"sluice/replication/position"
+	"sluice/task"
 )
 
 // remedy does what the trouble calls for; false: the stream is over.
@@ -62,7 +63,7 @@ func (s *Stream) goOn(t trouble) bool {
 			s.pause(backoff(s.tried - 3))
 		}
 		return true
-	case isAny(err, ErrNotOwner):
+	case isAny(err, task.ErrNotOwner):
 		s.event(fsm.CodeLostRace, -1, -1, "another node owns the stream now: "+t.msg)
 		return false
 	}

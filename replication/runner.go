@@ -2,7 +2,6 @@ package replication
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -10,42 +9,8 @@ import (
 
 	"sluice/fsm"
 	"sluice/kafka"
+	"sluice/task"
 )
-
-// ErrNotOwner is what Control.ConfirmOwner answers when another node owns the
-// task, or this node at another turn.
-var ErrNotOwner = errors.New("not the owner of the task any more")
-
-// Control is what streams need of the control plane.
-type Control interface {
-	Facts
-	Reports
-}
-
-// Facts is how streams read and change the replicated facts.
-type Facts interface {
-	// View is this node's copy of the facts; it may be behind.
-	View() *fsm.View
-	// Propose commits a command and returns its result once this node has
-	// applied it. An error means that the outcome is unknown.
-	Propose(ctx context.Context, c fsm.Command) (fsm.Result, error)
-	// ConfirmOwner asks a leader: nil, this node still owns the task at this
-	// turn; ErrNotOwner, it does not; any other error, nobody could be asked.
-	ConfirmOwner(ctx context.Context, id fsm.TaskID, turn uint64) error
-	// Lease is how long ago a leader last confirmed that this node owns the
-	// task at this turn (the worse of wall and monotonic clock); false: none
-	// has, or it does not.
-	Lease(id fsm.TaskID, turn uint64) (age time.Duration, ok bool)
-}
-
-// Reports is where streams leave what is committed when it can be.
-type Reports interface {
-	// Record keeps an event.
-	Record(ev fsm.Event)
-	// Progress keeps a stream's latest checkpoint, with the segments of all
-	// that came before.
-	Progress(it fsm.ProgressItem)
-}
 
 // Config of a Runner.
 type Config struct {
@@ -81,11 +46,12 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-// Runner owns the streams of this node and what they share.
+// Runner owns the streams of this node and what they share. It implements
+// task.Runner.
 type Runner struct {
 	cfg    Config
 	pool   *kafka.Pool
-	ctl    Control
+	ctl    task.Control
 	log    *slog.Logger
 	budget *Budget
 	stats  stats
@@ -100,7 +66,7 @@ type Runner struct {
 }
 
 // NewRunner makes a Runner; it starts nothing.
-func NewRunner(cfg Config, pool *kafka.Pool, budget *Budget, ctl Control, log *slog.Logger) (*Runner, error) {
+func NewRunner(cfg Config, pool *kafka.Pool, budget *Budget, ctl task.Control, log *slog.Logger) (*Runner, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("configuring replication: %w", err)
 	}
@@ -112,10 +78,13 @@ func NewRunner(cfg Config, pool *kafka.Pool, budget *Budget, ctl Control, log *s
 	}, nil
 }
 
-// Start runs the stream of a copy task that this node owns, until ctx ends
-// (it then stops at once, and the next owner derives what was written) or it
-// is drained.
-func (r *Runner) Start(ctx context.Context, t *fsm.Task) *Stream {
+// Start implements task.Runner for copy tasks.
+func (r *Runner) Start(ctx context.Context, t *fsm.Task) task.Running { return r.StartStream(ctx, t) }
+
+// StartStream runs the stream of a copy task that this node owns, until ctx
+// ends (it then stops at once, and the next owner derives what was written) or
+// it is drained.
+func (r *Runner) StartStream(ctx context.Context, t *fsm.Task) *Stream {
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(r.ctx, cancel)
 	s := newStream(ctx, r, t)

@@ -95,10 +95,6 @@ func (s *Stream) Done() <-chan struct{} { return s.done }
 // progress, and end. It returns at once.
 func (s *Stream) Drain() { s.once.Do(func() { close(s.drain) }) }
 
-// Update tells that facts about the stream or its link have changed. The
-// stream reads the View whenever it acts, so there is nothing to keep.
-func (s *Stream) Update(*fsm.Task) {}
-
 func (s *Stream) draining() bool {
 	select {
 	case <-s.drain:

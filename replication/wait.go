@@ -7,6 +7,7 @@ import (
 
 	"sluice/fsm"
 	"sluice/kafka"
+	"sluice/task"
 )
 
 // slowAnswer: a leader that takes longer to tell its log end may still have a
@@ -93,7 +94,7 @@ func (s *Stream) waitAlone() bool {
 		switch err := s.confirm(); {
 		case err == nil:
 			return true
-		case isAny(err, ErrNotOwner):
+		case isAny(err, task.ErrNotOwner):
 			return false
 		}
 		src, dst, err := s.places()

@@ -14,6 +14,7 @@ import (
 
 	"sluice/api"
 	"sluice/fsm"
+	"sluice/task"
 )
 
 // Cluster implements the interfaces of package api. Its exported fields are
@@ -248,12 +249,10 @@ func (f *Cluster) Report(state fsm.Code, lag int64) {
 		if !m.Alive {
 			continue
 		}
-		m.Heard, m.Index, m.Measures = time.Now(), f.state.View().Index, nil
+		m.Heard, m.Index, m.Tasks = time.Now(), f.state.View().Index, map[fsm.TaskID]task.Status{}
 		for t := range f.state.View().Tasks {
 			if t.Owner == m.ID {
-				m.Measures = append(m.Measures, api.Measure{
-					Task: t.ID, Turn: t.Turn, State: state, LagRecords: lag, LagMillis: 1500, BytesPerSecond: 1024, Source: 10, Target: 10,
-				})
+				m.Tasks[t.ID] = task.Status{State: state, Rate: 1024, Lag: task.Lag{Records: lag, Millis: 1500}, Detail: []byte(`{"source":10,"target":10}`)}
 			}
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"sluice/fsm"
 	"sluice/kafka"
 	"sluice/replication/sync"
+	"sluice/task"
 	"sluice/transport"
 )
 
@@ -33,7 +34,7 @@ func (c control) Propose(ctx context.Context, cmd fsm.Command) (fsm.Result, erro
 // apiError turns the cluster's errors into those that the API knows.
 func apiError(err error) error {
 	switch {
-	case errors.Is(err, cluster.ErrNoLeader), errors.Is(err, cluster.ErrUnknown):
+	case errors.Is(err, cluster.ErrNoLeader), errors.Is(err, task.ErrUnknown):
 		return fmt.Errorf("%w: %w", api.ErrNoLeader, err)
 	case errors.Is(err, cluster.ErrAmbiguous):
 		return fmt.Errorf("%w: %w", api.ErrAmbiguous, err)
@@ -59,19 +60,12 @@ func (m membership) Members() []api.Member {
 	reports, quorum := m.Reports(), m.Quorum()
 	var out []api.Member
 	for _, n := range m.Node.Members() {
-		a := api.Member{ID: n.ServerID, Voter: n.Voter, Index: n.Reconciled}
+		r := reports[n.ServerID]
+		a := api.Member{ID: n.ServerID, Voter: n.Voter, Index: n.Reconciled, Version: r.Version, Tasks: r.Tasks}
 		// Without a quorum nobody hears a leader, and who is there must be seen all the more.
 		a.Alive = n.Life == cluster.LifeAlive || n.Heard && !quorum
-		a.Version = reports[n.ServerID].Version
 		if n.ReportAge >= 0 {
 			a.Heard = time.Now().Add(-n.ReportAge)
-		}
-		for id, t := range reports[n.ServerID].Tasks {
-			measure := api.Measure{Task: id, State: t.State, Message: t.Message, LagRecords: t.LagRecords, LagMillis: t.LagMillis, BytesPerSecond: float64(t.BytesPerSec), Source: -1, Target: -1}
-			if task := m.View().Task(id); task != nil {
-				measure.Turn = task.Turn
-			}
-			a.Measures = append(a.Measures, measure)
 		}
 		out = append(out, a)
 	}

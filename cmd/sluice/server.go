@@ -22,6 +22,7 @@ import (
 	"sluice/replication"
 	"sluice/replication/sync"
 	"sluice/replication/verify"
+	"sluice/task"
 	"sluice/transport"
 	"sluice/web"
 )
@@ -61,7 +62,7 @@ type node struct {
 	streams   *replication.Runner
 	verify    *verify.Jobs
 	purger    *purger
-	runners   map[fsm.Kind]cluster.Runner
+	runners   map[fsm.Kind]task.Runner
 	api       *api.Server
 }
 
@@ -86,15 +87,16 @@ func assemble(cfg parts, log *slog.Logger) (*node, error) {
 		return nil, err
 	}
 	cfg.replication.Node, cfg.replication.Name = id.ServerID, cfg.cluster.Name
-	if n.streams, err = replication.NewRunner(cfg.replication, n.pool, budget, streamControl{n.cluster}, log); err != nil {
+	if n.streams, err = replication.NewRunner(cfg.replication, n.pool, budget, n.cluster, log); err != nil {
 		return nil, err
 	}
 	sc := sync.DefaultConfig()
 	sc.Node = cfg.cluster.Name
-	n.runners = map[fsm.Kind]cluster.Runner{
-		fsm.KindCopy: copyRunner{n.streams},
-		fsm.KindSync: syncRunner{cfg: sc, pool: n.pool, ctl: n.cluster, log: log},
+	topics, err := sync.NewTasks(sc, n.pool, n.cluster, log)
+	if err != nil {
+		return nil, err
 	}
+	n.runners = map[fsm.Kind]task.Runner{fsm.KindCopy: n.streams, fsm.KindSync: topics}
 	if n.verify, err = verify.New(verify.DefaultConfig(), n.pool, n.cluster); err != nil {
 		return nil, err
 	}

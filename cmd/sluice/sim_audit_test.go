@@ -7,8 +7,8 @@ import (
 	"sync"
 	"time"
 
-	"sluice/cluster"
 	"sluice/fsm"
+	"sluice/task"
 )
 
 // audit watches the whole run for what must never be: a turn of a task that
@@ -32,13 +32,13 @@ func newAudit(s *sim) *audit {
 
 // auditRunner notes who runs what.
 type auditRunner struct {
-	cluster.Runner
+	task.Runner
 	audit *audit
 	n     *simNode
 }
 
-// Start implements cluster.Runner.
-func (r *auditRunner) Start(ctx context.Context, t *fsm.Task) cluster.Running {
+// Start implements task.Runner.
+func (r *auditRunner) Start(ctx context.Context, t *fsm.Task) task.Running {
 	if !r.n.dead.Load() {
 		a := r.audit
 		a.mu.Lock()

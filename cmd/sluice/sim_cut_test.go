@@ -85,7 +85,7 @@ func TestSimCutFromKafka(t *testing.T) {
 // wrong, in a message with the words.
 func (s *sim) told(i, other int, words string) bool {
 	for _, m := range (membership{Node: s.nodes[i].cluster}).Members() {
-		for _, x := range m.Measures {
+		for _, x := range m.Tasks {
 			if m.ID == s.nodes[other].id && m.Version == version && x.State == fsm.CodeUnreachable && strings.Contains(x.Message, words) {
 				return true
 			}

@@ -17,10 +17,13 @@ import (
 
 	"sluice/fsm"
 	"sluice/kafka"
+	"sluice/task"
 )
 
 // control is a control plane of one node: facts, no Raft.
 type control struct {
+	task.Control // nil: nothing else of it is used
+
 	t     *testing.T
 	mu    gosync.Mutex
 	state *fsm.State

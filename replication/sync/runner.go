@@ -14,21 +14,8 @@ import (
 
 	"sluice/fsm"
 	"sluice/kafka"
+	"sluice/task"
 )
-
-// Control is what a Runner needs of the control plane.
-type Control interface {
-	// View is this node's copy of the facts; it may be behind.
-	View() *fsm.View
-	// Propose commits a command and returns its result once this node has
-	// applied it. An error means that the outcome is unknown.
-	Propose(ctx context.Context, c fsm.Command) (fsm.Result, error)
-	// ConfirmOwner asks a leader whether this node still owns the task at
-	// this turn; nil: yes.
-	ConfirmOwner(ctx context.Context, id fsm.TaskID, turn uint64) error
-	// Record keeps an event and commits it when it can.
-	Record(ev fsm.Event)
-}
 
 // Clients gives the client of a Kafka cluster, and forgets one that is no
 // longer needed; *kafka.Pool does.
@@ -72,7 +59,7 @@ type Measurement struct {
 type Runner struct {
 	cfg     Config
 	clients Clients
-	ctl     Control
+	ctl     task.Control
 	log     *slog.Logger
 	link    fsm.LinkID
 	task    fsm.TaskID
@@ -85,13 +72,17 @@ type Runner struct {
 }
 
 // New makes the Runner of a sync task that this node owns at the task's turn.
-func New(cfg Config, clients Clients, ctl Control, task *fsm.Task, log *slog.Logger) (*Runner, error) {
+func New(cfg Config, clients Clients, ctl task.Control, t *fsm.Task, log *slog.Logger) (*Runner, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	r := &Runner{cfg: cfg, clients: clients, ctl: ctl, log: log, link: task.Link, task: task.ID, turn: task.Turn, told: map[string]Refused{}}
+	return newRunner(cfg, clients, ctl, t, log), nil
+}
+
+func newRunner(cfg Config, clients Clients, ctl task.Control, t *fsm.Task, log *slog.Logger) *Runner {
+	r := &Runner{cfg: cfg, clients: clients, ctl: ctl, log: log, link: t.Link, task: t.ID, turn: t.Turn, told: map[string]Refused{}}
 	r.measure.Store(&Measurement{State: fsm.CodeStarting})
-	return r, nil
+	return r
 }
 
 // Measure returns what the last round found.

@@ -15,6 +15,7 @@ import (
 	"sluice/fsm"
 	"sluice/kafka"
 	"sluice/replication"
+	"sluice/task"
 )
 
 // Facts is a control plane of one process: an fsm.State behind a lock.
@@ -80,7 +81,7 @@ func (f *Facts) Propose(_ context.Context, c fsm.Command) (fsm.Result, error) {
 }
 
 // Node is the facts as one node sees them; it can be cut off. It implements
-// replication.Control.
+// task.Control.
 type Node struct {
 	*Facts
 	mu    sync.Mutex
@@ -151,7 +152,7 @@ func (n *Node) ConfirmOwner(_ context.Context, id fsm.TaskID, turn uint64) error
 		return ErrCutOff
 	}
 	if t := n.Facts.View().Task(id); t == nil || t.Turn != turn {
-		return replication.ErrNotOwner
+		return task.ErrNotOwner
 	}
 	return nil
 }

@@ -111,7 +111,7 @@ func (p *Pair) Own(t testing.TB, r *replication.Runner, node string) []*replicat
 	p.Do(t, &fsm.Assign{Items: items})
 	var out []*replication.Stream
 	for _, it := range items {
-		out = append(out, r.Start(context.Background(), p.View().Task(it.Task)))
+		out = append(out, r.StartStream(context.Background(), p.View().Task(it.Task)))
 	}
 	return out
 }

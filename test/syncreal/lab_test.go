@@ -15,11 +15,14 @@ import (
 	"sluice/fsm"
 	"sluice/kafka"
 	linksync "sluice/replication/sync"
+	"sluice/task"
 	"sluice/test/kafkalab"
 )
 
 // control is a control plane of one node without Raft.
 type control struct {
+	task.Control // nil: nothing else of it is used
+
 	mu    sync.Mutex
 	state *fsm.State
 	index uint64
