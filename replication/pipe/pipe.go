@@ -217,6 +217,22 @@ func (p *Pipe) Result() Result {
 	}
 }
 
+// Remember is what the owner of the stream knows once the pipe has ended.
+func (r *Result) Remember(m recovery.Memory) recovery.Memory {
+	if r.Progress.Target > m.Last.Target || r.Progress.Records > m.Last.Records {
+		m.Attempts = 0
+	}
+	m.Last = r.Progress
+	m.Unsaved = append(m.Unsaved[:len(m.Unsaved):len(m.Unsaved)], r.Segments...)
+	m.Unacked, m.Misplaced = r.Unacked, r.Misplaced
+	m.Refused = -1
+	if r.Fault.Refused {
+		m.Refused = r.Progress.Target
+	}
+	m.OldRequests = m.OldRequests || r.Fault.Perhaps || r.InFlight
+	return m
+}
+
 // Checkpoint returns what is acknowledged, and the segments that came since the
 // last call.
 func (p *Pipe) Checkpoint() (fsm.Progress, []fsm.Segment) {

@@ -104,3 +104,13 @@ func TestDeriveByWhatWasSent(t *testing.T) {
 		t.Errorf("translated: %+v", got)
 	}
 }
+
+func dense(zero int64, segs ...fsm.Segment) *fsm.Mapping {
+	return &fsm.Mapping{Version: 1, Generation: 1, Phase: fsm.PhaseDense, ProducerID: 7, SequenceZero: zero, Segments: segs}
+}
+
+// gapped: source 60 to 69 are skipped at target 60; another writer's records
+// stand at target 80 to 84.
+func gapped() *fsm.Mapping {
+	return dense(0, fsm.Segment{Source: 0, Target: 0}, fsm.Segment{Source: 70, Target: 60}, fsm.Segment{Source: 90, Target: 85})
+}

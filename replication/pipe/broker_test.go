@@ -1,16 +1,22 @@
-package recovery
+package pipe_test
 
 import (
 	"errors"
 	"fmt"
+
+	"sluice/replication/recovery"
 )
 
 // Timestamps of the model: a batch is young, and keeps its producer's state
 // alive, or old, and lets it expire.
 const (
-	tooOld = int64(0)
-	young  = int64(1000)
+	tooOld     = int64(0)
+	young      = int64(1_000_000)
+	expiration = int64(100_000) // ms after which a broker forgets an idle producer
 )
+
+// sequences is how many there are before they begin anew.
+const sequences = int64(1) << 31
 
 var errSequence, errEpoch = errors.New("out of order sequence"), errors.New("old epoch")
 
@@ -23,6 +29,7 @@ type modelBatch struct {
 	time   int64
 	base   int64 // where it stands
 	source int64 // of its first record; foreign ones: -1
+	born   int   // its number among the requests sent
 }
 
 func (b modelBatch) lastSeq() int32 { return int32((int64(b.seq) + int64(b.count) - 1) % sequences) }
@@ -95,16 +102,16 @@ func (k *modelBroker) lose(n int) {
 }
 
 // read is what an owner reads of the partition.
-func (k *modelBroker) read(pid int64) Observed {
-	o := Observed{LogStart: k.start, LogEnd: k.end()}
+func (k *modelBroker) read(pid int64) recovery.Observed {
+	o := recovery.Observed{LogStart: k.start, LogEnd: k.end()}
 	if known := k.state[pid]; len(known) > 0 {
 		l := known[len(known)-1]
-		o.Producer = &Producer{Epoch: l.epoch, LastSequence: l.lastSeq(), LastTimestamp: l.time}
+		o.Producer = &recovery.Producer{Epoch: l.epoch, LastSequence: l.lastSeq(), LastTimestamp: l.time}
 		return o
 	}
 	if n := len(k.log); n > 0 {
 		l := k.log[n-1]
-		o.Tail = &Tail{ProducerID: l.pid, Epoch: l.epoch, BaseOffset: l.base, BaseSequence: l.seq, Count: l.count, MaxTimestamp: l.time, LastOffset: l.base + int64(l.count) - 1}
+		o.Tail = &recovery.Tail{ProducerID: l.pid, Epoch: l.epoch, BaseOffset: l.base, BaseSequence: l.seq, Count: l.count, MaxTimestamp: l.time, LastOffset: l.base + int64(l.count) - 1}
 	}
 	return o
 }

@@ -1,0 +1,604 @@
+package pipe_test
+
+import (
+	"encoding/binary"
+	"flag"
+	"os"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"sluice/fsm"
+	"sluice/kafka/record"
+	"sluice/replication/offsets"
+	"sluice/replication/pipe"
+	"sluice/replication/recovery"
+	"sluice/replication/rewrite"
+)
+
+// model is one stream, its target's broker and two nodes that run the real
+// pipe and the real recovery. The stream's owner by the facts knows the facts
+// as they are; the other may go on by old ones.
+type model struct {
+	broker  modelBroker
+	task    fsm.Copy // the facts
+	spec    fsm.LinkSpec
+	owner   int // the fact
+	nodes   [2]modelNode
+	orphans [][]modelBatch // requests of dead connections, in order: may still be appended
+	start   int64          // source offset of the first record
+	first   int64          // the source's log start
+	skipped map[int64]bool
+	gaps    map[int64]int64 // source offset without a record -> the next one that has one
+	clock   time.Time
+	births  int  // requests sent so far
+	lost    bool // the log lost its end, and no checkpoint has told since
+	stuck   bool // only copying anew helps
+	codec   *rewrite.Rebuilder
+}
+
+// modelNode runs the stream as the shell does.
+type modelNode struct {
+	task     fsm.Copy // the facts as it knows them
+	memory   recovery.Memory
+	fault    *recovery.Fault
+	pipe     *pipe.Pipe // nil: not open
+	fetched  int64      // source offset of the next fetch
+	inFlight []modelBatch
+	waited   int  // requests sent when it was given the stream, or last waited for old ones
+	clean    bool // derived while no later request was on its way
+	over     bool // it has heard that it does not own the stream
+}
+
+const ourID, theirID = 7, 99
+
+// kept is memory that nobody counts.
+type kept struct{}
+
+func (kept) Retain()  {}
+func (kept) Release() {}
+
+func newModel(t *rapid.T) *model {
+	w := &model{skipped: map[int64]bool{}, gaps: map[int64]int64{}, clock: time.Unix(1, 0), codec: rewrite.NewRebuilder()}
+	w.start = rapid.SampledFrom([]int64{0, 50}).Draw(t, "source start")
+	w.first = w.start
+	w.broker = modelBroker{start: rapid.SampledFrom([]int64{0, 3, 1 << 33}).Draw(t, "target start"), state: map[int64][]modelBatch{}}
+	zero := w.broker.start
+	if rapid.Bool().Draw(t, "near the wrap") && zero > sequences {
+		zero -= sequences - 12
+	}
+	w.spec = fsm.LinkSpec{OnLoss: fsm.OnLossContinue, Offsets: fsm.OffsetsAuto}
+	w.task = fsm.Copy{
+		Start: w.start, Progress: fsm.Progress{Source: w.start, Target: w.broker.start, SourceEpoch: -1},
+		Mapping: &fsm.Mapping{Version: 1, Generation: 1, Phase: fsm.PhaseDense, ProducerID: ourID, SequenceZero: zero,
+			Segments: []fsm.Segment{{Source: w.start, Target: w.broker.start}}},
+	}
+	for i := range w.nodes {
+		w.begin(i)
+		w.nodes[i].memory.OldRequests = false
+	}
+	return w
+}
+
+// begin makes the node a process that has just been given the stream.
+func (w *model) begin(i int) {
+	w.close(i)
+	w.nodes[i] = modelNode{task: w.task, waited: w.births, memory: recovery.Memory{Version: w.task.Mapping.Version, Last: w.task.Progress, Refused: -1, OldRequests: true}}
+}
+
+// heldUp reports that a request is on its way which another sent after the node
+// had waited for all that were: a young batch of a node that is cut off. What
+// it may do is a documented window.
+func (w *model) heldUp(i int) bool {
+	for _, requests := range append([][]modelBatch{w.nodes[1-i].inFlight}, w.orphans...) {
+		for _, b := range requests {
+			if b.born > w.nodes[i].waited {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// quiet reports that no request but the node's own is on its way.
+func (w *model) quiet(i int) bool {
+	return len(w.orphans) == 0 && len(w.nodes[1-i].inFlight) == 0 && len(w.nodes[i].inFlight) == 0
+}
+
+// mayAct: while the epoch of the facts has written nothing, a node behind the
+// facts could slip in between: base offsets show that, nothing prevents it (a
+// documented window).
+func (w *model) mayAct(i int) bool {
+	if w.nodes[i].over {
+		return false
+	}
+	if i == w.owner {
+		return true
+	}
+	known := w.broker.state[ourID]
+	epoch := w.task.Mapping.ProducerEpoch
+	return len(known) > 0 && known[0].epoch == epoch || w.nodes[i].task.Mapping.ProducerEpoch == epoch
+}
+
+// close ends the node's connection; what is in flight is an orphan.
+func (w *model) close(i int) {
+	n := &w.nodes[i]
+	if len(n.inFlight) > 0 {
+		w.orphans = append(w.orphans, n.inFlight)
+	}
+	for range n.inFlight {
+		n.pipe.Refused(recovery.Fault{Kind: recovery.Unsure, Code: fsm.CodeUnreachable, Range: recovery.None, Perhaps: true})
+	}
+	n.inFlight = nil
+	w.ended(i)
+}
+
+// ended takes an ended pipe off.
+func (w *model) ended(i int) {
+	n := &w.nodes[i]
+	if n.pipe == nil || !n.pipe.Over() {
+		return
+	}
+	r := n.pipe.Result()
+	n.memory = r.Remember(n.memory)
+	n.memory.Attempts++
+	n.pipe, n.fault = nil, &r.Fault
+}
+
+// recover goes from step to step until a pipe is open or there is something to
+// wait for.
+func (w *model) recover(t *rapid.T, i int) {
+	n := &w.nodes[i]
+	if n.pipe != nil || w.stuck {
+		return
+	}
+	if i == w.owner {
+		n.task = w.task
+	}
+	s := w.situation(i)
+	for range 50 {
+		switch step := recovery.Next(s).(type) {
+		case recovery.Gather:
+			if !w.gather(t, i, &s, step) {
+				return
+			}
+		case recovery.Commit:
+			if i != w.owner || w.task.Mapping.Version+1 != step.Mapping.Version {
+				return // refused: it has changed hands
+			}
+			m := step.Mapping
+			w.task.Mapping, w.task.Progress, w.task.Stop = &m, step.Progress, nil
+			n.task, n.fault = w.task, nil
+			n.memory.Version, n.memory.Last, n.memory.Unsaved, n.memory.Unacked, n.memory.Misplaced = m.Version, step.Progress, nil, nil, nil
+			s = w.situation(i)
+		case recovery.Halt:
+			if i != w.owner {
+				return
+			}
+			if step.Fault.Code == fsm.CodePositionUnknown {
+				w.stuck = true
+				return
+			}
+			w.task.Stop = &fsm.Stop{Code: step.Fault.Code, From: step.Fault.Range.From, To: step.Fault.Range.To, Target: !step.Fault.Source}
+			n.task, n.fault = w.task, nil
+			s = w.situation(i)
+		case recovery.Restart:
+			n.fault = &step.Fault
+			n.memory.Attempts++
+			s = w.situation(i)
+		case recovery.Wait:
+			n.fault = nil
+			w.stuck = w.stuck || i == w.owner && w.task.Stop != nil // an operator has to empty the target
+			return
+		case recovery.Alone:
+			return
+		case recovery.End:
+			n.over = true
+			return
+		case recovery.Open:
+			w.open(i, step)
+			return
+		}
+	}
+	t.Fatalf("it goes round: %+v", s)
+}
+
+func (w *model) situation(i int) recovery.Situation {
+	n := &w.nodes[i]
+	return recovery.Situation{Task: &n.task, Spec: &w.spec, Memory: n.memory, Fault: n.fault, Now: young, Expiration: expiration, ProducerID: ourID}
+}
+
+// gather answers what is asked; false: it has to wait.
+func (w *model) gather(t *rapid.T, i int, s *recovery.Situation, g recovery.Gather) bool {
+	n := &w.nodes[i]
+	switch g.What {
+	case recovery.NeedPlaces:
+		s.Places = &recovery.Places{}
+	case recovery.NeedLog:
+		s.Log = &recovery.TargetLog{Observed: w.broker.read(n.task.Mapping.ProducerID), High: w.broker.end()}
+	case recovery.NeedSource:
+		s.Source = &recovery.SourceLog{First: w.first, End: 1 << 40}
+	case recovery.NeedOwner:
+		switch {
+		case i == w.owner:
+			s.Owner = recovery.OwnerConfirmed
+		case rapid.Bool().Draw(t, "cut off"):
+			s.Owner = recovery.OwnerUnknown
+		default:
+			s.Owner = recovery.OwnerLost
+		}
+	case recovery.NeedOldRequests:
+		if i != w.owner || !w.quiet(i) {
+			return false
+		}
+		w.clock = w.clock.Add(2 * time.Second)
+		n.waited = w.births
+		n.memory.OldRequests, s.Memory.OldRequests = false, false
+		s.Waited, s.Log = true, nil
+	case recovery.NeedEpochEnd:
+		end := int64(1 << 40)
+		s.EpochEnd = &end
+	case recovery.NeedOurs:
+		s.Ours = []recovery.Batch{}
+		for _, b := range w.broker.log {
+			if b.pid == ourID && b.epoch == n.task.Mapping.ProducerEpoch && b.base+int64(b.count) > g.From {
+				s.Ours = append(s.Ours, recovery.Batch{Sequence: b.seq, Target: b.base, Count: b.count})
+			}
+		}
+	default:
+		t.Fatalf("asked for %s", g.What)
+	}
+	return true
+}
+
+func (w *model) open(i int, o recovery.Open) {
+	n := &w.nodes[i]
+	n.memory.Last, n.memory.Version, n.memory.Unacked = o.Progress, n.task.Mapping.Version, nil
+	n.memory.Unsaved = append(n.memory.Unsaved, o.Segments...)
+	n.fault, n.fetched, n.clean = nil, o.Source, !w.heldUp(i)
+	n.pipe = pipe.New(pipe.Start{
+		Mapping: *n.task.Mapping, Position: o.Position, Progress: o.Progress, Expiration: expiration, Guarded: o.Guarded,
+		OldRequests: n.memory.OldRequests, Seen: w.clock, MaxOpened: 1 << 20,
+	})
+}
+
+// timeOf is the timestamp of a source record: runs of old and young ones.
+func timeOf(source int64) int64 {
+	if source/3%2 == 1 {
+		return tooOld
+	}
+	return young
+}
+
+// fetch hands the node's pipe the next batch of the source.
+func (w *model) fetch(t *rapid.T, i int) {
+	n := &w.nodes[i]
+	if n.pipe == nil || n.pipe.Life() != pipe.Taking || n.pipe.Held() > 1000 {
+		return
+	}
+	if n.fetched < w.first {
+		n.pipe.End(recovery.AtSource(recovery.OutOfRange, fsm.CodePositionLost, -1, -1, "out of range"))
+		w.ended(i)
+		return
+	}
+	at := n.fetched
+	for next, gap := w.gaps[at]; gap; next, gap = w.gaps[at] {
+		at = next
+	}
+	count := int64(rapid.IntRange(1, 4).Draw(t, "records"))
+	for k := int64(1); k < count; k++ {
+		if _, gap := w.gaps[at+k]; gap || timeOf(at+k) != timeOf(at) {
+			count = k
+		}
+	}
+	n.fetched = at + count
+	n.pipe.Take(&pipe.Arrival{Records: batchAt(w.codec, at, count), Stable: at + count, High: at + count, Memory: kept{}}, w.codec)
+	w.ended(i)
+}
+
+// batchAt is a batch of the source; each record holds its offset.
+func batchAt(r *rewrite.Rebuilder, at, count int64) []byte {
+	var b record.Builder
+	for k := range count {
+		b.Add(&record.Record{Timestamp: timeOf(at + k), Value: binary.BigEndian.AppendUint64(nil, uint64(at+k))})
+	}
+	batch, err := r.Codec.Build(nil, record.CodecNone, &b)
+	if err != nil {
+		panic(err)
+	}
+	batch.SetBaseOffset(at)
+	batch.SetLeaderEpoch(0)
+	return batch
+}
+
+// sent is a batch as it goes to the broker.
+func (w *model) sent(t *rapid.T, b record.Batch) modelBatch {
+	h := b.Header()
+	rs, err := w.codec.Codec.Open(b, nil, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rec record.Record
+	if ok, err := rs.Next(&rec); !ok {
+		t.Fatal(err)
+	}
+	w.births++
+	return modelBatch{born: w.births, pid: h.ProducerID, epoch: h.ProducerEpoch, seq: h.BaseSequence, count: h.Count, time: h.MaxTimestamp, source: int64(binary.BigEndian.Uint64(rec.Value))}
+}
+
+func (w *model) send(t *rapid.T, i int) {
+	n := &w.nodes[i]
+	if n.pipe == nil {
+		return
+	}
+	switch n.pipe.Next(w.clock, young, func() bool { return i == w.owner }) {
+	case pipe.Look: // no leader confirms it: it derives again
+		n.pipe.Looked(w.clock, &recovery.Fault{Kind: recovery.Retry, Range: recovery.None})
+	case pipe.Ready:
+		unguarded := n.pipe.Route() == pipe.Unguarded
+		if unguarded && (i != w.owner || w.heldUp(i)) {
+			return // the lease is over
+		}
+		if unguarded && !n.clean {
+			n.pipe.End(recovery.Fault{Kind: recovery.Retry, Range: recovery.None})
+			break
+		}
+		if unguarded {
+			w.clock = w.clock.Add(2 * time.Second) // a quiet wait came first, in which the other appended nothing
+		}
+		n.inFlight = append(n.inFlight, w.sent(t, n.pipe.Pop(w.clock)))
+	case pipe.Nothing, pipe.Hold:
+	}
+	w.ended(i)
+}
+
+// deliver appends the oldest request in flight; its answer may get lost.
+func (w *model) deliver(i int, lost bool) {
+	n := &w.nodes[i]
+	if len(n.inFlight) == 0 {
+		return
+	}
+	base, err := w.broker.append(n.inFlight[0])
+	if lost {
+		n.inFlight = n.inFlight[1:]
+		n.pipe.Refused(recovery.Fault{Kind: recovery.Unsure, Code: fsm.CodeUnreachable, Range: recovery.None, Perhaps: true})
+		w.close(i)
+		return
+	}
+	n.inFlight = n.inFlight[1:]
+	if err != nil {
+		n.pipe.Refused(recovery.Fault{Kind: recovery.Unsure, Code: fsm.CodeStarting, Range: recovery.None, Refused: true})
+	} else {
+		n.pipe.Acknowledged(base, w.clock)
+	}
+	w.ended(i)
+}
+
+func (w *model) orphan(t *rapid.T, arrives bool) {
+	if len(w.orphans) == 0 {
+		return
+	}
+	k := rapid.IntRange(0, len(w.orphans)-1).Draw(t, "connection")
+	if arrives {
+		_, _ = w.broker.append(w.orphans[k][0])
+		w.orphans[k] = w.orphans[k][1:]
+	}
+	if !arrives || len(w.orphans[k]) == 0 {
+		w.orphans = append(w.orphans[:k:k], w.orphans[k+1:]...)
+	}
+}
+
+// lose is an unclean election: what is on its way goes to a leader that was.
+func (w *model) lose(t *rapid.T) {
+	if len(w.broker.log) < 2 {
+		return
+	}
+	w.lost = true
+	for i := range w.nodes {
+		w.close(i)
+		if p := w.nodes[i].pipe; p != nil {
+			p.End(recovery.Fault{Kind: recovery.TopicChanged, Code: fsm.CodeStarting, Range: recovery.None})
+			w.ended(i)
+		}
+	}
+	w.orphans = nil
+	w.broker.lose(rapid.IntRange(1, len(w.broker.log)).Draw(t, "batches left"))
+	next := w.start
+	for _, b := range w.broker.log {
+		if b.source >= 0 {
+			next = b.source + int64(b.count)
+		}
+	}
+	for s := next; s < w.first; s++ {
+		w.skipped[s] = true // retention took them from the source: they are nowhere
+	}
+}
+
+// TestNeverTwiceNeverMissing runs two nodes of one stream through lost
+// answers, requests that arrive after their sender's death, takeovers while
+// the predecessor goes on, expired producer state, unclean elections, foreign
+// writers, gaps, retention that overtakes the stream, and raised epochs.
+func TestNeverTwiceNeverMissing(t *testing.T) {
+	for range 60 { // a hundred histories each
+		rapid.Check(t, checkHistory)
+	}
+}
+
+func checkHistory(t *rapid.T) {
+	w := newModel(t)
+	node := func() int { return rapid.IntRange(0, 1).Draw(t, "node") }
+	acting := func(f func(int)) func(*rapid.T) {
+		return func(t *rapid.T) {
+			if i := node(); w.mayAct(i) {
+				f(i)
+			}
+		}
+	}
+	t.Repeat(map[string]func(*rapid.T){
+		"recover": acting(func(i int) { w.recover(t, i) }),
+		"fetch":   acting(func(i int) { w.fetch(t, i) }),
+		"send":    acting(func(i int) { w.send(t, i) }),
+		"send more": acting(func(i int) {
+			for range 5 {
+				w.fetch(t, i)
+				w.send(t, i)
+			}
+		}),
+		"copy": acting(func(i int) {
+			for k := 0; k < 5 && w.mayAct(i); k++ {
+				w.copyOne(t, i)
+			}
+		}),
+		"deliver":        func(t *rapid.T) { w.deliver(node(), false) },
+		"lose an answer": func(t *rapid.T) { w.deliver(node(), true) },
+		"orphan arrives": func(t *rapid.T) { w.orphan(t, true) },
+		"orphan dies":    func(t *rapid.T) { w.orphan(t, false) },
+		"takeover": func(t *rapid.T) {
+			w.owner = 1 - w.owner
+			w.begin(w.owner)
+		},
+		"checkpoint":   func(t *rapid.T) { w.checkpoint() },
+		"die":          func(t *rapid.T) { w.die(node()) },
+		"expire":       func(t *rapid.T) { w.broker.expire() },
+		"lose the end": func(t *rapid.T) { w.lose(t) },
+		"foreign":      func(t *rapid.T) { w.foreign(t) },
+		"retention":    func(t *rapid.T) { w.trim(t) },
+		"marker":       func(t *rapid.T) { w.marker(t) },
+		"": func(t *rapid.T) {
+			if err := w.broker.check(w.start, w.skipped); err != nil {
+				t.Fatal(err)
+			}
+		},
+	})
+	w.settle(t)
+}
+
+func (w *model) copyOne(t *rapid.T, i int) {
+	w.recover(t, i)
+	w.fetch(t, i)
+	w.send(t, i)
+	w.deliver(i, false)
+}
+
+// checkpoint commits the owner's progress, with its segments.
+func (w *model) checkpoint() {
+	n := &w.nodes[w.owner]
+	if n.pipe == nil || n.task.Mapping.Version != w.task.Mapping.Version {
+		return
+	}
+	p, segments := n.pipe.Checkpoint()
+	w.task.Progress, w.lost = p, false
+	if w.task.Mapping.Phase == fsm.PhaseTranslated {
+		m := *w.task.Mapping
+		m.Segments = append(append(append([]fsm.Segment(nil), m.Segments...), n.memory.Unsaved...), segments...)
+		w.task.Mapping = &m
+		n.memory.Unsaved = nil
+		n.task.Mapping = &m
+	}
+}
+
+// die is a process that begins anew, on the same node.
+func (w *model) die(i int) {
+	w.close(i)
+	w.nodes[i].pipe = nil
+	if i == w.owner {
+		w.begin(i)
+		return
+	}
+	w.nodes[i].over = true
+}
+
+func (w *model) foreign(t *rapid.T) {
+	if w.lost {
+		return // it would hide that the end was lost: not told apart
+	}
+	seq := int32(0)
+	if known := w.broker.state[theirID]; len(known) > 0 {
+		seq = known[len(known)-1].lastSeq() + 1
+	}
+	_, _ = w.broker.append(modelBatch{pid: theirID, seq: seq, count: int32(rapid.IntRange(1, 3).Draw(t, "records")), time: young, source: -1})
+}
+
+// trim is retention that passes what the owner copied.
+func (w *model) trim(t *rapid.T) {
+	n := &w.nodes[w.owner]
+	if n.pipe == nil || len(n.inFlight) > 0 || !w.quiet(w.owner) {
+		return
+	}
+	at := n.pipe.Status().Progress.Source
+	if offsets.Source(n.task.Mapping, w.broker.end()) != at {
+		return
+	}
+	to := at + int64(rapid.IntRange(1, 5).Draw(t, "records"))
+	for s := at; s < to; s++ {
+		w.skipped[s] = true
+	}
+	w.first = to
+	for i := range w.nodes { // what was fetched before would still be copied
+		w.close(i)
+		if p := w.nodes[i].pipe; p != nil {
+			p.End(recovery.AtSource(recovery.OutOfRange, fsm.CodePositionLost, -1, -1, "out of range"))
+			w.ended(i)
+		}
+	}
+}
+
+// marker puts a gap behind all that anybody has fetched.
+func (w *model) marker(t *rapid.T) {
+	if rapid.IntRange(0, 9).Draw(t, "seldom") > 0 {
+		return
+	}
+	at := max(w.nodes[0].fetched, w.nodes[1].fetched, w.first) + int64(rapid.IntRange(0, 3).Draw(t, "ahead"))
+	to := at + int64(rapid.IntRange(1, 3).Draw(t, "offsets"))
+	for s := at; s < to; s++ {
+		w.skipped[s] = true
+	}
+	w.gaps[at] = to
+}
+
+// settle: the faults are over, the owner alone goes on and must get anywhere.
+func (w *model) settle(t *rapid.T) {
+	i := w.owner
+	w.die(1 - i)
+	w.orphans = nil
+	for range 12 {
+		w.recover(t, i)
+		w.orphans = nil
+		if w.nodes[i].pipe == nil {
+			w.nodes[i].memory.Attempts = max(w.nodes[i].memory.Attempts, 10)
+		}
+	}
+	if w.stuck {
+		return
+	}
+	if w.nodes[i].pipe == nil {
+		t.Fatalf("the stream does not go on: %+v of %+v, fault %v", w.broker.read(ourID), w.task.Mapping, w.nodes[i].fault)
+	}
+	for range 12 {
+		w.deliver(i, false)
+		w.copyOne(t, i)
+	}
+	if w.stuck {
+		return
+	}
+	if err := w.broker.check(w.start, w.skipped); err != nil {
+		t.Fatal(err)
+	}
+	for range 12 {
+		w.deliver(i, false)
+		w.recover(t, i)
+	}
+	if n := &w.nodes[i]; n.pipe == nil || n.pipe.Status().Progress.Target != w.broker.end() {
+		t.Fatalf("it stands: %+v, log end %d", n.memory, w.broker.end())
+	}
+}
+
+// TestMain makes histories longer than rapid's default.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("rapid.steps", "80"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}

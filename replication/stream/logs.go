@@ -1,0 +1,201 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"sluice/fsm"
+	"sluice/kafka"
+	"sluice/kafka/catalog"
+	"sluice/kafka/record"
+	"sluice/replication/recovery"
+	"sluice/replication/wire"
+)
+
+// logs reads both sides of a stream. Its errors are faults, or are made faults
+// of the target by their caller.
+type logs struct {
+	key            fsm.StreamKey
+	source, target side
+	maxOpened      int // bytes that a batch which has to be opened may decompress to
+}
+
+// side is one of the two Kafka clusters of a stream, and where its partition
+// was last found.
+type side struct {
+	*catalog.Cluster
+	topic     string
+	partition int32
+	isSource  bool
+	place     catalog.Place
+}
+
+// fault makes an error one of this side.
+func (s *side) fault(err error) error {
+	if err == nil {
+		return nil
+	}
+	return wire.FaultOf(err, s.isSource)
+}
+
+// find looks up where the partition is, as brokers say now.
+func (s *side) find(ctx context.Context) (err error) {
+	if s.place, err = s.Find(ctx, s.topic, s.partition, true); err != nil {
+		return s.fault(err)
+	}
+	if s.place.Leader < 0 {
+		f := recovery.Faulty(recovery.Retry, fsm.CodeUnreachable, fmt.Sprintf("%s/%d has no leader", s.topic, s.partition))
+		f.Source = s.isSource
+		return f
+	}
+	return nil
+}
+
+// call runs one-shot calls to the partition's leader.
+func (s *side) call(ctx context.Context, f func(context.Context, kafka.Broker) error) error {
+	return s.fault(s.Call(ctx, s.place.Leader, f))
+}
+
+// offset asks for one offset: kafka.Earliest, kafka.Latest.
+func (s *side) offset(ctx context.Context, b kafka.Broker, iso kafka.Isolation, at int64, epoch int32) (int64, error) {
+	res, err := b.ListOffsets(ctx, iso, []kafka.OffsetQuery{{Topic: s.topic, Partition: s.partition, LeaderEpoch: epoch, Timestamp: at}})
+	if err != nil {
+		return 0, err
+	}
+	return res[0].Offset, res[0].Err
+}
+
+// logEnd is where the current leader epoch ends: ListOffsets knows only the
+// high watermark. An epoch without a record has none: -1.
+func (s *side) logEnd(ctx context.Context, b kafka.Broker) (int64, error) {
+	_, end, err := b.OffsetForLeaderEpoch(ctx, s.topic, s.partition, s.place.LeaderEpoch, s.place.LeaderEpoch)
+	return end, err
+}
+
+// find finds both partitions.
+func (l *logs) find(ctx context.Context) (*recovery.Places, error) {
+	if err := l.source.find(ctx); err != nil {
+		return nil, err
+	}
+	if err := l.target.find(ctx); err != nil {
+		return nil, err
+	}
+	return &recovery.Places{Source: l.source.place.TopicID, Target: l.target.place.TopicID}, nil
+}
+
+// readSource returns the source's log start and high watermark.
+func (l *logs) readSource(ctx context.Context) (*recovery.SourceLog, error) {
+	var out recovery.SourceLog
+	err := l.source.call(ctx, func(ctx context.Context, b kafka.Broker) (err error) {
+		if out.First, err = l.source.offset(ctx, b, kafka.ReadUncommitted, kafka.Earliest, -1); err == nil {
+			out.End, err = l.source.offset(ctx, b, kafka.ReadUncommitted, kafka.Latest, -1)
+		}
+		return err
+	})
+	return &out, err
+}
+
+// epochEnd is where a leader epoch of the source ended, or its log ends; -1:
+// the source does not know the epoch.
+func (l *logs) epochEnd(ctx context.Context, epoch int32) (end int64, err error) {
+	s := &l.source
+	err = s.call(ctx, func(ctx context.Context, b kafka.Broker) (err error) {
+		_, end, err = b.OffsetForLeaderEpoch(ctx, s.topic, s.partition, s.place.LeaderEpoch, epoch)
+		return err
+	})
+	return end, err
+}
+
+// errMoving: two readings of the log end kept differing.
+var errMoving = errors.New("the target's log end keeps moving: another owner still writes")
+
+// readTarget takes an agreed reading of the target: log end, producers, log
+// end again, and where the producer's state does not say it, the last batch.
+func (l *logs) readTarget(ctx context.Context, m *fsm.Mapping, pause func(time.Duration)) (*recovery.TargetLog, error) {
+	var out recovery.TargetLog
+	err := l.target.Call(ctx, l.target.place.Leader, func(ctx context.Context, b kafka.Broker) error {
+		for range 20 {
+			ok, err := l.readOnce(ctx, b, m, &out)
+			if err != nil || ok {
+				return err
+			}
+			pause(5 * time.Millisecond)
+		}
+		return errMoving
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading target %s/%d: %w", l.target.topic, l.target.partition, err)
+	}
+	if out.Producer == nil && out.LogEnd > out.LogStart {
+		out.Tail, err = l.tail(ctx, out.LogEnd, out.High)
+	}
+	return &out, err
+}
+
+// readOnce takes one reading; false: the log end moved meanwhile.
+func (l *logs) readOnce(ctx context.Context, b kafka.Broker, m *fsm.Mapping, out *recovery.TargetLog) (bool, error) {
+	t := &l.target
+	end, err := t.logEnd(ctx, b)
+	if err != nil {
+		return false, err
+	}
+	producers, err := b.DescribeProducers(ctx, t.topic, t.partition)
+	if err != nil && !errors.Is(err, kafka.ErrUnsupported) {
+		return false, wire.Needs(err, "READ", t.topic)
+	}
+	start, err := t.offset(ctx, b, kafka.ReadUncommitted, kafka.Earliest, t.place.LeaderEpoch)
+	if err != nil {
+		return false, err
+	}
+	high, err := t.offset(ctx, b, kafka.ReadUncommitted, kafka.Latest, t.place.LeaderEpoch)
+	if err != nil {
+		return false, err
+	}
+	again, err := t.logEnd(ctx, b)
+	if err != nil {
+		return false, err
+	}
+	if end < 0 { // the epoch has no record yet and the log is empty
+		end, again = high, max(again, high)
+	}
+	*out = recovery.TargetLog{Observed: recovery.Observed{LogStart: start, LogEnd: end}, High: high}
+	for _, p := range producers {
+		if m != nil && p.ID == m.ProducerID && p.LastSequence >= 0 {
+			out.Producer = &recovery.Producer{Epoch: int16(p.Epoch), LastSequence: p.LastSequence, LastTimestamp: p.LastTimestamp}
+		}
+	}
+	return end == again, nil
+}
+
+// tail reads the header of the last batch before the log end. A consumer sees
+// only what the high watermark has passed, so it waits for that.
+func (l *logs) tail(ctx context.Context, end, high int64) (*recovery.Tail, error) {
+	if high < end {
+		return nil, recovery.NotReplicated(false, high, end)
+	}
+	var tail *recovery.Tail
+	err := l.target.scan(ctx, end-1, end, func(b record.Batch) error {
+		h := b.Header()
+		tail = &recovery.Tail{
+			ProducerID: h.ProducerID, Epoch: h.ProducerEpoch, BaseOffset: h.BaseOffset, BaseSequence: h.BaseSequence,
+			Count: h.Count, MaxTimestamp: h.MaxTimestamp, LastOffset: h.LastOffset(),
+			Transactional: h.Attributes&(record.AttrTransactional|record.AttrControl) != 0,
+		}
+		return nil
+	})
+	return tail, err
+}
+
+// ours lists our batches of the mapping's epoch in the target's log.
+func (l *logs) ours(ctx context.Context, m *fsm.Mapping, from, to int64) ([]recovery.Batch, error) {
+	out := []recovery.Batch{}
+	err := l.target.scan(ctx, from, to, func(b record.Batch) error {
+		if h := b.Header(); h.ProducerID == m.ProducerID && h.ProducerEpoch == m.ProducerEpoch {
+			out = append(out, recovery.Batch{Sequence: h.BaseSequence, Target: h.BaseOffset, Count: h.Count})
+		}
+		return nil
+	})
+	return out, err
+}
