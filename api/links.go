@@ -128,8 +128,8 @@ func (s *Server) order(ctx context.Context, name string, sel StreamSelector, ord
 // ordered reports whether a stream still waits for the order to be given.
 func ordered(v *fsm.View, link fsm.LinkID, topic string, partition int32, order fsm.Order) bool {
 	for t := range v.Tasks {
-		if t.Kind == fsm.KindCopy && t.Link == link && t.Stop != nil && t.Order != order &&
-			(topic == "" || t.Stream.Topic == topic && (partition < 0 || t.Stream.Partition == partition)) {
+		if t.Kind == fsm.KindCopy && t.Link == link && t.Copy.Stop != nil && t.Copy.Order != order &&
+			(topic == "" || t.Copy.Stream.Topic == topic && (partition < 0 || t.Copy.Stream.Partition == partition)) {
 			return true
 		}
 	}

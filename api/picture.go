@@ -121,10 +121,7 @@ func boolOrder(a, b bool) int {
 
 // task shows one task.
 func (p *picture) task(t *fsm.Task) Task {
-	x := Task{
-		ID: t.ID, Kind: t.Kind.String(), Topic: t.Stream.Topic, Partition: t.Stream.Partition, TargetTopic: t.Stream.TargetTopic,
-		Turn: t.Turn, Side: "source", Position: Position{Records: t.Progress.Records},
-	}
+	x := Task{ID: t.ID, Kind: t.Kind.String(), Turn: t.Turn, Side: "source"}
 	if t.Owner != "" {
 		x.Owner = p.nodeName(t.Owner)
 	}
@@ -132,10 +129,14 @@ func (p *picture) task(t *fsm.Task) Task {
 	if link != nil {
 		x.Link = link.Spec.Name
 	}
-	if m := t.Mapping; m != nil {
-		x.Phase, x.Generation = m.Phase.String(), m.Generation
-		x.Shift = new(m.Segments[len(m.Segments)-1].Shift())
-		x.Source, x.Target = known(t.Progress.Source), known(t.Progress.Target)
+	if c := t.Copy; c != nil {
+		x.Topic, x.Partition, x.TargetTopic = c.Stream.Topic, c.Stream.Partition, c.Stream.TargetTopic
+		x.Records = c.Progress.Records
+		if m := c.Mapping; m != nil {
+			x.Phase, x.Generation = m.Phase.String(), m.Generation
+			x.Shift = new(m.Segments[len(m.Segments)-1].Shift())
+			x.Source, x.Target = known(c.Progress.Source), known(c.Progress.Target)
+		}
 	}
 	r, ok := p.reported[t.ID]
 	if ok {
@@ -159,17 +160,8 @@ func (p *picture) judge(x *Task, t *fsm.Task, link *fsm.Link, r reported, fresh 
 	switch {
 	case link != nil && link.Deleting:
 		x.State = CodeDeleting
-	case t.Stop != nil:
-		x.State, x.Message = t.Stop.Code, t.Stop.Message
-		if t.Stop.From >= 0 {
-			x.From, x.To = new(t.Stop.From), new(t.Stop.To)
-		}
-		if t.Stop.Target {
-			x.Side = "target"
-		}
-		if t.Order != "" {
-			x.Message += " (" + string(t.Order) + " is ordered)"
-		}
+	case t.Copy != nil && t.Copy.Stop != nil:
+		x.stopped(t.Copy)
 	case link != nil && !link.Running():
 		x.State = fsm.CodePaused
 	case t.Owner == "":
@@ -183,6 +175,20 @@ func (p *picture) judge(x *Task, t *fsm.Task, link *fsm.Link, r reported, fresh 
 	}
 	if !fresh { // an old figure is no figure
 		x.LagRecords, x.LagSeconds, x.BytesPerSecond = nil, nil, 0
+	}
+}
+
+// stopped shows why a stream stands.
+func (x *Task) stopped(c *fsm.Copy) {
+	x.State, x.Message = c.Stop.Code, c.Stop.Message
+	if c.Stop.From >= 0 {
+		x.From, x.To = new(c.Stop.From), new(c.Stop.To)
+	}
+	if c.Stop.Target {
+		x.Side = "target"
+	}
+	if c.Order != "" {
+		x.Message += " (" + string(c.Order) + " is ordered)"
 	}
 }
 

@@ -150,7 +150,7 @@ func TestOrders(t *testing.T) {
 	}
 	var stopped *fsm.Task
 	for x := range f.View().Tasks {
-		if x.Kind == fsm.KindCopy && x.Stream.Partition == 1 {
+		if x.Kind == fsm.KindCopy && x.Copy.Stream.Partition == 1 {
 			stopped = x
 		}
 	}
@@ -161,7 +161,7 @@ func TestOrders(t *testing.T) {
 	if err != nil || a.State != "recopy" {
 		t.Fatalf("%+v %v", a, err)
 	}
-	if x := f.View().Task(stopped.ID); x.Order != fsm.OrderRecopy || x.Attempt != 1 {
+	if x := f.View().Task(stopped.ID); x.Copy.Order != fsm.OrderRecopy || x.Copy.Attempt != 1 {
 		t.Errorf("%+v", x)
 	}
 	if _, err := c.Order(t.Context(), "us-eu", "retry", api.StreamSelector{Partition: &one}); code(err) != api.CodeInvalid {

@@ -16,7 +16,7 @@ func TestStatusShowsTheWorstFirst(t *testing.T) {
 	f.Report(fsm.CodeCopying, 7)
 	var bad *fsm.Task
 	for x := range f.View().Tasks {
-		if x.Stream.Partition == 2 {
+		if x.Kind == fsm.KindCopy && x.Copy.Stream.Partition == 2 {
 			bad = x
 		}
 	}

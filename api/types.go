@@ -118,7 +118,7 @@ type LinkDetail struct {
 // Task is a task and how it does.
 type Task struct {
 	ID          fsm.TaskID `json:"id"`
-	Kind        string     `json:"kind" enum:"copy,sync,observe,move"`
+	Kind        string     `json:"kind" enum:"copy,link,observe,move"`
 	Link        string     `json:"link"`
 	Topic       string     `json:"topic"`
 	Partition   int32      `json:"partition"`

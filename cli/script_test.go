@@ -176,7 +176,7 @@ func stop(f *apitest.Cluster, args []string) error {
 		return err
 	}
 	for t := range f.View().Tasks {
-		if t.Kind != fsm.KindCopy || strconv.Itoa(int(t.Stream.Partition)) != args[0] {
+		if t.Kind != fsm.KindCopy || strconv.Itoa(int(t.Copy.Stream.Partition)) != args[0] {
 			continue
 		}
 		f.Do(&fsm.TaskStop{

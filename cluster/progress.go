@@ -63,7 +63,10 @@ func (p *progressSink) release(t *fsm.Task) {
 	p.mu.Lock()
 	have := p.pending[t.ID]
 	if have == nil || have.item.Turn != t.Turn {
-		have = &pendingProgress{item: fsm.ProgressItem{Task: t.ID, Turn: t.Turn, Version: mappingVersion(t), Progress: t.Progress}}
+		have = &pendingProgress{item: fsm.ProgressItem{Task: t.ID, Turn: t.Turn, Version: mappingVersion(t)}}
+		if t.Copy != nil {
+			have.item.Progress = t.Copy.Progress
+		}
 		p.pending[t.ID] = have
 	}
 	again := time.Since(have.released) < progressEvery // it is under way
@@ -77,10 +80,10 @@ func (p *progressSink) release(t *fsm.Task) {
 }
 
 func mappingVersion(t *fsm.Task) uint32 {
-	if t.Mapping == nil {
+	if t.Copy == nil || t.Copy.Mapping == nil {
 		return 0
 	}
-	return t.Mapping.Version
+	return t.Copy.Mapping.Version
 }
 
 // ended makes the last progress of a task that stopped here due at once: who

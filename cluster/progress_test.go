@@ -58,7 +58,7 @@ func TestPaceOfProgress(t *testing.T) {
 				if got := n.View().Index - before - canaries; got < c.commits-1 || got > c.max {
 					s.t.Errorf("%d commits in 30 seconds", got)
 				}
-				s.until("the last one is in", 6*time.Second, func() bool { return n.View().Task(task.ID).Progress.Records == 299*c.perSecond/10 })
+				s.until("the last one is in", 6*time.Second, func() bool { return n.View().Task(task.ID).Copy.Progress.Records == 299*c.perSecond/10 })
 			})
 		})
 	}
@@ -89,7 +89,7 @@ func TestProgressWaitsForAQuorum(t *testing.T) {
 		}
 		s.until("all of it is there", time.Minute, func() bool {
 			got := n.View().Task(task.ID)
-			return got.Progress.Source == 300 && len(got.Mapping.Segments) == 1+len(want)
+			return got.Copy.Progress.Source == 300 && len(got.Copy.Mapping.Segments) == 1+len(want)
 		})
 		s.until("and the events", time.Minute, func() bool {
 			ring := n.View().LinkEvents(1)

@@ -144,7 +144,7 @@ func (r *reconciler) begin(ctx context.Context, v *fsm.View, t *fsm.Task) {
 	if runner == nil || !v.Active(t) {
 		return
 	}
-	if m := t.Mapping; m != nil && m.Phase == fsm.PhaseTranslated && r.n.progress.unsaved(t) {
+	if mappingVersion(t) > 0 && t.Copy.Mapping.Phase == fsm.PhaseTranslated && r.n.progress.unsaved(t) {
 		return // it could not tell where it stopped; the commit comes back here
 	}
 	ctx, cancel := context.WithCancel(ctx)

@@ -100,7 +100,7 @@ func (s *sim) startWith(i int, cfg Config) *simNode {
 	trDone := make(chan error, 1)
 	go func() { trDone <- tr.Run(trCtx) }()
 	go func() {
-		err := node.Run(ctx, map[fsm.Kind]task.Runner{fsm.KindCopy: s.world.runner(n), fsm.KindSync: s.world.runner(n)})
+		err := node.Run(ctx, map[fsm.Kind]task.Runner{fsm.KindCopy: s.world.runner(n), fsm.KindLink: s.world.runner(n)})
 		stopTransport()
 		n.done <- errors.Join(err, <-trDone)
 	}()

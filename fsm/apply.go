@@ -151,6 +151,11 @@ func (e *edit) deleteKafka(names []string) Result {
 				return refuse(RefusedInvalid, "Kafka cluster %s is used by link %s", name, l.Spec.Name)
 			}
 		}
+		for t := range e.v.Tasks {
+			if t.Kafka == name {
+				return refuse(RefusedInvalid, "Kafka cluster %s is used by task %d (%s)", name, t.ID, t.Kind)
+			}
+		}
 		e.v.Kafka = drop(e.v.Kafka, func(k KafkaCluster) bool { return k.Name == name })
 	}
 	return Result{}
@@ -179,7 +184,7 @@ func (e *edit) linkPut(p LinkPut, at int64) Result {
 	l := &Link{ID: e.v.nextLink, Spec: p.Spec, CreatedAt: at, Revision: e.index, ProducerID: -1, Starts: p.Starts}
 	e.v.nextLink++
 	e.v.Links = put(e.v.Links, l, byLink)
-	e.add(Task{Kind: KindSync, Link: l.ID, Start: -1}, nil)
+	e.add(Task{Kind: KindLink, Link: l.ID}, nil)
 	return Result{}
 }
 
@@ -213,8 +218,8 @@ func (e *edit) linkPurge(c *LinkPurge) Result {
 		if t.Link != l.ID {
 			continue
 		}
-		if t.Mapping != nil && !slices.Contains(ids, t.Mapping.ProducerID) {
-			ids = append(ids, t.Mapping.ProducerID)
+		if t.Copy != nil && t.Copy.Mapping != nil && !slices.Contains(ids, t.Copy.Mapping.ProducerID) {
+			ids = append(ids, t.Copy.Mapping.ProducerID)
 		}
 		e.set(t.ID, nil)
 		e.keys = append(e.keys, func(m map[taskKey]TaskID) { delete(m, keyOf(t)) })

@@ -9,10 +9,10 @@ func (e *edit) streamsAdd(c *StreamsAdd) Result {
 	}
 	seen := make(map[taskKey]bool, len(c.Streams))
 	for _, s := range c.Streams {
-		e.add(Task{
-			Kind: KindCopy, Link: l.ID, Stream: s, Start: l.StartOf(s.Topic, s.Partition),
+		e.add(Task{Kind: KindCopy, Link: l.ID, Copy: &Copy{
+			Stream: s, Start: l.StartOf(s.Topic, s.Partition),
 			Progress: Progress{Source: -1, Target: -1, SourceEpoch: -1, TargetEpoch: -1},
-		}, seen)
+		}}, seen)
 	}
 	return Result{}
 }
@@ -66,26 +66,28 @@ func (t *Task) giveTo(node string, index uint64) {
 	t.Owner, t.Next, t.NextAt, t.Turn, t.Since = node, "", 0, t.Turn+1, index
 }
 
-// current finds the task that a command of its owner is about.
-func (e *edit) current(id TaskID, turn uint64) (*Task, Result) {
+// currentCopy finds the copy task that a command of its owner is about.
+func (e *edit) currentCopy(id TaskID, turn uint64) (*Task, Result) {
 	t := e.v.Task(id)
-	if t == nil {
+	switch {
+	case t == nil:
 		return nil, refuse(RefusedNotFound, "no task %d", id)
-	}
-	if t.Turn != turn {
+	case t.Turn != turn:
 		return nil, refuse(RefusedTurn, "task %d is at turn %d, not %d", id, t.Turn, turn)
+	case t.Copy == nil:
+		return nil, refuse(RefusedInvalid, "task %d copies nothing", id)
 	}
 	return t, Result{}
 }
 
 func (e *edit) mappingPut(c *MappingPut) Result {
-	t, r := e.current(c.Task, c.Turn)
+	t, r := e.currentCopy(c.Task, c.Turn)
 	if t == nil {
 		return r
 	}
 	version := uint32(0)
-	if t.Mapping != nil {
-		version = t.Mapping.Version
+	if t.Copy.Mapping != nil {
+		version = t.Copy.Mapping.Version
 	}
 	if c.Mapping.Version != version+1 {
 		return refuse(RefusedTurn, "task %d has mapping version %d", t.ID, version)
@@ -93,10 +95,10 @@ func (e *edit) mappingPut(c *MappingPut) Result {
 	if !ascending(c.Mapping.Segments) {
 		return refuse(RefusedInvalid, "task %d: a mapping needs segments in ascending order", t.ID)
 	}
-	n := *t
+	n := t.edited()
 	m := c.Mapping
-	n.Mapping, n.Progress, n.Stop, n.Order = &m, c.Progress, nil, ""
-	e.set(t.ID, &n)
+	n.Copy.Mapping, n.Copy.Progress, n.Copy.Stop, n.Copy.Order = &m, c.Progress, nil, ""
+	e.set(t.ID, n)
 	if l := e.v.Link(t.Link); l != nil && m.ProducerID != l.ProducerID && e.v.Feature >= featureSpentByCluster {
 		e.spend(l, m.ProducerID) // the stream's own; loop detection finds it there
 	}
@@ -122,21 +124,29 @@ func (e *edit) progress(c *ProgressBatch) Result {
 		if t == nil || t.Turn != it.Turn || t.Owner != c.Node {
 			continue
 		}
-		n := *t
-		if t.Mapping != nil && t.Mapping.Version == it.Version {
-			n.Progress = it.Progress
-			if len(it.Segments) > 0 && t.Mapping.Phase == PhaseTranslated {
-				m := *t.Mapping
-				m.Segments = thin(extend(m.Segments, it.Segments))
-				n.Mapping = &m
-			}
+		n := t.edited()
+		if n.Copy != nil {
+			n.Copy.advance(it)
 		}
 		if it.Release {
 			n.giveTo(t.Next, e.index)
 		}
-		e.set(t.ID, &n)
+		e.set(t.ID, n)
 	}
 	return Result{}
+}
+
+// advance takes a report over that was made under the mapping of now.
+func (c *Copy) advance(it ProgressItem) {
+	if c.Mapping == nil || c.Mapping.Version != it.Version {
+		return
+	}
+	c.Progress = it.Progress
+	if len(it.Segments) > 0 && c.Mapping.Phase == PhaseTranslated {
+		m := *c.Mapping
+		m.Segments = thin(extend(m.Segments, it.Segments))
+		c.Mapping = &m
+	}
 }
 
 // MaxSegments bounds the checkpointed segments of a translated stream.
@@ -170,17 +180,17 @@ func thin(s []Segment) []Segment {
 }
 
 func (e *edit) taskStop(c *TaskStop) Result {
-	t, r := e.current(c.Task, c.Turn)
+	t, r := e.currentCopy(c.Task, c.Turn)
 	if t == nil {
 		return r
 	}
-	if c.Version > 0 && (t.Mapping == nil || t.Mapping.Version != c.Version) {
+	if m := t.Copy.Mapping; c.Version > 0 && (m == nil || m.Version != c.Version) {
 		return refuse(RefusedTurn, "task %d has another mapping than version %d", t.ID, c.Version)
 	}
-	n := *t
+	n := t.edited()
 	stop := c.Stop
-	n.Stop, n.Order = &stop, ""
-	e.set(t.ID, &n)
+	n.Copy.Stop, n.Copy.Order = &stop, ""
+	e.set(t.ID, n)
 	if c.Event != nil {
 		e.taskEvent(t, *c.Event)
 	}
@@ -200,26 +210,25 @@ func (e *edit) taskOrder(c *TaskOrder) Result {
 	}
 	matched, stopped := 0, 0
 	for t := range e.State.view.Tasks {
-		if t.Kind != KindCopy || t.Link != l.ID || c.Topic != "" && t.Stream.Topic != c.Topic ||
-			c.Topic != "" && c.Partition >= 0 && t.Stream.Partition != c.Partition {
+		if t.Kind != KindCopy || t.Link != l.ID || !c.means(t.Copy.Stream) {
 			continue
 		}
 		matched++
-		if t.Stop == nil && c.Order != OrderRetry {
+		if t.Copy.Stop == nil && c.Order != OrderRetry {
 			continue
 		}
 		stopped++
-		if t.Order == c.Order {
+		if t.Copy.Order == c.Order {
 			continue // asked for already
 		}
-		n := *t
-		n.Attempt++
+		n := t.edited()
+		n.Copy.Attempt++
 		if c.Order == OrderRetry {
-			n.Stop, n.Order = nil, ""
+			n.Copy.Stop, n.Copy.Order = nil, ""
 		} else {
-			n.Order = c.Order
+			n.Copy.Order = c.Order
 		}
-		e.set(t.ID, &n)
+		e.set(t.ID, n)
 	}
 	switch {
 	case matched == 0:
@@ -228,4 +237,9 @@ func (e *edit) taskOrder(c *TaskOrder) Result {
 		return refuse(RefusedInvalid, "no stream named is stopped; there is nothing to %s", c.Order)
 	}
 	return Result{}
+}
+
+// means reports whether the order is about a stream.
+func (c *TaskOrder) means(s StreamKey) bool {
+	return c.Topic == "" || c.Topic == s.Topic && (c.Partition < 0 || c.Partition == s.Partition)
 }

@@ -25,7 +25,7 @@ func TestAssign(t *testing.T) {
 		{name: "forced", command: one(Assignment{Task: task0, Turn: 1, To: "b"}), check: func(t *testing.T, v *View) {
 			is(task0, "b", "", 2)(t, v)
 			wantLast(t, v, linkL, CodeTakeover, "n2 took over 1 tasks from n1")
-			if v.Task(task0).Mapping == nil {
+			if v.Task(task0).Copy.Mapping == nil {
 				t.Error("the mapping is lost")
 			}
 		}},
@@ -42,7 +42,7 @@ func TestAssign(t *testing.T) {
 		{name: "forced while asked", before: asked, command: one(Assignment{Task: task0, Turn: 1, To: "b"}), check: is(task0, "b", "", 2)},
 		{name: "released", before: asked, command: &ProgressBatch{Node: "a", Items: []ProgressItem{{Task: task0, Turn: 1, Version: 1, Progress: Progress{Source: 150, Target: 90}, Release: true}}}, check: func(t *testing.T, v *View) {
 			is(task0, "b", "", 2)(t, v)
-			if p := v.Task(task0).Progress; p.Source != 150 || v.Task(task0).Since != v.Index {
+			if p := v.Task(task0).Copy.Progress; p.Source != 150 || v.Task(task0).Since != v.Index {
 				t.Errorf("the last position is lost: %+v", v.Task(task0))
 			}
 		}},
@@ -60,7 +60,7 @@ func TestMappingPut(t *testing.T) {
 	}
 	run(t, []row{
 		{name: "next version", command: put(func(*MappingPut) {}), twice: true, check: func(t *testing.T, v *View) {
-			if n := v.Task(task0); !reflect.DeepEqual(*n.Mapping, next) || n.Progress.Source != 200 {
+			if n := v.Task(task0); !reflect.DeepEqual(*n.Copy.Mapping, next) || n.Copy.Progress.Source != 200 {
 				t.Errorf("%+v", n)
 			}
 		}},
@@ -68,13 +68,14 @@ func TestMappingPut(t *testing.T) {
 		{name: "version skipped", command: put(func(c *MappingPut) { c.Mapping.Version = 3 }), refused: RefusedTurn},
 		{name: "old turn", command: put(func(c *MappingPut) { c.Turn = 0 }), refused: RefusedTurn, message: "turn 1"},
 		{name: "no task", command: put(func(c *MappingPut) { c.Task = 99 }), refused: RefusedNotFound},
+		{name: "a task that copies nothing", command: put(func(c *MappingPut) { c.Task = taskSync }), refused: RefusedInvalid, message: "copies nothing"},
 		{name: "no segment", command: put(func(c *MappingPut) { c.Mapping.Segments = nil }), refused: RefusedInvalid},
 		{name: "segments go back", command: put(func(c *MappingPut) { c.Mapping.Segments = []Segment{{100, 40}, {90, 50}} }), refused: RefusedInvalid, message: "ascending"},
 		{name: "lifts stop and order", before: func(d *driver) {
 			d.stopped()
 			d.must(&TaskOrder{Link: linkL, Order: OrderContinue, Partition: -1})
 		}, command: put(func(c *MappingPut) { c.Event = &Event{Code: CodeNewSegment, Message: "skipped", From: 100, To: 200} }), twice: true, check: func(t *testing.T, v *View) {
-			if n := v.Task(task0); n.Stop != nil || n.Order != "" || n.Attempt != 1 {
+			if n := v.Task(task0); n.Copy.Stop != nil || n.Copy.Order != "" || n.Copy.Attempt != 1 {
 				t.Errorf("%+v", n)
 			}
 			wantLast(t, v, linkL, CodeNewSegment, "skipped")
@@ -93,8 +94,8 @@ func TestProgress(t *testing.T) {
 	source := func(want int64, segments ...Segment) func(*testing.T, *View) {
 		return func(t *testing.T, v *View) {
 			n := v.Task(task0)
-			if n.Progress.Source != want || want == 150 && n.Progress != moved || !reflect.DeepEqual(n.Mapping.Segments, append([]Segment{{100, 40}}, segments...)) {
-				t.Errorf("%+v %+v, want source %d, segments %v", n.Progress, n.Mapping, want, segments)
+			if n.Copy.Progress.Source != want || want == 150 && n.Copy.Progress != moved || !reflect.DeepEqual(n.Copy.Mapping.Segments, append([]Segment{{100, 40}}, segments...)) {
+				t.Errorf("%+v %+v, want source %d, segments %v", n.Copy.Progress, n.Copy.Mapping, want, segments)
 			}
 		}
 	}
@@ -119,7 +120,7 @@ func TestSegmentsAreThinned(t *testing.T) {
 		it.Segments = append(it.Segments, Segment{101 + i, 41 + i/2})
 	}
 	d.must(&ProgressBatch{Node: "a", Items: []ProgressItem{it}})
-	got := d.s.View().Task(task0).Mapping.Segments
+	got := d.s.View().Task(task0).Copy.Mapping.Segments
 	if len(got) > MaxSegments || len(got) < MaxSegments/2 {
 		t.Fatalf("%d segments", len(got))
 	}
@@ -143,7 +144,7 @@ func TestStopsAndOrders(t *testing.T) {
 	stop := Stop{Code: CodeSourceRecreated, From: -1, To: -1, Message: "recreated", At: 3}
 	n := func(stopped bool, order Order, attempt uint32) func(*testing.T, *View) {
 		return func(t *testing.T, v *View) {
-			if n := v.Task(task0); (n.Stop != nil) != stopped || n.Order != order || n.Attempt != attempt {
+			if n := v.Task(task0); (n.Copy.Stop != nil) != stopped || n.Copy.Order != order || n.Copy.Attempt != attempt {
 				t.Errorf("%+v, want stopped %v, order %q, attempt %d", n, stopped, order, attempt)
 			}
 		}
@@ -152,7 +153,7 @@ func TestStopsAndOrders(t *testing.T) {
 	ordered := func(d *driver) { d.stopped(); d.must(order(OrderContinue)) }
 	run(t, []row{
 		{name: "stop", command: &TaskStop{Task: task0, Turn: 1, Stop: stop, Event: &Event{Code: stop.Code, Message: "m"}}, check: func(t *testing.T, v *View) {
-			if got := v.Task(task0).Stop; *got != stop {
+			if got := v.Task(task0).Copy.Stop; *got != stop {
 				t.Errorf("%+v", got)
 			}
 			wantLast(t, v, linkL, stop.Code, "m")

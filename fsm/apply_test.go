@@ -113,7 +113,7 @@ func TestObjects(t *testing.T) {
 			if l == nil || l.ID != 2 || l.ProducerID != -1 || l.CreatedAt != 11 || l.Revision != v.Index {
 				t.Fatalf("link %+v", l)
 			}
-			if s := v.Task(4); s == nil || s.Kind != KindSync || s.Link != 2 || v.TaskCount() != 4 {
+			if s := v.Task(4); s == nil || s.Kind != KindLink || s.Link != 2 || v.TaskCount() != 4 {
 				t.Errorf("sync task %+v", s)
 			}
 		}},
@@ -146,6 +146,14 @@ func TestObjects(t *testing.T) {
 				t.Errorf("%+v", v.Kafka)
 			}
 		}},
+		{name: "Kafka cluster of a task", before: func(d *driver) {
+			v := *d.s.View()
+			v.chunks = []*chunk{new(chunk)}
+			*v.chunks[0] = *d.s.View().chunks[0]
+			v.chunks[0][v.nextTask] = &Task{ID: v.nextTask, Kind: KindObserve, Kafka: "spare"}
+			v.nextTask, v.count = v.nextTask+1, v.count+1
+			d.s = newStateOf(&v)
+		}, command: &Objects{DeleteKafka: []string{"spare"}}, refused: RefusedInvalid, message: "used by task 4 (observe)"},
 		{name: "unknown Kafka cluster", command: &Objects{DeleteKafka: []string{"mars"}}, refused: RefusedNotFound, message: "mars"},
 		{name: "link deleted", command: &Objects{DeleteLinks: []string{"l"}}, twice: true, check: func(t *testing.T, v *View) {
 			if l := v.LinkNamed("l"); !l.Deleting || l.Running() || l.Revision != v.Index || v.TaskCount() != 3 {
@@ -222,7 +230,7 @@ func TestLinks(t *testing.T) {
 		}},
 		{name: "streams", command: &StreamsAdd{Link: linkL, Streams: []StreamKey{{"orders", 1, "orders"}, {"orders", 2, "orders"}, {"orders", 2, "orders"}, {"orders", -1, "orders"}}}, check: func(t *testing.T, v *View) {
 			n := v.Task(4)
-			if v.TaskCount() != 5 || n.Stream.Partition != 2 || n.Start != -1 || n.Progress.Source != -1 || n.Owner != "" {
+			if v.TaskCount() != 5 || n.Copy.Stream.Partition != 2 || n.Copy.Start != -1 || n.Copy.Progress.Source != -1 || n.Owner != "" {
 				t.Errorf("%d tasks, %+v", v.TaskCount(), n)
 			}
 		}},
@@ -236,7 +244,7 @@ func TestStreamsFoundAgainAfterPurge(t *testing.T) {
 	d.must(&Objects{DeleteLinks: []string{"l"}}, &LinkPurge{Link: linkL}, &Objects{Links: []LinkPut{{Spec: linkSpec("l")}}},
 		&StreamsAdd{Link: 2, Streams: []StreamKey{{"orders", 0, "orders"}}})
 	v := d.s.View()
-	if v.TaskCount() != 2 || v.Task(5) == nil || v.Task(5).Start != -1 {
+	if v.TaskCount() != 2 || v.Task(5) == nil || v.Task(5).Copy.Start != -1 {
 		t.Fatalf("%d tasks, %+v: ids are never used again", v.TaskCount(), v.Task(5))
 	}
 	if len(d.s.byKey) != v.TaskCount() {

@@ -26,7 +26,7 @@ func BenchmarkProgress(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	if d.s.View().Task(2).Progress.At != 1_800_000_000_990 {
+	if d.s.View().Task(2).Copy.Progress.At != 1_800_000_000_990 {
 		b.Fatal("nothing was applied")
 	}
 	b.ReportMetric(float64(len(data))/1000, "bytes/item")

@@ -80,7 +80,7 @@ func TestTopicIDText(t *testing.T) {
 
 func TestWords(t *testing.T) {
 	for want, got := range map[string]string{
-		"copy": KindCopy.String(), "sync": KindSync.String(), "observe": KindObserve.String(), "move": KindMove.String(),
+		"copy": KindCopy.String(), "link": KindLink.String(), "observe": KindObserve.String(), "move": KindMove.String(),
 		"filling": PhaseFilling.String(), "dense": PhaseDense.String(), "translated": PhaseTranslated.String(),
 	} {
 		if got != want {

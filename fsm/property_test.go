@@ -79,8 +79,8 @@ func drawCommand(r *rapid.T, v *View) Command {
 	case TypeMappingPut:
 		id := task()
 		c := &MappingPut{Task: id, Turn: turn(id), Mapping: Mapping{Version: 1, Phase: Phase(2 + small("phase", 1)), Segments: []Segment{{int64(small("s", 9)), 0}}}}
-		if t := v.Task(id); t != nil && t.Mapping != nil {
-			c.Mapping.Version = t.Mapping.Version + 1
+		if t := v.Task(id); t != nil && t.Copy != nil && t.Copy.Mapping != nil {
+			c.Mapping.Version = t.Copy.Mapping.Version + 1
 		}
 		if rapid.Bool().Draw(r, "event") {
 			e := event()

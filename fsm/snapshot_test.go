@@ -45,6 +45,7 @@ func TestSnapshotFaults(t *testing.T) {
 		{"tasks are not JSON", sealed(head, rec(recTasks, "{"), rec(recEnd, "2")), ErrCorrupt},
 		{"task beyond the last id", sealed(head, rec(recTasks, `[{"id":10}]`), rec(recEnd, "2")), ErrCorrupt},
 		{"task of an absurd id", sealed(rec(recHead, `{"nextTask":18446744073709551615}`), rec(recTasks, `[{"id":9223372036854775807}]`), rec(recEnd, "2")), ErrCorrupt},
+		{"a stream's position in a task that copies nothing", sealed(head, rec(recTasks, `[{"id":1,"kind":2,"start":-1,"attempt":1}]`), rec(recEnd, "2")), ErrCorrupt},
 		{"no task", sealed(head, rec(recTasks, `[null]`), rec(recEnd, "2")), ErrCorrupt},
 		{"false length", binary.AppendUvarint([]byte(snapshotMagic+"\x01"), 1<<50), ErrCorrupt},
 		{"length cut off", []byte(snapshotMagic + "\x01\xff"), ErrCorrupt},

@@ -42,7 +42,11 @@ type taskKey struct {
 }
 
 func keyOf(t *Task) taskKey {
-	return taskKey{t.Kind, t.Link, t.Kafka, t.Stream.Topic, t.Stream.Partition}
+	k := taskKey{kind: t.Kind, link: t.Link, kafka: t.Kafka}
+	if t.Copy != nil {
+		k.topic, k.part = t.Copy.Stream.Topic, t.Copy.Stream.Partition
+	}
+	return k
 }
 
 // NewState returns the empty state.
@@ -147,9 +151,9 @@ func (e *edit) event(ev Event) {
 	e.v.Events = put(e.v.Events, ring, byRing)
 }
 
-// taskEvent records an event about a task's stream.
+// taskEvent records an event about a copy task's stream.
 func (e *edit) taskEvent(t *Task, ev Event) {
-	ev.Link, ev.Task, ev.Topic, ev.Part = t.Link, t.ID, t.Stream.Topic, t.Stream.Partition
+	ev.Link, ev.Task, ev.Topic, ev.Part = t.Link, t.ID, t.Copy.Stream.Topic, t.Copy.Stream.Partition
 	if ev.Node == "" {
 		ev.Node = e.nodeName(t.Owner)
 	}

@@ -14,7 +14,7 @@ type Kind uint8
 // The kinds of tasks. Their numbers are in the log and in snapshots.
 const (
 	KindCopy    Kind = 1 // one stream
-	KindSync    Kind = 2 // a link's topics, configs, groups
+	KindLink    Kind = 2 // a link's topics, configs, groups
 	KindObserve Kind = 3 // a Kafka cluster's sizes, lags, commits
 	KindMove    Kind = 4 // one data-balancing proposal
 )
@@ -23,8 +23,8 @@ func (k Kind) String() string {
 	switch k {
 	case KindCopy:
 		return "copy"
-	case KindSync:
-		return "sync"
+	case KindLink:
+		return "link"
 	case KindObserve:
 		return "observe"
 	case KindMove:
@@ -40,26 +40,44 @@ type StreamKey struct {
 	TargetTopic string `json:"targetTopic,omitempty"`
 }
 
-// Task is the unit of work that one node owns at a time. A Task reached
-// through a View never changes; Apply replaces it.
+// Task is the unit of work that one node owns at a time: what all tasks have,
+// and one payload for each kind that needs more. A Task reached through a View
+// never changes; Apply replaces it.
 type Task struct {
-	ID      TaskID    `json:"id"`
-	Kind    Kind      `json:"kind"`
-	Link    LinkID    `json:"link,omitempty"`
-	Kafka   string    `json:"kafka,omitempty"`  // of an observe or move task
-	Stream  StreamKey `json:"stream,omitzero"`  // of a copy task
-	Start   int64     `json:"start"`            // offset resolved at creation of the link, -1: the log start
-	Owner   string    `json:"owner,omitempty"`  // a node's ID, empty: nobody yet
-	Next    string    `json:"next,omitempty"`   // the owner drains and releases the task to this node
-	NextAt  int64     `json:"nextAt,omitempty"` // unix ms when Next was set, the proposer's clock
-	Turn    uint64    `json:"turn"`             // how often the task has changed hands
-	Since   uint64    `json:"since"`            // Raft index of the command that gave it to Owner
-	Mapping *Mapping  `json:"mapping,omitempty"`
+	ID     TaskID
+	Kind   Kind
+	Link   LinkID // 0: of no link
+	Kafka  string // of an observe or move task
+	Owner  string // a node's ID, empty: nobody yet
+	Next   string // the owner drains and releases the task to this node
+	NextAt int64  // unix ms when Next was set, the proposer's clock
+	Turn   uint64 // how often the task has changed hands
+	Since  uint64 // Raft index of the command that gave it to Owner
+
+	Copy *Copy // of a KindCopy, never nil there; nil with all others
+}
+
+// Copy is the payload of a copy task: which stream, how its offsets
+// correspond, how far it got and whether it stands.
+type Copy struct {
+	Stream  StreamKey
+	Start   int64    // offset resolved at creation of the link, -1: the log start
+	Mapping *Mapping // nil: none yet
 	// Progress is a hint: the truth is the target's log.
-	Progress Progress `json:"progress,omitzero"`
-	Stop     *Stop    `json:"stop,omitempty"`    // nil: the task runs
-	Order    Order    `json:"order,omitempty"`   // what an operator asked for, until the owner has carried it out
-	Attempt  uint32   `json:"attempt,omitempty"` // raised by every retry, continue or recopy
+	Progress Progress
+	Stop     *Stop  // nil: the task runs
+	Order    Order  // what an operator asked for, until the owner has carried it out
+	Attempt  uint32 // raised by every retry, continue or recopy
+}
+
+// edited gives a copy of a task, and of its payload, for Apply to change.
+func (t *Task) edited() *Task {
+	n := *t
+	if t.Copy != nil {
+		c := *t.Copy
+		n.Copy = &c
+	}
+	return &n
 }
 
 // Order is what an operator, or the link's policy, tells a stopped stream.

@@ -2,13 +2,19 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
+
+// errTwice: answers could not be told apart.
+var errTwice = errors.New("a topic is asked for twice")
 
 // adminTimeout is what brokers may take for an administrative request.
 const adminTimeout = 15 * time.Second
@@ -21,49 +27,91 @@ type CreateTopic struct {
 	Configs           map[string]string
 }
 
-// CreateTopic makes a topic and returns its id, zero where brokers have none.
-// An existing topic is kerr.TopicAlreadyExists.
-func (c *Client) CreateTopic(ctx context.Context, topic CreateTopic) ([16]byte, error) {
-	t := kmsg.NewCreateTopicsRequestTopic()
-	t.Topic, t.NumPartitions, t.ReplicationFactor = topic.Name, topic.Partitions, topic.ReplicationFactor
-	for name, value := range topic.Configs {
-		entry := kmsg.NewCreateTopicsRequestTopicConfig()
-		entry.Name, entry.Value = name, &value
-		t.Configs = append(t.Configs, entry)
+// CreatedTopic is what became of a CreateTopic.
+type CreatedTopic struct {
+	ID  [16]byte // zero where brokers have none
+	Err error    // wraps a *kerr.Error, or nil; an existing topic is kerr.TopicAlreadyExists
+}
+
+// CreateTopics makes topics in one request and tells what became of each, in
+// their order; names must differ. The error is of the request as a whole: which
+// topics were made is unknown then. A controller makes them one after another
+// and takes some ten ms each, within 15 s together: ask for a hundred at a
+// time.
+func (c *Client) CreateTopics(ctx context.Context, topics ...CreateTopic) ([]CreatedTopic, error) {
+	got, err := c.createTopics(ctx, topics)
+	if err != nil {
+		return nil, fmt.Errorf("creating %d topics: %w", len(topics), err)
 	}
-	slices.SortFunc(t.Configs, func(a, b kmsg.CreateTopicsRequestTopicConfig) int { return strings.Compare(a.Name, b.Name) })
+	return got, nil
+}
+
+func (c *Client) createTopics(ctx context.Context, topics []CreateTopic) ([]CreatedTopic, error) {
+	// kadm gives all topics of a request the same partitions and configs.
 	req := kmsg.NewPtrCreateTopicsRequest()
 	req.TimeoutMillis = int32(adminTimeout.Milliseconds())
-	req.Topics = append(req.Topics, t)
-	resp, err := req.RequestWith(ctx, c.kgo)
-	if err == nil {
-		err = oneTopic(resp.Topics, func(t kmsg.CreateTopicsResponseTopic) error { return withMessage(t.ErrorCode, t.ErrorMessage) })
+	index := make(map[string]int, len(topics))
+	for i := range topics {
+		req.Topics = append(req.Topics, topics[i].request())
+		index[topics[i].Name] = i
 	}
+	if len(index) != len(topics) {
+		return nil, errTwice
+	}
+	resp, err := req.RequestWith(ctx, c.kgo)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]CreatedTopic, len(topics))
+	for _, t := range resp.Topics {
+		i, ok := index[t.Topic]
+		if !ok {
+			continue
+		}
+		delete(index, t.Topic)
+		out[i].ID = t.TopicID
+		if err := withMessage(t.ErrorCode, t.ErrorMessage); err != nil {
+			out[i].Err = fmt.Errorf("creating topic %s: %w", t.Topic, err)
+		}
+	}
+	if len(index) > 0 {
+		return nil, fmt.Errorf("%w: %d of %d topics answered", ErrProtocol, len(topics)-len(index), len(topics))
+	}
+	return out, nil
+}
+
+func (t *CreateTopic) request() kmsg.CreateTopicsRequestTopic {
+	r := kmsg.NewCreateTopicsRequestTopic()
+	r.Topic, r.NumPartitions, r.ReplicationFactor = t.Name, t.Partitions, t.ReplicationFactor
+	for _, name := range slices.Sorted(maps.Keys(t.Configs)) {
+		entry := kmsg.NewCreateTopicsRequestTopicConfig()
+		entry.Name, entry.Value = name, new(t.Configs[name])
+		r.Configs = append(r.Configs, entry)
+	}
+	return r
+}
+
+// CreateTopic is CreateTopics of one topic. It returns the topic's id, zero
+// where brokers have none.
+func (c *Client) CreateTopic(ctx context.Context, topic CreateTopic) ([16]byte, error) {
+	got, err := c.createTopics(ctx, []CreateTopic{topic})
 	if err != nil {
 		return [16]byte{}, fmt.Errorf("creating topic %s: %w", topic.Name, err)
 	}
-	return resp.Topics[0].TopicID, nil
-}
-
-// oneTopic is the error of the one topic that was asked about.
-func oneTopic[T any](topics []T, told func(T) error) error {
-	if len(topics) != 1 {
-		return fmt.Errorf("%w: %d topics answered", ErrProtocol, len(topics))
-	}
-	return told(topics[0])
+	return got[0].ID, got[0].Err
 }
 
 // CreatePartitions raises a topic's number of partitions to total;
 // kerr.InvalidPartitions when it has as many or more.
 func (c *Client) CreatePartitions(ctx context.Context, topic string, total int32) error {
-	t := kmsg.NewCreatePartitionsRequestTopic()
-	t.Topic, t.Count = topic, total
-	req := kmsg.NewPtrCreatePartitionsRequest()
-	req.TimeoutMillis = int32(adminTimeout.Milliseconds())
-	req.Topics = append(req.Topics, t)
-	resp, err := req.RequestWith(ctx, c.kgo)
+	admin := kadm.NewClient(c.kgo)
+	admin.SetTimeoutMillis(int32(adminTimeout.Milliseconds()))
+	got, err := admin.UpdatePartitions(ctx, int(total), topic)
 	if err == nil {
-		err = oneTopic(resp.Topics, func(t kmsg.CreatePartitionsResponseTopic) error { return withMessage(t.ErrorCode, t.ErrorMessage) })
+		r, ok := got[topic]
+		if err = worded(r.Err, r.ErrMessage); !ok {
+			err = fmt.Errorf("%w: another topic answered", ErrProtocol)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("raising %s to %d partitions: %w", topic, total, err)
@@ -79,43 +127,92 @@ type ConfigEntry struct {
 	Sensitive bool
 }
 
-// TopicConfigs returns the settings of a topic in effect, by name.
+// ConfigsResult is the settings of one topic or broker in effect, by name.
+type ConfigsResult struct {
+	Entries []ConfigEntry
+	Err     error // wraps a *kerr.Error, or nil
+}
+
+// ConfigsOf returns the settings of topics in effect, in their order.
+func (c *Client) ConfigsOf(ctx context.Context, topics ...string) ([]ConfigsResult, error) {
+	got, err := c.configsOf(ctx, topics)
+	if err != nil {
+		return nil, fmt.Errorf("reading configs of %d topics: %w", len(topics), err)
+	}
+	for i := range got {
+		if got[i].Err != nil {
+			got[i].Err = fmt.Errorf("reading configs of topic %s: %w", topics[i], got[i].Err)
+		}
+	}
+	return got, nil
+}
+
+func (c *Client) configsOf(ctx context.Context, topics []string) ([]ConfigsResult, error) {
+	return configs(ctx, c.kgo, kmsg.ConfigResourceTypeTopic, topics, kmsg.ConfigSourceDynamicTopicConfig)
+}
+
+// TopicConfigs is ConfigsOf one topic.
 func (c *Client) TopicConfigs(ctx context.Context, topic string) ([]ConfigEntry, error) {
-	entries, err := c.configs(ctx, c.kgo, kmsg.ConfigResourceTypeTopic, topic, kmsg.ConfigSourceDynamicTopicConfig)
+	got, err := c.configsOf(ctx, []string{topic})
+	if err == nil {
+		err = got[0].Err
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading configs of topic %s: %w", topic, err)
 	}
-	return entries, nil
+	return got[0].Entries, nil
 }
 
-// BrokerConfigs returns the settings of a broker in effect, by name.
+// BrokerConfigs returns the settings of a broker in effect, by name, as that
+// broker tells them.
 func (c *Client) BrokerConfigs(ctx context.Context, broker int32) ([]ConfigEntry, error) {
-	entries, err := c.configs(ctx, c.Broker(broker), kmsg.ConfigResourceTypeBroker, fmt.Sprint(broker),
+	got, err := configs(ctx, c.Broker(broker), kmsg.ConfigResourceTypeBroker, []string{fmt.Sprint(broker)},
 		kmsg.ConfigSourceDynamicBrokerConfig, kmsg.ConfigSourceStaticBrokerConfig, kmsg.ConfigSourceDynamicDefaultBrokerConfig)
+	if err == nil {
+		err = got[0].Err
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading configs of broker %d: %w", broker, err)
 	}
-	return entries, nil
+	return got[0].Entries, nil
 }
 
-// configs asks r for one resource; what comes from none of the sources own is
-// a default.
-func (c *Client) configs(ctx context.Context, r Requester, kind kmsg.ConfigResourceType, name string, own ...kmsg.ConfigSource) ([]ConfigEntry, error) {
-	resource := kmsg.NewDescribeConfigsRequestResource()
-	resource.ResourceType, resource.ResourceName = kind, name
+// configs asks r for resources of a kind; what comes from none of the sources
+// own is a default. By kadm one topic that may not be seen would fail them all,
+// without the broker's words.
+func configs(ctx context.Context, r Requester, kind kmsg.ConfigResourceType, names []string, own ...kmsg.ConfigSource) ([]ConfigsResult, error) {
 	req := kmsg.NewPtrDescribeConfigsRequest()
-	req.Resources = append(req.Resources, resource)
+	index := make(map[string]int, len(names))
+	for i, name := range names {
+		resource := kmsg.NewDescribeConfigsRequestResource()
+		resource.ResourceType, resource.ResourceName = kind, name
+		req.Resources = append(req.Resources, resource)
+		index[name] = i
+	}
+	if len(index) != len(names) {
+		return nil, errTwice
+	}
 	resp, err := req.RequestWith(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	if len(resp.Resources) != 1 {
-		return nil, fmt.Errorf("%w: %d resources answered", ErrProtocol, len(resp.Resources))
+	out := make([]ConfigsResult, len(names))
+	for _, got := range resp.Resources {
+		i, ok := index[got.ResourceName]
+		if !ok {
+			continue
+		}
+		delete(index, got.ResourceName)
+		out[i].Err = withMessage(got.ErrorCode, got.ErrorMessage)
+		out[i].Entries = configEntries(got.Configs, own)
 	}
-	if err := withMessage(resp.Resources[0].ErrorCode, resp.Resources[0].ErrorMessage); err != nil {
-		return nil, err
+	if len(index) > 0 {
+		return nil, fmt.Errorf("%w: %d of %d resources answered", ErrProtocol, len(names)-len(index), len(names))
 	}
-	configs := resp.Resources[0].Configs
+	return out, nil
+}
+
+func configEntries(configs []kmsg.DescribeConfigsResponseResourceConfig, own []kmsg.ConfigSource) []ConfigEntry {
 	out := make([]ConfigEntry, len(configs))
 	for i, e := range configs {
 		out[i] = ConfigEntry{Name: e.Name, Default: !slices.Contains(own, e.Source), Sensitive: e.IsSensitive}
@@ -124,5 +221,5 @@ func (c *Client) configs(ctx context.Context, r Requester, kind kmsg.ConfigResou
 		}
 	}
 	slices.SortFunc(out, func(a, b ConfigEntry) int { return strings.Compare(a.Name, b.Name) })
-	return out, nil
+	return out
 }

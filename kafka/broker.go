@@ -209,9 +209,16 @@ func (b Broker) Request(ctx context.Context, req kmsg.Request) (kmsg.Response, e
 // withMessage returns the *kerr.Error of code with the broker's words, nil for
 // success.
 func withMessage(code int16, message *string) error {
-	err := kerr.ErrorForCode(code)
-	if err == nil || message == nil || *message == "" {
+	if message == nil {
+		return kerr.ErrorForCode(code)
+	}
+	return worded(kerr.ErrorForCode(code), *message)
+}
+
+// worded adds a broker's words, if any, to an error.
+func worded(err error, message string) error {
+	if err == nil || message == "" {
 		return err
 	}
-	return fmt.Errorf("%w: %s", err, *message)
+	return fmt.Errorf("%w: %s", err, message)
 }

@@ -22,6 +22,7 @@ type call struct {
 
 	partitions []partitionKey // of a produce request
 	onFetch    func(FetchResponse, error)
+	into       *Buffers // of a fetch request; nil: the Conn's
 	onProduce  func(ProduceResponse, error)
 	onBody     func([]byte, error)
 }

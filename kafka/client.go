@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -129,21 +128,29 @@ func (c *Client) askVersions(ctx context.Context) (apiVersions, error) {
 	var versions apiVersions
 	var errs []error
 	for _, b := range m.Brokers {
-		req := newVersionsRequest()
-		resp, err := req.RequestWith(ctx, c.kgo.Broker(int(b.ID)))
-		if err == nil {
-			err = kerr.ErrorForCode(resp.ErrorCode)
-		}
+		speaks, err := c.brokerVersions(ctx, b.ID)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("broker %d: %w", b.ID, err))
 			continue
 		}
-		versions = versions.and(newAPIVersions(resp))
+		versions = versions.and(speaks)
 	}
 	if versions == nil {
 		return nil, errors.Join(errs...)
 	}
 	return versions, nil
+}
+
+func (c *Client) brokerVersions(ctx context.Context, broker int32) (apiVersions, error) {
+	req := newVersionsRequest()
+	resp, err := req.RequestWith(ctx, c.kgo.Broker(int(broker)))
+	if err == nil {
+		err = kerr.ErrorForCode(resp.ErrorCode)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return newAPIVersions(resp), nil
 }
 
 // Dial opens a connection of the caller's own to a broker: TCP, TLS, API
@@ -273,23 +280,45 @@ func (c *Client) close() {
 
 // Broker returns the one-shot calls to a broker over the Client's shared
 // connections.
-func (c *Client) Broker(id int32) Broker { return Broker{kgoBroker{c.kgo.Broker(int(id))}} }
+func (c *Client) Broker(id int32) Broker { return Broker{kgoBroker{c, id}} }
 
 // kgoBroker asks a broker over kgo's connections, a second time at once when
 // the connection turned out to be dead (brokers close idle ones).
-type kgoBroker struct{ b *kgo.Broker }
+type kgoBroker struct {
+	c  *Client
+	id int32
+}
 
 func (k kgoBroker) Request(ctx context.Context, req kmsg.Request) (kmsg.Response, error) {
-	resp, err := k.b.Request(ctx, req)
+	b := k.c.kgo.Broker(int(k.id))
+	resp, err := b.Request(ctx, req)
 	if err != nil && ctx.Err() == nil && kgo.IsRetryableBrokerErr(err) {
-		resp, err = k.b.Request(ctx, req)
+		resp, err = b.Request(ctx, req)
 	}
-	// kgo does not export its error for a request that the broker knows in no
-	// version that it speaks.
-	if err != nil && strings.Contains(err.Error(), "broker is too old") {
-		err = fmt.Errorf("%w: %w", ErrUnsupported, err)
+	if err != nil && ctx.Err() == nil && !ofNetwork(err) {
+		err = k.explain(ctx, req, err)
 	}
 	return resp, err
+}
+
+// explain finds out whether err came from the broker knowing the request in no
+// version that we speak, of which kgo exports no error: it is ErrUnsupported
+// too then.
+func (k kgoBroker) explain(ctx context.Context, req kmsg.Request, err error) error {
+	versions, unknown := k.c.brokerVersions(ctx, k.id)
+	if unknown != nil {
+		return err
+	}
+	if _, lacks := versions.best(req.Key(), 0, req.MaxVersion()); lacks != nil {
+		return fmt.Errorf("%w: %w", lacks, err)
+	}
+	return err
+}
+
+// ofNetwork reports whether an error is one of a connection.
+func ofNetwork(err error) bool {
+	var network net.Error
+	return kgo.IsRetryableBrokerErr(err) || errors.As(err, &network)
 }
 
 // Request issues a request over kgo, which chooses the broker and retries.

@@ -2,10 +2,12 @@ package kafka
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 func TestCalls(t *testing.T) {
@@ -72,6 +74,66 @@ func TestCalls(t *testing.T) {
 		}
 	}
 	_ = cluster
+}
+
+// TestManyTopicsAtOnce: each topic is answered for by itself.
+func TestManyTopicsAtOnce(t *testing.T) {
+	_, spec := testCluster(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "old"))
+	c := testClient(t, spec)
+	ctx := testContext(t)
+	got, err := c.CreateTopics(ctx,
+		CreateTopic{Name: "a", Partitions: 1, ReplicationFactor: 1, Configs: map[string]string{"retention.ms": "1"}},
+		CreateTopic{Name: "old", Partitions: 1, ReplicationFactor: 1},
+		CreateTopic{Name: "b", Partitions: 3, ReplicationFactor: 1, Configs: map[string]string{"retention.ms": "2"}},
+		CreateTopic{Name: "wide", Partitions: 1, ReplicationFactor: 9},
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var refused *kerr.Error
+	if got[0].Err != nil || got[2].Err != nil || !errors.Is(got[1].Err, kerr.TopicAlreadyExists) || !errors.As(got[3].Err, &refused) {
+		t.Fatalf("%+v", got)
+	}
+	m, err := c.Metadata(ctx, "a", "b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, topic := range m.Topics {
+		if i := map[string]int{"a": 0, "b": 2}[topic.Name]; topic.ID != got[i].ID || len(topic.Partitions) != i+1 {
+			t.Errorf("%+v, created as %x", topic, got[i].ID)
+		}
+	}
+	configs, err := c.ConfigsOf(ctx, "b", "absent", "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !errors.Is(configs[1].Err, kerr.UnknownTopicOrPartition) {
+		t.Error(configs[1].Err)
+	}
+	for i, want := range map[int]string{0: "2", 2: "1"} {
+		if e := configs[i].Entries; configs[i].Err != nil || !slices.Contains(e, ConfigEntry{Name: "retention.ms", Value: want}) {
+			t.Errorf("%d: %+v", i, configs[i])
+		}
+	}
+	if _, err := c.CreateTopics(ctx, CreateTopic{Name: "c"}, CreateTopic{Name: "c"}); err == nil {
+		t.Error("a topic asked for twice is taken")
+	}
+}
+
+// TestBrokerThatIsAway is not taken for one that is too old.
+func TestBrokerThatIsAway(t *testing.T) {
+	cluster, spec := testCluster(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "t"))
+	c := testClient(t, spec)
+	if _, err := c.Broker(77).DescribeProducers(testContext(t), "t", 0); err == nil || errors.Is(err, ErrUnsupported) {
+		t.Error(err)
+	}
+	cluster.ControlKey(61, func(kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		return nil, errors.New("the connection is cut"), true
+	})
+	if _, err := c.Broker(0).DescribeProducers(testContext(t), "t", 0); err == nil || errors.Is(err, ErrUnsupported) {
+		t.Error(err)
+	}
 }
 
 func TestClusterIDMismatch(t *testing.T) {

@@ -66,13 +66,18 @@ func (c *Conn) FetchVersion(withIDs bool) (int16, error) {
 // is not called, with ErrNotSent when the Conn is dead and with
 // ErrUnsupported when the broker is too old.
 func (c *Conn) Fetch(req *FetchRequest, done func(FetchResponse, error)) error {
+	return c.fetch(req, nil, done)
+}
+
+// fetch is Fetch into buffers of the caller's; nil: the Conn's.
+func (c *Conn) fetch(req *FetchRequest, into *Buffers, done func(FetchResponse, error)) error {
 	withIDs := !req.ByName && haveIDs(req.Partitions) && haveIDs(req.Forgotten)
 	version, err := c.FetchVersion(withIDs)
 	if err != nil {
 		return err
 	}
 	cl := c.newCall()
-	cl.onFetch, cl.wait = done, req.MaxWait
+	cl.onFetch, cl.into, cl.wait = done, into, req.MaxWait
 	cl.begin(keyFetch, version, c.cfg.clientID)
 	cl.head = req.appendTo(cl.head, version)
 	cl.finish()

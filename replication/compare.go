@@ -21,7 +21,7 @@ func (s *Stream) compareSource(t *fsm.Task, src, dst place, pos position.Positio
 	switch {
 	case pos.Source == p.Source:
 		return p.SourceEpoch, nil
-	case p.SourceEpoch < 0 || pos.Source < p.Source || t.Mapping.Phase != fsm.PhaseDense:
+	case p.SourceEpoch < 0 || pos.Source < p.Source || t.Copy.Mapping.Phase != fsm.PhaseDense:
 		return -1, nil
 	}
 	ended, err := s.epochEnd(src, p.SourceEpoch)
@@ -35,7 +35,7 @@ func (s *Stream) compareSource(t *fsm.Task, src, dst place, pos position.Positio
 	case high < pos.Target:
 		return -1, notReplicated(false, high, pos.Target)
 	}
-	diff, err := s.firstDifference(t.Mapping, src, dst, max(ended, t.Mapping.Segments[0].Source), pos)
+	diff, err := s.firstDifference(t.Copy.Mapping, src, dst, max(ended, t.Copy.Mapping.Segments[0].Source), pos)
 	if err != nil {
 		return -1, err
 	}

@@ -54,7 +54,7 @@ func TestSuccessorTellsTheSourceEpoch(t *testing.T) {
 	if epoch.Load() < 0 {
 		t.Errorf("last fetched epoch %d", epoch.Load())
 	}
-	if at := first(p).Progress.Source; at != 5 {
+	if at := first(p).Copy.Progress.Source; at != 5 {
 		t.Fatalf("the checkpoint is at %d: nothing was derived", at)
 	}
 }
@@ -116,7 +116,7 @@ func TestComparesWhatIsReplicated(t *testing.T) {
 	})
 	lags.Store(false)
 	rig.Until(t, 30*time.Second, "it goes on", func() bool { return s.Measure().State == fsm.CodeCopying })
-	if st := first(p).Stop; st != nil {
+	if st := first(p).Copy.Stop; st != nil {
 		t.Errorf("stopped by %+v", st)
 	}
 }

@@ -45,7 +45,7 @@ func TestRaisesTheEpochWhereTheSequenceIsRefused(t *testing.T) {
 	p.Produce(t, "orders", 0, 10, 30)
 	rig.Until(t, 30*time.Second, "a raised epoch", func() bool { return len(p.Events(fsm.CodeEpochRaised)) == 1 })
 	p.Copied(t, "orders", 0, 30, 0)
-	if m := first(p).Mapping; m.ProducerEpoch != 1 || m.SequenceZero != 10 {
+	if m := first(p).Copy.Mapping; m.ProducerEpoch != 1 || m.SequenceZero != 10 {
 		t.Errorf("mapping %+v", m)
 	}
 }

@@ -21,11 +21,11 @@ var automatic = [...]fsm.Code{
 // the link's policy says for such a stop, else nothing. Going on past a range
 // changes offsets: where they must stay identical only an operator may.
 func order(t *fsm.Task, spec *fsm.LinkSpec) fsm.Order {
-	if t.Order != "" {
-		return t.Order
+	if t.Copy.Order != "" {
+		return t.Copy.Order
 	}
 	for _, c := range automatic {
-		if c != t.Stop.Code {
+		if c != t.Copy.Stop.Code {
 			continue
 		}
 		switch spec.OnLoss {
@@ -53,7 +53,7 @@ func (s *Stream) obey(t *fsm.Task) bool {
 		return false
 	}
 	if err != nil {
-		s.set(t.Stop.Code, "cannot go on yet: "+troubleIn(err, false).msg)
+		s.set(t.Copy.Stop.Code, "cannot go on yet: "+troubleIn(err, false).msg)
 		return false
 	}
 	s.tried = 0
@@ -68,16 +68,16 @@ func (s *Stream) goPast(t *fsm.Task) error {
 	if err != nil {
 		return err
 	}
-	if t.Mapping == nil {
+	if t.Copy.Mapping == nil {
 		return s.adopt(t, src, dst)
 	}
 	if err := s.waitQuietly(dst); err != nil {
 		return err
 	}
-	if t = s.task(); t == nil || t.Mapping == nil || t.Stop == nil { // checkpoints went on meanwhile
+	if t = s.task(); t == nil || t.Copy.Mapping == nil || t.Copy.Stop == nil { // checkpoints went on meanwhile
 		return nil
 	}
-	obs, err := s.read(s.ctx, dst, t.Mapping)
+	obs, err := s.read(s.ctx, dst, t.Copy.Mapping)
 	if err != nil {
 		return fail(troubleIn(err, false))
 	}
@@ -88,7 +88,7 @@ func (s *Stream) goPast(t *fsm.Task) error {
 	if err != nil {
 		return err
 	}
-	c := &past{s: s, t: t, m: s.next(t.Mapping), obs: obs, first: first, end: end}
+	c := &past{s: s, t: t, m: s.next(t.Copy.Mapping), obs: obs, first: first, end: end}
 	c.m.SourceTopicID, c.m.TargetTopicID = src.topicID, dst.topicID
 	if err := c.find(dst); err != nil {
 		return err
@@ -100,8 +100,8 @@ func (s *Stream) goPast(t *fsm.Task) error {
 	s.wrong = nil
 	s.mu.Unlock()
 	_, err = s.commit(t, c.m, s.progressAt(c.source, obs.LogEnd, c.records()), &fsm.Event{
-		Code: fsm.CodeNewSegment, From: t.Stop.From, To: t.Stop.To,
-		Message: fmt.Sprintf("went on past %s: source offset %d stands at target offset %d", t.Stop.Code, c.source, obs.LogEnd),
+		Code: fsm.CodeNewSegment, From: t.Copy.Stop.From, To: t.Copy.Stop.To,
+		Message: fmt.Sprintf("went on past %s: source offset %d stands at target offset %d", t.Copy.Stop.Code, c.source, obs.LogEnd),
 	})
 	return err
 }
@@ -118,22 +118,22 @@ var aboutBatch = [...]fsm.Code{
 // these are copied again first; where others wrote meanwhile, that is the stop
 // now.
 func (s *Stream) fallenBack(t *fsm.Task, obs reading) (lifted bool, err error) {
-	if !slices.Contains(aboutBatch[:], t.Stop.Code) {
+	if !slices.Contains(aboutBatch[:], t.Copy.Stop.Code) {
 		return false, nil
 	}
-	pos := position.Derive(t.Mapping, s.progress(), obs.Observed, s.known)
+	pos := position.Derive(t.Copy.Mapping, s.progress(), obs.Observed, s.known)
 	switch pos.Outcome {
 	case position.Found:
 		return false, nil
 	case position.LostAcked:
-		if pos.Source >= t.Stop.From {
+		if pos.Source >= t.Copy.Stop.From {
 			return false, nil
 		}
 	default: // RaiseEpoch: it lost even what the epoch before wrote
 		return true, s.remedyFacts(troubleAt(pos))
 	}
-	_, err = s.commit(t, s.next(t.Mapping), s.progressAt(pos.Source, pos.Target, s.progress().Records), &fsm.Event{
-		Code: fsm.CodeTargetLostAcked, From: pos.From, To: pos.To, Message: pos.Detail + "; copied again before going on past " + string(t.Stop.Code),
+	_, err = s.commit(t, s.next(t.Copy.Mapping), s.progressAt(pos.Source, pos.Target, s.progress().Records), &fsm.Event{
+		Code: fsm.CodeTargetLostAcked, From: pos.From, To: pos.To, Message: pos.Detail + "; copied again before going on past " + string(t.Copy.Stop.Code),
 	})
 	return true, err
 }
@@ -151,11 +151,11 @@ type past struct {
 // find decides the next source offset, and what of the mapping has to change.
 func (c *past) find(dst place) error {
 	at := c.s.progress().Source
-	switch c.t.Stop.Code {
+	switch c.t.Copy.Stop.Code {
 	case fsm.CodeSourceRecreated:
 		c.begin(c.first)
 	case fsm.CodeSourceTruncated:
-		c.begin(max(c.first, min(c.t.Stop.From, c.end)))
+		c.begin(max(c.first, min(c.t.Copy.Stop.From, c.end)))
 	case fsm.CodeTargetRecreated:
 		c.begin(max(at, c.first))
 	case fsm.CodeTargetTruncated: // none of the stream's records is left
@@ -166,12 +166,12 @@ func (c *past) find(dst place) error {
 		c.segment(max(at, c.first))
 		c.m.Phase = fsm.PhaseTranslated
 	case fsm.CodeIdentityLost: // the checkpoint may be behind the place where it stopped
-		c.segment(max(at, c.t.Stop.From, c.first))
+		c.segment(max(at, c.t.Copy.Stop.From, c.first))
 		c.m.Phase = fsm.PhaseTranslated
 	case fsm.CodePositionLost:
 		c.segment(max(at, c.first))
 	default: // a batch that cannot be copied
-		c.segment(max(at, c.t.Stop.To))
+		c.segment(max(at, c.t.Copy.Stop.To))
 	}
 	return nil
 }
@@ -190,7 +190,7 @@ func (c *past) begin(source int64) {
 }
 
 func (c *past) records() int64 {
-	if c.m.Generation != c.t.Mapping.Generation {
+	if c.m.Generation != c.t.Copy.Mapping.Generation {
 		return 0
 	}
 	return c.s.progress().Records
@@ -200,20 +200,20 @@ func (c *past) records() int64 {
 // in the log tells the sequence of our last batch there; those that were moved
 // get segments of their own.
 func (c *past) behindForeign(dst place) error {
-	ours, placed, err := c.s.ours(c.t.Mapping, dst, c.obs)
+	ours, placed, err := c.s.ours(c.t.Copy.Mapping, dst, c.obs)
 	if err != nil {
 		return err
 	}
 	if ours < 0 {
-		return fail(trouble{remedy: halt, code: fsm.CodeForeignWriter, from: c.t.Stop.From, to: c.t.Stop.To, msg: "none of our records is left in the target to tell the position from; recopy"})
+		return fail(trouble{remedy: halt, code: fsm.CodeForeignWriter, from: c.t.Copy.Stop.From, to: c.t.Copy.Stop.To, msg: "none of our records is left in the target to tell the position from; recopy"})
 	}
-	source, ok := c.s.sourceOf(c.t.Mapping, ours)
+	source, ok := c.s.sourceOf(c.t.Copy.Mapping, ours)
 	if !ok {
 		return fail(trouble{remedy: halt, code: fsm.CodePositionUnknown, from: ours, to: c.obs.LogEnd, msg: "a translated stream cannot be counted; recopy"})
 	}
 	switch {
 	case c.m.Phase == fsm.PhaseDense:
-		c.m.Segments = position.Moved(c.t.Mapping, c.s.near(c.t.Mapping), placed)
+		c.m.Segments = position.Moved(c.t.Copy.Mapping, c.s.near(c.t.Copy.Mapping), placed)
 	case len(placed) > 0:
 		return fail(trouble{remedy: halt, code: fsm.CodePositionUnknown, from: ours, to: c.obs.LogEnd, msg: "records of a translated stream stand between others'; recopy"})
 	}
@@ -276,7 +276,7 @@ func (s *Stream) adopt(t *fsm.Task, src, dst place) error {
 	if err != nil {
 		return err
 	}
-	start := max(first, t.Start)
+	start := max(first, t.Copy.Start)
 	m := s.firstMapping(src, dst, fsm.Segment{Source: start, Target: obs.LogEnd}, pid)
 	_, err = s.commit(t, m, s.progressAt(start, obs.LogEnd, 0), &fsm.Event{Code: fsm.CodeNewSegment, From: obs.LogStart, To: obs.LogEnd,
 		Message: fmt.Sprintf("begins behind the target's own records: source offset %d stands at target offset %d", start, obs.LogEnd)})
@@ -293,7 +293,7 @@ func (s *Stream) recopy(t *fsm.Task) error {
 	if _, err := s.emptied(t, dst); err != nil {
 		return err
 	}
-	if t.Mapping != nil {
+	if t.Copy.Mapping != nil {
 		if err := s.waitQuietly(dst); err != nil {
 			return err
 		}
@@ -317,12 +317,12 @@ func (s *Stream) recopy(t *fsm.Task) error {
 
 // emptied returns the target's log end once no record stands before it.
 func (s *Stream) emptied(t *fsm.Task, dst place) (int64, error) {
-	obs, err := s.read(s.ctx, dst, t.Mapping)
+	obs, err := s.read(s.ctx, dst, t.Copy.Mapping)
 	if err != nil {
 		return 0, fail(troubleIn(err, false))
 	}
 	if obs.LogEnd > obs.LogStart {
-		return 0, fail(trouble{remedy: later, code: t.Stop.Code, from: obs.LogStart, to: obs.LogEnd,
+		return 0, fail(trouble{remedy: later, code: t.Copy.Stop.Code, from: obs.LogStart, to: obs.LogEnd,
 			msg: fmt.Sprintf("recopy begins when the target partition is empty; it holds [%d, %d)", obs.LogStart, obs.LogEnd)})
 	}
 	return obs.LogEnd, nil
@@ -331,17 +331,17 @@ func (s *Stream) emptied(t *fsm.Task, dst place) (int64, error) {
 // nextGeneration is a mapping that begins anew, and its first source offset.
 // A stream that never began does so as its link says.
 func (s *Stream) nextGeneration(t *fsm.Task, src, dst place, start fsm.Segment) (m fsm.Mapping, first int64, err error) {
-	if t.Mapping == nil {
-		start.Source = max(start.Source, t.Start)
+	if t.Copy.Mapping == nil {
+		start.Source = max(start.Source, t.Copy.Start)
 	}
 	if err := s.identityAt(start.Source, start.Target); err != nil {
 		return m, 0, err
 	}
-	if t.Mapping == nil {
+	if t.Copy.Mapping == nil {
 		pid, err := s.producer(dst)
 		return s.firstMapping(src, dst, start, pid), start.Source, err
 	}
-	m = s.next(t.Mapping)
+	m = s.next(t.Copy.Mapping)
 	m.Generation++
 	m.Phase, m.Segments = s.phase(), []fsm.Segment{start}
 	m.SourceTopicID, m.TargetTopicID = src.topicID, dst.topicID

@@ -24,12 +24,12 @@ func (s *Stream) open(t *fsm.Task) (*flow, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.Mapping == nil {
+	if t.Copy.Mapping == nil {
 		if t, err = s.begin(t, src, dst); err != nil {
 			return nil, err
 		}
 	}
-	if err := s.checkIDs(t.Mapping, src, dst); err != nil {
+	if err := s.checkIDs(t.Copy.Mapping, src, dst); err != nil {
 		return nil, err
 	}
 	s.adoptCheckpoint(t)
@@ -56,7 +56,7 @@ func (s *Stream) open(t *fsm.Task) (*flow, error) {
 		return nil, err
 	}
 	s.settle(t, pos, high, epoch)
-	return s.start(t.Mapping, src, dst, pos, expiration, guarded), nil
+	return s.start(t.Copy.Mapping, src, dst, pos, expiration, guarded), nil
 }
 
 // places finds both partitions, as brokers say now.
@@ -100,7 +100,7 @@ func (s *Stream) begin(t *fsm.Task, src, dst place) (*fsm.Task, error) {
 	if err != nil {
 		return nil, err
 	}
-	start := t.Start
+	start := t.Copy.Start
 	if start < 0 {
 		err := s.src.call(s.ctx, src.leader, func(ctx context.Context, b kafka.Broker) (err error) {
 			start, err = one(b.ListOffsets(ctx, kafka.ReadUncommitted, []kafka.OffsetQuery{
@@ -212,29 +212,29 @@ func (s *Stream) commit(t *fsm.Task, m fsm.Mapping, p fsm.Progress, ev *fsm.Even
 	}
 	// Refused as stale or not, what counts is what the View says now.
 	now2 := s.task()
-	if now2 == nil || now2.Mapping == nil {
+	if now2 == nil || now2.Copy.Mapping == nil {
 		return nil, fail(trouble{remedy: again, code: fsm.CodeLostRace, from: -1, to: -1, msg: "the task changed hands"})
 	}
 	s.reporting.Lock()
 	defer s.reporting.Unlock()
 	s.mu.Lock()
-	s.last, s.version, s.segments, s.handed, s.unsure = now2.Progress, now2.Mapping.Version, nil, nil, nil
+	s.last, s.version, s.segments, s.handed, s.unsure = now2.Copy.Progress, now2.Copy.Mapping.Version, nil, nil, nil
 	s.mu.Unlock()
 	return now2, nil
 }
 
 // locate derives where the stream goes on.
 func (s *Stream) locate(t *fsm.Task, dst place) (position.Position, int64, error) {
-	obs, err := s.read(s.ctx, dst, t.Mapping)
+	obs, err := s.read(s.ctx, dst, t.Copy.Mapping)
 	if err != nil {
 		return position.Position{}, 0, fail(troubleIn(err, false))
 	}
 	s.looked = s.r.now()
-	pos := position.Derive(t.Mapping, s.progress(), obs.Observed, s.known)
+	pos := position.Derive(t.Copy.Mapping, s.progress(), obs.Observed, s.known)
 	switch pos.Outcome {
 	case position.Found, position.LostAcked:
 		// Brokers may refuse any sequence but 0 of a producer that they forgot.
-		if obs.Producer == nil && pos.Target == s.refused && pos.Target != t.Mapping.SequenceZero {
+		if obs.Producer == nil && pos.Target == s.refused && pos.Target != t.Copy.Mapping.SequenceZero {
 			return pos, 0, fail(trouble{remedy: newEpoch, code: fsm.CodeEpochRaised, from: pos.Target, to: pos.Target,
 				msg: "the broker forgot our producer and refuses its next sequence"})
 		}
@@ -271,8 +271,8 @@ func troubleAt(pos position.Position) trouble {
 func (s *Stream) adoptCheckpoint(t *fsm.Task) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if p := t.Progress; s.version <= t.Mapping.Version && p.Target > s.last.Target && p.Source >= s.last.Source {
-		s.last, s.version, s.reported = p, t.Mapping.Version, p
+	if p := t.Copy.Progress; s.version <= t.Copy.Mapping.Version && p.Target > s.last.Target && p.Source >= s.last.Source {
+		s.last, s.version, s.reported = p, t.Copy.Mapping.Version, p
 	}
 }
 
@@ -308,7 +308,7 @@ func (s *Stream) settle(t *fsm.Task, pos position.Position, high int64, epoch in
 		s.last.Records = max(0, s.last.Records+pos.Target-s.last.Target)
 	}
 	s.last.Source, s.last.Target, s.last.At = pos.Source, pos.Target, s.r.nowMs()
-	s.version = t.Mapping.Version
+	s.version = t.Copy.Mapping.Version
 	s.held = high < pos.Target
 }
 

@@ -39,7 +39,7 @@ func TestWaitsWhileTheTargetRefuses(t *testing.T) {
 			p.Produce(t, "orders", 0, 10, 20)
 			rig.Until(t, 30*time.Second, "the state", func() bool {
 				for _, s := range streams {
-					if p.View().Task(s.Task()).Stream.Topic == "orders" && s.Measure().State == state {
+					if p.View().Task(s.Task()).Copy.Stream.Topic == "orders" && s.Measure().State == state {
 						return true
 					}
 				}
@@ -51,8 +51,8 @@ func TestWaitsWhileTheTargetRefuses(t *testing.T) {
 			p.Produce(t, "orders", 0, 20, 30)
 			p.Copied(t, "orders", 0, 30, 0)
 			for task := range p.View().Tasks {
-				if task.Stop != nil {
-					t.Errorf("stopped: %+v", task.Stop)
+				if task.Kind == fsm.KindCopy && task.Copy.Stop != nil {
+					t.Errorf("stopped: %+v", task.Copy.Stop)
 				}
 			}
 		})

@@ -127,7 +127,7 @@ func (s *Stream) leaveDense(t trouble) error {
 		return s.halt(t)
 	}
 	task := s.task()
-	if task == nil || task.Mapping == nil {
+	if task == nil || task.Copy.Mapping == nil {
 		return nil
 	}
 	p := s.progress()
@@ -143,7 +143,7 @@ func (s *Stream) leaveDense(t trouble) error {
 			return err
 		}
 	}
-	m := s.next(task.Mapping)
+	m := s.next(task.Copy.Mapping)
 	m.Phase = fsm.PhaseTranslated
 	if t.to > p.Source {
 		m.Segments = append(m.Segments, fsm.Segment{Source: t.to, Target: p.Target})
@@ -180,7 +180,7 @@ func (s *Stream) next(m *fsm.Mapping) fsm.Mapping {
 // is gone and it refuses our next sequence. Only after the quiet wait.
 func (s *Stream) raiseEpoch(t trouble) error {
 	task := s.task()
-	if task == nil || task.Mapping == nil {
+	if task == nil || task.Copy.Mapping == nil {
 		return nil
 	}
 	_, dst, err := s.places()
@@ -193,21 +193,21 @@ func (s *Stream) raiseEpoch(t trouble) error {
 	if task = s.task(); task == nil { // checkpoints went on meanwhile
 		return nil
 	}
-	obs, err := s.read(s.ctx, dst, task.Mapping)
+	obs, err := s.read(s.ctx, dst, task.Copy.Mapping)
 	if err != nil {
 		return fail(troubleIn(err, false))
 	}
 	p := s.progress()
-	switch position.Derive(task.Mapping, p, obs.Observed, s.known).Outcome {
+	switch position.Derive(task.Copy.Mapping, p, obs.Observed, s.known).Outcome {
 	case position.RaiseEpoch, position.Found, position.LostAcked:
 	default:
 		return nil // something else by now: opening tells what
 	}
-	src, ok := s.sourceOf(task.Mapping, obs.LogEnd)
+	src, ok := s.sourceOf(task.Copy.Mapping, obs.LogEnd)
 	if !ok {
 		return fail(trouble{remedy: halt, code: fsm.CodePositionUnknown, from: p.Target, to: obs.LogEnd, msg: "the target moved past every known position"})
 	}
-	m := s.next(task.Mapping)
+	m := s.next(task.Copy.Mapping)
 	m.Segments = position.Cut(&m, obs.LogEnd)
 	if err := s.freshEpoch(&m, dst, obs.LogEnd); err != nil {
 		return err
@@ -256,10 +256,10 @@ func (s *Stream) checkTopic(t trouble) error {
 		}
 		return fail(f)
 	}
-	if task.Mapping == nil {
+	if task.Copy.Mapping == nil {
 		return nil
 	}
-	return s.checkIDs(task.Mapping, src, dst)
+	return s.checkIDs(task.Copy.Mapping, src, dst)
 }
 
 // checkRange tells why the source refuses the position.
@@ -282,7 +282,7 @@ func (s *Stream) checkRange(t trouble) error {
 	if err != nil {
 		return fail(troubleIn(err, true))
 	}
-	if task := s.task(); task == nil || task.Mapping != nil && task.Mapping.SourceTopicID != fsm.TopicID(src.topicID) {
+	if task := s.task(); task == nil || task.Copy.Mapping != nil && task.Copy.Mapping.SourceTopicID != fsm.TopicID(src.topicID) {
 		return s.checkTopic(t)
 	}
 	first, end, err := s.sourceRange(src)

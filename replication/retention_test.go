@@ -22,7 +22,7 @@ func TestRetentionPassesTheCheckpoint(t *testing.T) {
 	p.Own(t, r1, "n1")
 	p.Produce(t, "orders", 0, 0, 50)
 	p.Copied(t, "orders", 0, 50, 0)
-	rig.Until(t, 30*time.Second, "the checkpoint", func() bool { n1.Checkpoint(t, r1); return first(p).Progress.Source == 50 })
+	rig.Until(t, 30*time.Second, "the checkpoint", func() bool { n1.Checkpoint(t, r1); return first(p).Copy.Progress.Source == 50 })
 	p.Produce(t, "orders", 0, 50, 100)
 	if err := src.MoveTopicPartition("orders", 0, 1-src.LeaderFor("orders", 0)); err != nil {
 		t.Fatal(err)
@@ -40,8 +40,8 @@ func TestRetentionPassesTheCheckpoint(t *testing.T) {
 	r2, _ := p.Runner(t, "n2", nil)
 	p.Own(t, r2, "n2")
 	p.Produce(t, "orders", 0, 120, 130)
-	rig.Until(t, 30*time.Second, "it goes on or stops", func() bool { return first(p).Stop != nil || p.End(t, "orders", 0) == 130 })
-	if st := first(p).Stop; st != nil {
+	rig.Until(t, 30*time.Second, "it goes on or stops", func() bool { return first(p).Copy.Stop != nil || p.End(t, "orders", 0) == 130 })
+	if st := first(p).Copy.Stop; st != nil {
 		t.Fatalf("stopped by %+v", st)
 	}
 	p.Copied(t, "orders", 0, 130, 0)

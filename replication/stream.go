@@ -67,17 +67,17 @@ func newStream(ctx context.Context, r *Runner, t *fsm.Task) *Stream {
 	v := r.ctl.View()
 	l := v.Link(t.Link)
 	s := &Stream{
-		r: r, id: t.ID, turn: t.Turn, link: t.Link, key: t.Stream,
+		r: r, id: t.ID, turn: t.Turn, link: t.Link, key: t.Copy.Stream,
 		drain: make(chan struct{}), done: make(chan struct{}), caution: caution{refused: -1},
-		standing: standing{state: fsm.CodeStarting, last: t.Progress, reported: t.Progress},
+		standing: standing{state: fsm.CodeStarting, last: t.Copy.Progress, reported: t.Copy.Progress},
 	}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	if l != nil {
 		s.src, s.dst = r.site(l.Spec.Source), r.site(l.Spec.Target)
-		s.log = r.log.With("link", l.Spec.Name, "topic", t.Stream.Topic, "partition", t.Stream.Partition)
+		s.log = r.log.With("link", l.Spec.Name, "topic", t.Copy.Stream.Topic, "partition", t.Copy.Stream.Partition)
 	}
-	if t.Mapping != nil {
-		s.version = t.Mapping.Version
+	if t.Copy.Mapping != nil {
+		s.version = t.Copy.Mapping.Version
 		// Somebody wrote under this mapping before: an earlier owner, or this
 		// node before it started again.
 		s.wary = r.now().Add(r.cfg.Lease + r.cfg.Lifetime)
@@ -134,8 +134,8 @@ func (s *Stream) run() {
 		if t == nil {
 			return
 		}
-		if t.Stop != nil {
-			s.set(t.Stop.Code, t.Stop.Message)
+		if t.Copy.Stop != nil {
+			s.set(t.Copy.Stop.Code, t.Copy.Stop.Message)
 			if !s.obey(t) {
 				s.pause(100 * time.Millisecond)
 			}

@@ -26,8 +26,8 @@ func TestCopiesIdentically(t *testing.T) {
 	p.Copied(t, "pay", 0, 50, 0)
 	n.Checkpoint(t, r)
 	for task := range p.View().Tasks {
-		if task.Stream.Topic == "orders" && task.Stream.Partition == 0 && task.Progress.Source != 250 {
-			t.Errorf("progress %+v", task.Progress)
+		if task.Kind == fsm.KindCopy && task.Copy.Stream.Topic == "orders" && task.Copy.Stream.Partition == 0 && task.Copy.Progress.Source != 250 {
+			t.Errorf("progress %+v", task.Copy.Progress)
 		}
 	}
 }

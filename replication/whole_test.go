@@ -44,8 +44,8 @@ func TestStopsAtABatchThatIsNeverWhole(t *testing.T) {
 	})
 	r, _ := p.Runner(t, "n1", nil)
 	p.Own(t, r, "n1")
-	rig.Until(t, 30*time.Second, "it stops", func() bool { return first(p).Stop != nil })
-	if st := first(p).Stop; st.Code != fsm.CodeCorruptBatch || st.From != 0 || st.To != 1 {
+	rig.Until(t, 30*time.Second, "it stops", func() bool { return first(p).Copy.Stop != nil })
+	if st := first(p).Copy.Stop; st.Code != fsm.CodeCorruptBatch || st.From != 0 || st.To != 1 {
 		t.Errorf("stopped by %+v", st)
 	}
 	broken.Store(false)

@@ -96,7 +96,7 @@ func assemble(cfg parts, log *slog.Logger) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.runners = map[fsm.Kind]task.Runner{fsm.KindCopy: n.streams, fsm.KindSync: topics}
+	n.runners = map[fsm.Kind]task.Runner{fsm.KindCopy: n.streams, fsm.KindLink: topics}
 	if n.verify, err = verify.New(verify.DefaultConfig(), n.pool, n.cluster); err != nil {
 		return nil, err
 	}

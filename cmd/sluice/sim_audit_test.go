@@ -117,8 +117,8 @@ var harmless = map[fsm.Code]bool{
 func (a *audit) calm() {
 	a.s.t.Helper()
 	for t := range a.s.view().Tasks {
-		if t.Stop != nil {
-			a.s.t.Errorf("task %d %s/%d stands: %+v", t.ID, t.Stream.Topic, t.Stream.Partition, *t.Stop)
+		if t.Kind == fsm.KindCopy && t.Copy.Stop != nil {
+			a.s.t.Errorf("task %d %s/%d stands: %+v", t.ID, t.Copy.Stream.Topic, t.Copy.Stream.Partition, *t.Copy.Stop)
 		}
 	}
 	a.events(func(ev *fsm.Event) {

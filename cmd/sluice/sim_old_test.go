@@ -25,7 +25,7 @@ const stillFor = 3*time.Second + 5*time.Second + time.Second
 func (s *sim) ends(tasks []*fsm.Task) map[part]int64 {
 	out := map[part]int64{}
 	for _, t := range tasks {
-		at := part{t.Stream.TargetTopic, t.Stream.Partition}
+		at := part{t.Copy.Stream.TargetTopic, t.Copy.Stream.Partition}
 		out[at] = endOf(s.eu, at.topic, at.partition)
 	}
 	return out

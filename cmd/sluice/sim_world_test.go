@@ -356,8 +356,11 @@ func (s *sim) dump() {
 		}
 	}
 	for t := range v.Tasks {
-		s.t.Logf("task %d %s %s/%d owner %s turn %d progress %+v stop %+v; source ends at %d, target at %d", t.ID, t.Kind, t.Stream.Topic, t.Stream.Partition, t.Owner, t.Turn,
-			t.Progress, t.Stop, endOf(s.us, t.Stream.Topic, t.Stream.Partition), endOf(s.eu, t.Stream.Topic, t.Stream.Partition))
+		s.t.Logf("task %d %s owner %s turn %d", t.ID, t.Kind, t.Owner, t.Turn)
+		if c := t.Copy; c != nil {
+			s.t.Logf("  %s/%d progress %+v stop %+v; source ends at %d, target at %d", c.Stream.Topic, c.Stream.Partition,
+				c.Progress, c.Stop, endOf(s.us, c.Stream.Topic, c.Stream.Partition), endOf(s.eu, c.Stream.Topic, c.Stream.Partition))
+		}
 	}
 	for _, n := range s.nodes {
 		for id, m := range n.cluster.Reports()[n.id].Tasks {

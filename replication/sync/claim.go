@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"bytes"
 	"encoding/json"
 
 	"sluice/fsm"
@@ -54,7 +55,7 @@ type Entry struct {
 // ledger is the state that the records give, in the order of First.
 type ledger []Entry
 
-// apply adds a record; a nil value removes. Records that cannot be read are
+// apply adds a record, of which it keeps no bytes; a nil value removes. Records that cannot be read are
 // of a later version: they are left alone.
 func (l ledger) apply(offset int64, key, value []byte) ledger {
 	var k Key
@@ -68,13 +69,13 @@ func (l ledger) apply(offset int64, key, value []byte) ledger {
 		if value == nil {
 			return append(l[:i:i], l[i+1:]...)
 		}
-		l[i].Value, l[i].Offset = value, offset
+		l[i].Value, l[i].Offset = bytes.Clone(value), offset
 		return l
 	}
 	if value == nil {
 		return l
 	}
-	return append(l, Entry{Key: k, First: offset, Value: value, Offset: offset})
+	return append(l, Entry{Key: k, First: offset, Value: bytes.Clone(value), Offset: offset})
 }
 
 // Standing is whose a link is.

@@ -45,10 +45,10 @@ func copied(v *fsm.View, link *fsm.Link) (mine map[string]Copied, taken map[stri
 			continue
 		}
 		if name, ok := rivals[t.Link]; ok {
-			taken[t.Stream.TargetTopic] = name
+			taken[t.Copy.Stream.TargetTopic] = name
 		}
 		if t.Link == link.ID {
-			mine[t.Stream.Topic] = mine[t.Stream.Topic].with(t)
+			mine[t.Copy.Stream.Topic] = mine[t.Copy.Stream.Topic].with(t)
 		}
 	}
 	return mine, taken
@@ -59,11 +59,11 @@ func (c Copied) with(t *fsm.Task) Copied {
 	if c.Partitions == nil {
 		c.Partitions, c.Recopy = map[int32]bool{}, true
 	}
-	c.Partitions[t.Stream.Partition] = true
-	c.Recopy = c.Recopy && t.Order == fsm.OrderRecopy
-	if t.Mapping != nil {
+	c.Partitions[t.Copy.Stream.Partition] = true
+	c.Recopy = c.Recopy && t.Copy.Order == fsm.OrderRecopy
+	if t.Copy.Mapping != nil {
 		c.Mapped = true
-		c.SourceID, c.TargetID = t.Mapping.SourceTopicID, t.Mapping.TargetTopicID
+		c.SourceID, c.TargetID = t.Copy.Mapping.SourceTopicID, t.Copy.Mapping.TargetTopicID
 	}
 	return c
 }

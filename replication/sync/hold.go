@@ -93,23 +93,13 @@ const CodeTopicRefused fsm.Code = "topic-refused"
 
 // codeOf is the reason code of an error that ends a round or concerns a topic.
 func codeOf(err error) fsm.Code {
-	var refused *kerr.Error
-	switch {
-	case errors.Is(err, kafka.ErrClusterIDMismatch):
-		return fsm.CodeWrongCluster
-	case errors.Is(err, ErrClaimed):
+	if errors.Is(err, ErrClaimed) {
 		return fsm.CodeForeignWriter
-	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed),
-		errors.Is(err, kerr.GroupAuthorizationFailed), errors.Is(err, kerr.PolicyViolation):
-		return fsm.CodeUnauthorized
-	case errors.Is(err, kerr.SaslAuthenticationFailed), errors.Is(err, kerr.IllegalSaslState), errors.Is(err, kerr.UnsupportedSaslMechanism):
-		return fsm.CodeAuthenticationFailed
-	case errors.Is(err, kerr.NotEnoughReplicas), errors.Is(err, kerr.InvalidReplicationFactor):
-		return fsm.CodeNotEnoughReplicas
-	case errors.Is(err, kerr.ThrottlingQuotaExceeded):
-		return fsm.CodeQuotaThrottled
-	case errors.As(err, &refused) && !refused.Retriable:
+	}
+	code := kafka.Code(err)
+	var refused *kerr.Error
+	if code == fsm.CodeUnreachable && errors.As(err, &refused) && !refused.Retriable {
 		return CodeTopicRefused
 	}
-	return fsm.CodeUnreachable
+	return code
 }

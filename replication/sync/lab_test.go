@@ -84,7 +84,7 @@ func (c *control) streams() string {
 	var out []string
 	for t := range c.View().Tasks {
 		if t.Kind == fsm.KindCopy {
-			out = append(out, fmt.Sprintf("%s/%d>%s", t.Stream.Topic, t.Stream.Partition, t.Stream.TargetTopic))
+			out = append(out, fmt.Sprintf("%s/%d>%s", t.Copy.Stream.Topic, t.Copy.Stream.Partition, t.Copy.Stream.TargetTopic))
 		}
 	}
 	slices.Sort(out)

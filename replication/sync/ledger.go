@@ -6,10 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"sluice/fsm"
 	"sluice/kafka"
@@ -34,24 +34,24 @@ func readLedger(ctx context.Context, c *kafka.Client) (ledger, error) {
 	if t.Err != nil || len(t.Partitions) == 0 {
 		return nil, fmt.Errorf("reading %s: %w", LedgerTopic, errors.Join(t.Err))
 	}
-	broker := c.Broker(t.Partitions[0].Leader)
-	at, err := oneOffset(ctx, broker, kafka.Earliest)
+	conn, err := c.Dial(ctx, t.Partitions[0].Leader)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", LedgerTopic, err)
+	}
+	defer conn.Close()
+	at, err := oneOffset(ctx, conn.Broker(), kafka.Earliest)
 	if err != nil {
 		return nil, err
 	}
-	end, err := oneOffset(ctx, broker, kafka.Latest)
+	end, err := oneOffset(ctx, conn.Broker(), kafka.Latest)
 	if err != nil {
 		return nil, err
 	}
 	var l ledger
 	codec := record.NewCodec()
 	for at < end {
-		data, err := fetchOnce(ctx, broker, t, at)
-		if err != nil {
-			return nil, fmt.Errorf("reading %s: %w", LedgerTopic, err)
-		}
 		next := at
-		if l, next, err = l.read(codec, data, at); err != nil {
+		if l, next, err = l.fetch(ctx, conn, codec, t.ID, at); err != nil {
 			return nil, fmt.Errorf("reading %s: %w", LedgerTopic, err)
 		}
 		if next == at {
@@ -70,27 +70,22 @@ func oneOffset(ctx context.Context, b kafka.Broker, timestamp int64) (int64, err
 	return got[0].Offset, got[0].Err
 }
 
-func fetchOnce(ctx context.Context, b kafka.Broker, t kafka.TopicMetadata, at int64) ([]byte, error) {
-	p := kmsg.NewFetchRequestTopicPartition()
-	p.FetchOffset, p.PartitionMaxBytes = at, maxLedgerRead
-	topic := kmsg.NewFetchRequestTopic()
-	topic.Topic, topic.TopicID, topic.Partitions = LedgerTopic, t.ID, append(topic.Partitions, p)
-	req := kmsg.NewPtrFetchRequest()
-	req.MaxWaitMillis, req.MinBytes, req.MaxBytes, req.SessionEpoch = 1000, 1, maxLedgerRead, -1
-	req.Topics = append(req.Topics, topic)
-	resp, err := b.Request(ctx, req)
+// fetch reads what one answer holds and returns the offset after it.
+func (l ledger) fetch(ctx context.Context, conn *kafka.Conn, codec *record.Codec, id [16]byte, at int64) (ledger, int64, error) {
+	p := kafka.FetchPartition{Topic: LedgerTopic, TopicID: id, Offset: at, LeaderEpoch: -1, LastFetchedEpoch: -1, MaxBytes: maxLedgerRead}
+	resp, err := conn.FetchOne(ctx, p, kafka.FetchOptions{MaxWait: time.Second, Buffers: kafka.NewBuffers(nil, 0)})
 	if err != nil {
-		return nil, err
+		return l, at, err
 	}
-	answer := resp.(*kmsg.FetchResponse)
-	if err := kerr.ErrorForCode(answer.ErrorCode); err != nil {
-		return nil, err
+	defer resp.Buf.Release()
+	got, err := resp.Only()
+	if err == nil {
+		err = kerr.ErrorForCode(got.ErrorCode)
 	}
-	if len(answer.Topics) != 1 || len(answer.Topics[0].Partitions) != 1 {
-		return nil, fmt.Errorf("%w: %d topics answered", kafka.ErrProtocol, len(answer.Topics))
+	if err != nil {
+		return l, at, err
 	}
-	got := answer.Topics[0].Partitions[0]
-	return got.RecordBatches, kerr.ErrorForCode(got.ErrorCode)
+	return l.read(codec, got.Records, at)
 }
 
 // read applies the records of a fetch answer and returns the offset after the

@@ -49,7 +49,7 @@ func TestBound(t *testing.T) {
 				tc.phase = fsm.PhaseDense
 			}
 			s := &stream{sourceEnd: tc.sourceEnd, targetEnd: tc.targetEnd}
-			task := &fsm.Task{Mapping: &fsm.Mapping{Phase: tc.phase, Segments: tc.segments}, Progress: tc.progress}
+			task := &fsm.Task{Kind: fsm.KindCopy, Copy: &fsm.Copy{Mapping: &fsm.Mapping{Phase: tc.phase, Segments: tc.segments}, Progress: tc.progress}}
 			b := s.bound(task, tc.sourceHead, tc.targetHead, tc.target)
 			if got := [4]int64{b.sourceFrom, b.sourceTo, b.targetFrom, b.targetTo}; got != tc.want {
 				t.Errorf("source and target ranges %v, want %v", got, tc.want)

@@ -278,8 +278,8 @@ func (j *Job) keep(faults []Fault) {
 func streamsOf(v *fsm.View, link *fsm.Link, topics []string) []*stream {
 	var out []*stream
 	for t := range v.Tasks {
-		if t.Kind == fsm.KindCopy && t.Link == link.ID && (len(topics) == 0 || slices.Contains(topics, t.Stream.Topic)) {
-			s := &stream{key: t.Stream, task: t.ID}
+		if t.Kind == fsm.KindCopy && t.Link == link.ID && (len(topics) == 0 || slices.Contains(topics, t.Copy.Stream.Topic)) {
+			s := &stream{key: t.Copy.Stream, task: t.ID}
 			s.total.Store(-1)
 			out = append(out, s)
 		}

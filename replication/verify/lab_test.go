@@ -159,8 +159,8 @@ func (l *lab) mapped(phase fsm.Phase, progress fsm.Progress, segs ...fsm.Segment
 			l.facts.must(l.t, &fsm.Assign{Items: []fsm.Assignment{{Task: t.ID, Turn: t.Turn, To: "n"}}})
 		}
 		version := uint32(1)
-		if t.Mapping != nil {
-			version += t.Mapping.Version
+		if t.Copy.Mapping != nil {
+			version += t.Copy.Mapping.Version
 		}
 		l.facts.must(l.t, &fsm.MappingPut{Task: t.ID, Turn: max(t.Turn, 1), Mapping: fsm.Mapping{Version: version, Phase: phase, Segments: segs}, Progress: progress})
 	}

@@ -43,18 +43,18 @@ type bounds struct {
 // bound decides from which to which offset both sides are compared. heads are
 // the log starts, targetEnd the high watermark of the target now.
 func (s *stream) bound(task *fsm.Task, sourceHead, targetHead, targetEnd int64) bounds {
-	m := newMapping(task.Mapping)
+	m := newMapping(task.Copy.Mapping)
 	b := bounds{mapping: m}
 	begin := m.segments[0].Source
 	if m.translated {
 		// Segments beyond the progress are not known yet.
-		b.sourceTo = max(begin, min(s.sourceEnd, task.Progress.Source))
+		b.sourceTo = max(begin, min(s.sourceEnd, task.Copy.Progress.Source))
 	} else {
 		// What the target has, and what it must have since it was acknowledged.
-		b.sourceTo = max(begin, min(s.sourceEnd, max(m.source(targetEnd), task.Progress.Source)))
+		b.sourceTo = max(begin, min(s.sourceEnd, max(m.source(targetEnd), task.Copy.Progress.Source)))
 	}
-	if b.sourceTo == task.Progress.Source {
-		b.targetTo = task.Progress.Target
+	if b.sourceTo == task.Copy.Progress.Source {
+		b.targetTo = task.Copy.Progress.Target
 	} else {
 		b.sourceTo = m.settled(b.sourceTo)
 		b.targetTo = m.target(b.sourceTo)
@@ -85,15 +85,15 @@ func (j *Job) compare(ctx context.Context, s *stream) (Counts, []Fault, error) {
 	}
 	s.total.Store(b.sourceTo - b.sourceFrom)
 	task := j.facts.View().Task(s.task)
-	if task == nil || task.Mapping == nil {
+	if task == nil || task.Copy.Mapping == nil {
 		return Counts{}, nil, fmt.Errorf("%s/%d: the stream is gone", s.key.Topic, s.key.Partition)
 	}
 	c := &comparison{mapping: b.mapping, compacted: s.compacted, maxFaults: j.request.MaxFaults, topic: s.key.Topic, partition: s.key.Partition}
 	c.counts.Behind, c.counts.Trimmed = b.behind, b.trimmed
 	source := j.reader(j.source.client, s.key.Topic, s.key.Partition, b.sourceFrom, b.sourceTo)
-	source.committed, source.skip, source.topicID = true, j.skip, task.Mapping.SourceTopicID
+	source.committed, source.skip, source.topicID = true, j.skip, task.Copy.Mapping.SourceTopicID
 	target := j.reader(j.target.client, s.key.TargetTopic, s.key.Partition, b.targetFrom, b.targetTo)
-	target.topicID = task.Mapping.TargetTopicID
+	target.topicID = task.Copy.Mapping.TargetTopicID
 	err = s.run(ctx, c, source, target)
 	return c.counts, c.faults, err
 }
@@ -178,8 +178,8 @@ func (j *Job) await(ctx context.Context, s *stream) (b bounds, ok bool, err erro
 	for {
 		v := j.facts.View()
 		task := v.Task(s.task)
-		late := time.Now().After(j.deadline) || task == nil || task.Stop != nil || !v.Active(task)
-		if task != nil && task.Mapping != nil {
+		late := time.Now().After(j.deadline) || task == nil || task.Copy.Stop != nil || !v.Active(task)
+		if task != nil && task.Copy.Mapping != nil {
 			if b, err = j.look(ctx, s, task); err != nil {
 				return bounds{}, false, err
 			}

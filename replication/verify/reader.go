@@ -97,15 +97,9 @@ func (r *reader) once(ctx context.Context) ([]item, error) {
 		return nil, err
 	}
 	defer resp.Buf.Release()
-	if resp.Err != nil {
-		return nil, resp.Err
-	}
-	var p kafka.FetchedPartition
-	switch more, err := resp.Next(&p); {
-	case err != nil:
+	p, err := resp.Only()
+	if err != nil {
 		return nil, err
-	case !more:
-		return nil, fmt.Errorf("%w: an answer without the partition", kafka.ErrProtocol)
 	}
 	err = kerr.ErrorForCode(p.ErrorCode)
 	if errors.Is(err, kerr.OffsetOutOfRange) && p.LogStartOffset > r.next {
@@ -147,34 +141,16 @@ func (r *reader) connect(ctx context.Context) error {
 	return err
 }
 
-// fetch sends one request and waits for its answer.
+// fetch asks for what follows.
 func (r *reader) fetch(ctx context.Context) (kafka.FetchResponse, error) {
-	type answer struct {
-		resp kafka.FetchResponse
-		err  error
-	}
-	got := make(chan answer, 1)
-	req := kafka.FetchRequest{
-		MaxWait: 500 * time.Millisecond, MinBytes: 1, MaxBytes: r.limits.FetchBytes, SessionEpoch: -1,
-		Partitions: []kafka.FetchPartition{{Topic: r.topic, TopicID: r.topicID, Partition: r.partition, Offset: r.next,
-			LeaderEpoch: -1, LastFetchedEpoch: -1, MaxBytes: r.limits.FetchBytes}},
-	}
+	o := kafka.FetchOptions{MaxWait: 500 * time.Millisecond}
 	if r.committed {
-		req.Isolation = kafka.ReadCommitted
+		o.Isolation = kafka.ReadCommitted
 	}
-	if err := r.conn.Fetch(&req, func(resp kafka.FetchResponse, err error) { got <- answer{resp, err} }); err != nil {
-		return kafka.FetchResponse{}, err
-	}
-	select {
-	case a := <-got:
-		return a.resp, a.err
-	case <-ctx.Done():
-		r.close() // the callback has run when close returns
-		if a := <-got; a.err == nil {
-			a.resp.Buf.Release()
-		}
-		return kafka.FetchResponse{}, ctx.Err()
-	}
+	return r.conn.FetchOne(ctx, kafka.FetchPartition{
+		Topic: r.topic, TopicID: r.topicID, Partition: r.partition, Offset: r.next,
+		LeaderEpoch: -1, LastFetchedEpoch: -1, MaxBytes: r.limits.FetchBytes,
+	}, o)
 }
 
 // digest turns the batches of an answer into items and moves next on.

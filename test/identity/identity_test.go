@@ -104,8 +104,8 @@ func (l *lab) addressOfAnother(t *testing.T) {
 	}
 	l.wire.Point(l.us.Real()[0])
 	for task := range p.View().Tasks {
-		if task.Stop != nil {
-			t.Errorf("stopped: %+v", task.Stop)
+		if task.Kind == fsm.KindCopy && task.Copy.Stop != nil {
+			t.Errorf("stopped: %+v", task.Copy.Stop)
 		}
 	}
 }

@@ -155,7 +155,7 @@ func neverDense(t *testing.T, l *lab) {
 		}
 		w.holds(t, 0, before, [2]int{0, 4})
 		r.Checkpoint(t, r.Runner)
-		if m := w.task().Mapping; m.Phase != fsm.PhaseTranslated {
+		if m := w.task().Copy.Mapping; m.Phase != fsm.PhaseTranslated {
 			t.Errorf("mapping %+v", m)
 		}
 		w.produce(t, 2)
@@ -184,9 +184,9 @@ func loop(t *testing.T, l *lab) {
 	w.holds(t, 0, [2]int{0, 5}, [2]int{-2, 0}, [2]int{5, 7})
 	rig.Until(t, timeout, "the way back is done", func() bool {
 		r.Checkpoint(t, r.Runner)
-		return wayBack(w).Progress.Source == 9
+		return wayBack(w).Copy.Progress.Source == 9
 	})
-	if b := wayBack(w); b.Stop != nil || b.Progress.Records != 2 || b.Mapping.Phase != fsm.PhaseTranslated {
+	if b := wayBack(w); b.Copy.Stop != nil || b.Copy.Progress.Records != 2 || b.Copy.Mapping.Phase != fsm.PhaseTranslated {
 		t.Errorf("the way back: %+v", b)
 	}
 	got := w.Read(t, l.src.Direct(), name, 0, 2, timeout)

@@ -36,15 +36,15 @@ func foreignCopying(t *testing.T, l *lab) {
 	chosen(t, hold, 1)
 	w.foreign(t, 2)
 	hold.Release()
-	rig.Until(t, timeout, "stopped", func() bool { return w.task().Stop != nil })
+	rig.Until(t, timeout, "stopped", func() bool { return w.task().Copy.Stop != nil })
 	end := w.End(t, w.topic, 0)
 	w.stopped(t, fsm.Stop{Code: fsm.CodeForeignWriter, From: 5, To: end, Target: true})
 	told := map[string]bool{}
-	for _, m := range misplaced().FindAllString(w.task().Stop.Message, -1) {
+	for _, m := range misplaced().FindAllString(w.task().Copy.Stop.Message, -1) {
 		told[m] = true
 	}
 	if want := int(end) - 7; len(told) != want || want < 2 {
-		t.Errorf("%d of %d misplaced batches are told: %s", len(told), want, w.task().Stop.Message)
+		t.Errorf("%d of %d misplaced batches are told: %s", len(told), want, w.task().Copy.Stop.Message)
 	}
 	for i := int64(5); i < end-2; i++ {
 		if m := fmt.Sprintf("[%d, %d) instead of [%d, %d)", i+2, i+3, i, i+1); !told[m] {
@@ -77,7 +77,7 @@ func foreignIdle(t *testing.T, l *lab) {
 	w.foreign(t, 2)
 	w.produce(t, 1)
 	w.stopped(t, fsm.Stop{Code: fsm.CodeForeignWriter, From: 5, To: 8, Target: true})
-	if m := w.task().Stop.Message; !strings.Contains(m, "[7, 8) instead of [5, 6)") {
+	if m := w.task().Copy.Stop.Message; !strings.Contains(m, "[7, 8) instead of [5, 6)") {
 		t.Errorf("message %q", m)
 	}
 	w.retryStops(t, fsm.Stop{Code: fsm.CodeForeignWriter, From: 6, To: 8, Target: true})

@@ -74,7 +74,7 @@ func (k *kind) copied(t *testing.T, o load.Options) {
 			return err
 		}
 		for _, s := range k.r.all {
-			e, _ := ends.Lookup(k.topic.Name, k.View().Task(s.Task()).Stream.Partition)
+			e, _ := ends.Lookup(k.topic.Name, k.View().Task(s.Task()).Copy.Stream.Partition)
 			rig.Until(t, timeout, "at the end", func() bool { m := s.Measure(); return m.Source == e.Offset && m.LagRecords <= 0 })
 		}
 		return nil
@@ -90,8 +90,8 @@ func (k *kind) phases(t *testing.T, want fsm.Phase) {
 		if p == 2 {
 			want = fsm.PhaseDense
 		}
-		if task := taskOf(k.Pair, k.topic.Name, p); task.Stop != nil || task.Mapping.Phase != want {
-			t.Errorf("partition %d: %+v %+v", p, task.Mapping, task.Stop)
+		if task := taskOf(k.Pair, k.topic.Name, p); task.Copy.Stop != nil || task.Copy.Mapping.Phase != want {
+			t.Errorf("partition %d: %+v %+v", p, task.Copy.Mapping, task.Copy.Stop)
 		}
 	}
 }
@@ -176,7 +176,7 @@ func transactional(t *testing.T, l *lab) {
 	k.phases(t, fsm.PhaseTranslated)
 	k.r.Checkpoint(t, k.r.Runner)
 	for p := range k.topic.Partitions {
-		m := taskOf(k.Pair, k.topic.Name, p).Mapping
+		m := taskOf(k.Pair, k.topic.Name, p).Copy.Mapping
 		src, dst := k.committed(t, l.src, p), k.committed(t, l.dst, p)
 		if len(src) != len(dst) || len(src) != 48 {
 			t.Fatalf("partition %d: %d records at the source, %d at the target", p, len(src), len(dst))

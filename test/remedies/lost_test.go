@@ -47,7 +47,7 @@ func (w *world) behindTheGap(t *testing.T) {
 	w.produce(t, 3)
 	w.holds(t, 0, [2]int{0, 5}, [2]int{9, 18})
 	w.same(t, shiftedFrom(-4, 9))
-	m := w.task().Mapping
+	m := w.task().Copy.Mapping
 	if m.Phase != fsm.PhaseDense || m.Generation != 1 || len(m.Segments) != 2 || m.Segments[1] != (fsm.Segment{Source: 9, Target: 5}) {
 		t.Errorf("mapping %+v", m)
 	}
@@ -88,7 +88,7 @@ func positionLostRecopy(t *testing.T, l *lab) {
 	w.produce(t, 3)
 	w.holds(t, 5, [2]int{9, 18})
 	w.same(t, shifted(-4))
-	if m := w.task().Mapping; m.Generation != 2 || m.Phase != fsm.PhaseDense {
+	if m := w.task().Copy.Mapping; m.Generation != 2 || m.Phase != fsm.PhaseDense {
 		t.Errorf("mapping %+v", m)
 	}
 }
@@ -105,8 +105,8 @@ func positionLostCopying(t *testing.T, l *lab) {
 	w.produce(t, 3)
 	// What was fetched before it was deleted may have been copied or not, but
 	// all of that is named which was not.
-	rig.Until(t, timeout, "stopped or copied", func() bool { return w.task().Stop != nil || w.End(t, w.topic, 0) == 18 })
-	if stop := w.task().Stop; stop != nil {
+	rig.Until(t, timeout, "stopped or copied", func() bool { return w.task().Copy.Stop != nil || w.End(t, w.topic, 0) == 18 })
+	if stop := w.task().Copy.Stop; stop != nil {
 		w.stopped(t, fsm.Stop{Code: fsm.CodePositionLost, From: w.End(t, w.topic, 0), To: 15})
 		from := int(stop.From)
 		w.order(t, fsm.OrderContinue)
@@ -124,7 +124,7 @@ func checkpointOvertaken(t *testing.T, l *lab) {
 	w.acked(t, r, 12)
 	r.Close()
 	trim(t, l.src, w.topic, 9)
-	if p := w.task().Progress; p.Source != 5 {
+	if p := w.task().Copy.Progress; p.Source != 5 {
 		t.Fatalf("checkpoint %+v", p)
 	}
 	w.produce(t, 3)

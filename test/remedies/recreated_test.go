@@ -64,7 +64,7 @@ func (w *world) goesOnIdentically(t *testing.T) {
 	w.produce(t, 3)
 	w.holds(t, 0, [2]int{0, w.made})
 	w.same(t, identical())
-	if m := w.task().Mapping; m.Phase != fsm.PhaseDense {
+	if m := w.task().Copy.Mapping; m.Phase != fsm.PhaseDense {
 		t.Errorf("mapping %+v", m)
 	}
 }
@@ -80,7 +80,7 @@ func targetRecreatedContinue(t *testing.T, l *lab) {
 	w.event(t, fsm.CodeNewSegment, 0, 5)
 	w.produce(t, 2)
 	w.holds(t, 0, [2]int{5, 9})
-	if m := w.task().Mapping; m.Generation != 2 {
+	if m := w.task().Copy.Mapping; m.Generation != 2 {
 		t.Errorf("mapping %+v", m)
 	}
 }
@@ -140,7 +140,7 @@ func sourceRecreatedRecopy(t *testing.T, l *lab) {
 	w.waits(t, r)
 	trim(t, l.dst, w.topic, 5)
 	rig.Until(t, timeout, "says what identical offsets need", func() bool { return w.says(r, "identical") })
-	if w.task().Stop == nil {
+	if w.task().Copy.Stop == nil {
 		t.Fatal("it went on with other offsets")
 	}
 	w.recreate(t, true)

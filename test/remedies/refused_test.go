@@ -82,11 +82,11 @@ func tooLargeForeign(t *testing.T, l *lab) {
 	w.stopped(t, stop)
 	w.foreign(t, 2)
 	w.order(t, fsm.OrderContinue)
-	rig.Until(t, timeout, "stopped by the foreign writer", func() bool { s := w.task().Stop; return s != nil && s.Code == fsm.CodeForeignWriter })
+	rig.Until(t, timeout, "stopped by the foreign writer", func() bool { s := w.task().Copy.Stop; return s != nil && s.Code == fsm.CodeForeignWriter })
 	w.stopped(t, fsm.Stop{Code: fsm.CodeForeignWriter, From: 5, To: 7, Target: true})
 	w.none(t, fsm.CodeNewSegment)
 	w.order(t, fsm.OrderContinue) // behind the foreign records, to the large one again
-	rig.Until(t, timeout, "stopped by the large record", func() bool { s := w.task().Stop; return s != nil && s.Code == fsm.CodeRecordTooLarge })
+	rig.Until(t, timeout, "stopped by the large record", func() bool { s := w.task().Copy.Stop; return s != nil && s.Code == fsm.CodeRecordTooLarge })
 	w.order(t, fsm.OrderContinue)
 	w.holds(t, 0, [2]int{0, 5}, [2]int{-2, 0}, [2]int{6, 10})
 }

@@ -152,7 +152,7 @@ func laterMarker(t *testing.T, w *world, r *runner) {
 	w.transaction(t, 1, false) // ends in a gap too
 	w.acked(t, r, 10)
 	w.handOver(t, r)
-	if p := w.task().Progress; p.Source != 10 || p.SourceEpoch < 1 {
+	if p := w.task().Copy.Progress; p.Source != 10 || p.SourceEpoch < 1 {
 		t.Errorf("progress %+v", p)
 	}
 	w.own(t, 3)

@@ -96,7 +96,7 @@ func firstTransaction(t *testing.T, l *lab) {
 	w.othersGoOn(t)
 	r.Checkpoint(t, r.Runner)
 	want := []fsm.Segment{{Source: 0, Target: 0}, {Source: 8, Target: 7}, {Source: 11, Target: 7}}
-	m := w.task().Mapping
+	m := w.task().Copy.Mapping
 	if m.Phase != fsm.PhaseTranslated || len(m.Segments) < 2 || m.Segments[0] != want[0] || m.Segments[len(m.Segments)-1] != want[2] {
 		t.Errorf("mapping %+v", m)
 	}
@@ -108,7 +108,7 @@ func firstTransaction(t *testing.T, l *lab) {
 		t.Errorf("lag of %d records", m.LagRecords)
 	}
 	r.Checkpoint(t, r.Runner)
-	if p := w.task().Progress; p.Source != 16 || p.Target != 10 {
+	if p := w.task().Copy.Progress; p.Source != 16 || p.Target != 10 {
 		t.Errorf("progress %+v", p)
 	}
 }
@@ -194,7 +194,7 @@ func undrained(t *testing.T, l *lab) {
 func undrainedRecopy(t *testing.T, l *lab) {
 	w, _ := l.died(t)
 	w.order(t, fsm.OrderRecopy)
-	rig.Until(t, timeout, "ordered", func() bool { return w.task().Order == fsm.OrderRecopy })
+	rig.Until(t, timeout, "ordered", func() bool { return w.task().Copy.Order == fsm.OrderRecopy })
 	trim(t, l.dst, w.topic, 15)
 	w.holds(t, 15, [2]int{0, 15})
 	w.event(t, fsm.CodeRecopied, 0, -1)
@@ -257,7 +257,7 @@ func segmentsKept(t *testing.T, l *lab) {
 	w.order(t, fsm.OrderContinue)
 	w.holds(t, 0, [2]int{0, 13}, [2]int{14, 16})
 	want := []fsm.Segment{{Source: 0, Target: 0}, {Source: 8, Target: 7}, {Source: 11, Target: 7}, {Source: 17, Target: 12}, {Source: 19, Target: 13}}
-	m := w.task().Mapping
+	m := w.task().Copy.Mapping
 	for _, seg := range want {
 		if !slices.Contains(m.Segments, seg) {
 			t.Errorf("segment %+v is lost: %+v", seg, m.Segments)

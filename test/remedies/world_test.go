@@ -79,7 +79,7 @@ func own(t *testing.T, p *rig.Pair, name string, tweak func(*replication.Config)
 	out := &runner{Runner: r, Node: n, name: name, streams: map[string]*replication.Stream{}}
 	out.all = p.Own(t, r, name)
 	for _, s := range out.all {
-		if k := p.View().Task(s.Task()).Stream; k.Partition == 0 {
+		if k := p.View().Task(s.Task()).Copy.Stream; k.Partition == 0 {
 			out.streams[k.Topic] = s
 		}
 	}
@@ -91,7 +91,7 @@ func (w *world) task() *fsm.Task { return taskOf(w.Pair, w.topic, 0) }
 
 func taskOf(p *rig.Pair, topic string, partition int32) *fsm.Task {
 	for t := range p.View().Tasks {
-		if t.Kind == fsm.KindCopy && t.Link == 1 && t.Stream.Topic == topic && t.Stream.Partition == partition {
+		if t.Kind == fsm.KindCopy && t.Link == 1 && t.Copy.Stream.Topic == topic && t.Copy.Stream.Partition == partition {
 			return t
 		}
 	}
@@ -152,7 +152,7 @@ func (w *world) acked(t *testing.T, r *runner, source int64) {
 func (w *world) state(t *testing.T, r *runner, code fsm.Code) {
 	t.Helper()
 	rig.Until(t, timeout, "state "+string(code), func() bool { return r.streams[w.topic].Measure().State == code })
-	if stop := w.task().Stop; stop != nil {
+	if stop := w.task().Copy.Stop; stop != nil {
 		t.Fatalf("stopped: %+v", stop)
 	}
 }
@@ -161,8 +161,8 @@ func (w *world) state(t *testing.T, r *runner, code fsm.Code) {
 // event, and that the other stream goes on.
 func (w *world) stopped(t *testing.T, want fsm.Stop) {
 	t.Helper()
-	rig.Until(t, timeout, "stopped by "+string(want.Code), func() bool { return w.task().Stop != nil })
-	got := *w.task().Stop
+	rig.Until(t, timeout, "stopped by "+string(want.Code), func() bool { return w.task().Copy.Stop != nil })
+	got := *w.task().Copy.Stop
 	if got.Code != want.Code || got.From != want.From || got.To != want.To || got.Target != want.Target || got.Message == "" || got.At == 0 {
 		t.Fatalf("stopped by %+v, want %+v", got, want)
 	}
@@ -221,7 +221,7 @@ func (w *world) retryStops(t *testing.T, want fsm.Stop) {
 func (w *world) waits(t *testing.T, r *runner) {
 	t.Helper()
 	rig.Until(t, timeout, "says what it waits for", func() bool { return w.says(r, "cannot go on yet") })
-	if w.task().Stop == nil {
+	if w.task().Copy.Stop == nil {
 		t.Fatal("it went on")
 	}
 }
@@ -239,7 +239,7 @@ func (w *world) othersGoOn(t *testing.T) {
 		return w.Source.ProduceSync(context.Background(), numbered(w.topic+"-other", w.other, time.Now())).FirstErr() == nil
 	})
 	rig.Until(t, timeout, "the other stream goes on", func() bool { return w.End(t, w.topic+"-other", 0) == int64(w.other) })
-	if stop := taskOf(w.Pair, w.topic+"-other", 0).Stop; stop != nil {
+	if stop := taskOf(w.Pair, w.topic+"-other", 0).Copy.Stop; stop != nil {
 		t.Errorf("the other stream stopped: %+v", stop)
 	}
 }
@@ -274,7 +274,7 @@ func (w *world) holds(t *testing.T, at int64, ranges ...[2]int) {
 
 func (w *world) running(t *testing.T) {
 	t.Helper()
-	rig.Until(t, timeout, "goes on", func() bool { return w.task().Stop == nil })
+	rig.Until(t, timeout, "goes on", func() bool { return w.task().Copy.Stop == nil })
 }
 
 // same waits until all is copied and compares both sides record by record.

@@ -94,8 +94,8 @@ func (s *stream) produceLarge(t *testing.T) {
 func (s *stream) stops(t *testing.T) {
 	t.Helper()
 	rig.Until(t, time.Minute, "it stops at the large record", func() bool {
-		st := s.task().Stop
-		return st != nil && st.Code == fsm.CodeRecordTooLarge && st.From == 23 && st.To == 24 && s.task().Order == ""
+		st := s.task().Copy.Stop
+		return st != nil && st.Code == fsm.CodeRecordTooLarge && st.From == 23 && st.To == 24 && s.task().Copy.Order == ""
 	})
 }
 

@@ -58,7 +58,7 @@ func highWatermarkHeld(t *testing.T, l *lab) {
 	next.state(t, fsm.CodeCopying)
 	held := func() {
 		next.Checkpoint(t, next.Runner)
-		if p := young.task().Progress; p.Target > 3 {
+		if p := young.task().Copy.Progress; p.Target > 3 {
 			t.Fatalf("the checkpoint %+v is ahead of the high watermark, 3", p)
 		}
 	}
@@ -71,6 +71,6 @@ func highWatermarkHeld(t *testing.T, l *lab) {
 	}
 	rig.Until(t, 30*time.Second, "progress may be checkpointed", func() bool {
 		next.Checkpoint(t, next.Runner)
-		return young.task().Progress.Target == int64(young.made)
+		return young.task().Copy.Progress.Target == int64(young.made)
 	})
 }

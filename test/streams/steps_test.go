@@ -165,7 +165,7 @@ func trimmed(t *testing.T, l *lab, at step) {
 	s.produce(t, 12)
 	trim(t, l.src, s.topic, 4)
 	s.killAt(t, at, nil)
-	resolved := s.task().Mapping != nil
+	resolved := s.task().Copy.Mapping != nil
 	trim(t, l.src, s.topic, 6)
 	written := int(s.End(t, s.topic, 0))
 	s.own(t, 2)
@@ -180,8 +180,8 @@ func trimmed(t *testing.T, l *lab, at step) {
 		}
 	default:
 		from := 4 + written
-		rig.Until(t, 30*time.Second, "the loss is named", func() bool { return s.task().Stop != nil })
-		if st := s.task().Stop; st.Code != fsm.CodePositionLost || st.From != int64(from) || st.To != 6 {
+		rig.Until(t, 30*time.Second, "the loss is named", func() bool { return s.task().Copy.Stop != nil })
+		if st := s.task().Copy.Stop; st.Code != fsm.CodePositionLost || st.From != int64(from) || st.To != 6 {
 			t.Fatalf("stopped by %+v, want position-lost [%d, 6)", st, from)
 		}
 		s.Do(t, &fsm.TaskOrder{Link: 1, Order: fsm.OrderContinue})
@@ -199,8 +199,8 @@ func controlBatch(t *testing.T, l *lab, at step) {
 	})
 	s.own(t, 2)
 	if at == (step{request: true, nth: 2, after: true}) {
-		rig.Until(t, 30*time.Second, "it stops instead of guessing", func() bool { return s.task().Stop != nil })
-		if st := s.task().Stop; st.Code != fsm.CodePositionUnknown {
+		rig.Until(t, 30*time.Second, "it stops instead of guessing", func() bool { return s.task().Copy.Stop != nil })
+		if st := s.task().Copy.Stop; st.Code != fsm.CodePositionUnknown {
 			t.Fatalf("stopped by %+v", st)
 		}
 		s.holds(t, 0, [2]int{0, 5})
@@ -219,7 +219,7 @@ func controlBehindBacklog(t *testing.T, l *lab) {
 	s.produce(t, 5)
 	s.own(t, 1)
 	s.copied(t)
-	if m := s.task().Mapping; m.Phase != fsm.PhaseTranslated {
+	if m := s.task().Copy.Mapping; m.Phase != fsm.PhaseTranslated {
 		t.Errorf("mapping %+v", m)
 	}
 }
@@ -266,7 +266,7 @@ func raisedEpoch(t *testing.T, l *lab, at step) {
 	s.own(t, 2)
 	s.produce(t, 5)
 	s.holds(t, 5, [2]int{0, s.made})
-	if m := s.task().Mapping; m.Generation != 2 || m.ProducerEpoch != 1 {
+	if m := s.task().Copy.Mapping; m.Generation != 2 || m.ProducerEpoch != 1 {
 		t.Errorf("mapping %+v", m)
 	}
 }

@@ -145,8 +145,8 @@ func foreignWriter(t *testing.T, l *lab) {
 		t.Fatal(err)
 	}
 	s.produce(t, 1)
-	rig.Until(t, 30*time.Second, "it stops", func() bool { return s.task().Stop != nil })
-	if st := s.task().Stop; st.Code != fsm.CodeForeignWriter || st.From != 3 || st.To != 5 || !st.Target {
+	rig.Until(t, 30*time.Second, "it stops", func() bool { return s.task().Copy.Stop != nil })
+	if st := s.task().Copy.Stop; st.Code != fsm.CodeForeignWriter || st.From != 3 || st.To != 5 || !st.Target {
 		t.Errorf("stopped by %+v, want foreign-writer [3, 5) of the target", st)
 	}
 	s.produce(t, 5)
@@ -158,7 +158,7 @@ func foreignWriter(t *testing.T, l *lab) {
 			t.Fatalf("%q at %d, want %q", r.Value, r.Offset, want)
 		}
 		// The mapping knows where each stands, that which was moved too.
-		if at, ok := position.Target(s.task().Mapping, int64(i)); !ok || at != r.Offset {
+		if at, ok := position.Target(s.task().Copy.Mapping, int64(i)); !ok || at != r.Offset {
 			t.Errorf("source offset %d stands at %d by the mapping, and at %d", i, at, r.Offset)
 		}
 	}

@@ -179,7 +179,7 @@ func (l *lab) link(spec fsm.LinkSpec) *linksync.Runner {
 func (l *lab) streams(topic string) []*fsm.Task {
 	var out []*fsm.Task
 	for t := range l.ctl.View().Tasks {
-		if t.Kind == fsm.KindCopy && t.Stream.Topic == topic {
+		if t.Kind == fsm.KindCopy && t.Copy.Stream.Topic == topic {
 			out = append(out, t)
 		}
 	}

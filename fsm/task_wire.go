@@ -1,0 +1,64 @@
+package fsm
+
+import (
+	"encoding/json"
+	"errors"
+)
+
+// wireTask is a task as snapshots hold it: flat, the fields of all kinds beside
+// those that all have. So it stood before a task had payloads, and nodes that
+// know none must read it.
+type wireTask struct {
+	ID       TaskID    `json:"id"`
+	Kind     Kind      `json:"kind"`
+	Link     LinkID    `json:"link,omitempty"`
+	Kafka    string    `json:"kafka,omitempty"`
+	Stream   StreamKey `json:"stream,omitzero"`
+	Start    int64     `json:"start"` // -1 with tasks that copy nothing
+	Owner    string    `json:"owner,omitempty"`
+	Next     string    `json:"next,omitempty"`
+	NextAt   int64     `json:"nextAt,omitempty"`
+	Turn     uint64    `json:"turn"`
+	Since    uint64    `json:"since"`
+	Mapping  *Mapping  `json:"mapping,omitempty"`
+	Progress Progress  `json:"progress,omitzero"`
+	Stop     *Stop     `json:"stop,omitempty"`
+	Order    Order     `json:"order,omitempty"`
+	Attempt  uint32    `json:"attempt,omitempty"`
+}
+
+// errPayload is met where a task holds what its kind does not have.
+var errPayload = errors.New("a task that copies nothing holds a stream's position")
+
+// MarshalJSON implements json.Marshaler.
+func (t *Task) MarshalJSON() ([]byte, error) {
+	w := wireTask{
+		ID: t.ID, Kind: t.Kind, Link: t.Link, Kafka: t.Kafka, Start: -1,
+		Owner: t.Owner, Next: t.Next, NextAt: t.NextAt, Turn: t.Turn, Since: t.Since,
+	}
+	if c := t.Copy; c != nil {
+		w.Stream, w.Start, w.Mapping, w.Progress, w.Stop, w.Order, w.Attempt = c.Stream, c.Start, c.Mapping, c.Progress, c.Stop, c.Order, c.Attempt
+	}
+	return json.Marshal(w)
+}
+
+// UnmarshalJSON implements json.Unmarshaler; it reads what MarshalJSON wrote.
+func (t *Task) UnmarshalJSON(b []byte) error {
+	var w wireTask
+	if err := json.Unmarshal(b, &w); err != nil {
+		return err
+	}
+	*t = Task{
+		ID: w.ID, Kind: w.Kind, Link: w.Link, Kafka: w.Kafka,
+		Owner: w.Owner, Next: w.Next, NextAt: w.NextAt, Turn: w.Turn, Since: w.Since,
+	}
+	c := Copy{Stream: w.Stream, Start: w.Start, Mapping: w.Mapping, Progress: w.Progress, Stop: w.Stop, Order: w.Order, Attempt: w.Attempt}
+	if t.Kind == KindCopy {
+		t.Copy = &c
+		return nil
+	}
+	if c.Start = 0; c != (Copy{}) {
+		return errPayload
+	}
+	return nil
+}
