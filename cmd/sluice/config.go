@@ -13,7 +13,7 @@ import (
 	"sluice/cluster"
 	"sluice/kafka"
 	"sluice/manifest"
-	"sluice/replication"
+	"sluice/replication/stream"
 	"sluice/transport"
 )
 
@@ -60,7 +60,7 @@ type httpTLSFile struct {
 func defaultFile() nodeFile {
 	return nodeFile{
 		HTTP: httpFile{Listen: api.DefaultConfig().Listen}, Profile: string(cluster.ProfileLAN),
-		Memory: manifest.Size(replication.DefaultConfig().Memory), Log: "info",
+		Memory: manifest.Size(stream.DefaultConfig().Memory), Log: "info",
 	}
 }
 
@@ -101,7 +101,7 @@ type parts struct {
 	transport   transport.Config
 	cluster     cluster.Config
 	api         api.Config
-	replication replication.Config
+	replication stream.Config
 	kafka       kafka.Config
 	log         slog.Level
 }
@@ -111,7 +111,7 @@ type parts struct {
 func (f nodeFile) configs(insecure bool) (parts, error) {
 	p := parts{
 		transport: transport.DefaultConfig(), cluster: cluster.DefaultConfig(), api: api.DefaultConfig(),
-		replication: replication.DefaultConfig(), kafka: kafka.DefaultConfig(),
+		replication: stream.DefaultConfig(), kafka: kafka.DefaultConfig(),
 	}
 	p.transport.Listen, p.transport.Advertise, p.transport.DialFrom = f.Peer.Listen, f.Peer.Advertise, f.Peer.DialFrom
 	p.transport.TLS, p.transport.Insecure = transport.TLSFiles(f.Peer.TLS), insecure

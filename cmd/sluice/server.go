@@ -19,9 +19,11 @@ import (
 	"sluice/cluster"
 	"sluice/fsm"
 	"sluice/kafka"
-	"sluice/replication"
+	"sluice/kafka/catalog"
+	"sluice/replication/stream"
 	"sluice/replication/sync"
 	"sluice/replication/verify"
+	"sluice/replication/wire"
 	"sluice/task"
 	"sluice/transport"
 	"sluice/web"
@@ -59,7 +61,8 @@ type node struct {
 	transport *transport.Transport
 	cluster   *cluster.Node
 	pool      *kafka.Pool
-	streams   *replication.Runner
+	catalog   *catalog.Catalog
+	streams   *stream.Runner
 	verify    *verify.Jobs
 	purger    *purger
 	runners   map[fsm.Kind]task.Runner
@@ -81,13 +84,14 @@ func assemble(cfg parts, log *slog.Logger) (*node, error) {
 	if n.cluster, err = cluster.New(cfg.cluster, n.transport, log); err != nil {
 		return nil, err
 	}
-	budget := replication.NewBudget(cfg.replication.Memory)
+	budget := wire.NewBudget(cfg.replication.Memory)
 	cfg.kafka.ClientID, cfg.kafka.Buffers = "sluice-"+cfg.cluster.Name, kafka.NewBuffers(budget, int(cfg.replication.Memory/idleBuffers))
 	if n.pool, err = kafka.NewPool(cfg.kafka, log); err != nil {
 		return nil, err
 	}
 	cfg.replication.Node, cfg.replication.Name = id.ServerID, cfg.cluster.Name
-	if n.streams, err = replication.NewRunner(cfg.replication, n.pool, budget, n.cluster, log); err != nil {
+	n.catalog = catalog.New(catalog.DefaultConfig(), n.pool, n.cluster.View, log)
+	if n.streams, err = stream.NewRunner(cfg.replication, n.catalog, budget, n.cluster, log); err != nil {
 		return nil, err
 	}
 	sc := sync.DefaultConfig()
@@ -150,6 +154,7 @@ func (n *node) live(ctx context.Context, face func(context.Context) error) error
 	err := n.cluster.Run(above, n.runners)
 	n.verify.Close()
 	n.streams.Close()
+	n.catalog.Close()
 	n.pool.Close()
 	stop()
 	return errors.Join(err, below.Wait())

@@ -158,7 +158,7 @@ func (p *Pipe) Acknowledged(base int64, now time.Time) (records, bytes int) {
 func (p *Pipe) Refused(f recovery.Fault) {
 	it := p.answered(true)
 	defer it.release()
-	if f.Kind == recovery.Blocked && f.Range == recovery.None {
+	if f.Kind == recovery.Blocked && f.Range == recovery.None() {
 		f.Source, f.Range = true, recovery.Range{From: it.from, To: it.sum.Next}
 	}
 	p.End(f)

@@ -37,7 +37,7 @@ func Kinds() []Kind {
 type Range struct{ From, To int64 }
 
 // None is no range.
-var None = Range{-1, -1}
+func None() Range { return Range{-1, -1} }
 
 // Fault is what ended a pipe, or kept the next one from being opened.
 type Fault struct {
@@ -53,7 +53,7 @@ type Fault struct {
 
 // Faulty makes a fault that concerns no offsets.
 func Faulty(kind Kind, code fsm.Code, message string) Fault {
-	return Fault{Kind: kind, Code: code, Range: None, Message: message}
+	return Fault{Kind: kind, Code: code, Range: None(), Message: message}
 }
 
 // AtSource makes a fault about source offsets.

@@ -17,7 +17,6 @@ import (
 // logs reads both sides of a stream. Its errors are faults, or are made faults
 // of the target by their caller.
 type logs struct {
-	key            fsm.StreamKey
 	source, target side
 	maxOpened      int // bytes that a batch which has to be opened may decompress to
 }

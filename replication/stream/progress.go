@@ -118,6 +118,12 @@ func (p *progress) report(to task.Reports, id fsm.TaskID, turn uint64) {
 	p.reported, p.fresh = at, nil
 }
 
+func (p *progress) stated() fsm.Code {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.state
+}
+
 // rate measures bytes per second between two calls.
 type rate struct {
 	bytes int64

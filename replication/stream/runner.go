@@ -111,7 +111,7 @@ func (r *Runner) Run(ctx context.Context) error {
 // Report hands in the progress of all streams now.
 func (r *Runner) Report() {
 	for _, s := range r.running() {
-		s.progress.report(r.ctl)
+		s.report()
 	}
 }
 

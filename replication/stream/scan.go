@@ -48,38 +48,28 @@ func (s *side) scan(ctx context.Context, from, to int64, f func(record.Batch) er
 func (s *side) scanOnce(ctx context.Context, conn *kafka.Conn, from, to int64, f func(record.Batch) error) (int64, error) {
 	resp, err := conn.FetchOne(ctx, kafka.FetchPartition{
 		Topic: s.topic, TopicID: s.place.TopicID, Partition: s.partition, Offset: from, LeaderEpoch: -1, LastFetchedEpoch: -1, MaxBytes: scanBytes,
-	}, scanWait)
+	}, kafka.FetchOptions{MaxWait: scanWait})
 	if err != nil {
 		return from, err
 	}
 	defer resp.Buf.Release()
-	var p kafka.FetchedPartition
-	for {
-		ok, err := resp.Next(&p)
-		if err == nil && ok {
-			err = kerr.ErrorForCode(p.ErrorCode)
+	p, err := resp.Only()
+	if err == nil {
+		err = kerr.ErrorForCode(p.ErrorCode)
+	}
+	for rest := p.Records; err == nil; {
+		var b record.Batch
+		if b, rest, err = record.NextBatch(rest); err != nil || b == nil || b.BaseOffset() >= to {
+			break
 		}
-		if err != nil || !ok {
-			return from, err
+		if b.LastOffset() < from {
+			continue
 		}
-		for rest := p.Records; ; {
-			b, r, err := record.NextBatch(rest)
-			if err != nil {
-				return from, err
-			}
-			if b == nil || b.BaseOffset() >= to {
-				break
-			}
-			rest = r
-			if b.LastOffset() < from {
-				continue
-			}
-			if err := f(b); err != nil {
-				return from, err
-			}
+		if err = f(b); err == nil {
 			from = b.LastOffset() + 1
 		}
 	}
+	return from, err
 }
 
 // firstDifference is the first source offset from from on whose record does

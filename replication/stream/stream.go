@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"sluice/fsm"
-	"sluice/kafka/catalog"
 	"sluice/replication/pipe"
 	"sluice/replication/recovery"
 	"sluice/replication/wire"
@@ -31,6 +30,7 @@ type Stream struct {
 	logs     *logs
 	progress *progress
 
+	mapping  *fsm.Mapping    // of the pipe that is open
 	memory   recovery.Memory // but for what progress holds of it
 	fault    *recovery.Fault // what ended the last pipe; nil: nothing to be decided about
 	oldUntil time.Time       // until then an old request may be appended, where memory says that there are any
@@ -51,8 +51,8 @@ func newStream(ctx context.Context, r *Runner, t *fsm.Task) *Stream {
 	key := t.Copy.Stream
 	if l := r.ctl.View().Link(t.Link); l != nil {
 		s.logs = &logs{
-			key: key, source: side{Cluster: r.catalog.Cluster(l.Spec.Source), topic: key.Topic, name: "source"},
-			target: side{Cluster: r.catalog.Cluster(l.Spec.Target), topic: key.TargetTopic, name: "target"}, maxOpened: int(r.cfg.Memory / 4),
+			source: side{Cluster: r.catalog.Cluster(l.Spec.Source), topic: key.Topic, partition: key.Partition, isSource: true},
+			target: side{Cluster: r.catalog.Cluster(l.Spec.Target), topic: key.TargetTopic, partition: key.Partition}, maxOpened: int(r.cfg.Memory / 4),
 		}
 		s.log = r.log.With("link", l.Spec.Name, "topic", key.Topic, "partition", key.Partition)
 	}
@@ -101,7 +101,7 @@ func (s *Stream) spec() *fsm.LinkSpec {
 // run opens pipe after pipe until the stream is stopped, drained or lost.
 func (s *Stream) run() {
 	defer close(s.done)
-	defer s.progress.report(s.r.ctl)
+	defer s.report()
 	defer s.cancel()
 	if s.logs == nil {
 		return // the link is gone
@@ -168,6 +168,9 @@ func (s *Stream) situation(t *fsm.Task) recovery.Situation {
 	return sit
 }
 
+// report hands in what may be checkpointed.
+func (s *Stream) report() { s.progress.report(s.r.ctl, s.id, s.turn) }
+
 // faulted notes what the next round is about.
 func (s *Stream) faulted(f recovery.Fault) {
 	s.fault = &f
@@ -193,15 +196,15 @@ func (s *Stream) open(sit *recovery.Situation, o recovery.Open) *wire.Partition 
 		// behind the other.
 		s.expectOldRequests(cfg.Lease + pipe.Window*cfg.Timeout)
 	}
-	m, key := sit.Task.Mapping, s.logs.key
+	m, src, dst := sit.Task.Mapping, &s.logs.source, &s.logs.target
+	s.mapping = m
 	s.memory.Unacked, s.memory.Misplaced, s.memory.Refused = nil, nil, -1
-	p := s.r.conns.Open(s.logs.source.Cluster, s.logs.target.Cluster, wire.Ends{
-		Task: s.id, Turn: s.turn, Link: s.link, Topic: key.Topic, TargetTopic: key.TargetTopic, Number: key.Partition,
-		TopicID: s.logs.source.place.TopicID, TargetTopicID: m.TargetTopicID,
-		SourceLeader: s.logs.source.place.Leader, TargetLeader: s.logs.target.place.Leader,
-		SourceEpoch: s.logs.source.place.LeaderEpoch, Limit: s.r.limiter(s.link),
+	p := s.r.conns.Open(src.Cluster, dst.Cluster, wire.Ends{
+		Task: s.id, Turn: s.turn, Link: s.link, Topic: src.topic, TargetTopic: dst.topic, Number: src.partition,
+		TopicID: src.place.TopicID, TargetTopicID: m.TargetTopicID, SourceLeader: src.place.Leader, TargetLeader: dst.place.Leader,
+		SourceEpoch: src.place.LeaderEpoch, Limit: s.r.limiter(s.link),
 	}, pipe.Start{
-		Mapping: *m, Skip: s.r.ctl.View().LoopIDs(sit.Spec), Position: o.Position, Progress: o.Progress, TargetEpoch: s.logs.target.place.LeaderEpoch,
+		Mapping: *m, Skip: s.r.ctl.View().LoopIDs(sit.Spec), Position: o.Position, Progress: o.Progress, TargetEpoch: dst.place.LeaderEpoch,
 		Expiration: sit.Expiration, Guarded: o.Guarded, OldRequests: s.memory.OldRequests, Seen: s.seen, MaxOpened: s.logs.maxOpened,
 	})
 	s.progress.opened(p, o, m.Version)
@@ -217,12 +220,11 @@ func (s *Stream) tell(e *fsm.Event) {
 }
 
 func (s *Stream) record(e fsm.Event) {
-	now, key := s.r.nowMs(), s.key()
-	e.Link, e.Task, e.Topic, e.Part, e.Node, e.First, e.Last = s.link, s.id, key.Topic, key.Partition, s.r.cfg.Name, now, now
+	now := s.r.nowMs()
+	e.Link, e.Task, e.Topic, e.Part = s.link, s.id, s.logs.source.topic, s.logs.source.partition
+	e.Node, e.First, e.Last = s.r.cfg.Name, now, now
 	s.r.ctl.Record(e)
 }
-
-func (s *Stream) key() fsm.StreamKey { return s.logs.key }
 
 // lose ends the stream on this node.
 func (s *Stream) lose(why string) {
@@ -239,13 +241,4 @@ func (s *Stream) pause(d time.Duration) {
 	case <-s.drain:
 	case <-s.ctx.Done():
 	}
-}
-
-// side is one of the two Kafka clusters of a stream, and where its partition
-// was last found.
-type side struct {
-	*catalog.Cluster
-	topic string
-	name  string // source or target
-	place catalog.Place
 }

@@ -65,19 +65,13 @@ func (s *Stream) close() recovery.Fault {
 // confirmed its turn lately. Where anything has changed, the pipe ends and the
 // position is derived anew.
 func (s *Stream) look(p *wire.Partition) *recovery.Fault {
-	t := s.task()
-	if t == nil { // the facts are behind what this pipe knows, or it is another's
-		t = s.r.ctl.View().Task(s.id)
-	}
 	st := p.Status()
-	m := p.Mapping()
-	log, err := s.logs.readTarget(s.ctx, m, s.pause)
+	log, err := s.logs.readTarget(s.ctx, s.mapping, s.pause)
 	if err != nil {
 		f := wire.FaultOf(err, false)
 		return &f
 	}
-	_ = t
-	pos := recovery.Derive(m, st.Progress, log.Observed, nil)
+	pos := recovery.Derive(s.mapping, st.Progress, log.Observed, nil)
 	expiration := s.logs.target.ProducerExpiry(s.ctx, s.logs.target.place.Leader)
 	if pos.Outcome != recovery.Found || pos.Target != st.Progress.Target || !offsets.Guarded(pos.LastTime, s.r.nowMs(), expiration) {
 		f := recovery.Faulty(recovery.Retry, fsm.CodeStarting, "the target is not as it was left")
@@ -96,8 +90,7 @@ func (s *Stream) lookAround(p *wire.Partition, skip map[int64]bool) {
 	}
 	was := s.logs.target.place
 	p.Expires(s.logs.target.ProducerExpiry(s.ctx, was.Leader))
-	key := s.logs.key
-	switch now, err := s.logs.target.Find(s.ctx, key.TargetTopic, key.Partition, false); {
+	switch now, err := s.logs.target.Find(s.ctx, s.logs.target.topic, s.logs.target.partition, false); {
 	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
 		p.Stop(recovery.Faulty(recovery.TopicChanged, fsm.CodeUnreachable, "the target topic is gone"))
 		return
@@ -106,7 +99,7 @@ func (s *Stream) lookAround(p *wire.Partition, skip map[int64]bool) {
 		p.HangUp(s.r.cfg.LookupEvery)
 		return
 	}
-	now, err := s.logs.source.Find(s.ctx, key.Topic, key.Partition, false)
+	now, err := s.logs.source.Find(s.ctx, s.logs.source.topic, s.logs.source.partition, false)
 	if was := s.logs.source.place; err == nil && (now.Leader != was.Leader || now.TopicID != was.TopicID) {
 		f := recovery.Faulty(recovery.TopicChanged, fsm.CodeStarting, "the source's leader changed")
 		f.Source = true

@@ -28,8 +28,12 @@ var mayImport = map[string][]string{
 	"api":                  {"fsm", "manifest", "task", "operation", "monitor", "balance/data"},
 	"monitor":              {"fsm", "task", "kafka", "replication/offsets"},
 	"replication":          {"fsm", "task", "operation", "kafka"},
-	"replication/rewrite":  {"fsm", "kafka/record"},
-	"replication/position": {"fsm", "kafka/record"},
+	"replication/offsets":  {"fsm", "kafka/record"},
+	"replication/rewrite":  {"fsm", "kafka/record", "replication/offsets"},
+	"replication/recovery": {"fsm", "kafka/record", "replication/offsets"},
+	"replication/pipe":     {"fsm", "kafka/record", "replication/offsets", "replication/rewrite", "replication/recovery"},
+	"replication/wire":     {"fsm", "task", "kafka", "replication/pipe", "replication/recovery", "replication/rewrite"},
+	"replication/stream":   {"fsm", "task", "operation", "kafka", "replication/offsets", "replication/pipe", "replication/recovery", "replication/wire"},
 	"balance/mover":        {"fsm", "task", "operation", "kafka", "balance/data"},
 	"cluster":              {"fsm", "task", "balance/work", "operation", "transport"},
 	"transport":            {},
@@ -39,7 +43,7 @@ var mayImport = map[string][]string{
 }
 
 // pure are the packages without clock, chance, goroutine, lock or I/O.
-var pure = []string{"fsm", "balance/work", "balance/data", "kafka/record", "replication/rewrite", "replication/position"}
+var pure = []string{"fsm", "balance/work", "balance/data", "kafka/record", "replication/offsets", "replication/rewrite", "replication/recovery", "replication/pipe"}
 
 // vague names say nothing of what a package owns.
 var vague = []string{"util", "utils", "common", "types", "config", "helper", "helpers", "misc", "base", "shared", "lib"}
@@ -128,10 +132,10 @@ func TestImportTable(t *testing.T) {
 		{"replication", "replication/rewrite", true},
 		{"replication", "replication/sync", false},
 		{"replication/sync", "replication", true},
-		{"replication/sync", "replication/position", true},
+		{"replication/sync", "replication/offsets", true},
 		{"replication/sync", "replication/verify", false},
 		{"replication/rewrite", "replication", false},
-		{"replication/rewrite", "replication/position", false},
+		{"replication/rewrite", "replication/recovery", false},
 		{"replication/rewrite", "fsm", true},
 		{"replication/rewrite", "kafka/record", true},
 		{"replication/rewrite", "kafka", false},

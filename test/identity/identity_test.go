@@ -12,7 +12,7 @@ import (
 
 	"sluice/fsm"
 	"sluice/kafka"
-	"sluice/replication"
+	"sluice/replication/stream"
 	"sluice/replication/verify"
 	"sluice/test/faults"
 	"sluice/test/kafkalab"
@@ -77,7 +77,7 @@ func (l *lab) addressOfAnother(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r, _ := p.Runner(t, "n1", func(c *replication.Config) { c.LookupEvery = 500 * time.Millisecond })
+	r, _ := p.Runner(t, "n1", func(c *stream.Config) { c.LookupEvery = 500 * time.Millisecond })
 	s := p.Own(t, r, "n1")[0]
 	p.Produce(t, topic, 0, 0, 5)
 	copied := func(n int64) { rig.Until(t, timeout, "copied", func() bool { return s.Measure().Target == n }) }

@@ -9,7 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"sluice/fsm"
-	"sluice/replication/position"
+	"sluice/replication/offsets"
 	"sluice/test/kafkalab"
 	"sluice/test/load"
 	"sluice/test/rig"
@@ -182,7 +182,7 @@ func transactional(t *testing.T, l *lab) {
 			t.Fatalf("partition %d: %d records at the source, %d at the target", p, len(src), len(dst))
 		}
 		for i, r := range src {
-			if at, ok := position.Target(m, r.Offset); !ok || at != dst[i].Offset {
+			if at, ok := offsets.Target(m, r.Offset); !ok || at != dst[i].Offset {
 				t.Fatalf("partition %d: source offset %d stands at %d; %d %v says %v", p, r.Offset, dst[i].Offset, at, ok, m.Segments)
 			}
 		}

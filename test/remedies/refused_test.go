@@ -10,7 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"sluice/fsm"
-	"sluice/replication"
+	"sluice/replication/stream"
 	"sluice/test/kafkalab"
 	"sluice/test/rig"
 )
@@ -205,7 +205,7 @@ func overBudget(t *testing.T, l *lab) {
 		t.Fatal(err)
 	}
 	w.produce(t, 2)
-	own(t, w.Pair, node(w.topic, 1), func(c *replication.Config) { c.Memory = 16 << 20 })
+	own(t, w.Pair, node(w.topic, 1), func(c *stream.Config) { c.Memory = 16 << 20 })
 	stop := fsm.Stop{Code: fsm.CodeOverBudget, From: 2, To: 3}
 	w.stopped(t, stop)
 	w.retryStops(t, stop)

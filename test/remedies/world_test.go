@@ -11,7 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"sluice/fsm"
-	"sluice/replication"
+	"sluice/replication/stream"
 	"sluice/test/kafkalab"
 	"sluice/test/load"
 	"sluice/test/rig"
@@ -58,25 +58,25 @@ func node(name string, i int) string { return fmt.Sprintf("%s-n%d-", name, i) }
 
 // runner is one node with the link's streams.
 type runner struct {
-	*replication.Runner
+	*stream.Runner
 	*rig.Node
 	name    string
-	streams map[string]*replication.Stream // by topic, those of partition 0
-	all     []*replication.Stream
+	streams map[string]*stream.Stream // by topic, those of partition 0
+	all     []*stream.Stream
 }
 
 // own starts node i and gives it the streams, whoever had them.
 func (w *world) own(t *testing.T, i int) *runner { return own(t, w.Pair, node(w.topic, i), nil) }
 
-func own(t *testing.T, p *rig.Pair, name string, tweak func(*replication.Config)) *runner {
+func own(t *testing.T, p *rig.Pair, name string, tweak func(*stream.Config)) *runner {
 	t.Helper()
-	r, n := p.Runner(t, name, func(c *replication.Config) {
+	r, n := p.Runner(t, name, func(c *stream.Config) {
 		c.LookupEvery = 500 * time.Millisecond
 		if tweak != nil {
 			tweak(c)
 		}
 	})
-	out := &runner{Runner: r, Node: n, name: name, streams: map[string]*replication.Stream{}}
+	out := &runner{Runner: r, Node: n, name: name, streams: map[string]*stream.Stream{}}
 	out.all = p.Own(t, r, name)
 	for _, s := range out.all {
 		if k := p.View().Task(s.Task()).Copy.Stream; k.Partition == 0 {

@@ -14,7 +14,9 @@ import (
 
 	"sluice/fsm"
 	"sluice/kafka"
-	"sluice/replication"
+	"sluice/kafka/catalog"
+	"sluice/replication/stream"
+	"sluice/replication/wire"
 	"sluice/task"
 )
 
@@ -101,7 +103,7 @@ func (n *Node) Progress(it fsm.ProgressItem) {
 }
 
 // Checkpoint commits what the runner's streams have to report now.
-func (n *Node) Checkpoint(t testing.TB, r *replication.Runner) {
+func (n *Node) Checkpoint(t testing.TB, r *stream.Runner) {
 	t.Helper()
 	r.Report()
 	n.mu.Lock()
@@ -176,9 +178,9 @@ func (n *Node) Record(ev fsm.Event) {
 
 // Runner runs one node's streams on the facts. Lease and lifetime are short,
 // so that tests of unguarded streams are.
-func (f *Facts) Runner(t testing.TB, node string, tweak func(*replication.Config)) (*replication.Runner, *Node) {
+func (f *Facts) Runner(t testing.TB, node string, tweak func(*stream.Config)) (*stream.Runner, *Node) {
 	t.Helper()
-	cfg := replication.DefaultConfig()
+	cfg := stream.DefaultConfig()
 	cfg.Node, cfg.Name = node, node
 	cfg.Lease, cfg.Lifetime, cfg.Timeout = 300*time.Millisecond, 500*time.Millisecond, 2*time.Second
 	if tweak != nil {
@@ -188,7 +190,7 @@ func (f *Facts) Runner(t testing.TB, node string, tweak func(*replication.Config
 	if !testing.Verbose() {
 		log = slog.New(slog.DiscardHandler)
 	}
-	budget := replication.NewBudget(cfg.Memory)
+	budget := wire.NewBudget(cfg.Memory)
 	kc := kafka.DefaultConfig()
 	kc.ClientID, kc.Buffers = node, kafka.NewBuffers(budget, 32<<20)
 	pool, err := kafka.NewPool(kc, log)
@@ -196,11 +198,14 @@ func (f *Facts) Runner(t testing.TB, node string, tweak func(*replication.Config
 		t.Fatal(err)
 	}
 	n := &Node{Facts: f, id: node, items: map[fsm.TaskID]fsm.ProgressItem{}}
-	r, err := replication.NewRunner(cfg, pool, budget, n, log.With("node", node))
+	lookups := catalog.DefaultConfig()
+	lookups.LookupEvery = cfg.LookupEvery
+	clusters := catalog.New(lookups, pool, n.View, log)
+	r, err := stream.NewRunner(cfg, clusters, budget, n, log.With("node", node))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { r.Close(); pool.Close() })
+	t.Cleanup(func() { r.Close(); clusters.Close(); pool.Close() })
 	return r, n
 }
 

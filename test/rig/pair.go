@@ -13,7 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"sluice/fsm"
-	"sluice/replication"
+	"sluice/replication/stream"
 )
 
 // Pair is a link "l" from the Kafka cluster "us" to "eu", its streams, and a
@@ -100,7 +100,7 @@ func client(t testing.TB, boot []string, opts ...kgo.Opt) *kgo.Client {
 
 // Own gives every copy task to the runner's node, as a forced takeover, and
 // starts the streams there.
-func (p *Pair) Own(t testing.TB, r *replication.Runner, node string) []*replication.Stream {
+func (p *Pair) Own(t testing.TB, r *stream.Runner, node string) []*stream.Stream {
 	t.Helper()
 	var items []fsm.Assignment
 	for task := range p.View().Tasks {
@@ -109,7 +109,7 @@ func (p *Pair) Own(t testing.TB, r *replication.Runner, node string) []*replicat
 		}
 	}
 	p.Do(t, &fsm.Assign{Items: items})
-	var out []*replication.Stream
+	var out []*stream.Stream
 	for _, it := range items {
 		out = append(out, r.StartStream(context.Background(), p.View().Task(it.Task)))
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"sluice/fsm"
-	"sluice/replication"
+	copying "sluice/replication/stream"
 	"sluice/test/faults"
 	"sluice/test/kafkalab"
 	"sluice/test/rig"
@@ -114,18 +114,18 @@ func (s *stream) node(i int) string { return fmt.Sprintf("%s-n%d-", s.topic, i) 
 
 // runner is one node with the stream.
 type runner struct {
-	*replication.Runner
+	*copying.Runner
 	*rig.Node
-	stream *replication.Stream
+	stream *copying.Stream
 	name   string
 }
 
 // own starts node i and gives it the stream, whoever had it.
 func (s *stream) own(t *testing.T, i int) *runner { return s.ownWith(t, i, nil) }
 
-func (s *stream) ownWith(t *testing.T, i int, tweak func(*replication.Config)) *runner {
+func (s *stream) ownWith(t *testing.T, i int, tweak func(*copying.Config)) *runner {
 	t.Helper()
-	r, n := s.Runner(t, s.node(i), func(c *replication.Config) {
+	r, n := s.Runner(t, s.node(i), func(c *copying.Config) {
 		c.LookupEvery = 500 * time.Millisecond
 		if tweak != nil {
 			tweak(c)

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"sluice/fsm"
-	"sluice/replication"
+	copying "sluice/replication/stream"
 	"sluice/test/faults"
 	"sluice/test/kafkalab"
 	"sluice/test/rig"
@@ -71,7 +71,7 @@ func oldHeldRequest(t *testing.T, l *lab) {
 	s.produce(t, 5)
 	chosen(t, f, 1)
 	r.Close()
-	r2 := s.ownWith(t, 2, func(c *replication.Config) { c.Lease, c.Lifetime = time.Second, 2*time.Second })
+	r2 := s.ownWith(t, 2, func(c *copying.Config) { c.Lease, c.Lifetime = time.Second, 2*time.Second })
 	r2.state(t, fsm.CodeWaiting)
 	f.Release()
 	rig.Until(t, 30*time.Second, "the request arrives", func() bool { return s.End(t, s.topic, 0) == 4 })

@@ -10,8 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"sluice/fsm"
-	"sluice/replication"
-	"sluice/replication/position"
+	"sluice/replication/offsets"
+	copying "sluice/replication/stream"
 	"sluice/test/faults"
 	"sluice/test/rig"
 )
@@ -55,7 +55,7 @@ func bothWrite(t *testing.T, l *lab) {
 // the source has more.
 func cutOffAlone(t *testing.T, l *lab) {
 	s := l.stream(t)
-	r := s.ownWith(t, 1, func(c *replication.Config) { c.StandStill = 3 * time.Second })
+	r := s.ownWith(t, 1, func(c *copying.Config) { c.StandStill = 3 * time.Second })
 	s.warm(t, r)
 	r.Cut(true)
 	f := l.dstProxy.AddRule(faults.Rule{Side: faults.OnResponse, APIs: []int16{faults.Produce}, ClientPrefix: r.name, Count: 1, Do: faults.CloseClient})
@@ -158,7 +158,7 @@ func foreignWriter(t *testing.T, l *lab) {
 			t.Fatalf("%q at %d, want %q", r.Value, r.Offset, want)
 		}
 		// The mapping knows where each stands, that which was moved too.
-		if at, ok := position.Target(s.task().Copy.Mapping, int64(i)); !ok || at != r.Offset {
+		if at, ok := offsets.Target(s.task().Copy.Mapping, int64(i)); !ok || at != r.Offset {
 			t.Errorf("source offset %d stands at %d by the mapping, and at %d", i, at, r.Offset)
 		}
 	}

@@ -1,11 +1,15 @@
-package replication
+package pipe
 
 import (
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"sluice/fsm"
 	"sluice/kafka/record"
+	"sluice/replication/recovery"
+	"sluice/replication/rewrite"
 	"sluice/test/load"
 )
 
@@ -46,19 +50,27 @@ func TestDamagedBatchEndsWhereTheNextBegins(t *testing.T) {
 }
 
 // TestGuardFollowsTheBrokersSetting: a shorter expiration at the target is
-// heeded by flows that are under way.
+// heeded by pipes that are under way.
 func TestGuardFollowsTheBrokersSetting(t *testing.T) {
-	r := &Runner{cfg: DefaultConfig()}
-	now := r.nowMs()
-	f := &flow{s: &Stream{r: r}, guarded: &outlet{}, alone: &outlet{}, quiet: make(chan struct{})}
-	f.sentTime, f.expiration, f.seen = now-7200_000, defaultExpiration, r.now()
-	f.out = f.guarded
-	it := &item{maxTime: now}
-	if !f.route(it) || f.out != f.guarded {
-		t.Fatal("a predecessor of two hours is guarded for a day")
+	const hour, now = int64(3600_000), int64(1_000_000_000_000)
+	p := New(Start{
+		Mapping:  fsm.Mapping{Phase: fsm.PhaseDense, Segments: []fsm.Segment{{}}},
+		Position: recovery.Position{LastTime: now - 2*hour}, Expiration: 24 * hour, Guarded: true, Seen: time.Unix(0, 0),
+	})
+	b := record.Batch(load.Batch([]*kgo.Record{{Value: []byte("one"), Timestamp: time.UnixMilli(now)}}))
+	p.Take(&Arrival{Records: b, Memory: uncounted{}}, rewrite.NewRebuilder())
+	next := func() Verdict { return p.Next(time.Unix(0, 0), now, func() bool { return true }) }
+	if v := next(); v != Ready || p.Route() != Guarded {
+		t.Fatalf("%s on the %s route: a predecessor of two hours is guarded for a day", v, p.Route())
 	}
-	f.expires(3600_000)
-	if !f.route(it) || f.out != f.alone {
-		t.Error("a predecessor of two hours is not guarded where the broker forgets after one")
+	p.Expires(hour)
+	if v := next(); v != Ready || p.Route() != Unguarded {
+		t.Errorf("%s on the %s route: a predecessor of two hours is not guarded where the broker forgets after one", v, p.Route())
 	}
 }
+
+// uncounted is memory that nobody counts.
+type uncounted struct{}
+
+func (uncounted) Retain()  {}
+func (uncounted) Release() {}

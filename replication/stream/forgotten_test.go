@@ -1,4 +1,4 @@
-package replication_test
+package stream_test
 
 import (
 	"encoding/binary"

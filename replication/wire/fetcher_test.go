@@ -1,0 +1,90 @@
+package wire
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sluice/fsm"
+	"sluice/kafka"
+	"sluice/replication/pipe"
+	"sluice/replication/recovery"
+)
+
+// idle is a fetcher without a connection, and partitions for it.
+func idle() (*Fetcher, func(n int32) *Partition) {
+	c := New(DefaultConfig(), NewBudget(64<<20), nil)
+	f := newFetcher(c, nil, 1)
+	limit := NewLimiter(func() float64 { return 0 })
+	return f, func(n int32) *Partition {
+		return &Partition{Ends: Ends{Topic: "t", Number: n, Limit: limit}, conns: c, fetcher: f, over: make(chan struct{}),
+			pipe: pipe.New(pipe.Start{Mapping: fsm.Mapping{Segments: []fsm.Segment{{}}}})}
+	}
+}
+
+// TestForgetsWhatCameAndWent: a partition whose pipe ends, begins anew and ends
+// again, all while one fetch is outstanding, must be forgotten: its records
+// would be answered at once for ever, and to nobody.
+func TestForgetsWhatCameAndWent(t *testing.T) {
+	f, partition := idle()
+	part := func(n int32) kafka.FetchPartition { return kafka.FetchPartition{Topic: "t", Partition: n} }
+	f.attach(partition(0), part(0)) // keeps the fetcher busy
+	first := partition(1)
+	f.attach(first, part(1))
+	if req, ok := f.build(); !ok || len(req.Partitions) != 2 {
+		t.Fatalf("the session begins with %+v", req)
+	}
+	f.detach(first)
+	second := partition(1)
+	f.attach(second, part(1))
+	f.detach(second)
+	req, ok := f.build()
+	if !ok || len(req.Forgotten) != 1 || req.Forgotten[0].Partition != 1 {
+		t.Errorf("forgotten: %+v", req)
+	}
+}
+
+// TestLooksOnceInAWhile: however often it is woken, a fetcher that nobody wants
+// data from is looked at again once within askAgain.
+func TestLooksOnceInAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, partition := idle()
+		p := partition(0)
+		p.Stop(recovery.Fault{}) // wants nothing
+		f.attach(p, kafka.FetchPartition{Topic: "t"})
+		for range 300 {
+			f.build()
+		}
+		builds := 0
+		for end := time.After(time.Second); ; {
+			select {
+			case <-f.wake:
+				builds++
+				f.build()
+				continue
+			case <-end:
+			}
+			break
+		}
+		if most := int(time.Second/askAgain) + 2; builds > most {
+			t.Errorf("%d looks in a second, at most %d", builds, most)
+		}
+	})
+}
+
+func TestBudgetLetsALargeAnswerThroughAlone(t *testing.T) {
+	b := NewBudget(100)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if err := b.Reserve(t.Context(), 500); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Reserve(ctx, 1); err == nil {
+		t.Error("more fits beside it")
+	}
+	b.Release(500)
+	if err := b.Reserve(t.Context(), 100); err != nil {
+		t.Error(err)
+	}
+}
