@@ -71,6 +71,20 @@ func checkHistory(t *rapid.T) {
 	w.settle(t)
 }
 
+func (w *model) orphan(t *rapid.T, arrives bool) {
+	if len(w.orphans) == 0 {
+		return
+	}
+	k := rapid.IntRange(0, len(w.orphans)-1).Draw(t, "connection")
+	if arrives {
+		_, _ = w.broker.append(w.orphans[k][0])
+		w.orphans[k] = w.orphans[k][1:]
+	}
+	if !arrives || len(w.orphans[k]) == 0 {
+		w.orphans = append(w.orphans[:k:k], w.orphans[k+1:]...)
+	}
+}
+
 func (w *model) copyOne(t *rapid.T, i int) {
 	w.recover(t, i)
 	w.fetch(t, i)

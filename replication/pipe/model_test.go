@@ -371,20 +371,6 @@ func (w *model) deliver(i int, lost bool) {
 	w.ended(i)
 }
 
-func (w *model) orphan(t *rapid.T, arrives bool) {
-	if len(w.orphans) == 0 {
-		return
-	}
-	k := rapid.IntRange(0, len(w.orphans)-1).Draw(t, "connection")
-	if arrives {
-		_, _ = w.broker.append(w.orphans[k][0])
-		w.orphans[k] = w.orphans[k][1:]
-	}
-	if !arrives || len(w.orphans[k]) == 0 {
-		w.orphans = append(w.orphans[:k:k], w.orphans[k+1:]...)
-	}
-}
-
 // lose is an unclean election: what is on its way goes to a leader that was.
 func (w *model) lose(t *rapid.T) {
 	if len(w.broker.log) < 2 {
