@@ -85,7 +85,7 @@ func (n *Node) lead(ctx context.Context, c *consensus) {
 	n.leading.Store(t)
 	defer n.leading.Store(nil)
 	n.log.Info("leading", "term", t.number, "index", n.View().Index)
-	n.kick(n.kickReport)
+	n.kickReport.fire()
 	l := &leaderLoop{n: n, c: c, term: t, healthy: map[raft.ServerID]time.Time{}, lives: map[string]Life{}}
 	l.run(ctx)
 }

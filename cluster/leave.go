@@ -75,7 +75,7 @@ func (n *Node) drained(ctx context.Context) error {
 				owned++
 			}
 		}
-		if owned == 0 && n.running.Load() == 0 {
+		if owned == 0 && n.reconciler.running.Load() == 0 {
 			return nil
 		}
 		select {

@@ -47,7 +47,7 @@ func TestJudge(t *testing.T) {
 // call them dead for reports that nobody could send.
 func TestStoppedLeaderListensAnew(t *testing.T) {
 	begin := time.Now()
-	l := &leaderLoop{n: &Node{t: ProfileLAN.timing()}, term: &term{since: begin}}
+	l := &leaderLoop{n: &Node{local: &local{t: ProfileLAN.timing()}}, term: &term{since: begin}}
 	for _, c := range []struct{ at, since time.Duration }{
 		{time.Second, 0}, {2 * time.Second, 0}, {time.Minute, time.Minute}, {time.Minute + leaderTick, time.Minute},
 	} {

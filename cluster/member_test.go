@@ -113,8 +113,8 @@ func TestNothingRunsUnconfirmed(t *testing.T) {
 		if n.View().TaskCount() != 30 {
 			s.t.Errorf("the test shows nothing: the snapshot holds %d tasks", n.View().TaskCount())
 		}
-		if n.running.Load() != 0 {
-			s.t.Errorf("runs %d tasks, and no leader has confirmed that they are its own", n.running.Load())
+		if n.reconciler.running.Load() != 0 {
+			s.t.Errorf("runs %d tasks, and no leader has confirmed that they are its own", n.reconciler.running.Load())
 		}
 		s.rejoin(lost)
 		s.until("takes part again", time.Minute, func() bool { return s.balanced(30, 1, 2, 3) })

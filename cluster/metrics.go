@@ -58,7 +58,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	for life, count := range lives {
 		gauge(c.members, float64(count), string(life))
 	}
-	gauge(c.tasks, float64(c.n.running.Load()))
+	gauge(c.tasks, float64(c.n.reconciler.running.Load()))
 	waiting, dropped := c.n.events.state()
 	gauge(c.waiting, float64(waiting))
 	ch <- prometheus.MustNewConstMetric(c.lost, prometheus.CounterValue, float64(dropped))

@@ -20,12 +20,9 @@ import (
 // Node is one member of a Sluice cluster. Its methods may be called by any
 // goroutine; before Run has found a cluster they say that there is no leader.
 type Node struct {
-	cfg     Config
-	t       timing
-	self    transport.Identity
+	*local
 	tr      *transport.Transport
 	clients clients
-	log     *slog.Logger
 	machine *machine
 	parts   // what the parts of a node share
 }
@@ -53,10 +50,7 @@ type parts struct {
 	events   *eventSink
 	gossip   *gossip
 
-	reconciler atomic.Pointer[reconciler]
-	reconciled atomic.Uint64 // index whose stops are carried out
-	running    atomic.Int64  // tasks in the reconciler
-	tasks      errgroup.Group
+	reconciler *reconciler
 	leaving    atomic.Bool
 	left       atomic.Bool
 	signals
@@ -64,11 +58,11 @@ type parts struct {
 
 // signals wake the parts; each has room for one.
 type signals struct {
-	kickLead, kickReport, kickReconcile, kickGossip chan struct{}
-	probes                                          chan string // ServerIDs to look after
-	stopping                                        chan error
-	leadOnce                                        sync.Mutex // one lead at a time
-	membership                                      sync.Mutex // one change of Raft's configuration at a time
+	kickLead, kickReport, kickGossip trigger
+	probes                           chan string // ServerIDs to look after
+	stopping                         chan error
+	leadOnce                         sync.Mutex // one lead at a time
+	membership                       sync.Mutex // one change of Raft's configuration at a time
 }
 
 // New makes a node over a transport that presents the data dir's identity (see
@@ -86,20 +80,21 @@ func New(cfg Config, tr *transport.Transport, log *slog.Logger) (*Node, error) {
 		return nil, fmt.Errorf("the transport presents server id %s, the data dir holds %s", self.ServerID, identity.ServerID)
 	}
 	tr.SetClusterID(identity.ClusterID)
-	n := &Node{cfg: cfg, t: cfg.Profile.timing(), self: self, tr: tr, log: log}
+	n := &Node{local: &local{cfg: cfg, t: cfg.Profile.timing(), self: self, log: log}, tr: tr}
 	n.clients = clients{calls: tr.Client(), confirms: tr.Client(), reports: tr.Client()}
 	if cfg.hooks.timing != nil {
 		cfg.hooks.timing(&n.t)
 	}
 	n.signals = signals{
-		kickLead: make(chan struct{}, 1), kickReport: make(chan struct{}, 1), kickReconcile: make(chan struct{}, 1),
-		kickGossip: make(chan struct{}, 1), probes: make(chan string, 16), stopping: make(chan error, 1),
+		kickLead: newTrigger(), kickReport: newTrigger(), kickGossip: newTrigger(), probes: make(chan string, 16), stopping: make(chan error, 1),
 	}
 	n.began = time.Now()
 	n.machine = newMachine(n.stop)
 	n.founding = &founding{identity: identity, asked: map[string]string{}}
-	n.table, n.progress = newTable(), newProgressSink(n)
-	n.events = &eventSink{n: n, wake: make(chan struct{}, 1)}
+	n.table = newTable()
+	n.events = &eventSink{local: n.local, propose: n.Propose, wake: newTrigger()}
+	n.progress = newProgressSink(n.local, n.machine.hub, n.Propose)
+	n.reconciler = newReconciler(n.local, n.machine.hub, n.progress, func() bool { _, ok := n.LeaderAge(); return ok })
 	n.gossip = &gossip{n: n}
 	return n, nil
 }
@@ -152,8 +147,6 @@ func (n *Node) live(ctx, services context.Context, group *errgroup.Group, runner
 		return err
 	}
 	n.raft.Store(c)
-	r := newReconciler(n, runners)
-	n.reconciler.Store(r)
 	parts, stopParts := context.WithCancel(services)
 	defer stopParts()
 	var inner errgroup.Group
@@ -171,7 +164,7 @@ func (n *Node) live(ctx, services context.Context, group *errgroup.Group, runner
 			return err
 		})
 	}
-	err = r.run(ctx) // until ctx ends; then every task has stopped
+	err = n.reconciler.run(ctx, runners) // until ctx ends; then every task has stopped
 	n.sayGoodbye(services, c)
 	stopParts()
 	err = errors.Join(err, inner.Wait())
@@ -208,8 +201,8 @@ func (n *Node) watchLeader(ctx context.Context) error {
 		case o := <-observed:
 			if l := o.Data.(raft.LeaderObservation); l.LeaderID != "" {
 				n.log.Info("leader", "id", l.LeaderID)
-				n.kick(n.kickReport)
-				n.kick(n.kickGossip)
+				n.kickReport.fire()
+				n.kickGossip.fire()
 			}
 		case id := <-n.probes:
 			n.probe(ctx, id)
@@ -220,7 +213,7 @@ func (n *Node) watchLeader(ctx context.Context) error {
 }
 
 // View returns the latest facts that this node knows; it never changes.
-func (n *Node) View() *fsm.View { return n.machine.hub.view.Load() }
+func (n *Node) View() *fsm.View { return n.machine.hub.View() }
 
 // Watch returns a channel that is closed when a View later than one loaded
 // after the call exists.
@@ -229,7 +222,19 @@ func (n *Node) Watch() <-chan struct{} { return n.machine.hub.watch() }
 // Self returns this node's identity.
 func (n *Node) Self() transport.Identity { return n.tr.Self() }
 
-func (n *Node) nowMillis() int64 { return n.cfg.Wall().UnixMilli() }
+// WaitIndex waits until this node's View has reached an index.
+func (n *Node) WaitIndex(ctx context.Context, index uint64) error {
+	return n.machine.hub.wait(ctx, index)
+}
+
+// Record notes an event of this node; it returns at once. Node and the times
+// are filled in where they are empty.
+func (n *Node) Record(e fsm.Event) { n.events.record(e) }
+
+// Progress hands in how far a task's owner got. It returns at once; only the
+// last item of a task is kept, with the segments of all. Without a quorum
+// items wait.
+func (n *Node) Progress(item fsm.ProgressItem) { n.progress.put(item) }
 
 // stop ends Run; the first reason counts, nil is none.
 func (n *Node) stop(err error) {
@@ -250,20 +255,6 @@ func (n *Node) noMember(why string) {
 func (n *Node) probeSoon(id string) {
 	select {
 	case n.probes <- id:
-	default:
-	}
-}
-
-func (n *Node) statuses() map[fsm.TaskID]task.Status {
-	if r := n.reconciler.Load(); r != nil {
-		return r.statuses()
-	}
-	return nil
-}
-
-func (n *Node) kick(ch chan struct{}) {
-	select {
-	case ch <- struct{}{}:
 	default:
 	}
 }

@@ -171,18 +171,3 @@ func (n *Node) handlePropose(ctx context.Context, p proposal) (fsm.Result, error
 	result, err := n.commit(ctx, p.Command)
 	return result, remoteError(err)
 }
-
-// WaitIndex waits until this node's View has reached an index.
-func (n *Node) WaitIndex(ctx context.Context, index uint64) error {
-	for {
-		changed := n.machine.hub.watch()
-		if n.View().Index >= index {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for index %d: %w", index, ctx.Err())
-		}
-	}
-}

@@ -199,9 +199,9 @@ func (n *Node) report() report {
 	if !confirmed {
 		deaf = time.Since(n.began)
 	}
-	tasks, details := task.Encode(n.statuses())
+	tasks, details := task.Encode(n.reconciler.statuses())
 	return report{
-		ServerID: n.self.ServerID, Index: n.View().Index, Reconciled: n.reconciled.Load(),
+		ServerID: n.self.ServerID, Index: n.View().Index, Reconciled: n.reconciler.reconciled.Load(),
 		Confirmed: confirmed, DeafMillis: deaf.Milliseconds(), Version: n.cfg.Version, Tasks: tasks, Details: details,
 	}
 }
@@ -221,7 +221,7 @@ func (n *Node) sendReport(ctx context.Context, to transport.Target, rep report) 
 	if err != nil {
 		n.log.Debug("reporting", "to", to.ServerID, "error", err)
 		if transport.IsRefused(err) && n.table.refuse(to.ServerID) {
-			n.kick(n.kickLead)
+			n.kickLead.fire()
 		}
 		return
 	}
@@ -234,7 +234,7 @@ func (n *Node) sendReport(ctx context.Context, to transport.Target, rep report) 
 	}
 	g.index = answer.Index
 	n.lease.add(g)
-	n.kick(n.kickReconcile)
+	n.reconciler.wake.fire()
 }
 
 // handleReport takes a member's report and, on a leader, confirms.
@@ -254,7 +254,7 @@ func (n *Node) handleReport(ctx context.Context, rep report) (reportAnswer, erro
 		Confirmed: rep.Confirmed, Deaf: time.Duration(rep.DeafMillis) * time.Millisecond, Tasks: tasks, Version: rep.Version,
 	})
 	if was.At.IsZero() || was.Refused || was.Confirmed != rep.Confirmed {
-		n.kick(n.kickLead)
+		n.kickLead.fire()
 	}
 	answer := reportAnswer{Member: true}
 	if n.leading.Load() != nil {
@@ -307,6 +307,6 @@ func (n *Node) probe(ctx context.Context, id string) {
 	ctx, cancel := context.WithTimeout(ctx, n.t.rpc)
 	defer cancel()
 	if err := n.tr.Probe(ctx, to.Address); transport.IsRefused(err) && n.table.refuse(id) {
-		n.kick(n.kickLead)
+		n.kickLead.fire()
 	}
 }

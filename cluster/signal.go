@@ -27,3 +27,16 @@ func (s *signal) fire() {
 		s.next = nil
 	}
 }
+
+// trigger wakes one loop. It has room for one: what comes while the loop is
+// busy makes it go round once more.
+type trigger chan struct{}
+
+func newTrigger() trigger { return make(trigger, 1) }
+
+func (t trigger) fire() {
+	select {
+	case t <- struct{}{}:
+	default:
+	}
+}
