@@ -42,7 +42,8 @@ const (
 )
 
 // DeadAfter is T: a node that is silent for so long is dead, and a leader's
-// confirmation older than that is none (DESIGN section 4, rule 3).
+// confirmation older than that is none. So whoever owns a task is done with it,
+// or does not write without asking, when another node begins it.
 func (p Profile) DeadAfter() time.Duration { return p.timing().dead }
 
 // timing holds the durations that a profile sets.

@@ -29,8 +29,7 @@ type eventSink struct {
 	dropped uint64
 }
 
-// record notes an event of this node; it returns at once. Node and the times
-// are filled in where they are empty.
+// record notes an event of this node; see Node.Record.
 func (s *eventSink) record(e fsm.Event) {
 	if e.Node == "" {
 		e.Node = s.cfg.Name

@@ -8,11 +8,13 @@ import (
 	"sync"
 )
 
-// founding decides who begins a cluster that does not exist yet. Whoever has
+// founding is the decision who begins a cluster that does not exist yet. Whoever has
 // asked this node counts as a peer: of two that ask each other at most one can
 // find all of the others without a cluster and itself the lowest.
 type founding struct {
-	mu       sync.Mutex
+	save func(Identity) error // makes an identity last
+
+	mu       sync.Mutex // held over save
 	identity Identity
 	asked    map[string]string // address -> name of those who asked this node
 }
@@ -50,7 +52,7 @@ func (f *founding) addresses(join []string, more map[string]bool, self string) [
 
 // found makes this node the founder, unless somebody asked meanwhile that was
 // not among those considered.
-func (f *founding) found(considered []string, commit func(Identity) error) (Identity, bool, error) {
+func (f *founding) found(considered []string) (Identity, bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for a := range f.asked {
@@ -60,28 +62,23 @@ func (f *founding) found(considered []string, commit func(Identity) error) (Iden
 	}
 	id := f.identity
 	id.ClusterID, id.Bootstrap = strings.ToLower(rand.Text()), true
-	if err := commit(id); err != nil {
+	if err := f.set(id); err != nil {
 		return f.identity, false, err
 	}
-	f.identity = id
 	return id, true, nil
 }
 
 // adopt makes this node belong to a cluster that exists.
-func (f *founding) adopt(clusterID string, commit func(Identity) error) (Identity, error) {
+func (f *founding) adopt(clusterID string) (Identity, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	id := f.identity
 	id.ClusterID = clusterID
-	if err := commit(id); err != nil {
-		return f.identity, err
-	}
-	f.identity = id
-	return id, nil
+	return id, f.set(id)
 }
 
 // begun notes that Raft's log is there; a cluster is begun only once.
-func (f *founding) begun(commit func(Identity) error) error {
+func (f *founding) begun() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	id := f.identity
@@ -89,7 +86,12 @@ func (f *founding) begun(commit func(Identity) error) error {
 		return nil
 	}
 	id.Log, id.Bootstrap = true, false
-	if err := commit(id); err != nil {
+	return f.set(id)
+}
+
+// set takes an identity once it is saved. The caller holds mu.
+func (f *founding) set(id Identity) error {
+	if err := f.save(id); err != nil {
 		return err
 	}
 	f.identity = id

@@ -44,8 +44,7 @@ func newProgressSink(l *local, facts *hub, propose func(context.Context, fsm.Com
 	return &progressSink{local: l, facts: facts, propose: propose, wake: newTrigger(), pending: map[fsm.TaskID]*pendingProgress{}}
 }
 
-// put keeps how far a task's owner got. It returns at once; only the last item
-// of a task is kept, with the segments of all. Without a quorum items wait.
+// put keeps how far a task's owner got; see Node.Progress.
 func (p *progressSink) put(item fsm.ProgressItem) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -45,21 +45,14 @@ type Member struct {
 func (n *Node) Status() Status {
 	v := n.View()
 	s := Status{ClusterID: n.tr.Self().ClusterID, Self: n.self.ServerID, Index: v.Index, Feature: v.Feature}
-	s.LeaderAge, s.Confirmed = n.LeaderAge()
-	s.Quorum = s.Confirmed && s.LeaderAge < n.t.dead
-	if c := n.raft.Load(); c != nil {
+	s.LeaderAge, s.Confirmed = n.ownership.leaderAge()
+	s.Quorum = n.ownership.quorum()
+	if c := n.consensus.raft.Load(); c != nil {
 		_, id := c.LeaderWithID()
 		s.Leader, s.Term = string(id), c.CurrentTerm()
 	}
 	s.Members = n.Members()
 	return s
-}
-
-// Quorum reports that a leader confirmed this node's facts less than
-// Profile.DeadAfter ago: changes are possible.
-func (n *Node) Quorum() bool {
-	age, ok := n.LeaderAge()
-	return ok && age < n.t.dead
 }
 
 // Members lists the nodes in Raft's configuration or in the facts, by name.
@@ -72,7 +65,7 @@ func (n *Node) Members() []Member {
 			Address: node.Addr, HTTP: node.HTTP, Leaving: node.Leaving,
 		}
 	}
-	for _, server := range n.servers() {
+	for _, server := range n.consensus.servers() {
 		m := members[string(server.ID)]
 		if m == nil {
 			m = &Member{ServerID: string(server.ID), Address: string(server.Address)}
@@ -85,7 +78,7 @@ func (n *Node) Members() []Member {
 			m.Owned++
 		}
 	}
-	leader, _ := n.leader()
+	leader, _ := n.consensus.leader()
 	out := make([]Member, 0, len(members))
 	for id, m := range members {
 		n.addReport(m)
@@ -104,15 +97,15 @@ func (n *Node) Members() []Member {
 // addReport fills in what the node's last report says.
 func (n *Node) addReport(m *Member) {
 	now := time.Now()
-	r := n.table.get(m.ServerID)
+	r := n.liveness.reports.get(m.ServerID)
 	m.Index, m.Reconciled, m.Tasks, m.ReportAge = r.Index, r.Reconciled, len(r.Tasks), -1
 	if !r.At.IsZero() {
 		m.ReportAge = now.Sub(r.At)
 	}
-	m.Life = judge(now, n.began, r, n.t)
+	m.Life = judge(now, n.liveness.began, r, n.t)
 	m.Heard = !r.Refused && !r.At.IsZero() && m.ReportAge < n.t.silent
 }
 
 // Reports returns the last report of each node, by ServerID. The maps inside
 // are shared and must not be written to.
-func (n *Node) Reports() map[string]Report { return n.table.all() }
+func (n *Node) Reports() map[string]Report { return n.liveness.reports.all() }

@@ -103,9 +103,9 @@ func TestWAN(t *testing.T) {
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
-		term := s.leader().raft.Load().CurrentTerm()
+		term := s.leader().consensus.raft.Load().CurrentTerm()
 		time.Sleep(5 * time.Minute)
-		if got := s.leader().raft.Load().CurrentTerm(); got != term {
+		if got := s.leader().consensus.raft.Load().CurrentTerm(); got != term {
 			s.t.Errorf("leadership moved over a steady network: term %d, then %d", term, got)
 		}
 		s.isolate(n.i)
