@@ -172,9 +172,8 @@ func TestPauseIsConfirmedByTheOwner(t *testing.T) {
 		}
 		s.until("every node has carried it out", 5*time.Second, func() bool {
 			for _, n := range s.nodes {
-				for id, report := range n.Reports() {
-					if report.Reconciled < r.Index {
-						_ = id
+				for _, m := range n.Members() {
+					if m.Reconciled < r.Index {
 						return false
 					}
 				}

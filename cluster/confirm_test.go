@@ -122,7 +122,9 @@ func (s *sim) askStoppedLeader() bool {
 	time.Sleep(8 * time.Second) // heartbeats have arrived, their answers have not
 	s.net.Cut(ipOf(1), ipOf(2))
 	s.net.Cut(ipOf(1), ipOf(3))
-	s.until("another leader", time.Minute, func() bool { return s.nodes[2].consensus.leading.Load() != nil || s.nodes[3].consensus.leading.Load() != nil })
+	s.until("another leader", time.Minute, func() bool {
+		return s.nodes[2].consensus.leading.Load() != nil || s.nodes[3].consensus.leading.Load() != nil
+	})
 	if old.consensus.leading.Load() == nil {
 		return false
 	}

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,7 +24,7 @@ type consensus struct {
 	calls    *transport.Client
 	raft     atomic.Pointer[raftNode] // nil before a cluster was found
 	leading  atomic.Pointer[term]     // set by leadership; nil: not leader, or not ready to act as one
-	verifier verifier
+	verifier                          // confirm is proveLeadership, shared by those who ask at the same time
 }
 
 // term is this node's time as leader. It begins when everything committed
@@ -38,10 +39,10 @@ type term struct {
 func newConsensus(l *local, calls *transport.Client, fail func(error)) *consensus {
 	c := &consensus{local: l, calls: calls, machine: newMachine(fail)}
 	c.facts = c.machine.hub
-	c.verifier.verify = func() (uint64, error) {
+	c.verify = func() (uint64, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), c.t.rpc)
 		defer cancel()
-		return c.verify(ctx)
+		return c.proveLeadership(ctx)
 	}
 	return c
 }
@@ -56,12 +57,7 @@ func (c *consensus) servers() []raft.Server {
 }
 
 func (c *consensus) isMember(id string) bool {
-	for _, s := range c.servers() {
-		if string(s.ID) == id {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.servers(), func(s raft.Server) bool { return string(s.ID) == id })
 }
 
 // targetOf finds where a server is dialled, from Raft's configuration.
@@ -109,12 +105,11 @@ func (c *consensus) leader() (transport.Target, error) {
 // answers that count are under way.
 const verifyAgain = 50 * time.Millisecond
 
-// verify proves leadership and returns the index of the last command that was
-// committed when it was called: whoever has applied it knows every change of
-// before. The proof is a quorum of appends or heartbeats sent after the call
+// proveLeadership returns the index of the last command that was committed when
+// it was called: whoever has applied it knows every change of before. The proof is a quorum of appends or heartbeats sent after the call
 // and acknowledged. Raft counts nodes without a vote too, so that its own
 // answer may come long before. Errors wrap ErrNoLeader.
-func (c *consensus) verify(ctx context.Context) (uint64, error) {
+func (c *consensus) proveLeadership(ctx context.Context) (uint64, error) {
 	term, r := c.leading.Load(), c.raft.Load()
 	if term == nil || r == nil {
 		return 0, ErrNoLeader
@@ -135,9 +130,6 @@ func (c *consensus) verify(ctx context.Context) (uint64, error) {
 	}
 	return 0, fmt.Errorf("%w: no quorum answered", ErrNoLeader)
 }
-
-// confirm is verify, shared by those who ask at the same time.
-func (c *consensus) confirm(ctx context.Context) (uint64, error) { return c.verifier.confirm(ctx) }
 
 func votersOf(servers []raft.Server) []raft.ServerID {
 	var ids []raft.ServerID

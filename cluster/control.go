@@ -36,16 +36,13 @@ func (n *Node) Propose(ctx context.Context, cmd fsm.Command) (fsm.Result, error)
 	return n.consensus.propose(ctx, cmd)
 }
 
-// ConfirmOwner asks a leader, now, whether this node owns the task at this
-// turn: nil, task.ErrNotOwner, or task.ErrUnknown when none could be asked.
+// ConfirmOwner implements task.Facts: nil, task.ErrNotOwner or task.ErrUnknown.
 func (n *Node) ConfirmOwner(ctx context.Context, id fsm.TaskID, turn uint64) error {
 	return n.ownership.confirm(ctx, id, turn)
 }
 
-// Lease returns the age of the latest confirmation that this node owns the
-// task at this turn. An unguarded stream writes only while it is younger than
-// Profile.DeadAfter, and asks straight before each write. False: the node does
-// not own it, or no leader has confirmed anything yet.
+// Lease implements task.Facts. An unguarded stream writes only while it is
+// younger than Profile.DeadAfter, and asks straight before each write.
 func (n *Node) Lease(id fsm.TaskID, turn uint64) (age time.Duration, ok bool) {
 	return n.ownership.leaseOf(id, turn)
 }
@@ -58,13 +55,12 @@ func (n *Node) LeaderAge() (time.Duration, bool) { return n.ownership.leaderAge(
 // Profile.DeadAfter ago: changes are possible.
 func (n *Node) Quorum() bool { return n.ownership.quorum() }
 
-// Record notes an event of this node; it returns at once. Node and the times
-// are filled in where they are empty.
+// Record implements task.Reports; it returns at once. Node and the times are
+// filled in where they are empty.
 func (n *Node) Record(e fsm.Event) { n.events.record(e) }
 
-// Progress hands in how far a task's owner got. It returns at once; only the
-// last item of a task is kept, with the segments of all. Without a quorum
-// items wait.
+// Progress implements task.Reports; it returns at once. Only the last item of a
+// task is kept, with the segments of all. Without a quorum items wait.
 func (n *Node) Progress(item fsm.ProgressItem) { n.progress.put(item) }
 
 // Leave drains this node's tasks through hand-overs, hands over leadership,

@@ -70,12 +70,8 @@ func (s *eventSink) send(ctx context.Context) bool {
 	if len(batch) == 0 || ctx.Err() != nil {
 		return false
 	}
-	_, err := s.propose(ctx, &fsm.EventsAdd{Events: batch})
-	if err != nil {
-		select {
-		case <-time.After(eventEvery):
-		case <-ctx.Done():
-		}
+	if _, err := s.propose(ctx, &fsm.EventsAdd{Events: batch}); err != nil {
+		_ = sleep(ctx, eventEvery)
 		return true
 	}
 	s.mu.Lock()
@@ -87,12 +83,7 @@ func (s *eventSink) send(ctx context.Context) bool {
 
 // flush waits until no event waits, or ctx ends.
 func (s *eventSink) flush(ctx context.Context) {
-	for waiting, _ := s.state(); waiting > 0; waiting, _ = s.state() {
-		select {
-		case <-time.After(eventEvery / 10):
-		case <-ctx.Done():
-			return
-		}
+	for waiting, _ := s.state(); waiting > 0 && sleep(ctx, eventEvery/10) == nil; waiting, _ = s.state() {
 	}
 }
 

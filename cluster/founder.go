@@ -3,6 +3,8 @@ package cluster
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -31,57 +33,74 @@ type introduction struct {
 
 // founder finds the cluster that this node belongs to, or founds it, once,
 // before anything else runs; it answers to others as long as the node runs.
+// Whoever has asked this node counts as a peer: of two that ask each other at
+// most one can find all of the others without a cluster and itself the lowest.
 type founder struct {
 	*local
 	calls *transport.Client
-	founding
+	save  func(Identity) error // makes an identity last
+
+	mu       sync.Mutex // held over save
+	identity Identity
+	peers    map[string]bool // whom to ask: the join list, what peers' lists add, and who asked; never self
 }
 
-func newFounder(l *local, tr *transport.Transport, calls *transport.Client, identity Identity) *founder {
-	return &founder{local: l, calls: calls, founding: founding{
-		identity: identity, asked: map[string]string{},
-		save: func(id Identity) error {
-			if err := saveIdentity(l.cfg.DataDir, id); err != nil {
-				return err
-			}
-			tr.SetClusterID(id.ClusterID) // peers see it from now on
-			return nil
-		},
-	}}
+func newFounder(l *local, calls *transport.Client, identity Identity, save func(Identity) error) *founder {
+	f := &founder{local: l, calls: calls, identity: identity, save: save, peers: map[string]bool{}}
+	f.learn(l.cfg.Join)
+	return f
+}
+
+// learn adds peers.
+func (f *founder) learn(addresses []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, a := range addresses {
+		if a != f.self.Advertise {
+			f.peers[a] = true
+		}
+	}
 }
 
 func (f *founder) introduce() introduction {
-	return introduction{ServerID: f.self.ServerID, Name: f.cfg.Name, Address: f.self.Advertise, Join: f.cfg.Join}
-}
-
-func (f *founder) handleWhoami(_ context.Context, from introduction) (introduction, error) {
-	return f.answer(from, f.introduce()), nil
-}
-
-// establish finds the cluster that this node belongs to, or founds it: every
-// join peer is asked, and only if each has answered and none has a cluster
-// does the one with the lowest name begin one. With nobody to ask it begins
-// its own.
-func (f *founder) establish(ctx context.Context) (Identity, error) {
 	f.mu.Lock()
-	id := f.identity
-	f.mu.Unlock()
-	if id.ClusterID != "" {
-		return id, nil
+	defer f.mu.Unlock()
+	return introduction{
+		ServerID: f.self.ServerID, Name: f.cfg.Name, Address: f.self.Advertise, ClusterID: f.identity.ClusterID, Join: f.cfg.Join,
 	}
-	more := map[string]bool{}
+}
+
+// handleWhoami tells a peer who this node is. An asker that has no cluster
+// either is remembered: this node waits for it before it founds one.
+func (f *founder) handleWhoami(_ context.Context, from introduction) (introduction, error) {
+	if from.ClusterID == "" && from.ServerID != f.self.ServerID {
+		f.learn([]string{from.Address})
+	}
+	return f.introduce(), nil
+}
+
+// establish returns this node's identity in the cluster that it belongs to.
+// Before there is one, every peer is asked, and only if each has answered and
+// none has a cluster does the one with the lowest name begin one. With nobody
+// to ask it begins its own.
+func (f *founder) establish(ctx context.Context) (Identity, error) {
 	var logged time.Time
 	for {
-		asked := f.addresses(f.cfg.Join, more, f.self.Advertise)
+		f.mu.Lock()
+		id, asked := f.identity, slices.Sorted(maps.Keys(f.peers))
+		f.mu.Unlock()
+		if id.ClusterID != "" {
+			return id, nil
+		}
 		answers, missing := f.askAll(ctx, asked)
 		for _, a := range answers {
 			if a.ClusterID != "" {
 				f.log.Info("found the cluster", "cluster", a.ClusterID, "through", a.Name)
 				return f.adopt(a.ClusterID)
 			}
+			f.learn(a.Join)
 		}
-		complete := len(missing) == 0 && !learn(more, answers, asked, f.self.Advertise)
-		if complete && lowest(f.introduce(), answers) {
+		if len(missing) == 0 && lowest(f.introduce(), answers) {
 			id, founded, err := f.found(asked)
 			if err != nil || founded {
 				f.log.Info("founding a cluster", "cluster", id.ClusterID, "peers", len(answers))
@@ -92,26 +111,10 @@ func (f *founder) establish(ctx context.Context) (Identity, error) {
 			logged = time.Now()
 			f.log.Info("no cluster yet: every join peer must answer before one is founded", "silent", missing, "answered", len(answers))
 		}
-		select {
-		case <-time.After(askEvery):
-		case <-ctx.Done():
-			return id, ctx.Err()
+		if err := sleep(ctx, askEvery); err != nil {
+			return id, err
 		}
 	}
-}
-
-// learn adds addresses that peers ask and this node has not; it reports
-// whether there were any.
-func learn(more map[string]bool, answers []introduction, asked []string, self string) bool {
-	news := false
-	for _, a := range answers {
-		for _, address := range a.Join {
-			if address != self && !slices.Contains(asked, address) {
-				more[address], news = true, true
-			}
-		}
-	}
-	return news
 }
 
 // lowest says whether self founds: its name, or at equal names its ServerID,
@@ -151,4 +154,50 @@ func (f *founder) askAll(ctx context.Context, addresses []string) (answers []int
 	_ = group.Wait()
 	slices.Sort(missing)
 	return answers, missing
+}
+
+// found makes this node the founder, unless there are peers by now that were
+// not among those asked.
+func (f *founder) found(asked []string) (Identity, bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for a := range f.peers {
+		if !slices.Contains(asked, a) {
+			return f.identity, false, nil
+		}
+	}
+	id := f.identity
+	id.ClusterID, id.Bootstrap = strings.ToLower(rand.Text()), true
+	err := f.set(id)
+	return f.identity, err == nil, err
+}
+
+// adopt makes this node belong to a cluster that exists.
+func (f *founder) adopt(clusterID string) (Identity, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	id := f.identity
+	id.ClusterID = clusterID
+	return id, f.set(id)
+}
+
+// begun notes that Raft's log is there; a cluster is begun only once.
+func (f *founder) begun() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	id := f.identity
+	if id.Log && !id.Bootstrap {
+		return nil
+	}
+	id.Log, id.Bootstrap = true, false
+	return f.set(id)
+}
+
+// set takes an identity once it is saved. The caller holds mu.
+func (f *founder) set(id Identity) error {
+	err := f.save(id)
+	if err == nil {
+		f.identity = id
+	}
+	return err
 }

@@ -117,12 +117,6 @@ func (g *gossip) rejoin(list *memberlist.Memberlist) {
 	}
 }
 
-// NotifyJoin implements memberlist.EventDelegate.
-func (g *gossip) NotifyJoin(*memberlist.Node) {}
-
-// NotifyUpdate implements memberlist.EventDelegate.
-func (g *gossip) NotifyUpdate(*memberlist.Node) {}
-
 // NotifyLeave implements memberlist.EventDelegate: a hint.
 func (g *gossip) NotifyLeave(m *memberlist.Node) { g.hint(m.Name) }
 
@@ -135,14 +129,11 @@ func (g *gossip) NodeMeta(limit int) []byte {
 	return b
 }
 
-// NotifyMsg implements memberlist.Delegate.
-func (g *gossip) NotifyMsg([]byte) {}
+// The rest of both delegates is of no use here.
 
-// GetBroadcasts implements memberlist.Delegate.
-func (g *gossip) GetBroadcasts(int, int) [][]byte { return nil }
-
-// LocalState implements memberlist.Delegate.
-func (g *gossip) LocalState(bool) []byte { return nil }
-
-// MergeRemoteState implements memberlist.Delegate.
-func (g *gossip) MergeRemoteState([]byte, bool) {}
+func (*gossip) NotifyJoin(*memberlist.Node)     {}
+func (*gossip) NotifyUpdate(*memberlist.Node)   {}
+func (*gossip) NotifyMsg([]byte)                {}
+func (*gossip) GetBroadcasts(int, int) [][]byte { return nil }
+func (*gossip) LocalState(bool) []byte          { return nil }
+func (*gossip) MergeRemoteState([]byte, bool)   {}

@@ -83,7 +83,7 @@ func (l *leadership) lead(ctx context.Context, r *raftNode) {
 			return
 		}
 		l.log.Warn("catching up as leader", "error", err)
-		if pause(ctx) != nil { // while leadership is handed on, a barrier fails at once
+		if sleep(ctx, leavePoll) != nil { // while leadership is handed on, a barrier fails at once
 			return
 		}
 	}
@@ -139,7 +139,9 @@ func (l *leaderLoop) behind() bool { return l.consensus.facts.View().Index != l.
 // step decides once. Failures are logged and met again at the next step.
 func (l *leaderLoop) step(ctx context.Context) {
 	v := l.consensus.facts.View()
-	for _, err := range []error{l.describe(ctx, v), l.roster.align(ctx, v), l.judge(v), l.promote(ctx), l.plan(ctx)} {
+	errs := []error{l.describe(ctx, v), l.roster.align(ctx, v)}
+	l.judge(v)
+	for _, err := range append(errs, l.promote(ctx), l.plan(ctx)) {
 		if err != nil && ctx.Err() == nil && !errors.Is(err, ErrNoLeader) {
 			l.log.Warn("acting as leader", "error", err)
 		}
@@ -180,7 +182,7 @@ func commonFeature(v *fsm.View, servers []raft.Server) uint32 {
 // judge looks at every node's life and notes what has changed. A death is an
 // event; at the begin of a term only that of a node whose tasks are yet to be
 // moved, because earlier ones are events already.
-func (l *leaderLoop) judge(v *fsm.View) error {
+func (l *leaderLoop) judge(v *fsm.View) {
 	now := time.Now()
 	l.detectPause(now)
 	servers := l.consensus.servers()
@@ -212,7 +214,6 @@ func (l *leaderLoop) judge(v *fsm.View) error {
 		}
 	}
 	l.liveness.reports.keep(func(id string) bool { return v.Node(id) != nil || l.consensus.isMember(id) })
-	return nil
 }
 
 // detectPause begins to listen anew when this process was stopped or suspended
@@ -266,7 +267,7 @@ func (l *leaderLoop) plan(ctx context.Context) error {
 func (l *leaderLoop) assign(ctx context.Context, items []fsm.Assignment) error {
 	ctx, cancel := context.WithTimeout(ctx, l.t.propose)
 	defer cancel()
-	var answers []*question
+	var answers []question
 	for from := 0; from < len(items); from += assignBatch {
 		batch := items[from:min(from+assignBatch, len(items))]
 		data, err := fsm.Encode(&fsm.Assign{Items: batch, At: l.nowMillis()})

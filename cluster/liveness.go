@@ -68,7 +68,7 @@ type liveness struct {
 	hints   chan string // ServerIDs of nodes that are perhaps gone
 	changed trigger     // leadership is to judge anew
 	began   time.Time   // of this process
-	probes  busy
+	probes  sync.Map    // ServerIDs that are being probed
 }
 
 // directory is Raft's configuration.
@@ -103,15 +103,18 @@ func (l *liveness) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return group.Wait()
 		}
-		if id == l.self.ServerID || !l.members.isMember(id) || !l.probes.begin(id) {
+		if id == l.self.ServerID || !l.members.isMember(id) {
+			continue
+		}
+		if _, probing := l.probes.LoadOrStore(id, true); probing {
 			continue
 		}
 		if !group.TryGo(func() error {
-			defer l.probes.end(id)
+			defer l.probes.Delete(id)
 			l.probe(ctx, id)
 			return nil
 		}) {
-			l.probes.end(id)
+			l.probes.Delete(id)
 		}
 	}
 }
@@ -170,28 +173,4 @@ func (l *liveness) quorumWithout(id string, since time.Time, name func(id string
 	}
 	return fmt.Errorf("%w: %d of %d, without %s; bring these back or take them out first (`sluice cluster remove`)",
 		ErrQuorum, alive, len(rest), strings.Join(missing, ", "))
-}
-
-// busy is the set of nodes that something is under way to.
-type busy struct {
-	mu  sync.Mutex
-	ids map[string]bool
-}
-
-// begin reports false when something is under way to that node already.
-func (b *busy) begin(id string) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.ids == nil {
-		b.ids = map[string]bool{}
-	}
-	was := b.ids[id]
-	b.ids[id] = true
-	return !was
-}
-
-func (b *busy) end(id string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.ids, id)
 }

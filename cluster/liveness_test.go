@@ -99,7 +99,7 @@ func TestCommonFeature(t *testing.T) {
 func TestTableSmoothsRates(t *testing.T) {
 	tab := newTable()
 	for _, rate := range []int64{800, 0, 0} {
-		tab.put(&Report{ServerID: "a", Tasks: map[fsm.TaskID]task.Status{1: {Rate: rate}}})
+		tab.put(Report{ServerID: "a", Tasks: map[fsm.TaskID]task.Status{1: {Rate: rate}}})
 	}
 	if got := tab.rates[1]; got < 600 || got > 620 {
 		t.Errorf("rate %d", got)
@@ -110,7 +110,7 @@ func TestTableSmoothsRates(t *testing.T) {
 	if !tab.refuse("a") || tab.refuse("a") {
 		t.Error("refusing twice is news once")
 	}
-	tab.put(&Report{ServerID: "a"})
+	tab.put(Report{ServerID: "a"})
 	if tab.get("a").Refused {
 		t.Error("a report does not lift a refusal")
 	}

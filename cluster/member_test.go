@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sluice/fsm"
+	"sluice/transport"
 )
 
 func TestNobodyFoundsWhileAPeerIsSilent(t *testing.T) {
@@ -50,21 +51,30 @@ func TestFoundingWithOneSidedLists(t *testing.T) {
 }
 
 func TestFoundingDecision(t *testing.T) {
-	f := &founding{identity: Identity{ServerID: "b"}, asked: map[string]string{}, save: func(Identity) error { return nil }}
-	f.answer(introduction{ServerID: "a", Name: "n0", Address: "h0:1"}, introduction{ServerID: "b"})
+	f := newFounder(&local{self: transport.Identity{ServerID: "b"}}, nil, Identity{ServerID: "b"}, func(Identity) error { return nil })
+	ask := func(id, address string) introduction {
+		a, err := f.handleWhoami(t.Context(), introduction{ServerID: id, Address: address})
+		if err != nil {
+			t.Error(err)
+		}
+		return a
+	}
+	ask("a", "h0:1")
 	if _, ok, _ := f.found([]string{"h2:1"}); ok {
 		t.Error("founded although an asker was not considered")
 	}
+	save := f.save
+	f.save = func(Identity) error { return errors.New("disk full") }
+	if _, ok, _ := f.found([]string{"h0:1"}); ok {
+		t.Error("founded without having saved it")
+	}
+	f.save = save
 	id, ok, _ := f.found([]string{"h0:1", "h2:1"})
 	if !ok || id.ClusterID == "" || !id.Bootstrap {
 		t.Errorf("not founded: %+v", id)
 	}
-	if a := f.answer(introduction{ServerID: "c", Address: "h3:1"}, introduction{ServerID: "b"}); a.ClusterID != id.ClusterID {
+	if a := ask("c", "h3:1"); a.ClusterID != id.ClusterID {
 		t.Errorf("answers %+v after founding", a)
-	}
-	f.save = func(Identity) error { return errors.New("disk full") }
-	if _, ok, _ := f.found(nil); ok {
-		t.Error("founded without having saved it")
 	}
 	others := []introduction{{Name: "n2", ServerID: "x"}, {Name: "n3", ServerID: "a"}}
 	if !lowest(introduction{Name: "n1", ServerID: "z"}, others) || lowest(introduction{Name: "n2", ServerID: "y"}, others) {

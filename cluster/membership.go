@@ -63,9 +63,7 @@ func (m *membership) run(ctx context.Context) error {
 			logged = time.Now()
 			m.log.Warn("joining the cluster", "error", err)
 		}
-		select {
-		case <-time.After(joinTryEvery):
-		case <-ctx.Done():
+		if sleep(ctx, joinTryEvery) != nil {
 			return nil
 		}
 	}
@@ -169,19 +167,9 @@ func (m *membership) awaitQuorumWithout(ctx context.Context) error {
 		if short == nil || time.Since(begun) > listening {
 			return short
 		}
-		if err := pause(ctx); err != nil {
+		if err := sleep(ctx, leavePoll); err != nil {
 			return errors.Join(short, err)
 		}
-	}
-}
-
-// pause waits before a leaving node looks again.
-func pause(ctx context.Context) error {
-	select {
-	case <-time.After(leavePoll):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 
@@ -197,7 +185,7 @@ func (m *membership) awaitDrained(ctx context.Context) error {
 		if owned == 0 && m.running() == 0 {
 			return nil
 		}
-		if err := pause(ctx); err != nil {
+		if err := sleep(ctx, leavePoll); err != nil {
 			return fmt.Errorf("%d tasks are not handed over yet: %w", owned, err)
 		}
 	}
@@ -215,7 +203,7 @@ func (m *membership) handLeadershipOver(ctx context.Context) error {
 				m.log.Warn("handing over leadership", "error", err)
 			}
 		}
-		if err := pause(ctx); err != nil {
+		if err := sleep(ctx, leavePoll); err != nil {
 			return fmt.Errorf("handing over leadership: %w", err)
 		}
 	}
@@ -231,7 +219,7 @@ func (m *membership) requestRemoval(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		if pause(ctx) != nil {
+		if sleep(ctx, leavePoll) != nil {
 			return fmt.Errorf("asking to be removed: %w", err)
 		}
 	}

@@ -74,7 +74,7 @@ func New(cfg Config, tr *transport.Transport, log *slog.Logger) (*Node, error) {
 // join makes the parts, each after those that it uses.
 func (n *Node) join(identity Identity) {
 	l, calls := n.local, n.clients.calls
-	n.founder = newFounder(l, n.tr, calls, identity)
+	n.founder = newFounder(l, calls, identity, n.saveIdentity)
 	n.consensus = newConsensus(l, calls, n.stop)
 	facts, propose := n.consensus.facts, n.consensus.propose
 	n.ownership = &ownership{local: l, facts: facts, leaders: n.consensus, confirms: n.clients.confirms}
@@ -96,6 +96,15 @@ func (n *Node) join(identity Identity) {
 	n.gossip = &gossip{
 		local: l, tr: n.tr, members: n.consensus, hint: n.liveness.hint, left: n.membership.left.Load, wake: newTrigger(),
 	}
+}
+
+// saveIdentity makes an identity last and shows it to peers.
+func (n *Node) saveIdentity(id Identity) error {
+	err := saveIdentity(n.cfg.DataDir, id)
+	if err == nil {
+		n.tr.SetClusterID(id.ClusterID)
+	}
+	return err
 }
 
 // The calls between nodes.

@@ -35,7 +35,7 @@ type claim struct {
 	Node string     `json:"node"`
 }
 
-// confirm asks a leader, now; see Node.ConfirmOwner.
+// confirm asks a leader, now; see task.Facts.
 func (o *ownership) confirm(ctx context.Context, id fsm.TaskID, turn uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, o.t.rpc)
 	defer cancel()
@@ -143,7 +143,7 @@ func (o *ownership) quorum() bool {
 	return ok && age < o.t.dead
 }
 
-// leaseOf is the age of the latest confirmation for a task; see Node.Lease.
+// leaseOf is the age of the latest confirmation for a task; see task.Facts.
 func (o *ownership) leaseOf(id fsm.TaskID, turn uint64) (age time.Duration, ok bool) {
 	g, ok := o.lease.at(o.facts.View().Index)
 	if !ok {

@@ -46,9 +46,7 @@ func (c *consensus) propose(ctx context.Context, cmd fsm.Command) (fsm.Result, e
 		if errors.Is(err, ErrAmbiguous) || isRefused(err) {
 			return result, err
 		}
-		select {
-		case <-time.After(proposeRetry):
-		case <-ctx.Done():
+		if sleep(ctx, proposeRetry) != nil {
 			return fsm.Result{}, fmt.Errorf("%w: %w", ErrNoLeader, err)
 		}
 	}

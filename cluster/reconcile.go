@@ -70,9 +70,7 @@ func (r *reconciler) run(ctx context.Context, runners map[fsm.Kind]task.Runner) 
 		case <-ctx.Done():
 			return r.drainAll(cancel)
 		}
-		select {
-		case <-time.After(reconcileMinimum):
-		case <-ctx.Done():
+		if sleep(ctx, reconcileMinimum) != nil {
 			return r.drainAll(cancel)
 		}
 	}

@@ -3,10 +3,13 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"maps"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"sluice/fsm"
 	"sluice/task"
 	"sluice/transport"
 )
@@ -35,6 +38,81 @@ type reportAnswer struct {
 	Member bool   `json:"member"` // the reporting node belongs to the cluster
 }
 
+// Report is the last report of a node, as this node received it.
+type Report struct {
+	ServerID   string
+	At         time.Time // when it came; zero: never
+	Index      uint64    // of the node's View
+	Reconciled uint64    // index whose stops it has carried out
+	Confirmed  bool      // a leader has confirmed facts to its process
+	Deaf       time.Duration
+	Version    string // of its program
+	Refused    bool   // its process is gone: connections ended and dials are refused
+	Tasks      map[fsm.TaskID]task.Status
+}
+
+// table holds the last report of each node, and rates smoothed over reports.
+type table struct {
+	mu      sync.Mutex
+	reports map[string]Report
+	rates   map[fsm.TaskID]int64
+}
+
+func newTable() *table {
+	return &table{reports: map[string]Report{}, rates: map[fsm.TaskID]int64{}}
+}
+
+// rateWeight smooths rates over about eight seconds.
+const rateWeight = 8
+
+// put stores a report and takes its rates.
+func (t *table) put(r Report) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.reports[r.ServerID] = r
+	for id, s := range r.Tasks {
+		old, ok := t.rates[id]
+		if !ok {
+			old = s.Rate
+		}
+		t.rates[id] = old + (s.Rate-old)/rateWeight
+	}
+}
+
+// refuse notes that a node's process is gone; it reports whether that is news.
+// A later report lifts it.
+func (t *table) refuse(id string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r := t.reports[id]
+	news := !r.Refused
+	r.ServerID, r.Refused = id, true
+	t.reports[id] = r
+	return news
+}
+
+// get returns the last report of a node, empty before the first.
+func (t *table) get(id string) Report {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.reports[id]
+}
+
+// smoothed returns the rates of the tasks that the View still holds.
+func (t *table) smoothed(v *fsm.View) map[fsm.TaskID]int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	maps.DeleteFunc(t.rates, func(id fsm.TaskID, _ int64) bool { return v.Task(id) == nil })
+	return maps.Clone(t.rates)
+}
+
+// keep drops the reports of nodes that are no members any more.
+func (t *table) keep(member func(id string) bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	maps.DeleteFunc(t.reports, func(id string, _ Report) bool { return !member(id) })
+}
+
 // reporter sends this node's report each second to every member, itself
 // included, and at once when the leader has changed; and it takes the reports
 // of others. A leader's answer to a report extends the lease. Its loop owns a
@@ -48,7 +126,7 @@ type reporter struct {
 	calls     *transport.Client
 	removed   func(why string) // a leader says that this node is no member
 	wake      trigger          // the leader has changed
-	sending   busy             // the next report to these waits for the next second
+	sending   sync.Map         // ServerIDs with a report under way: the next report waits for the next second
 }
 
 func (r *reporter) run(ctx context.Context) error {
@@ -70,11 +148,11 @@ func (r *reporter) round(ctx context.Context, group *errgroup.Group) {
 	rep := r.report()
 	for _, s := range r.consensus.servers() {
 		to := transport.Target{Address: string(s.Address), ServerID: string(s.ID)}
-		if !r.sending.begin(to.ServerID) {
+		if _, sending := r.sending.LoadOrStore(to.ServerID, true); sending {
 			continue
 		}
 		group.Go(func() error {
-			defer r.sending.end(to.ServerID)
+			defer r.sending.Delete(to.ServerID)
 			r.send(ctx, to, rep)
 			return nil
 		})
@@ -132,7 +210,7 @@ func (r *reporter) handleReport(ctx context.Context, rep report) (reportAnswer, 
 		return reportAnswer{}, err
 	}
 	was := r.liveness.reports.get(rep.ServerID)
-	r.liveness.reports.put(&Report{
+	r.liveness.reports.put(Report{
 		ServerID: rep.ServerID, At: time.Now(), Index: rep.Index, Reconciled: rep.Reconciled,
 		Confirmed: rep.Confirmed, Deaf: time.Duration(rep.DeafMillis) * time.Millisecond, Tasks: tasks, Version: rep.Version,
 	})

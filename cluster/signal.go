@@ -1,6 +1,10 @@
 package cluster
 
-import "sync"
+import (
+	"context"
+	"sync"
+	"time"
+)
 
 // signal wakes all who wait for something to happen next. The zero value is
 // ready.
@@ -38,5 +42,15 @@ func (t trigger) fire() {
 	select {
 	case t <- struct{}{}:
 	default:
+	}
+}
+
+// sleep waits for d, or fails with the context's error.
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }

@@ -70,7 +70,5 @@ func (w *watchdog) canary() error {
 	if err != nil {
 		return err
 	}
-	answer := w.raft.ask(func() raft.Future { return w.raft.Apply(data, 0) })
-	<-answer.done // Raft answers all at the end, unless its disk hangs
-	return answer.err
+	return <-w.raft.ask(func() raft.Future { return w.raft.Apply(data, 0) }) // Raft answers all at the end, unless its disk hangs
 }
