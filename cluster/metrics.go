@@ -13,10 +13,10 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByC
 
 // Collect implements prometheus.Collector.
 func (c collector) Collect(ch chan<- prometheus.Metric) {
-	tell := func(kind prometheus.ValueType, name, help string, v float64, labels prometheus.Labels) {
+	emit := func(kind prometheus.ValueType, name, help string, v float64, labels prometheus.Labels) {
 		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc("sluice_cluster_"+name, help, nil, labels), kind, v)
 	}
-	gauge := func(name, help string, v float64) { tell(prometheus.GaugeValue, name, help, v, nil) }
+	gauge := func(name, help string, v float64) { emit(prometheus.GaugeValue, name, help, v, nil) }
 	s := c.n.Status()
 	leads, age := 0.0, -1.0
 	if s.Leader == s.Self {
@@ -34,10 +34,10 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		lives[m.Life]++
 	}
 	for life, count := range lives {
-		tell(prometheus.GaugeValue, "members", "Members of the cluster.", float64(count), prometheus.Labels{"life": string(life)})
+		emit(prometheus.GaugeValue, "members", "Members of the cluster.", float64(count), prometheus.Labels{"life": string(life)})
 	}
 	gauge("tasks_running", "Tasks that run on this node.", float64(c.n.reconciler.running.Load()))
 	waiting, dropped := c.n.events.state()
 	gauge("events_waiting", "Events that wait for a quorum.", float64(waiting))
-	tell(prometheus.CounterValue, "events_dropped_total", "Events dropped because too many waited.", float64(dropped), nil)
+	emit(prometheus.CounterValue, "events_dropped_total", "Events dropped because too many waited.", float64(dropped), nil)
 }

@@ -77,7 +77,8 @@ func (r *raftNode) config() *raft.Config {
 	return c
 }
 
-func (r *raftNode) open(dir string, tr *transport.Transport, addresses raft.ServerAddressProvider, machine raft.FSM, bootstrap bool) (err error) {
+// openLog opens the log store, which holds Raft's term and vote too.
+func (r *raftNode) openLog(dir string) (err error) {
 	r.bolt, err = boltdb.New(boltdb.Options{
 		Path:        filepath.Join(dir, logFile),
 		BoltOptions: &bbolt.Options{Timeout: boltOpenTimeout, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType},
@@ -91,6 +92,13 @@ func (r *raftNode) open(dir string, tr *transport.Transport, addresses raft.Serv
 	}
 	if r.logs, err = raft.NewLogCache(logCache, store); err != nil {
 		return fmt.Errorf("creating log cache: %w", err)
+	}
+	return nil
+}
+
+func (r *raftNode) open(dir string, tr *transport.Transport, addresses raft.ServerAddressProvider, machine raft.FSM, bootstrap bool) error {
+	if err := r.openLog(dir); err != nil {
+		return err
 	}
 	config := r.config()
 	snapshots, err := raft.NewFileSnapshotStoreWithLogger(dir, keptSnapshots, config.Logger)
