@@ -37,7 +37,7 @@ func (s *Server) apply(ctx context.Context, r ApplyRequest) (Plan, error) {
 	if err := a.pin(ctx); err != nil {
 		return Plan{}, err
 	}
-	if err := s.deleteKafka(ctx, a.last.Deleted()); err != nil {
+	if err := a.deleteKafka(ctx); err != nil {
 		return Plan{}, err
 	}
 	return a.answer(true), nil
@@ -259,8 +259,9 @@ func (a *applying) answer(applied bool) Plan {
 }
 
 // deleteKafka deletes Kafka clusters once their links are purged.
-func (s *Server) deleteKafka(ctx context.Context, names []string) error {
-	for _, name := range names {
+func (a *applying) deleteKafka(ctx context.Context) error {
+	s := a.s
+	for _, name := range a.last.Deleted() {
 		for {
 			v := s.Control.View()
 			i := slices.IndexFunc(v.Links, func(l *fsm.Link) bool { return l.Spec.Source == name || l.Spec.Target == name })

@@ -16,24 +16,16 @@ type LinkPath struct {
 }
 
 func (s *Server) linkRoutes(h huma.API) {
-	operation(h, http.MethodGet, "/v1/links", "listLinks", "All links, worst first",
-		func(ctx context.Context, in *ReadParams) (List[Link], error) {
-			p, err := s.read(ctx, *in)
-			if err != nil {
-				return List[Link]{}, err
-			}
+	reading(s, h, "/v1/links", "listLinks", "All links, worst first",
+		func(p *picture, _ *ReadParams) (List[Link], error) {
 			return List[Link]{p.meta("LinkList"), p.links(p.tasks(func(*fsm.Task) bool { return true }))}, nil
 		})
 	type getInput struct {
 		LinkPath
 		ReadParams
 	}
-	operation(h, http.MethodGet, "/v1/links/{name}", "getLink", "One link with all its tasks",
-		func(ctx context.Context, in *getInput) (LinkDetail, error) {
-			p, err := s.read(ctx, in.ReadParams)
-			if err != nil {
-				return LinkDetail{}, err
-			}
+	reading(s, h, "/v1/links/{name}", "getLink", "One link with all its tasks",
+		func(p *picture, in *getInput) (LinkDetail, error) {
 			l := p.v.LinkNamed(in.Name)
 			if l == nil {
 				return LinkDetail{}, notFound("link", in.Name)
@@ -66,22 +58,18 @@ func (s *Server) orderRoutes(h huma.API) {
 }
 
 func (s *Server) setState(ctx context.Context, name, state string) (Ack, error) {
-	_, err := s.decide(ctx, func(v *fsm.View, _ bool) (fsm.Command, error) {
+	return s.changeLink(ctx, name, func(v *fsm.View, _ bool) (fsm.Command, error) {
 		l, err := linkNamed(v, name)
 		if err != nil || l.Spec.State == state {
 			return nil, err
 		}
 		return &fsm.LinkState{Link: l.ID, State: state, At: time.Now().UnixMilli()}, nil
 	})
-	if err != nil {
-		return Ack{}, err
-	}
-	return s.ack(name, "LinkState"), nil
 }
 
 // deleteLink marks the link; it is gone when its owners have confirmed.
 func (s *Server) deleteLink(ctx context.Context, name string) (Ack, error) {
-	_, err := s.decide(ctx, func(v *fsm.View, again bool) (fsm.Command, error) {
+	return s.changeLink(ctx, name, func(v *fsm.View, again bool) (fsm.Command, error) {
 		l := v.LinkNamed(name)
 		switch {
 		case l == nil && again, l != nil && l.Deleting:
@@ -93,10 +81,14 @@ func (s *Server) deleteLink(ctx context.Context, name string) (Ack, error) {
 			DeleteLinks: []string{name}, Expect: []fsm.Expectation{{Link: name, Revision: l.Revision}}, At: time.Now().UnixMilli(),
 		}, nil
 	})
-	if err != nil {
+}
+
+// changeLink makes one change and says what holds then.
+func (s *Server) changeLink(ctx context.Context, name string, build func(v *fsm.View, again bool) (fsm.Command, error)) (Ack, error) {
+	if _, err := s.decide(ctx, build); err != nil {
 		return Ack{}, err
 	}
-	return s.ack(name, "LinkState"), nil
+	return ack(s.picture(), name, "LinkState"), nil
 }
 
 func (s *Server) order(ctx context.Context, name string, sel StreamSelector, order fsm.Order) (Ack, error) {
@@ -120,7 +112,7 @@ func (s *Server) order(ctx context.Context, name string, sel StreamSelector, ord
 	if err != nil {
 		return Ack{}, err
 	}
-	a := s.ack(name, "LinkOrder")
+	a := ack(s.picture(), name, "LinkOrder")
 	a.State, a.Revision = string(order), r.Index
 	return a, nil
 }
@@ -137,8 +129,7 @@ func ordered(v *fsm.View, link fsm.LinkID, topic string, partition int32, order 
 }
 
 // ack shows what holds for a link now.
-func (s *Server) ack(name, kind string) Ack {
-	p := s.picture()
+func ack(p *picture, name, kind string) Ack {
 	a := Ack{Meta: p.meta(kind), Name: name, State: "deleted", Revision: p.v.Index, Unconfirmed: []string{}}
 	if l := p.v.LinkNamed(name); l != nil {
 		a.State, a.Revision, a.Unconfirmed = l.Spec.State, l.Revision, p.unconfirmed(l)

@@ -10,12 +10,8 @@ import (
 )
 
 func (s *Server) memberRoutes(h huma.API) {
-	operation(h, http.MethodGet, "/v1/members", "listMembers", "The nodes, those that are not well first",
-		func(ctx context.Context, in *ReadParams) (List[Node], error) {
-			p, err := s.read(ctx, *in)
-			if err != nil {
-				return List[Node]{}, err
-			}
+	reading(s, h, "/v1/members", "listMembers", "The nodes, those that are not well first",
+		func(p *picture, _ *ReadParams) (List[Node], error) {
 			return List[Node]{p.meta("MemberList"), p.nodes()}, nil
 		})
 	type nameInput struct {

@@ -19,24 +19,16 @@ func (s *Server) objectRoutes(h huma.API) {
 		Kind string `query:"kind" enum:"KafkaCluster,Link" doc:"Absent: all kinds."`
 		Name string `query:"name" doc:"Absent: all names."`
 	}
-	operation(h, http.MethodGet, "/v1/objects", "exportObjects", "Objects as YAML that apply takes",
-		func(ctx context.Context, in *exportInput) (Objects, error) {
-			p, err := s.read(ctx, in.ReadParams)
-			if err != nil {
-				return Objects{}, err
-			}
+	reading(s, h, "/v1/objects", "exportObjects", "Objects as YAML that apply takes",
+		func(p *picture, in *exportInput) (Objects, error) {
 			text, err := manifest.Export(p.v, manifest.Kind(in.Kind), in.Name)
 			if err == nil && len(text) == 0 && in.Name != "" {
 				err = notFound(in.Kind, in.Name)
 			}
 			return Objects{p.meta("Objects"), string(text)}, err
 		})
-	operation(h, http.MethodGet, "/v1/kafka", "listKafkaClusters", "The Kafka clusters",
-		func(ctx context.Context, in *ReadParams) (List[KafkaCluster], error) {
-			p, err := s.read(ctx, *in)
-			if err != nil {
-				return List[KafkaCluster]{}, err
-			}
+	reading(s, h, "/v1/kafka", "listKafkaClusters", "The Kafka clusters",
+		func(p *picture, _ *ReadParams) (List[KafkaCluster], error) {
 			return List[KafkaCluster]{p.meta("KafkaClusterList"), p.kafkaClusters()}, nil
 		})
 }

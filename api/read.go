@@ -15,6 +15,8 @@ type ReadParams struct {
 	MinIndex   uint64 `query:"minIndex" doc:"Wait until this node has that index, as a change returned it."`
 }
 
+func (r ReadParams) freshness() ReadParams { return r }
+
 // answer is an answer with a body.
 type answer[T any] struct{ Body T }
 
@@ -34,6 +36,18 @@ func operation[I, O any](h huma.API, method, path, id, summary string, do func(c
 			return nil, asProblem(err)
 		}
 		return &answer[O]{out}, nil
+	})
+}
+
+// reading registers an operation that answers from a picture, as fresh as was
+// asked for.
+func reading[I interface{ freshness() ReadParams }, O any](s *Server, h huma.API, path, id, summary string, do func(*picture, *I) (O, error)) {
+	operation(h, http.MethodGet, path, id, summary, func(ctx context.Context, in *I) (out O, err error) {
+		p, err := s.read(ctx, (*in).freshness())
+		if err != nil {
+			return out, err
+		}
+		return do(p, in)
 	})
 }
 
@@ -67,26 +81,16 @@ func (s *Server) statusRoutes(h huma.API) {
 		Tasks  int `query:"tasks" default:"100" minimum:"0" maximum:"100000" doc:"How many tasks at most."`
 		Events int `query:"events" default:"20" minimum:"0" maximum:"1000" doc:"How many events at most."`
 	}
-	operation(h, http.MethodGet, "/v1/status", "getStatus", "The whole picture, with or without a leader",
-		func(ctx context.Context, in *statusInput) (Status, error) {
-			p, err := s.read(ctx, in.ReadParams)
-			if err != nil {
-				return Status{}, err
-			}
-			return p.status(in.Tasks, in.Events), nil
-		})
+	reading(s, h, "/v1/status", "getStatus", "The whole picture, with or without a leader",
+		func(p *picture, in *statusInput) (Status, error) { return p.status(in.Tasks, in.Events), nil })
 	type eventsInput struct {
 		ReadParams
 		Link  string    `query:"link" doc:"Only of this link."`
 		Since time.Time `query:"since" doc:"Only those that happened (again) at or after this time, RFC 3339."`
 		Limit int       `query:"limit" default:"200" minimum:"1" maximum:"10000"`
 	}
-	operation(h, http.MethodGet, "/v1/events", "listEvents", "Events, newest first",
-		func(ctx context.Context, in *eventsInput) (Events, error) {
-			p, err := s.read(ctx, in.ReadParams)
-			if err != nil {
-				return Events{}, err
-			}
+	reading(s, h, "/v1/events", "listEvents", "Events, newest first",
+		func(p *picture, in *eventsInput) (Events, error) {
 			if in.Link != "" && p.v.LinkNamed(in.Link) == nil {
 				return Events{}, notFound("link", in.Link)
 			}

@@ -16,15 +16,9 @@ import (
 	"sluice/balance/data"
 )
 
-// BalanceCmd returns the noun "balance": which broker should hold which
-// replica. Its verbs return an *ExitError for every end but the good one.
-func BalanceCmd() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "balance",
-		Short: "Level the load inside a Kafka cluster",
-		Args:  cobra.NoArgs,
-	}
-	cmd.AddCommand(proposeCmd())
+func balanceCmd(a *app) *cobra.Command {
+	cmd := &cobra.Command{Use: "balance", Short: "Level the load inside a Kafka cluster"}
+	cmd.AddCommand(proposeCmd(a))
 	return cmd
 }
 
@@ -36,7 +30,7 @@ type proposeFlags struct {
 	out, reassignment, output   string
 }
 
-func proposeCmd() *cobra.Command {
+func proposeCmd(a *app) *cobra.Command {
 	var f proposeFlags
 	cmd := &cobra.Command{
 		Use:   "propose --brokers-file F --parts-file F",
@@ -51,11 +45,9 @@ with the states ok, new, draining, cordoned and dead; partitions of
 
 Exit codes: 0 proposed or nothing to do, 1 a file cannot be read, 2 a flag
 makes no sense, 10 something that was asked for cannot be reached.`,
-		Example:       "  sluice balance propose --brokers-file b.csv --parts-file p.csv.gz --out plan.csv",
-		Args:          cobra.NoArgs,
-		SilenceUsage:  true,
-		SilenceErrors: true,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return f.run(cmd.OutOrStdout()) },
+		Example: "  sluice balance propose --brokers-file b.csv --parts-file p.csv.gz --out plan.csv",
+		Args:    noArgs,
+		RunE:    func(*cobra.Command, []string) error { return f.run(a.std.Stdout) },
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&f.brokers, "brokers-file", "", "the brokers (needed)")
@@ -76,32 +68,32 @@ makes no sense, 10 something that was asked for cannot be reached.`,
 func (f *proposeFlags) run(w io.Writer) error {
 	o, err := f.options()
 	if err != nil {
-		return &ExitError{exitUsage, &usageError{err}}
+		return &usageError{err}
 	}
 	m, err := f.model()
 	if err != nil {
-		return &ExitError{exitFailed, err}
+		return err
 	}
 	for _, hold := range []struct {
 		patterns []string
 		as       data.Hold
 	}{{f.pin, data.Pinned}, {f.exclude, data.Excluded}} {
 		if err := holdTopics(m, hold.patterns, hold.as); err != nil {
-			return &ExitError{exitUsage, &usageError{err}}
+			return &usageError{err}
 		}
 	}
 	p, err := data.Plan(m, o)
 	if err != nil {
-		return &ExitError{exitFailed, fmt.Errorf("planning: %w", err)}
+		return fmt.Errorf("planning: %w", err)
 	}
 	if err := data.Check(m, o, p); err != nil {
-		return &ExitError{exitFailed, fmt.Errorf("checking the proposal (a fault of the planner; nothing was written): %w", err)}
+		return fmt.Errorf("checking the proposal (a fault of the planner; nothing was written): %w", err)
 	}
 	if err := f.write(w, m, o, p); err != nil {
-		return &ExitError{exitFailed, err}
+		return err
 	}
 	if n := len(p.Unmet); n > 0 {
-		return &ExitError{exitBad, &badAnswer{fmt.Sprintf("%s cannot be met: %s", data.Count(n, "demand"), p.Unmet[0].What)}}
+		return &badAnswer{fmt.Sprintf("%s cannot be met: %s", data.Count(n, "demand"), p.Unmet[0].What)}
 	}
 	return nil
 }

@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,17 +43,11 @@ func propose(t *testing.T, brokers, parts string, args ...string) (out string, c
 		}
 	}
 	var w bytes.Buffer
-	cmd := BalanceCmd()
-	cmd.SetOut(&w)
+	a := &app{std: streams{Env: Env{Stdout: &w, Stderr: io.Discard, Getenv: func(string) string { return "" }}}, started: true}
+	cmd := balanceCmd(a)
 	cmd.SetArgs(append([]string{"propose", "--brokers-file", b, "--parts-file", p}, args...))
 	err = cmd.Execute()
-	var exit *ExitError
-	if errors.As(err, &exit) {
-		code = exit.Code
-	} else if err != nil {
-		t.Fatalf("an end without a code: %v", err)
-	}
-	return w.String(), code, err
+	return w.String(), a.finish(err), err
 }
 
 func TestProposeWritesThePlan(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"time"
 
@@ -13,25 +12,23 @@ import (
 	"sluice/api"
 )
 
-func (a *app) clusterCmd() *cobra.Command {
+func clusterCmd(a *app) *cobra.Command {
 	cluster := &cobra.Command{Use: "cluster", Short: "The nodes of the Sluice cluster"}
 	cluster.AddCommand(&cobra.Command{
 		Use: "members", Short: "List the nodes, those that are not well first", Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withClient(cmd.Context(), func(ctx context.Context, c *api.Client) error { return a.get(ctx, c, "Node", "") })
-		},
+		RunE: a.nodes.verb(func(ctx context.Context, c *api.Client, _ []string) error { return get(ctx, a, c, "Node", "") }),
 	})
 	if a.local.Server != nil {
-		cluster.AddCommand(a.joinCmd())
+		cluster.AddCommand(joinCmd(a))
 	}
-	cluster.AddCommand(a.leaveCmd(), a.removeCmd())
+	cluster.AddCommand(leaveCmd(a), removeCmd(a))
 	return cluster
 }
 
 // joinCmd runs a new node: it is a server whose peers stand in the command.
-func (a *app) joinCmd() *cobra.Command {
+func joinCmd(a *app) *cobra.Command {
 	var config string
-	opts := ServerOptions{Stderr: a.env.Stderr}
+	opts := ServerOptions{Stderr: a.std.Stderr}
 	cmd := &cobra.Command{
 		Use: "join PEER...", Short: "Run this machine's node as a new member of the cluster that the peers belong to",
 		Long: `Run this machine's node and let it join the cluster that the peers (host:port
@@ -50,7 +47,7 @@ and gets a vote after ten healthy seconds. Afterwards ` + "`sluice server`" + ` 
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opts.Join, opts.Verbose = args, a.flags.verbose
+			opts.Join, opts.Verbose = args, a.verbose
 			return a.local.Server(cmd.Context(), config, opts)
 		},
 	}
@@ -59,66 +56,55 @@ and gets a vote after ten healthy seconds. Afterwards ` + "`sluice server`" + ` 
 	return cmd
 }
 
-func (a *app) leaveCmd() *cobra.Command {
+func leaveCmd(a *app) *cobra.Command {
 	var dryRun bool
 	cmd := &cobra.Command{
 		Use: "leave", Short: "The node asked hands over its tasks, leaves for good and ends", Args: noArgs,
 		Long: `The node at --address hands its tasks over, gives up leadership, leaves the
 cluster for good and ends. To stop a node for a while just stop its process.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := a.whom(cmd.Context())
+			s, err := answer(cmd.Context(), &a.nodes, func(ctx context.Context, c *api.Client) (*api.Status, error) { return c.Status(ctx, 0, 0) })
 			if err != nil {
 				return err
 			}
 			if dryRun {
-				a.note("node %s would leave the cluster; nothing was changed", s.Node)
+				a.std.note("node %s would leave the cluster; nothing was changed", s.Node)
 				return nil
 			}
-			if err := a.ask("Node %s at %s will leave the cluster for good.", s.Node, a.address()); err != nil {
+			if err := a.std.confirm("Node %s at %s will leave the cluster for good.", s.Node, a.nodes.address); err != nil {
 				return err
 			}
-			return a.withClient(cmd.Context(), func(ctx context.Context, c *api.Client) error { return a.leave(ctx, c) })
+			return a.nodes.ask(cmd.Context(), func(ctx context.Context, c *api.Client) error { return leave(ctx, a, c) })
 		},
 	}
 	dryRunFlag(cmd, &dryRun)
 	return cmd
 }
 
-func (a *app) whom(ctx context.Context) (*api.Status, error) {
-	var s *api.Status
-	err := a.withClient(ctx, func(ctx context.Context, c *api.Client) (err error) {
-		s, err = c.Status(ctx, 0, 0)
-		return err
-	})
-	return s, err
-}
-
 // leave is done when the node no longer answers.
-func (a *app) leave(ctx context.Context, c *api.Client) error {
+func leave(ctx context.Context, a *app, c *api.Client) error {
 	ack, err := c.Leave(ctx)
 	if err != nil {
 		return err
 	}
-	p := a.progress()
+	p := a.std.progress()
 	defer p.end()
-	for {
-		s, err := c.Status(ctx, 0, 0)
+	err = poll(ctx, 200*time.Millisecond, func(ctx context.Context) (*api.Status, error) { return c.Status(ctx, 0, 0) }, func(s *api.Status, err error) (bool, error) {
 		var op *net.OpError
 		switch {
-		case ctx.Err() != nil:
-			return &badAnswer{fmt.Sprintf("node %s has not left yet; it goes on by itself", ack.Name)}
 		case errors.As(err, &op), err == nil && s.Node != ack.Name:
 			ack.State = "left"
 			p.end()
-			return a.write(ack, func(w io.Writer) { fmt.Fprintf(w, "node %s has left\n", ack.Name) }, nil)
+			return true, a.std.say(ack, "node %s has left", ack.Name)
 		case err == nil:
 			p.say("node %s hands over %s", ack.Name, plural(tasksOf(s, ack.Name), "task"))
 		}
-		select {
-		case <-time.After(200 * time.Millisecond):
-		case <-ctx.Done():
-		}
+		return false, nil
+	})
+	if err != nil && ctx.Err() != nil {
+		return &badAnswer{fmt.Sprintf("node %s has not left yet; it goes on by itself", ack.Name)}
 	}
+	return err
 }
 
 func tasksOf(s *api.Status, node string) int {
@@ -130,24 +116,24 @@ func tasksOf(s *api.Status, node string) int {
 	return 0
 }
 
-func (a *app) removeCmd() *cobra.Command {
+func removeCmd(a *app) *cobra.Command {
 	var dryRun bool
 	cmd := &cobra.Command{
 		Use: "remove NODE", Short: "Take out a node that is gone for good", Args: oneArg("node"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if dryRun {
-				a.note("would remove node %s; nothing was changed", args[0])
+				a.std.note("would remove node %s; nothing was changed", args[0])
 				return nil
 			}
-			if err := a.ask("Node %s is taken out of the cluster; with its data dir it cannot come back.", args[0]); err != nil {
+			if err := a.std.confirm("Node %s is taken out of the cluster; with its data dir it cannot come back.", args[0]); err != nil {
 				return err
 			}
-			return a.withClient(cmd.Context(), func(ctx context.Context, c *api.Client) error {
+			return a.nodes.ask(cmd.Context(), func(ctx context.Context, c *api.Client) error {
 				ack, err := c.RemoveMember(ctx, args[0])
 				if err != nil {
 					return err
 				}
-				return a.write(ack, func(w io.Writer) { fmt.Fprintf(w, "node %s is removed\n", ack.Name) }, nil)
+				return a.std.say(ack, "node %s is removed", ack.Name)
 			})
 		},
 	}

@@ -21,7 +21,7 @@ type eventFlags struct {
 	limit  int
 }
 
-func (a *app) eventsCmd() *cobra.Command {
+func eventsCmd(a *app) *cobra.Command {
 	var f eventFlags
 	cmd := &cobra.Command{
 		Use: "events", Short: "Show what happened: lost ranges, takeovers, stops", Args: noArgs,
@@ -32,18 +32,18 @@ func (a *app) eventsCmd() *cobra.Command {
 				return &usageError{err}
 			}
 			if f.follow {
-				return a.followEvents(cmd.Context(), f, since)
+				return followEvents(cmd.Context(), a, f, since)
 			}
-			return a.withClient(cmd.Context(), func(ctx context.Context, c *api.Client) error {
+			return a.nodes.ask(cmd.Context(), func(ctx context.Context, c *api.Client) error {
 				e, err := c.Events(ctx, f.link, since, f.limit)
 				if err != nil {
 					return err
 				}
 				slices.Reverse(e.Items) // as a log: the newest is the last line
 				if e.Dropped > 0 {
-					a.note("%d older events are no longer kept", e.Dropped)
+					a.std.note("%d older events are no longer kept", e.Dropped)
 				}
-				return a.write(e, nil, eventTable(e.Items, e.AsOf))
+				return a.std.write(e, nil, eventTable(e.Items, e.AsOf))
 			})
 		},
 	}
@@ -75,40 +75,26 @@ func parseSince(text string, now time.Time) (time.Time, error) {
 }
 
 // followEvents shows each event once, and once more whenever it happened again.
-func (a *app) followEvents(ctx context.Context, f eventFlags, since time.Time) error {
-	c, err := a.client()
-	if err != nil {
-		return err
-	}
+func followEvents(ctx context.Context, a *app, f eventFlags, since time.Time) error {
 	seen := map[uint64]uint32{}
-	headers := !a.flags.noHeaders
-	for first := true; ; first = false {
-		once, cancel := context.WithTimeout(ctx, a.flags.timeout)
-		e, err := c.Events(once, f.link, since, f.limit)
-		cancel()
+	first := true
+	return watch(ctx, &a.nodes, time.Second, func(ctx context.Context, c *api.Client) (*api.Events, error) {
+		return c.Events(ctx, f.link, since, f.limit)
+	}, func(e *api.Events, err error) error {
 		switch {
-		case ctx.Err() != nil:
-			return nil
 		case err != nil && first:
 			return err
 		case err != nil:
-			a.note("no answer: %s", a.explain(err).Detail)
-		default:
-			if err := a.showNew(e, seen, headers); err != nil {
-				return err
-			}
-			headers = headers && len(seen) == 0
-		}
-		select {
-		case <-time.After(time.Second):
-		case <-ctx.Done():
+			a.std.note("no answer: %s", a.nodes.explain(err).Detail)
 			return nil
 		}
-	}
+		first = false
+		return showNew(&a.std, e, seen)
+	})
 }
 
 // showNew writes the events not seen yet; as JSON one object a line.
-func (a *app) showNew(e *api.Events, seen map[uint64]uint32, headers bool) error {
+func showNew(s *streams, e *api.Events, seen map[uint64]uint32) error {
 	var fresh []api.Event
 	for _, x := range slices.Backward(e.Items) {
 		if seen[x.Seq] != x.Count {
@@ -119,25 +105,19 @@ func (a *app) showNew(e *api.Events, seen map[uint64]uint32, headers bool) error
 	if len(fresh) == 0 {
 		return nil
 	}
-	if a.flags.output == "json" || a.flags.output == "yaml" {
-		for _, x := range fresh {
-			b, err := json.Marshal(x)
-			if err != nil {
-				return fmt.Errorf("writing events: %w", err)
-			}
-			if err := a.put(string(b) + "\n"); err != nil {
-				return err
-			}
+	if s.format != "json" && s.format != "yaml" {
+		err := s.write(nil, nil, eventTable(fresh, e.AsOf))
+		s.noHeaders = true // they stand above the first ones
+		return err
+	}
+	for _, x := range fresh {
+		b, err := json.Marshal(x)
+		if err != nil {
+			return fmt.Errorf("writing events: %w", err)
 		}
-		return nil
+		if err := s.put(string(b) + "\n"); err != nil {
+			return err
+		}
 	}
-	t := eventTable(fresh, e.AsOf)
-	if a.flags.output == "tsv" {
-		return a.put(t.tsv(headers))
-	}
-	var b strings.Builder
-	l := a.look()
-	l.headers = headers
-	t.text(&b, l)
-	return a.put(b.String())
+	return nil
 }

@@ -1,24 +1,19 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"sluice/api"
-	"sluice/fsm"
 	"sluice/manifest"
 )
 
-func sortKafka(k []fsm.KafkaCluster) {
-	slices.SortFunc(k, func(a, b fsm.KafkaCluster) int { return cmp.Compare(a.Name, b.Name) })
-}
-
-// kinds are what `get` knows, by every word for them.
+// kindOf is the kind of object that `get` knows, by every word for them.
 func kindOf(word string) (string, error) {
 	words := map[string][]string{
 		"Link": {"link", "links"}, "KafkaCluster": {"kafkacluster", "kafkaclusters", "kafka"},
@@ -39,7 +34,7 @@ func kindAndName(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-func (a *app) getCmd() *cobra.Command {
+func getCmd(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "get KIND [NAME]", Short: "Show objects: Link, KafkaCluster, Node, Task, Event", Args: kindAndName,
 		Example: "  sluice get links\n  sluice get KafkaCluster us -o json",
@@ -48,16 +43,13 @@ func (a *app) getCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			name := ""
-			if len(args) == 2 {
-				name = args[1]
-			}
-			return a.withClient(cmd.Context(), func(ctx context.Context, c *api.Client) error { return a.get(ctx, c, kind, name) })
+			name := strings.Join(args[1:], "")
+			return a.nodes.ask(cmd.Context(), func(ctx context.Context, c *api.Client) error { return get(ctx, a, c, kind, name) })
 		},
 	}
 }
 
-func (a *app) get(ctx context.Context, c *api.Client, kind, name string) error {
+func get(ctx context.Context, a *app, c *api.Client, kind, name string) error {
 	switch kind {
 	case "Link":
 		l, err := c.Links(ctx)
@@ -69,11 +61,11 @@ func (a *app) get(ctx context.Context, c *api.Client, kind, name string) error {
 		l, err := c.Members(ctx)
 		return show(a, l, err, kind, name, func(x api.Node) string { return x.Name }, nodeTable)
 	case "Event":
-		e, err := c.Events(ctx, name, zeroTime(), 1000)
+		e, err := c.Events(ctx, name, time.Time{}, 1000)
 		if err != nil {
 			return err
 		}
-		return a.write(e, nil, eventTable(e.Items, e.AsOf))
+		return a.std.write(e, nil, eventTable(e.Items, e.AsOf))
 	}
 	s, err := c.Status(ctx, 100_000, 0)
 	if err != nil {
@@ -94,15 +86,15 @@ func show[T any](a *app, l *api.List[T], err error, kind, name string, nameOf fu
 			return &api.Problem{Code: api.CodeNotFound, Detail: fmt.Sprintf("there is no %s %s", kind, name), Next: "see what there is with `sluice get " + kind + "`"}
 		}
 	}
-	return a.write(l, nil, rows(l.Items))
+	return a.std.write(l, nil, rows(l.Items))
 }
 
-func (a *app) exportCmd() *cobra.Command {
+func exportCmd(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "export KIND [NAME]", Short: "Write objects as YAML that apply takes: Link, KafkaCluster, all", Args: kindAndName,
 		Example: "  sluice export all > objects.yaml",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			kind, name := "", ""
+			kind := ""
 			if args[0] != "all" {
 				k, err := kindOf(args[0])
 				if err != nil || k != string(manifest.KindLink) && k != string(manifest.KindKafkaCluster) {
@@ -110,18 +102,16 @@ func (a *app) exportCmd() *cobra.Command {
 				}
 				kind = k
 			}
-			if len(args) == 2 {
-				name = args[1]
-			}
-			return a.withClient(cmd.Context(), func(ctx context.Context, c *api.Client) error {
+			name := strings.Join(args[1:], "")
+			return a.nodes.ask(cmd.Context(), func(ctx context.Context, c *api.Client) error {
 				o, err := c.Export(ctx, kind, name)
 				if err != nil {
 					return err
 				}
-				if a.flags.output == "json" {
-					return a.write(o, nil, nil)
+				if a.std.format == "json" {
+					return a.std.write(o, nil, nil)
 				}
-				return a.put(o.YAML)
+				return a.std.put(o.YAML)
 			})
 		},
 	}

@@ -9,55 +9,24 @@ import (
 	"sluice/api"
 )
 
-// dryRunFlag gives a verb its --dry-run.
-func dryRunFlag(cmd *cobra.Command, to *bool) {
-	cmd.Flags().BoolVar(to, "dry-run", false, "show what would be done, and do nothing")
+func pauseCmd(a *app) *cobra.Command {
+	ch := linkChange{what: "pause", done: "is paused", wait: true}
+	ch.do = func(ctx context.Context, c *api.Client, link string) (*api.Ack, error) { return c.Pause(ctx, link) }
+	return ch.cmd(a, "Stop copying; done when every owner has confirmed")
 }
 
-func (a *app) pauseCmd() *cobra.Command {
-	ch := changeLink{what: "pause", done: "is paused", wait: true}
-	cmd := &cobra.Command{
-		Use: "pause LINK", Short: "Stop copying; done when every owner has confirmed", Args: oneArg("link"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ch.do = func(ctx context.Context, c *api.Client) (*api.Ack, error) { return c.Pause(ctx, args[0]) }
-			return a.change(cmd.Context(), args[0], ch)
-		},
-	}
-	dryRunFlag(cmd, &ch.dryRun)
-	return cmd
+func resumeCmd(a *app) *cobra.Command {
+	ch := linkChange{what: "resume", done: "is running"}
+	ch.do = func(ctx context.Context, c *api.Client, link string) (*api.Ack, error) { return c.Resume(ctx, link) }
+	return ch.cmd(a, "Go on copying where it was paused")
 }
 
-func (a *app) resumeCmd() *cobra.Command {
-	ch := changeLink{what: "resume", done: "is running"}
-	cmd := &cobra.Command{
-		Use: "resume LINK", Short: "Go on copying where it was paused", Args: oneArg("link"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ch.do = func(ctx context.Context, c *api.Client) (*api.Ack, error) {
-				ack, err := c.Resume(ctx, args[0])
-				if err == nil {
-					ack.Unconfirmed = []string{} // nobody has to stop
-				}
-				return ack, err
-			}
-			return a.change(cmd.Context(), args[0], ch)
-		},
+func deleteLinkCmd(a *app) *cobra.Command {
+	ch := linkChange{what: "delete", done: "is deleted; the target keeps its data", wait: true, ask: "Copying stops for good; the target keeps its data."}
+	ch.do = func(ctx context.Context, c *api.Client, link string) (*api.Ack, error) {
+		return c.DeleteLink(ctx, link)
 	}
-	dryRunFlag(cmd, &ch.dryRun)
-	return cmd
-}
-
-func (a *app) deleteLinkCmd() *cobra.Command {
-	ch := changeLink{what: "delete", done: "is deleted; the target keeps its data", wait: true,
-		ask: "Copying stops for good; the target keeps its data."}
-	cmd := &cobra.Command{
-		Use: "delete LINK", Short: "Delete a link; the target keeps its data", Args: oneArg("link"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ch.do = func(ctx context.Context, c *api.Client) (*api.Ack, error) { return c.DeleteLink(ctx, args[0]) }
-			return a.change(cmd.Context(), args[0], ch)
-		},
-	}
-	dryRunFlag(cmd, &ch.dryRun)
-	return cmd
+	return ch.cmd(a, "Delete a link; the target keeps its data")
 }
 
 // streamFlags name streams of a link.
@@ -97,24 +66,22 @@ func (f *streamFlags) words() string {
 	return fmt.Sprintf("stream %s/%d of", f.topic, f.partition)
 }
 
-func (a *app) retryCmd() *cobra.Command {
+func retryCmd(a *app) *cobra.Command {
 	var f streamFlags
-	ch := changeLink{done: "tries again; see `sluice link describe`"}
+	ch := linkChange{done: "tries again; see `sluice link describe`"}
 	cmd := &cobra.Command{
 		Use: "retry LINK", Short: "Try stopped streams again from the same position", Args: oneArg("link"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.order(cmd.Context(), args[0], "retry", f, ch)
-		},
+		RunE: func(cmd *cobra.Command, args []string) error { return f.order(cmd.Context(), a, args[0], "retry", ch) },
 	}
 	f.register(cmd)
 	dryRunFlag(cmd, &ch.dryRun)
 	return cmd
 }
 
-func (a *app) resolveCmd() *cobra.Command {
+func resolveCmd(a *app) *cobra.Command {
 	var f streamFlags
 	var skip, recopy bool
-	var ch changeLink
+	var ch linkChange
 	cmd := &cobra.Command{
 		Use: "resolve LINK --continue|--recopy", Short: "Decide how stopped streams go on", Args: oneArg("link"),
 		Long: `Decide how stopped streams go on.
@@ -128,10 +95,10 @@ the target topic; nothing is deleted by Sluice.`,
 				return &usageError{fmt.Errorf("choose one of --continue and --recopy")}
 			case skip:
 				ch.ask, ch.done = "What is lost stays lost; the gap is recorded.", "goes on behind the gap"
-				return a.order(cmd.Context(), args[0], "continue", f, ch)
+				return f.order(cmd.Context(), a, args[0], "continue", ch)
 			}
 			ch.ask, ch.done = "All records are copied again; empty or recreate the target topic first.", "is copied again"
-			return a.order(cmd.Context(), args[0], "recopy", f, ch)
+			return f.order(cmd.Context(), a, args[0], "recopy", ch)
 		},
 	}
 	f.register(cmd)
@@ -141,18 +108,15 @@ the target topic; nothing is deleted by Sluice.`,
 	return cmd
 }
 
-func (a *app) order(ctx context.Context, link, order string, f streamFlags, ch changeLink) error {
+// order gives the streams named an order.
+func (f *streamFlags) order(ctx context.Context, a *app, link, order string, ch linkChange) error {
 	sel, err := f.selector()
 	if err != nil {
 		return err
 	}
 	ch.what = order + " " + f.words()
-	ch.do = func(ctx context.Context, c *api.Client) (*api.Ack, error) {
-		ack, err := c.Order(ctx, link, order, sel)
-		if err == nil {
-			ack.Unconfirmed = []string{}
-		}
-		return ack, err
+	ch.do = func(ctx context.Context, c *api.Client, link string) (*api.Ack, error) {
+		return c.Order(ctx, link, order, sel)
 	}
-	return a.change(ctx, link, ch)
+	return ch.run(ctx, a, link)
 }

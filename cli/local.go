@@ -2,36 +2,33 @@ package cli
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 )
 
-func zeroTime() time.Time { return time.Time{} }
-
 // localCmds are the verbs that need no node, as far as they were handed in.
-func (a *app) localCmds() []*cobra.Command {
+func localCmds(a *app) []*cobra.Command {
 	var out []*cobra.Command
 	if a.local.Server != nil {
-		out = append(out, a.serverCmd())
+		out = append(out, serverCmd(a))
 	}
 	if a.local.Demo != nil {
-		out = append(out, a.demoCmd())
+		out = append(out, demoCmd(a))
 	}
 	if a.local.CreateCA != nil && a.local.CreateCert != nil {
-		out = append(out, a.certCmd())
+		out = append(out, certCmd(a))
 	}
 	return out
 }
 
-func (a *app) serverCmd() *cobra.Command {
+func serverCmd(a *app) *cobra.Command {
 	var config string
-	opts := ServerOptions{Stderr: a.env.Stderr}
+	opts := ServerOptions{Stderr: a.std.Stderr}
 	server := &cobra.Command{
 		Use: "server", Short: "Run a node", Args: noArgs,
 		Example: "  sluice server -c node.yaml\n  sluice server validate -c node.yaml",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			opts.Verbose = a.flags.verbose
+			opts.Verbose = a.verbose
 			return a.local.Server(cmd.Context(), config, opts)
 		},
 	}
@@ -43,10 +40,10 @@ func (a *app) serverCmd() *cobra.Command {
 			RunE: func(*cobra.Command, []string) error {
 				warnings, err := a.local.CheckConfig(config)
 				for _, w := range warnings {
-					a.note("%s %s", a.paintSide(yellow, "warning:"), w)
+					a.std.warn(w)
 				}
 				if err == nil {
-					a.note("%s: no fault", config)
+					a.std.note("%s: no fault", config)
 				}
 				return err
 			},
@@ -56,7 +53,7 @@ func (a *app) serverCmd() *cobra.Command {
 		var origin bool
 		show := &cobra.Command{
 			Use: "print-config", Short: "Write the configuration as it holds, defaults filled in", Args: noArgs,
-			RunE: func(*cobra.Command, []string) error { return a.local.PrintConfig(a.env.Stdout, config, origin) },
+			RunE: func(*cobra.Command, []string) error { return a.local.PrintConfig(a.std.Stdout, config, origin) },
 		}
 		show.Flags().BoolVar(&origin, "origin", false, "say beside each value where it comes from")
 		server.AddCommand(show)
@@ -64,8 +61,8 @@ func (a *app) serverCmd() *cobra.Command {
 	return server
 }
 
-func (a *app) demoCmd() *cobra.Command {
-	opts := DemoOptions{Stdout: a.env.Stdout, Stderr: a.env.Stderr}
+func demoCmd(a *app) *cobra.Command {
+	opts := DemoOptions{Stdout: a.std.Stdout, Stderr: a.std.Stderr}
 	cmd := &cobra.Command{
 		Use: "demo", Short: "Two embedded Kafka clusters, three nodes, a link and load, on this machine", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.local.Demo(cmd.Context(), opts) },
@@ -74,7 +71,7 @@ func (a *app) demoCmd() *cobra.Command {
 	return cmd
 }
 
-func (a *app) certCmd() *cobra.Command {
+func certCmd(a *app) *cobra.Command {
 	cert := &cobra.Command{Use: "cert", Short: "Certificates for the peer port"}
 	var dir string
 	ca := &cobra.Command{
@@ -83,7 +80,7 @@ func (a *app) certCmd() *cobra.Command {
 			if err := a.local.CreateCA(dir); err != nil {
 				return err
 			}
-			a.note("wrote %s/ca.pem and %s/ca.key; keep the key away from the nodes", dir, dir)
+			a.std.note("wrote %s/ca.pem and %s/ca.key; keep the key away from the nodes", dir, dir)
 			return nil
 		},
 	}
@@ -98,7 +95,7 @@ func (a *app) certCmd() *cobra.Command {
 			if err := a.local.CreateCert(dir, args[0], hosts); err != nil {
 				return err
 			}
-			a.note("wrote %s/%s.pem and %s/%s.key; the node also needs ca.pem", dir, args[0], dir, args[0])
+			a.std.note("wrote %s/%s.pem and %s/%s.key; the node also needs ca.pem", dir, args[0], dir, args[0])
 			return nil
 		},
 	}

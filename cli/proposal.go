@@ -183,50 +183,34 @@ func some[T any](list []T) string {
 // bands shows the extremes of every figure before and after.
 func (t *proposalText) bands() {
 	t.line("\n%-10s %25s   %25s", "", "before: least, most", "after: least, most")
+	number := func(v float64) string { return strconv.FormatFloat(v, 'f', 0, 64) }
+	rate := func(v float64) string { return data.Bytes(int64(v)) + "/s" }
 	for _, row := range []struct {
 		name string
-		of   func(b *data.BrokerFigures, l *data.Load) string
-		key  func(b *data.BrokerFigures, l *data.Load) float64
+		of   func(b *data.BrokerFigures, l *data.Load) float64
+		text func(float64) string
 	}{
-		{"disk", func(b *data.BrokerFigures, l *data.Load) string { return fmt.Sprintf("%.4f", part(l.Bytes, b.Share)) },
-			func(b *data.BrokerFigures, l *data.Load) float64 { return part(l.Bytes, b.Share) }},
-		{"replicas", func(_ *data.BrokerFigures, l *data.Load) string { return fmt.Sprint(l.Replicas) },
-			func(_ *data.BrokerFigures, l *data.Load) float64 { return float64(l.Replicas) }},
-		{"leaders", func(_ *data.BrokerFigures, l *data.Load) string { return fmt.Sprint(l.Leaders) },
-			func(_ *data.BrokerFigures, l *data.Load) float64 { return float64(l.Leaders) }},
-		{"bytes-in", func(_ *data.BrokerFigures, l *data.Load) string { return data.Bytes(l.In) + "/s" },
-			func(_ *data.BrokerFigures, l *data.Load) float64 { return float64(l.In) }},
-		{"bytes-out", func(_ *data.BrokerFigures, l *data.Load) string { return data.Bytes(l.Out) + "/s" },
-			func(_ *data.BrokerFigures, l *data.Load) float64 { return float64(l.Out) }},
+		{"disk", func(b *data.BrokerFigures, l *data.Load) float64 { return part(l.Bytes, b.Share) },
+			func(v float64) string { return strconv.FormatFloat(v, 'f', 4, 64) }},
+		{"replicas", func(_ *data.BrokerFigures, l *data.Load) float64 { return float64(l.Replicas) }, number},
+		{"leaders", func(_ *data.BrokerFigures, l *data.Load) float64 { return float64(l.Leaders) }, number},
+		{"bytes-in", func(_ *data.BrokerFigures, l *data.Load) float64 { return float64(l.In) }, rate},
+		{"bytes-out", func(_ *data.BrokerFigures, l *data.Load) float64 { return float64(l.Out) }, rate},
 	} {
-		cells := make([]string, 0, 4)
-		for _, load := range []func(b *data.BrokerFigures) *data.Load{before, after} {
-			var least, most *data.BrokerFigures
-			for i := range t.p.Brokers {
-				b := &t.p.Brokers[i]
-				if b.Share == 0 && row.name == "disk" || b.State == data.Draining.String() || b.State == data.Dead.String() {
-					continue
-				}
-				if least == nil || row.key(b, load(b)) < row.key(least, load(least)) {
-					least = b
-				}
-				if most == nil || row.key(b, load(b)) > row.key(most, load(most)) {
-					most = b
-				}
+		var was, is []float64
+		for i := range t.p.Brokers {
+			b := &t.p.Brokers[i]
+			if b.Share == 0 && row.name == "disk" || b.State == data.Draining.String() || b.State == data.Dead.String() {
+				continue
 			}
-			if least != nil {
-				cells = append(cells, row.of(least, load(least)), row.of(most, load(most)))
-			}
+			was, is = append(was, row.of(b, &b.Before)), append(is, row.of(b, &b.After))
 		}
-		if len(cells) == 4 {
-			t.line("%-10s %12s %12s   %12s %12s", row.name, cells[0], cells[1], cells[2], cells[3])
+		if len(was) > 0 {
+			t.line("%-10s %12s %12s   %12s %12s", row.name, row.text(slices.Min(was)), row.text(slices.Max(was)), row.text(slices.Min(is)), row.text(slices.Max(is)))
 		}
 	}
 	t.line("(disk in parts of a broker's share)")
 }
-
-func before(b *data.BrokerFigures) *data.Load { return &b.Before }
-func after(b *data.BrokerFigures) *data.Load  { return &b.After }
 
 func part(x, of int64) float64 {
 	if of == 0 {

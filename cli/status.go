@@ -22,7 +22,7 @@ type statusFlags struct {
 	every       time.Duration
 }
 
-func (a *app) statusCmd() *cobra.Command {
+func statusCmd(a *app) *cobra.Command {
 	var f statusFlags
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show the whole picture, worst first",
@@ -33,25 +33,23 @@ without a leader. Exit code 10 when something needs a person.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
 			case f.untilHealth:
-				return a.untilHealthy(cmd.Context(), f)
+				return untilHealthy(cmd.Context(), a, f)
 			case f.watch:
-				return a.watch(cmd.Context(), f)
+				return watchStatus(cmd.Context(), a, f)
 			}
-			var s *api.Status
-			err := a.withClient(cmd.Context(), func(ctx context.Context, c *api.Client) (err error) {
-				s, err = c.Status(ctx, a.taskLimit(f), f.events)
-				return err
+			return a.nodes.ask(cmd.Context(), func(ctx context.Context, c *api.Client) error {
+				s, err := f.get(ctx, a, c)
+				if err != nil {
+					return err
+				}
+				if err := showStatus(a, s); err != nil {
+					return err
+				}
+				if s.Health == api.Unhealthy {
+					return &badAnswer{}
+				}
+				return nil
 			})
-			if err != nil {
-				return err
-			}
-			if err := a.showStatus(s); err != nil {
-				return err
-			}
-			if s.Health == api.Unhealthy {
-				return &badAnswer{}
-			}
-			return nil
 		},
 	}
 	cmd.Flags().BoolVarP(&f.watch, "watch", "w", false, "go on showing it until Ctrl-C")
@@ -62,26 +60,27 @@ without a leader. Exit code 10 when something needs a person.`,
 	return cmd
 }
 
-// taskLimit: what scripts read holds all tasks, unless they say otherwise.
-func (a *app) taskLimit(f statusFlags) int {
+// get asks for as much as is to be shown. What scripts read holds all tasks,
+// unless they say otherwise.
+func (f *statusFlags) get(ctx context.Context, a *app, c *api.Client) (*api.Status, error) {
 	const all = 100_000
-	if f.tasks < 0 || a.flags.output == "tsv" {
-		return all
+	tasks := f.tasks
+	if tasks < 0 || a.std.format == "tsv" {
+		tasks = all
 	}
-	return f.tasks
+	return c.Status(ctx, tasks, f.events)
 }
 
-func (a *app) showStatus(s *api.Status) error {
-	return a.write(s, func(w io.Writer) { a.statusText(w, s) }, taskTable(s.Tasks))
+func showStatus(a *app, s *api.Status) error {
+	return a.std.write(s, func(w io.Writer, l look) { statusText(w, l, s) }, taskTable(s.Tasks))
 }
 
 // statusText draws the picture.
-func (a *app) statusText(w io.Writer, s *api.Status) {
-	a.headline(w, s)
+func statusText(w io.Writer, l look, s *api.Status) {
+	headline(w, l, s)
 	for _, p := range s.Problems {
-		fmt.Fprintf(w, "%s %s\n", a.paint(red, "!"), p)
+		fmt.Fprintf(w, "%s %s\n", l.paint(red, "!"), p)
 	}
-	l := a.look()
 	section := func(t *table) {
 		if len(t.rows) > 0 {
 			fmt.Fprintln(w)
@@ -92,18 +91,18 @@ func (a *app) statusText(w io.Writer, s *api.Status) {
 	section(linkTable(s.Links))
 	section(taskTable(s.Tasks))
 	if hidden := s.TaskCount - len(s.Tasks); hidden > 0 {
-		fmt.Fprintln(w, a.paint(dim, fmt.Sprintf("and %d more tasks, none worse (--tasks -1 shows all)", hidden)))
+		fmt.Fprintln(w, l.paint(dim, fmt.Sprintf("and %d more tasks, none worse (--tasks -1 shows all)", hidden)))
 	}
 	section(eventTable(s.Events, s.AsOf))
 }
 
-func (a *app) headline(w io.Writer, s *api.Status) {
+func headline(w io.Writer, l look, s *api.Status) {
 	health := map[api.Health]color{api.Healthy: green, api.Working: yellow, api.Unhealthy: red}[s.Health]
 	leader := "leader " + s.Leader
 	if s.Leader == "" {
-		leader = a.paint(red, "no leader")
+		leader = l.paint(red, "no leader")
 	}
-	fmt.Fprintf(w, "%s  %s  %s  %s in all, lag %s, %s\n", a.paint(health, string(s.Health)), leader, freshness(s.Meta),
+	fmt.Fprintf(w, "%s  %s  %s  %s in all, lag %s, %s\n", l.paint(health, string(s.Health)), leader, freshness(s.Meta),
 		plural(s.Totals.Streams, "stream"), maybe(s.Totals.LagRecords).text, rate(s.Totals.BytesPerSecond).text)
 }
 
@@ -122,104 +121,85 @@ func plural(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// watch shows the picture again and again: on a terminal in place, elsewhere
-// one after the other. A node that does not answer is waited for.
-func (a *app) watch(ctx context.Context, f statusFlags) error {
-	c, err := a.client()
-	if err != nil {
-		return err
-	}
-	for {
-		once, cancel := context.WithTimeout(ctx, a.flags.timeout)
-		s, err := c.Status(once, a.taskLimit(f), f.events)
-		cancel()
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
-			a.redraw(func(w io.Writer) { fmt.Fprintf(w, "%s %s\n", a.paint(red, "no answer:"), a.explain(err).Detail) })
-		case a.flags.output == "text" || a.flags.output == "wide":
-			a.redraw(func(w io.Writer) { a.statusText(w, s) })
-		default:
-			if err := a.showStatus(s); err != nil {
-				return err
+// watchStatus shows the picture again and again: on a terminal in place,
+// elsewhere one after the other. A node that does not answer is waited for.
+func watchStatus(ctx context.Context, a *app, f statusFlags) error {
+	return watch(ctx, &a.nodes, f.every, func(ctx context.Context, c *api.Client) (*api.Status, error) { return f.get(ctx, a, c) },
+		func(s *api.Status, err error) error {
+			switch {
+			case err != nil:
+				redraw(&a.std, func(w io.Writer, l look) {
+					fmt.Fprintf(w, "%s %s\n", l.paint(red, "no answer:"), a.nodes.explain(err).Detail)
+				})
+			case a.std.format == "text" || a.std.format == "wide":
+				redraw(&a.std, func(w io.Writer, l look) { statusText(w, l, s) })
+			default:
+				return showStatus(a, s)
 			}
-		}
-		select {
-		case <-time.After(f.every):
-		case <-ctx.Done():
 			return nil
-		}
-	}
+		})
 }
 
 // redraw writes over what it wrote before, without a flicker: each line is
 // cleared to its end, then all that is below.
-func (a *app) redraw(draw func(io.Writer)) {
+func redraw(s *streams, draw func(io.Writer, look)) {
 	var b strings.Builder
-	draw(&b)
+	draw(&b, s.look())
 	text := b.String()
-	if a.env.Terminal {
-		text = a.fit(text)
+	if s.Terminal {
+		text = fit(s, text)
 		text = "\x1b[H" + strings.ReplaceAll(text, "\n", "\x1b[K\n") + "\x1b[J"
 	} else {
 		text += "\n"
 	}
-	_ = a.put(text) // nobody watches any more
+	_ = s.put(text) // nobody watches any more
 }
 
 // fit leaves out the lines that the terminal cannot show.
-func (a *app) fit(text string) string {
+func fit(s *streams, text string) string {
 	rows := 0
-	if a.env.Height != nil {
-		rows = a.env.Height()
+	if s.Height != nil {
+		rows = s.Height()
 	}
 	lines := strings.SplitAfter(strings.TrimSuffix(text, "\n"), "\n")
 	if rows < 3 || len(lines) < rows {
 		return text
 	}
-	return strings.Join(lines[:rows-2], "") + a.paint(dim, fmt.Sprintf("(%d more lines; make the window higher)", len(lines)-rows+2)) + "\n"
+	return strings.Join(lines[:rows-2], "") + s.look().paint(dim, fmt.Sprintf("(%d more lines; make the window higher)", len(lines)-rows+2)) + "\n"
 }
 
 // untilHealthy waits, and shows on stderr for what.
-func (a *app) untilHealthy(ctx context.Context, f statusFlags) error {
-	c, err := a.client()
-	if err != nil {
+func untilHealthy(ctx context.Context, a *app, f statusFlags) error {
+	var last *api.Status
+	p := a.std.progress()
+	defer p.end()
+	err := a.nodes.ask(ctx, func(ctx context.Context, c *api.Client) error {
+		return poll(ctx, min(f.every, 500*time.Millisecond), func(ctx context.Context) (*api.Status, error) { return f.get(ctx, a, c) },
+			func(s *api.Status, err error) (bool, error) {
+				if err != nil {
+					p.say("no answer: %s", a.nodes.explain(err).Detail)
+					return false, nil
+				}
+				last = s
+				if s.Health == api.Healthy && len(s.Links) > 0 {
+					p.end()
+					return true, showStatus(a, s)
+				}
+				p.say("%s: %s", s.Health, waitsFor(s))
+				return false, nil
+			})
+	})
+	if !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, a.flags.timeout)
-	defer cancel()
-	p := a.progress()
-	defer p.end()
-	var last *api.Status
-	for {
-		s, err := c.Status(ctx, a.taskLimit(f), f.events)
-		switch {
-		case err == nil && s.Health == api.Healthy && len(s.Links) > 0:
-			p.end()
-			return a.showStatus(s)
-		case err == nil:
-			last = s
-			p.say("%s: %s", s.Health, waitsFor(s))
-		case ctx.Err() == nil:
-			p.say("no answer: %s", a.explain(err).Detail)
-		}
-		select {
-		case <-time.After(min(f.every, 500*time.Millisecond)):
-		case <-ctx.Done():
-			p.end()
-			if errors.Is(ctx.Err(), context.Canceled) {
-				return ctx.Err()
-			}
-			if last == nil {
-				return fmt.Errorf("waiting until it is healthy: %w", ctx.Err())
-			}
-			if err := a.showStatus(last); err != nil {
-				return err
-			}
-			return &badAnswer{fmt.Sprintf("not healthy after %s: %s", a.flags.timeout, waitsFor(last))}
-		}
+	p.end()
+	if last == nil {
+		return fmt.Errorf("waiting until it is healthy: %w", err)
 	}
+	if err := showStatus(a, last); err != nil {
+		return err
+	}
+	return &badAnswer{fmt.Sprintf("not healthy after %s: %s", a.nodes.timeout, waitsFor(last))}
 }
 
 func waitsFor(s *api.Status) string {

@@ -12,7 +12,7 @@ import (
 	"sluice/api"
 )
 
-func (a *app) verifyCmd() *cobra.Command {
+func verifyCmd(a *app) *cobra.Command {
 	var r api.VerifyRequest
 	var id string
 	var detach bool
@@ -29,7 +29,7 @@ detaches from it, --id comes back to it.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.client()
+			c, err := a.nodes.client()
 			if err != nil {
 				return err
 			}
@@ -41,10 +41,10 @@ detaches from it, --id comes back to it.`,
 				}
 				id = v.Job.ID
 				if detach {
-					return a.showVerify(v)
+					return showVerify(a, v)
 				}
 			}
-			return a.followVerify(cmd.Context(), c, id)
+			return followVerify(cmd.Context(), a, c, id)
 		},
 	}
 	cmd.Flags().StringSliceVar(&r.Topics, "topic", nil, "only these source topics")
@@ -56,33 +56,30 @@ detaches from it, --id comes back to it.`,
 
 // followVerify shows how a comparison goes until it has ended. Ctrl-C leaves
 // it running.
-func (a *app) followVerify(ctx context.Context, c *api.Client, id string) error {
-	p := a.progress()
-	defer p.end()
-	for {
-		v, err := c.Verify(ctx, id)
-		switch {
-		case ctx.Err() != nil:
-			p.end()
-			a.note("detached; it goes on: `sluice link verify --id %s --address %s`", id, a.address())
-			return nil
-		case err != nil:
-			return err
-		case v.Job.State != "running":
-			p.end()
-			return a.verdict(v)
+func followVerify(ctx context.Context, a *app, c *api.Client, id string) error {
+	p := a.std.progress()
+	err := poll(ctx, 300*time.Millisecond, func(ctx context.Context) (*api.Verify, error) { return c.Verify(ctx, id) }, func(v *api.Verify, err error) (bool, error) {
+		if err != nil {
+			return true, err
 		}
 		j := v.Job
-		p.say("%s: %d of %d partitions, %s of %s offsets, %s", j.ID, j.Done, j.Partitions, count(j.Offsets), count(j.Total), plural(int(j.Counts.Faults()), "difference"))
-		select {
-		case <-time.After(300 * time.Millisecond):
-		case <-ctx.Done():
+		if j.State != "running" {
+			p.end()
+			return true, verdict(a, v)
 		}
+		p.say("%s: %d of %d partitions, %s of %s offsets, %s", j.ID, j.Done, j.Partitions, count(j.Offsets), count(j.Total), plural(int(j.Counts.Faults()), "difference"))
+		return false, nil
+	})
+	p.end()
+	if err != nil && ctx.Err() != nil {
+		a.std.note("detached; it goes on: `sluice link verify --id %s --address %s`", id, a.nodes.address)
+		return nil
 	}
+	return err
 }
 
-func (a *app) verdict(v *api.Verify) error {
-	if err := a.showVerify(v); err != nil {
+func verdict(a *app, v *api.Verify) error {
+	if err := showVerify(a, v); err != nil {
 		return err
 	}
 	switch {
@@ -94,24 +91,24 @@ func (a *app) verdict(v *api.Verify) error {
 	return nil
 }
 
-func (a *app) showVerify(v *api.Verify) error {
-	return a.write(v, func(w io.Writer) { a.verifyText(w, v.Job) }, faultTable(v.Job.Faults))
+func showVerify(a *app, v *api.Verify) error {
+	return a.std.write(v, func(w io.Writer, l look) { verifyText(w, l, v.Job) }, faultTable(v.Job.Faults))
 }
 
-func (a *app) verifyText(w io.Writer, j api.VerifyJob) {
+func verifyText(w io.Writer, l look, j api.VerifyJob) {
 	n := j.Counts
 	switch {
 	case j.State == "running":
 		fmt.Fprintf(w, "%s runs on %s: `sluice link verify --id %s`\n", j.ID, j.Node, j.ID)
 		return
 	case j.State == "done" && j.Equal:
-		fmt.Fprintf(w, "%s link %s: %s records in %s are the same on both sides\n", a.paint(green, "equal"), j.Link, count(n.Compared), plural(j.Partitions, "partition"))
+		fmt.Fprintf(w, "%s link %s: %s records in %s are the same on both sides\n", l.paint(green, "equal"), j.Link, count(n.Compared), plural(j.Partitions, "partition"))
 	default:
 		word := "not equal"
 		if j.State != "done" {
 			word = j.State
 		}
-		fmt.Fprintf(w, "%s link %s: of %s records in %s %d missing, %d extra, %d differing, %d out of order, %d at another offset\n", a.paint(red, word), j.Link,
+		fmt.Fprintf(w, "%s link %s: of %s records in %s %d missing, %d extra, %d differing, %d out of order, %d at another offset\n", l.paint(red, word), j.Link,
 			count(n.Compared), plural(j.Partitions, "partition"), n.Missing, n.Extra, n.Differing, n.Misordered, n.OffsetMismatch)
 	}
 	for _, x := range []struct {
@@ -128,7 +125,7 @@ func (a *app) verifyText(w io.Writer, j api.VerifyJob) {
 		}
 	}
 	if len(j.Faults) > 0 {
-		faultTable(j.Faults).text(w, a.look())
+		faultTable(j.Faults).text(w, l)
 	}
 	if more := n.Faults() - int64(len(j.Faults)); more > 0 && j.State == "done" {
 		fmt.Fprintf(w, "and %d more\n", more)

@@ -100,8 +100,8 @@ func TestCutOffNode(t *testing.T) {
 			s.t.Errorf("the cut-off node's lease is %v old, %v", age, ok)
 		}
 		time.Sleep(30 * time.Second)
-		if by, _ := s.world.on(tasks); by[lost.i] != 0 || lost.running.Load() != int64(before[lost.i]) {
-			s.t.Errorf("the cut-off node runs %d tasks, before %v", lost.running.Load(), before)
+		if by, _ := s.world.on(tasks); by[lost.i] != 0 || lost.reconciler.running.Load() != int64(before[lost.i]) {
+			s.t.Errorf("the cut-off node runs %d tasks, before %v", lost.reconciler.running.Load(), before)
 		}
 		s.rejoin(lost.i)
 		s.until("it lets go and takes part again", time.Minute, func() bool { return s.balanced(tasks, 1, 2, 3) })
@@ -165,16 +165,15 @@ func TestPauseIsConfirmedByTheOwner(t *testing.T) {
 		for end := time.Now().Add(500 * time.Millisecond); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 			by, _ := s.world.on(30)
 			for i, n := range s.nodes {
-				if n.reconciled.Load() >= r.Index && by[i] > 0 {
+				if n.reconciler.reconciled.Load() >= r.Index && by[i] > 0 {
 					s.t.Fatalf("node %d says that it has stopped everything and runs %d tasks", i, by[i])
 				}
 			}
 		}
 		s.until("every node has carried it out", 5*time.Second, func() bool {
 			for _, n := range s.nodes {
-				for id, report := range n.Reports() {
-					if report.Reconciled < r.Index {
-						_ = id
+				for _, m := range n.Members() {
+					if m.Reconciled < r.Index {
 						return false
 					}
 				}

@@ -15,10 +15,10 @@ func TestThreeNodesBecomeOneCluster(t *testing.T) {
 		}
 		s.until("a leader", 20*time.Second, func() bool { return s.leader() != nil })
 		s.until("all joined", 20*time.Second, func() bool { l := s.leader(); return l != nil && len(l.View().Nodes) == 3 })
-		if got := len(votersOf(s.leader().servers())); got != 1 {
+		if got := len(votersOf(s.leader().consensus.servers())); got != 1 {
 			t.Errorf("%d voters before anybody was well for long", got)
 		}
-		took := s.until("three voters", time.Minute, func() bool { return len(votersOf(s.leader().servers())) == 3 })
+		took := s.until("three voters", time.Minute, func() bool { return len(votersOf(s.leader().consensus.servers())) == 3 })
 		if took < time.Second || took > 8*time.Second {
 			t.Errorf("the founders voted after %v; they are to after 2 healthy seconds, together", took)
 		}

@@ -1,12 +1,16 @@
 package cluster
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"sluice/transport"
 )
 
 // Config is what a node must be told; the peer port is transport's.
@@ -42,7 +46,8 @@ const (
 )
 
 // DeadAfter is T: a node that is silent for so long is dead, and a leader's
-// confirmation older than that is none (DESIGN section 4, rule 3).
+// confirmation older than that is none. So whoever owns a task is done with it,
+// or does not write without asking, when another node begins it.
 func (p Profile) DeadAfter() time.Duration { return p.timing().dead }
 
 // timing holds the durations that a profile sets.
@@ -84,15 +89,7 @@ func exit(err error) {
 // Validate fills defaults and reports every mistake at once.
 func (c *Config) Validate() error {
 	d := DefaultConfig()
-	if c.Profile == "" {
-		c.Profile = d.Profile
-	}
-	if c.MaxVoters == 0 {
-		c.MaxVoters = d.MaxVoters
-	}
-	if c.PromoteAfter == 0 {
-		c.PromoteAfter = d.PromoteAfter
-	}
+	c.Profile, c.MaxVoters, c.PromoteAfter = cmp.Or(c.Profile, d.Profile), cmp.Or(c.MaxVoters, d.MaxVoters), cmp.Or(c.PromoteAfter, d.PromoteAfter)
 	if c.Wall == nil {
 		c.Wall = d.Wall
 	}
@@ -114,3 +111,15 @@ func (c *Config) Validate() error {
 	}
 	return errors.Join(errs...)
 }
+
+// local is what every part may know: what this node was told, who it is, and
+// where it logs. Nothing of it ever changes.
+type local struct {
+	cfg  Config
+	t    timing
+	self transport.Identity
+	log  *slog.Logger
+}
+
+// nowMillis is the wall clock.
+func (l *local) nowMillis() int64 { return l.cfg.Wall().UnixMilli() }

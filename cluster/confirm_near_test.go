@@ -16,18 +16,18 @@ func TestNearNonVoterAndFarVoter(t *testing.T) {
 		}
 		s.until("two voters of three members", time.Minute, func() bool {
 			l := s.leader()
-			return l != nil && len(l.servers()) == 3 && len(votersOf(l.servers())) == 2
+			return l != nil && len(l.consensus.servers()) == 3 && len(votersOf(l.consensus.servers())) == 2
 		})
 		l := s.leader()
 		for _, n := range s.nodes {
-			if n != l && string(others(votersOf(l.servers()), l.self.ServerID)[0]) == n.self.ServerID {
+			if n != l && string(others(votersOf(l.consensus.servers()), l.self.ServerID)[0]) == n.self.ServerID {
 				s.net.Delay(l.ip, n.ip, 40*time.Millisecond)
 				s.net.Delay(n.ip, l.ip, 40*time.Millisecond)
 			}
 		}
 		time.Sleep(time.Second)
 		for range 100 {
-			if _, err := l.confirm(s.t.Context()); err != nil {
+			if _, err := l.consensus.confirm(s.t.Context()); err != nil {
 				s.t.Fatalf("a leader that all hear: %v", err)
 			}
 			time.Sleep(30 * time.Millisecond)

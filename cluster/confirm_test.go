@@ -112,8 +112,8 @@ func (s *sim) askStoppedLeader() bool {
 		t.heartbeat, t.lease, t.rpc, t.disk = 30*time.Second, 30*time.Second, 30*time.Second, time.Hour
 	}
 	old := s.start(1, 1, 2, 3)
-	s.until("three voters", 3*time.Minute, func() bool { return old.leading.Load() != nil && len(votersOf(old.servers())) == 3 })
-	if _, err := old.confirm(s.t.Context()); err != nil {
+	s.until("three voters", 3*time.Minute, func() bool { return old.consensus.leading.Load() != nil && len(votersOf(old.consensus.servers())) == 3 })
+	if _, err := old.consensus.confirm(s.t.Context()); err != nil {
 		s.t.Fatal(err)
 	}
 	s.net.Cut(ipOf(2), ipOf(1))
@@ -122,21 +122,23 @@ func (s *sim) askStoppedLeader() bool {
 	time.Sleep(8 * time.Second) // heartbeats have arrived, their answers have not
 	s.net.Cut(ipOf(1), ipOf(2))
 	s.net.Cut(ipOf(1), ipOf(3))
-	s.until("another leader", time.Minute, func() bool { return s.nodes[2].leading.Load() != nil || s.nodes[3].leading.Load() != nil })
-	if old.leading.Load() == nil {
+	s.until("another leader", time.Minute, func() bool {
+		return s.nodes[2].consensus.leading.Load() != nil || s.nodes[3].consensus.leading.Load() != nil
+	})
+	if old.consensus.leading.Load() == nil {
 		return false
 	}
 	answer := make(chan error, 1)
 	ctx, cancel := context.WithTimeout(s.t.Context(), time.Second)
 	defer cancel()
-	go func() { _, err := old.confirm(ctx); answer <- err }()
+	go func() { _, err := old.consensus.confirm(ctx); answer <- err }()
 	time.Sleep(10 * time.Millisecond)
 	s.net.Heal(ipOf(2), ipOf(1))
 	s.net.Heal(ipOf(3), ipOf(1))
 	if err := <-answer; err == nil {
 		s.t.Error("a leader of the past has confirmed")
 	}
-	stale := old.raft.Load().peers.ackedSince(cut, votersOf(old.servers())) > 0
+	stale := old.consensus.raft.Load().transport.ackedSince(cut, votersOf(old.consensus.servers())) > 0
 	s.rejoin(1)
 	return stale
 }

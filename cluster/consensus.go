@@ -1,156 +1,71 @@
 package cluster
 
 import (
-	"errors"
+	"context"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
-	boltdb "github.com/hashicorp/raft-boltdb/v2"
-	"go.etcd.io/bbolt"
 
 	"sluice/transport"
 )
 
-// Sizes of Raft's log. A command is at most 64 KiB in practice (progress), so
-// the log keeps at most about 160 MiB behind a snapshot.
-const (
-	raftDir           = "raft"
-	logFile           = "log.db"
-	snapshotThreshold = 1024 // entries
-	trailingLogs      = 2560 // entries; more than twice the threshold
-	snapshotInterval  = 30 * time.Second
-	maxAppendEntries  = 512
-	logCache          = 512 // entries
-	keptSnapshots     = 2
-	boltOpenTimeout   = 5 * time.Second // another process holds the data dir
-)
-
-// consensus is this node's Raft with what it stands on.
+// consensus is this node's part in what the nodes agree on: it publishes the
+// facts, proposes changes of them, and says who belongs to the cluster, who
+// leads, and whether that is proven. It has no loop; Raft's goroutines end with
+// its raftNode.
 type consensus struct {
-	*raft.Raft
-	questions
-	rpc    time.Duration // Raft gets that long to answer at the end
-	peers  *peers
-	layer  *transport.RaftLayer
-	bolt   *boltdb.BoltStore
-	logs   raft.LogStore
-	notify chan bool // leadership gained and lost, in order
+	*local
+	facts    *hub
+	machine  *machine
+	calls    *transport.Client
+	raft     atomic.Pointer[raftNode] // nil before a cluster was found
+	leading  atomic.Pointer[term]     // set by leadership; nil: not leader, or not ready to act as one
+	verifier                          // confirm is proveLeadership, shared by those who ask at the same time
 }
 
-// raftConfig gives Raft's settings (FACTS section 4 says why).
-func (n *Node) raftConfig(notify chan bool) *raft.Config {
-	c := raft.DefaultConfig()
-	c.LocalID = raft.ServerID(n.self.ServerID)
-	c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLeaseTimeout = n.t.heartbeat, n.t.heartbeat, n.t.lease
-	c.MaxAppendEntries = maxAppendEntries
-	c.SnapshotThreshold, c.TrailingLogs, c.SnapshotInterval = snapshotThreshold, trailingLogs, snapshotInterval
-	c.NotifyCh = notify
-	c.Logger = hlog{log: n.log.With("part", "raft")}
-	c.NoLegacyTelemetry = true
+// term is this node's time as leader. It begins when everything committed
+// before has been applied here.
+type term struct {
+	number uint64
+	since  time.Time
+}
+
+// newConsensus makes one that has no Raft yet; fail hears why the facts of this
+// node can be trusted no more.
+func newConsensus(l *local, calls *transport.Client, fail func(error)) *consensus {
+	c := &consensus{local: l, calls: calls, machine: newMachine(fail)}
+	c.facts = c.machine.hub
+	c.verify = func() (uint64, error) {
+		ctx, cancel := context.WithTimeout(context.Background(), c.t.rpc)
+		defer cancel()
+		return c.proveLeadership(ctx)
+	}
 	return c
 }
 
-// startRaft opens the stores and starts Raft; identity.Bootstrap begins the
-// cluster with this node as its only server.
-func (n *Node) startRaft(identity Identity) (*consensus, error) {
-	dir := filepath.Join(n.cfg.DataDir, raftDir)
-	if _, err := os.Stat(filepath.Join(dir, logFile)); identity.Log && errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("opening %s: %w", dir, ErrLogLost)
+// servers returns the latest membership that this node knows.
+func (c *consensus) servers() []raft.Server {
+	r := c.raft.Load()
+	if r == nil {
+		return nil
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("creating raft dir: %w", err)
-	}
-	c := &consensus{rpc: n.t.rpc, notify: make(chan bool, 64)}
-	if err := c.open(n, dir, identity.Bootstrap); err != nil {
-		return nil, errors.Join(err, c.close())
-	}
-	if err := n.founding.begun(n.commitIdentity); err != nil {
-		return nil, errors.Join(err, c.close())
-	}
-	return c, nil
+	return r.GetConfiguration().Configuration().Servers
 }
 
-func (c *consensus) open(n *Node, dir string, bootstrap bool) (err error) {
-	c.bolt, err = boltdb.New(boltdb.Options{
-		Path:        filepath.Join(dir, logFile),
-		BoltOptions: &bbolt.Options{Timeout: boltOpenTimeout, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType},
-	})
-	if err != nil {
-		return fmt.Errorf("opening log store (does another process use %s?): %w", dir, err)
-	}
-	var store raft.LogStore = c.bolt
-	if n.cfg.hooks.store != nil {
-		store = n.cfg.hooks.store(store)
-	}
-	if c.logs, err = raft.NewLogCache(logCache, store); err != nil {
-		return fmt.Errorf("creating log cache: %w", err)
-	}
-	config := n.raftConfig(c.notify)
-	snapshots, err := raft.NewFileSnapshotStoreWithLogger(dir, keptSnapshots, config.Logger)
-	if err != nil {
-		return fmt.Errorf("opening snapshots: %w", err)
-	}
-	if c.layer, err = n.tr.Raft(); err != nil {
-		return fmt.Errorf("opening raft's stream: %w", err)
-	}
-	c.peers = newPeers(raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		ServerAddressProvider: n, Logger: config.Logger, Stream: c.layer,
-		MaxPool: 3, MaxRPCsInFlight: 1, Timeout: 2 * n.t.rpc,
-	}))
-	if bootstrap {
-		err := raft.BootstrapCluster(config, c.logs, c.bolt, snapshots, c.peers, raft.Configuration{Servers: []raft.Server{
-			{ID: config.LocalID, Address: raft.ServerAddress(n.self.Advertise)},
-		}})
-		if err != nil && !errors.Is(err, raft.ErrCantBootstrap) {
-			return fmt.Errorf("beginning the cluster: %w", err)
-		}
-	}
-	var machine raft.FSM = n.machine
-	if n.cfg.hooks.fsm != nil {
-		machine = n.cfg.hooks.fsm(machine)
-	}
-	if c.Raft, err = raft.NewRaft(config, machine, c.logs, c.bolt, snapshots, c.peers); err != nil {
-		return fmt.Errorf("starting raft: %w", err)
-	}
-	return nil
-}
-
-// close stops Raft, waits for it and closes the stores.
-func (c *consensus) close() error {
-	var errs []error
-	if c.peers != nil {
-		_ = c.peers.Close() // first: an append that is held back ends
-	}
-	if c.Raft != nil {
-		c.end(c.rpc)
-		errs = append(errs, c.Shutdown().Error())
-	}
-	if c.layer != nil {
-		_ = c.layer.Close()
-	}
-	if c.bolt != nil {
-		errs = append(errs, c.bolt.Close())
-	}
-	return errors.Join(errs...)
-}
-
-// ServerAddr implements raft.ServerAddressProvider: every dial names the
-// server that it means.
-func (n *Node) ServerAddr(id raft.ServerID) (raft.ServerAddress, error) {
-	to, err := n.targetOf(string(id))
-	return raft.ServerAddress(to.String()), err
+func (c *consensus) isMember(id string) bool {
+	return slices.ContainsFunc(c.servers(), func(s raft.Server) bool { return string(s.ID) == id })
 }
 
 // targetOf finds where a server is dialled, from Raft's configuration.
-func (n *Node) targetOf(id string) (transport.Target, error) {
-	if id == n.self.ServerID {
-		return transport.Target{Address: n.self.Advertise, ServerID: id}, nil
+func (c *consensus) targetOf(id string) (transport.Target, error) {
+	if id == c.self.ServerID {
+		return transport.Target{Address: c.self.Advertise, ServerID: id}, nil
 	}
-	for _, s := range n.servers() {
+	for _, s := range c.servers() {
 		if string(s.ID) == id {
 			return transport.Target{Address: string(s.Address), ServerID: id}, nil
 		}
@@ -158,24 +73,131 @@ func (n *Node) targetOf(id string) (transport.Target, error) {
 	return transport.Target{}, fmt.Errorf("server %s is no member", id)
 }
 
-// servers returns the latest membership that this node knows.
-func (n *Node) servers() []raft.Server {
-	c := n.raft.Load()
-	if c == nil || c.Raft == nil {
-		return nil
+// nameOf words a ServerID for a person.
+func (c *consensus) nameOf(id string) string {
+	if node := c.facts.View().Node(id); node != nil {
+		return node.Name
 	}
-	return c.GetConfiguration().Configuration().Servers
+	return id
 }
 
-// lastCommand returns the index of the last command at or before a committed
-// index, which is what a View's index is: Raft's own entries never reach the
-// FSM.
-func (c *consensus) lastCommand(committed, applied uint64) uint64 {
-	var entry raft.Log
-	for i := committed; i > applied; i-- {
-		if err := c.logs.GetLog(i, &entry); err != nil || entry.Type == raft.LogCommand {
-			return i // not readable: ask for more than there may be
+// ServerAddr implements raft.ServerAddressProvider: every dial names the
+// server that it means.
+func (c *consensus) ServerAddr(id raft.ServerID) (raft.ServerAddress, error) {
+	to, err := c.targetOf(string(id))
+	return raft.ServerAddress(to.String()), err
+}
+
+// leader returns where the leader is, if this node knows one.
+func (c *consensus) leader() (transport.Target, error) {
+	r := c.raft.Load()
+	if r == nil {
+		return transport.Target{}, ErrNoLeader
+	}
+	_, id := r.LeaderWithID()
+	if id == "" {
+		return transport.Target{}, ErrNoLeader
+	}
+	return c.targetOf(string(id))
+}
+
+// verifyAgain is the pace of asking Raft again whether it leads, while the
+// answers that count are under way.
+const verifyAgain = 50 * time.Millisecond
+
+// proveLeadership returns the index of the last command that was committed when
+// it was called: whoever has applied it knows every change of before. The proof is a quorum of appends or heartbeats sent after the call
+// and acknowledged. Raft counts nodes without a vote too, so that its own
+// answer may come long before. Errors wrap ErrNoLeader.
+func (c *consensus) proveLeadership(ctx context.Context) (uint64, error) {
+	term, r := c.leading.Load(), c.raft.Load()
+	if term == nil || r == nil {
+		return 0, ErrNoLeader
+	}
+	asked := time.Now()
+	index := r.lastCommand(r.CommitIndex(), c.facts.View().Index)
+	voters := votersOf(c.servers())
+	for ctx.Err() == nil {
+		if err := r.ask(r.VerifyLeader).wait(ctx); err != nil {
+			return 0, fmt.Errorf("%w: verifying leadership: %w", ErrNoLeader, err)
+		}
+		if c.leading.Load() != term {
+			return 0, ErrNoLeader
+		}
+		if r.transport.acknowledged(ctx, asked, others(voters, c.self.ServerID), len(voters)/2) {
+			return index, nil
 		}
 	}
-	return applied
+	return 0, fmt.Errorf("%w: no quorum answered", ErrNoLeader)
+}
+
+func votersOf(servers []raft.Server) []raft.ServerID {
+	var ids []raft.ServerID
+	for _, s := range servers {
+		if s.Suffrage == raft.Voter {
+			ids = append(ids, s.ID)
+		}
+	}
+	return ids
+}
+
+func others(ids []raft.ServerID, self string) []raft.ServerID {
+	var out []raft.ServerID
+	for _, id := range ids {
+		if string(id) != self {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// verifier lets callers that ask at the same time share one verification: who
+// comes while one is under way waits for the next, which begins after it came.
+// A goroutine runs as long as somebody waits.
+type verifier struct {
+	verify func() (uint64, error)
+
+	mu   sync.Mutex
+	next *verification
+	busy bool
+}
+
+type verification struct {
+	done  chan struct{}
+	index uint64
+	err   error
+}
+
+func (v *verifier) confirm(ctx context.Context) (uint64, error) {
+	v.mu.Lock()
+	if v.next == nil {
+		v.next = &verification{done: make(chan struct{})}
+	}
+	mine := v.next
+	if !v.busy {
+		v.busy = true
+		go v.run()
+	}
+	v.mu.Unlock()
+	select {
+	case <-mine.done:
+		return mine.index, mine.err
+	case <-ctx.Done():
+		return 0, fmt.Errorf("%w: %w", ErrNoLeader, ctx.Err())
+	}
+}
+
+func (v *verifier) run() {
+	for {
+		v.mu.Lock()
+		current := v.next
+		v.next = nil
+		v.busy = current != nil
+		v.mu.Unlock()
+		if current == nil {
+			return
+		}
+		current.index, current.err = v.verify()
+		close(current.done)
+	}
 }

@@ -1,9 +1,16 @@
-// Package cluster makes nodes one cluster: membership over Raft, the log and
-// its store, the FSM adapter, gossip, the leader's decisions, proposing and
-// forwarding, the one-second reports, and the reconciliation of what a node
-// runs with what the facts say.
+// Package cluster makes nodes one cluster. A Node joins parts, each with its
+// own state:
 //
-// Facts come down as immutable Views; progress, measurements and events go up;
-// nothing calls back. It runs tasks through a Runner per kind and must not
+//   - consensus: Raft (raftNode, raftTransport, machine), what is published of
+//     its facts (hub), proposing, proof of leadership; ownership: whose a task
+//     is; watchdog: a disk that hangs;
+//   - members: founder (the first start), membership (this node's way in and
+//     out), roster (a leader's changes), liveness (who is there), gossip;
+//   - leadership: what a leader decides, a term at a time;
+//   - reconciler: the tasks of this node, with the sinks of their progress and
+//     their events; reporter: the report of each second.
+//
+// Facts come down as immutable Views; progress, states and events go up;
+// nothing calls back. It runs tasks through a task.Runner per kind and must not
 // know what a task does, what Kafka is, or how facts are shown.
 package cluster

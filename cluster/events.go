@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -9,10 +8,6 @@ import (
 
 	"sluice/fsm"
 )
-
-func sortItems(items []fsm.ProgressItem) {
-	slices.SortFunc(items, func(a, b fsm.ProgressItem) int { return cmp.Compare(a.Task, b.Task) })
-}
 
 // Bounds of events that wait for a quorum.
 const (
@@ -22,27 +17,27 @@ const (
 )
 
 // eventSink keeps events and proposes them. Without a quorum they wait; of
-// more than eventBuffer the oldest are dropped.
+// more than eventBuffer the oldest are dropped. Its loop is the only one that
+// sends; flush waits for it.
 type eventSink struct {
-	n    *Node
-	wake chan struct{}
+	*local
+	propose func(context.Context, fsm.Command) (fsm.Result, error)
+	wake    trigger
 
 	mu      sync.Mutex
 	waiting []fsm.Event
 	dropped uint64
 }
 
-// Record notes an event of this node; it returns at once. Node and the times
-// are filled in where they are empty.
-func (n *Node) Record(e fsm.Event) {
+// record notes an event of this node; see Node.Record.
+func (s *eventSink) record(e fsm.Event) {
 	if e.Node == "" {
-		e.Node = n.cfg.Name
+		e.Node = s.cfg.Name
 	}
 	if e.First == 0 {
-		e.First = n.nowMillis()
+		e.First = s.nowMillis()
 	}
 	e.Last, e.Count = max(e.Last, e.First), max(e.Count, 1)
-	s := n.events
 	s.mu.Lock()
 	s.waiting = append(s.waiting, e)
 	if len(s.waiting) > eventBuffer {
@@ -50,7 +45,7 @@ func (n *Node) Record(e fsm.Event) {
 		s.dropped++
 	}
 	s.mu.Unlock()
-	n.kick(s.wake)
+	s.wake.fire()
 }
 
 func (s *eventSink) run(ctx context.Context) error {
@@ -75,12 +70,8 @@ func (s *eventSink) send(ctx context.Context) bool {
 	if len(batch) == 0 || ctx.Err() != nil {
 		return false
 	}
-	_, err := s.n.Propose(ctx, &fsm.EventsAdd{Events: batch})
-	if err != nil {
-		select {
-		case <-time.After(eventEvery):
-		case <-ctx.Done():
-		}
+	if _, err := s.propose(ctx, &fsm.EventsAdd{Events: batch}); err != nil {
+		_ = sleep(ctx, eventEvery)
 		return true
 	}
 	s.mu.Lock()
@@ -92,12 +83,7 @@ func (s *eventSink) send(ctx context.Context) bool {
 
 // flush waits until no event waits, or ctx ends.
 func (s *eventSink) flush(ctx context.Context) {
-	for waiting, _ := s.state(); waiting > 0; waiting, _ = s.state() {
-		select {
-		case <-time.After(eventEvery / 10):
-		case <-ctx.Done():
-			return
-		}
+	for waiting, _ := s.state(); waiting > 0 && sleep(ctx, eventEvery/10) == nil; waiting, _ = s.state() {
 	}
 }
 

@@ -19,10 +19,15 @@ import (
 const rejoinEvery = 10 * time.Second
 
 // gossip keeps a directory of nodes and hints at deaths. It never changes
-// membership or assignments.
+// membership or assignments. memberlist's goroutines end with its loop.
 type gossip struct {
-	n    *Node
-	list atomic.Pointer[memberlist.Memberlist]
+	*local
+	tr      *transport.Transport
+	members directory
+	hint    func(id string) // a node is perhaps gone
+	left    func() bool     // this node has left the cluster
+	wake    trigger         // there is a new leader: members may be missing here
+	list    atomic.Pointer[memberlist.Memberlist]
 }
 
 // gossipMeta rides on memberlist's messages.
@@ -33,7 +38,7 @@ type gossipMeta struct {
 
 // run gossips until ctx ends. A node that left says so.
 func (g *gossip) run(ctx context.Context) error {
-	layer, err := g.n.tr.Gossip(g.resolve)
+	layer, err := g.tr.Gossip(g.resolve)
 	if err != nil {
 		return fmt.Errorf("opening gossip: %w", err)
 	}
@@ -49,9 +54,9 @@ func (g *gossip) run(ctx context.Context) error {
 		g.rejoin(list)
 		select {
 		case <-tick.C:
-		case <-g.n.kickGossip:
+		case <-g.wake:
 		case <-ctx.Done():
-			if g.n.left.Load() {
+			if g.left() {
 				_ = list.Leave(time.Second)
 			}
 			return list.Shutdown()
@@ -61,13 +66,13 @@ func (g *gossip) run(ctx context.Context) error {
 
 func (g *gossip) config(layer *transport.Gossip) *memberlist.Config {
 	c := memberlist.DefaultLANConfig()
-	if g.n.cfg.Profile == ProfileWAN {
+	if g.cfg.Profile == ProfileWAN {
 		c = memberlist.DefaultWANConfig()
 		c.ProbeInterval, c.ProbeTimeout = time.Second, 900*time.Millisecond
 	}
-	c.Name = g.n.self.ServerID
+	c.Name = g.self.ServerID
 	c.Transport = layer
-	c.Logger = memberlistLog(g.n.log.With("part", "gossip"))
+	c.Logger = memberlistLog(g.log.With("part", "gossip"))
 	c.Delegate, c.Events = g, g
 	c.UDPBufferSize = 8 << 10 // packets ride on streams
 	return c
@@ -76,7 +81,7 @@ func (g *gossip) config(layer *transport.Gossip) *memberlist.Config {
 // resolve finds a node's address: from Raft's members, or what gossip says of
 // one that this node's log does not hold yet.
 func (g *gossip) resolve(id string) (string, bool) {
-	if to, err := g.n.targetOf(id); err == nil {
+	if to, err := g.members.targetOf(id); err == nil {
 		return to.Address, true
 	}
 	list := g.list.Load()
@@ -98,7 +103,7 @@ func (g *gossip) rejoin(list *memberlist.Memberlist) {
 	for _, m := range list.Members() {
 		held[m.Name] = true
 	}
-	for _, s := range g.n.servers() {
+	for _, s := range g.members.servers() {
 		if held[string(s.ID)] {
 			continue
 		}
@@ -107,37 +112,28 @@ func (g *gossip) rejoin(list *memberlist.Memberlist) {
 			continue
 		}
 		if _, err := list.Join([]string{string(s.ID) + "/" + net.JoinHostPort(ip.String(), strconv.Itoa(port))}); err != nil {
-			g.n.log.Debug("gossip: rejoining", "id", s.ID, "error", err)
+			g.log.Debug("gossip: rejoining", "id", s.ID, "error", err)
 		}
 	}
 }
 
-// NotifyJoin implements memberlist.EventDelegate.
-func (g *gossip) NotifyJoin(*memberlist.Node) {}
-
-// NotifyUpdate implements memberlist.EventDelegate.
-func (g *gossip) NotifyUpdate(*memberlist.Node) {}
-
-// NotifyLeave implements memberlist.EventDelegate: a hint to look.
-func (g *gossip) NotifyLeave(m *memberlist.Node) { g.n.probeSoon(m.Name) }
+// NotifyLeave implements memberlist.EventDelegate: a hint.
+func (g *gossip) NotifyLeave(m *memberlist.Node) { g.hint(m.Name) }
 
 // NodeMeta implements memberlist.Delegate.
 func (g *gossip) NodeMeta(limit int) []byte {
-	b, err := json.Marshal(gossipMeta{g.n.self.Advertise, g.n.cfg.Name})
+	b, err := json.Marshal(gossipMeta{g.self.Advertise, g.cfg.Name})
 	if err != nil || len(b) > limit {
 		return nil
 	}
 	return b
 }
 
-// NotifyMsg implements memberlist.Delegate.
-func (g *gossip) NotifyMsg([]byte) {}
+// The rest of both delegates is of no use here.
 
-// GetBroadcasts implements memberlist.Delegate.
-func (g *gossip) GetBroadcasts(int, int) [][]byte { return nil }
-
-// LocalState implements memberlist.Delegate.
-func (g *gossip) LocalState(bool) []byte { return nil }
-
-// MergeRemoteState implements memberlist.Delegate.
-func (g *gossip) MergeRemoteState([]byte, bool) {}
+func (*gossip) NotifyJoin(*memberlist.Node)     {}
+func (*gossip) NotifyUpdate(*memberlist.Node)   {}
+func (*gossip) NotifyMsg([]byte)                {}
+func (*gossip) GetBroadcasts(int, int) [][]byte { return nil }
+func (*gossip) LocalState(bool) []byte          { return nil }
+func (*gossip) MergeRemoteState([]byte, bool)   {}

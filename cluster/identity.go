@@ -80,8 +80,8 @@ func syncDir(dir string) error {
 	return nil
 }
 
-// forget removes identity and log after a node has left its cluster: started
+// wipeIdentity removes identity and log after a node has left its cluster: started
 // again it is a new node.
-func forget(dataDir string) error {
+func wipeIdentity(dataDir string) error {
 	return errors.Join(os.RemoveAll(filepath.Join(dataDir, raftDir)), os.Remove(filepath.Join(dataDir, identityFile)))
 }

@@ -33,7 +33,7 @@ func TestWhoProposesSeesIt(t *testing.T) {
 		s.start(2, 1, 2, 3)
 		s.slow(100 * time.Millisecond)
 		late := s.start(3, 1, 2, 3)
-		s.until("three voters", time.Minute, func() bool { l := s.leader(); return l != nil && len(votersOf(l.servers())) == 3 })
+		s.until("three voters", time.Minute, func() bool { l := s.leader(); return l != nil && len(votersOf(l.consensus.servers())) == 3 })
 		if s.leader() == late {
 			s.t.Fatal("the test shows nothing: the late node leads")
 		}

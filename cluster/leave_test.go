@@ -29,7 +29,7 @@ func TestNobodyLeavesWithTheQuorum(t *testing.T) {
 				s.t.Errorf("node %d leaves: %v", i, err)
 			}
 		}
-		_, err := s.leader().handleRemove(s.t.Context(), departure{ID: s.follower().self.ServerID, Leaves: true})
+		_, err := s.leader().roster.handleRemove(s.t.Context(), removal{ID: s.follower().self.ServerID, Leaves: true})
 		if err == nil {
 			s.t.Error("the leader removes a voter that it cannot spare")
 		}
@@ -56,12 +56,12 @@ func TestDepartureIsCommitted(t *testing.T) {
 		n := s.follower()
 		other := s.nodes[6-l.i-n.i]
 		s.net.CutBoth(l.ip, other.ip)
-		c := l.raft.Load()
+		c := l.consensus.raft.Load()
 		go c.ask(func() raft.Future { return c.RemoveServer(raft.ServerID(n.self.ServerID), 0, 0) })
-		s.until("it has its removal in its log", time.Second, func() bool { return !n.isMember(n.self.ServerID) })
+		s.until("it has its removal in its log", time.Second, func() bool { return !n.consensus.isMember(n.self.ServerID) })
 		ctx, cancel := context.WithTimeout(s.t.Context(), 300*time.Millisecond)
 		defer cancel()
-		if err := n.depart(ctx); err == nil {
+		if err := n.membership.requestRemoval(ctx); err == nil {
 			s.t.Error("it takes the word of a log for a removal")
 		}
 		s.net.HealBoth(l.ip, other.ip)
@@ -85,7 +85,7 @@ func TestWhoDidNotLeaveTakesPartAgain(t *testing.T) {
 		s.until("it takes part again", 20*time.Second, func() bool {
 			return !s.leader().View().Node(n.self.ServerID).Leaving && s.balanced(30, 1, 2, 3)
 		})
-		leaving := n.record()
+		leaving := n.membership.record()
 		leaving.Leaving = true
 		s.kill(n.i)
 		s.propose(s.leader(), &fsm.NodePut{Node: leaving})
@@ -102,7 +102,7 @@ func TestNobodyIsLeftInTheFacts(t *testing.T) {
 		s.trio()
 		lost := s.follower()
 		s.kill(lost.i)
-		c := s.leader().raft.Load()
+		c := s.leader().consensus.raft.Load()
 		if err := c.RemoveServer(raft.ServerID(lost.self.ServerID), 0, 0).Error(); err != nil {
 			s.t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"sync/atomic"
@@ -21,6 +22,24 @@ func newHub(v *fsm.View) *hub {
 	h := &hub{}
 	h.view.Store(v)
 	return h
+}
+
+// View returns the latest facts; they never change.
+func (h *hub) View() *fsm.View { return h.view.Load() }
+
+// wait waits until the View has reached an index.
+func (h *hub) wait(ctx context.Context, index uint64) error {
+	for {
+		changed := h.watch()
+		if h.View().Index >= index {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for index %d: %w", index, ctx.Err())
+		}
+	}
 }
 
 func (h *hub) publish(v *fsm.View) {

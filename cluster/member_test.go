@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sluice/fsm"
+	"sluice/transport"
 )
 
 func TestNobodyFoundsWhileAPeerIsSilent(t *testing.T) {
@@ -50,21 +51,30 @@ func TestFoundingWithOneSidedLists(t *testing.T) {
 }
 
 func TestFoundingDecision(t *testing.T) {
-	f := &founding{identity: Identity{ServerID: "b"}, asked: map[string]string{}}
-	f.answer(introduction{ServerID: "a", Name: "n0", Address: "h0:1"}, introduction{ServerID: "b"})
-	save := func(Identity) error { return nil }
-	if _, ok, _ := f.found([]string{"h2:1"}, save); ok {
+	f := newFounder(&local{self: transport.Identity{ServerID: "b"}}, nil, Identity{ServerID: "b"}, func(Identity) error { return nil })
+	ask := func(id, address string) introduction {
+		a, err := f.handleWhoami(t.Context(), introduction{ServerID: id, Address: address})
+		if err != nil {
+			t.Error(err)
+		}
+		return a
+	}
+	ask("a", "h0:1")
+	if _, ok, _ := f.found([]string{"h2:1"}); ok {
 		t.Error("founded although an asker was not considered")
 	}
-	id, ok, _ := f.found([]string{"h0:1", "h2:1"}, save)
+	save := f.save
+	f.save = func(Identity) error { return errors.New("disk full") }
+	if _, ok, _ := f.found([]string{"h0:1"}); ok {
+		t.Error("founded without having saved it")
+	}
+	f.save = save
+	id, ok, _ := f.found([]string{"h0:1", "h2:1"})
 	if !ok || id.ClusterID == "" || !id.Bootstrap {
 		t.Errorf("not founded: %+v", id)
 	}
-	if a := f.answer(introduction{ServerID: "c", Address: "h3:1"}, introduction{ServerID: "b"}); a.ClusterID != id.ClusterID {
+	if a := ask("c", "h3:1"); a.ClusterID != id.ClusterID {
 		t.Errorf("answers %+v after founding", a)
-	}
-	if _, ok, _ := f.found(nil, func(Identity) error { return errors.New("disk full") }); ok {
-		t.Error("founded without having saved it")
 	}
 	others := []introduction{{Name: "n2", ServerID: "x"}, {Name: "n3", ServerID: "a"}}
 	if !lowest(introduction{Name: "n1", ServerID: "z"}, others) || lowest(introduction{Name: "n2", ServerID: "y"}, others) {
@@ -102,7 +112,7 @@ func TestNothingRunsUnconfirmed(t *testing.T) {
 		s.addTasks(29)
 		s.until("assigned", 5*time.Second, func() bool { return s.balanced(30, 1, 2, 3) })
 		lost := s.follower().i
-		if err := s.nodes[lost].raft.Load().Snapshot().Error(); err != nil {
+		if err := s.nodes[lost].consensus.raft.Load().Snapshot().Error(); err != nil {
 			s.t.Fatal(err)
 		}
 		s.kill(lost)
@@ -113,8 +123,8 @@ func TestNothingRunsUnconfirmed(t *testing.T) {
 		if n.View().TaskCount() != 30 {
 			s.t.Errorf("the test shows nothing: the snapshot holds %d tasks", n.View().TaskCount())
 		}
-		if n.running.Load() != 0 {
-			s.t.Errorf("runs %d tasks, and no leader has confirmed that they are its own", n.running.Load())
+		if n.reconciler.running.Load() != 0 {
+			s.t.Errorf("runs %d tasks, and no leader has confirmed that they are its own", n.reconciler.running.Load())
 		}
 		s.rejoin(lost)
 		s.until("takes part again", time.Minute, func() bool { return s.balanced(30, 1, 2, 3) })
@@ -152,12 +162,12 @@ func TestWipedNodeComesBackAsAnother(t *testing.T) {
 		n := s.start(wiped.i, 1, 2, 3)
 		s.until("it is a member under a new id", time.Minute, func() bool {
 			l := s.leader()
-			return l != nil && l.isMember(n.self.ServerID) && l.View().Node(n.self.ServerID) != nil
+			return l != nil && l.consensus.isMember(n.self.ServerID) && l.View().Node(n.self.ServerID) != nil
 		})
-		if l := s.leader(); l.isMember(wiped.self.ServerID) || l.View().Node(wiped.self.ServerID) != nil || n.self.ServerID == wiped.self.ServerID {
+		if l := s.leader(); l.consensus.isMember(wiped.self.ServerID) || l.View().Node(wiped.self.ServerID) != nil || n.self.ServerID == wiped.self.ServerID {
 			s.t.Error("its former self is still a member")
 		}
-		s.until("it takes part again", time.Minute, func() bool { return s.balanced(30, 1, 2, 3) && len(votersOf(s.leader().servers())) == 3 })
+		s.until("it takes part again", time.Minute, func() bool { return s.balanced(30, 1, 2, 3) && len(votersOf(s.leader().consensus.servers())) == 3 })
 		s.equal()
 	})
 }
@@ -171,10 +181,10 @@ func TestNameIsTaken(t *testing.T) {
 		cfg.Name, cfg.DataDir, cfg.Join = "n2", s.dataDir(4), []string{ipOf(1) + ":7400"}
 		n := s.startWith(4, cfg)
 		time.Sleep(10 * time.Second)
-		if s.leader().isMember(n.self.ServerID) {
+		if s.leader().consensus.isMember(n.self.ServerID) {
 			s.t.Error("a second n2 was taken in")
 		}
-		_, err := s.leader().handleJoin(s.t.Context(), n.record())
+		_, err := s.leader().roster.handleJoin(s.t.Context(), n.membership.record())
 		if err == nil || !strings.Contains(err.Error(), "cluster remove n2") {
 			s.t.Errorf("the error does not say what to do: %v", err)
 		}
@@ -189,7 +199,7 @@ func TestFourthNodeJoinsAndLeaves(t *testing.T) {
 		s.until("assigned", 5*time.Second, func() bool { return s.balanced(40, 1, 2, 3) })
 		n := s.start(4, 1, 2, 3)
 		s.until("the new node carries work, by releases", 25*time.Second, func() bool { return s.balanced(40, 1, 2, 3, 4) })
-		if got := len(votersOf(s.leader().servers())); got != 3 {
+		if got := len(votersOf(s.leader().consensus.servers())); got != 3 {
 			s.t.Errorf("%d voters, the limit is 3", got)
 		}
 		if s.world.drained() == 0 {
@@ -205,14 +215,14 @@ func TestFourthNodeJoinsAndLeaves(t *testing.T) {
 		}
 		delete(s.nodes, 4)
 		s.until("the others carry all", 5*time.Second, func() bool { return s.balanced(40, 1, 2, 3) })
-		if l := s.leader(); l.isMember(n.self.ServerID) || l.View().Node(n.self.ServerID) != nil {
+		if l := s.leader(); l.consensus.isMember(n.self.ServerID) || l.View().Node(n.self.ServerID) != nil {
 			s.t.Error("it is still a member")
 		}
 		if _, err := os.Stat(filepath.Join(s.dataDir(4), raftDir)); !errors.Is(err, os.ErrNotExist) {
 			s.t.Errorf("its log is still there: %v", err)
 		}
 		again := s.start(4, 1, 2, 3)
-		s.until("it joins as a new node", time.Minute, func() bool { return s.leader().isMember(again.self.ServerID) })
+		s.until("it joins as a new node", time.Minute, func() bool { return s.leader().consensus.isMember(again.self.ServerID) })
 		if again.self.ServerID == n.self.ServerID {
 			s.t.Error("it came back under its old id")
 		}
@@ -302,7 +312,7 @@ func TestRemoveADeadNode(t *testing.T) {
 		s.until("removed, asked of a follower", 20*time.Second, func() bool {
 			return s.follower().Remove(s.t.Context(), lost.cfg.Name) == nil
 		})
-		if s.leader().isMember(lost.self.ServerID) {
+		if s.leader().consensus.isMember(lost.self.ServerID) {
 			s.t.Error("it is still a member")
 		}
 		if err := s.leader().Remove(s.t.Context(), lost.cfg.Name); err == nil {

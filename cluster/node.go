@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
-	"sync/atomic"
-	"time"
+	"net/http"
 
 	"github.com/hashicorp/raft"
 	"golang.org/x/sync/errgroup"
@@ -17,59 +15,36 @@ import (
 	"sluice/transport"
 )
 
-// Node is one member of a Sluice cluster. Its methods may be called by any
-// goroutine; before Run has found a cluster they say that there is no leader.
+// Node is one member of a Sluice cluster: its parts, and the order in which
+// they begin and end. Its methods may be called by any goroutine; before Run
+// has found a cluster they say that there is no leader.
+//
+// Each part has its own state and lock. A lock of a part is held over calls
+// into another one in two places only: the roster's while a change of the
+// membership is committed, and the reconciler's over those of the progress
+// sink and of runners.
 type Node struct {
-	cfg     Config
-	t       timing
-	self    transport.Identity
-	tr      *transport.Transport
-	clients clients
-	log     *slog.Logger
-	machine *machine
-	parts   // what the parts of a node share
+	*local
+	tr         *transport.Transport
+	clients    clients
+	founder    *founder
+	consensus  *consensus
+	ownership  *ownership
+	liveness   *liveness
+	roster     *roster
+	membership *membership
+	leadership *leadership
+	reconciler *reconciler
+	progress   *progressSink
+	events     *eventSink
+	reporter   *reporter
+	gossip     *gossip
+	stopping   chan error // why Run is to end
 }
 
 // clients call other nodes. Each kind of call has its own connections, so that
 // neither reports nor confirmations wait behind a burst of proposals.
 type clients struct{ calls, confirms, reports *transport.Client }
-
-func (c clients) close() {
-	c.calls.Close()
-	c.confirms.Close()
-	c.reports.Close()
-}
-
-// parts is the shared state of a node's parts.
-type parts struct {
-	raft     atomic.Pointer[consensus] // nil before a cluster was found
-	leading  atomic.Pointer[term]      // nil: not leader, or not ready to act as one
-	began    time.Time                 // of this process
-	founding *founding
-	lease    lease
-	verifier verifier
-	table    *table
-	progress *progressSink
-	events   *eventSink
-	gossip   *gossip
-
-	reconciler atomic.Pointer[reconciler]
-	reconciled atomic.Uint64 // index whose stops are carried out
-	running    atomic.Int64  // tasks in the reconciler
-	tasks      errgroup.Group
-	leaving    atomic.Bool
-	left       atomic.Bool
-	signals
-}
-
-// signals wake the parts; each has room for one.
-type signals struct {
-	kickLead, kickReport, kickReconcile, kickGossip chan struct{}
-	probes                                          chan string // ServerIDs to look after
-	stopping                                        chan error
-	leadOnce                                        sync.Mutex // one lead at a time
-	membership                                      sync.Mutex // one change of Raft's configuration at a time
-}
 
 // New makes a node over a transport that presents the data dir's identity (see
 // OpenIdentity). It starts nothing.
@@ -86,28 +61,82 @@ func New(cfg Config, tr *transport.Transport, log *slog.Logger) (*Node, error) {
 		return nil, fmt.Errorf("the transport presents server id %s, the data dir holds %s", self.ServerID, identity.ServerID)
 	}
 	tr.SetClusterID(identity.ClusterID)
-	n := &Node{cfg: cfg, t: cfg.Profile.timing(), self: self, tr: tr, log: log}
-	n.clients = clients{calls: tr.Client(), confirms: tr.Client(), reports: tr.Client()}
+	l := &local{cfg: cfg, t: cfg.Profile.timing(), self: self, log: log}
 	if cfg.hooks.timing != nil {
-		cfg.hooks.timing(&n.t)
+		cfg.hooks.timing(&l.t)
 	}
-	n.signals = signals{
-		kickLead: make(chan struct{}, 1), kickReport: make(chan struct{}, 1), kickReconcile: make(chan struct{}, 1),
-		kickGossip: make(chan struct{}, 1), probes: make(chan string, 16), stopping: make(chan error, 1),
-	}
-	n.began = time.Now()
-	n.machine = newMachine(n.stop)
-	n.founding = &founding{identity: identity, asked: map[string]string{}}
-	n.table, n.progress = newTable(), newProgressSink(n)
-	n.events = &eventSink{n: n, wake: make(chan struct{}, 1)}
-	n.gossip = &gossip{n: n}
+	n := &Node{local: l, tr: tr, stopping: make(chan error, 1)}
+	n.clients = clients{calls: tr.Client(), confirms: tr.Client(), reports: tr.Client()}
+	n.join(identity)
 	return n, nil
+}
+
+// join makes the parts, each after those that it uses.
+func (n *Node) join(identity Identity) {
+	l, calls := n.local, n.clients.calls
+	n.founder = newFounder(l, calls, identity, n.saveIdentity)
+	n.consensus = newConsensus(l, calls, n.stop)
+	facts, propose := n.consensus.facts, n.consensus.propose
+	n.ownership = &ownership{local: l, facts: facts, leaders: n.consensus, confirms: n.clients.confirms}
+	n.liveness = newLiveness(l, n.tr, n.consensus)
+	n.progress = newProgressSink(l, facts, propose)
+	n.events = &eventSink{local: l, propose: propose, wake: newTrigger()}
+	n.reconciler = newReconciler(l, facts, n.progress, func() bool { _, ok := n.ownership.leaderAge(); return ok })
+	n.roster = &roster{local: l, consensus: n.consensus, liveness: n.liveness, tr: n.tr, calls: calls}
+	n.membership = &membership{
+		local: l, consensus: n.consensus, ownership: n.ownership, liveness: n.liveness, running: n.reconciler.running.Load, calls: calls, stop: n.stop,
+	}
+	n.reporter = &reporter{
+		local: l, consensus: n.consensus, ownership: n.ownership, liveness: n.liveness, tasks: n.reconciler,
+		calls: n.clients.reports, removed: n.membership.removed, wake: newTrigger(),
+	}
+	n.leadership = &leadership{
+		local: l, consensus: n.consensus, roster: n.roster, liveness: n.liveness, report: n.reporter.wake, record: n.events.record,
+	}
+	n.gossip = &gossip{
+		local: l, tr: n.tr, members: n.consensus, hint: n.liveness.hint, left: n.membership.left.Load, wake: newTrigger(),
+	}
+}
+
+// saveIdentity makes an identity last and shows it to peers.
+func (n *Node) saveIdentity(id Identity) error {
+	err := saveIdentity(n.cfg.DataDir, id)
+	if err == nil {
+		n.tr.SetClusterID(id.ClusterID)
+	}
+	return err
+}
+
+// The calls between nodes.
+const (
+	pathWhoami  = "/whoami"
+	pathJoin    = "/join"
+	pathRemove  = "/remove"
+	pathPropose = "/propose"
+	pathConfirm = "/confirm"
+	pathReport  = "/report"
+)
+
+// handler serves this node to other nodes.
+func (n *Node) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("POST "+pathWhoami, transport.Handle(n.founder.handleWhoami))
+	mux.Handle("POST "+pathJoin, transport.Handle(n.roster.handleJoin))
+	mux.Handle("POST "+pathRemove, transport.Handle(n.roster.handleRemove))
+	mux.Handle("POST "+pathPropose, transport.Handle(n.consensus.handlePropose))
+	mux.Handle("POST "+pathConfirm, transport.Handle(n.ownership.handleConfirm))
+	mux.Handle("POST "+pathReport, transport.Handle(n.reporter.handleReport))
+	return mux
 }
 
 // Run joins or founds the cluster and takes part in it, running tasks with the
 // runners, until ctx ends (nil), the node has left (nil), was removed
 // (ErrRemoved), or met a command that it cannot read (fsm.ErrUnknown,
 // fsm.ErrCorrupt). transport.Run must run beside it and outlive it.
+//
+// It waits for every goroutine that it has started. The server for other nodes
+// begins first and ends last; between are the parts' loops, and innermost the
+// reconciler, whose tasks drain while all others still run.
 func (n *Node) Run(ctx context.Context, runners map[fsm.Kind]task.Runner) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -119,18 +148,19 @@ func (n *Node) Run(ctx context.Context, runners map[fsm.Kind]task.Runner) error 
 		select {
 		case err := <-n.stopping:
 			cancel(err)
-			return nil
 		case <-services.Done():
 			cancel(nil)
-			return nil
 		}
+		return nil
 	})
-	err := n.live(ctx, services, group, runners)
+	err := n.live(ctx, services, runners)
 	stopServices()
-	n.clients.close()
+	n.clients.calls.Close()
+	n.clients.confirms.Close()
+	n.clients.reports.Close()
 	err = errors.Join(err, group.Wait())
-	if n.left.Load() {
-		return errors.Join(err, forget(n.cfg.DataDir))
+	if n.membership.left.Load() {
+		return errors.Join(err, wipeIdentity(n.cfg.DataDir))
 	}
 	if cause := context.Cause(ctx); err == nil && cause != nil && !errors.Is(cause, context.Canceled) {
 		return cause
@@ -138,132 +168,66 @@ func (n *Node) Run(ctx context.Context, runners map[fsm.Kind]task.Runner) error 
 	return err
 }
 
-// live is the node's life between its servers' begin and end.
-func (n *Node) live(ctx, services context.Context, group *errgroup.Group, runners map[fsm.Kind]task.Runner) error {
-	identity, err := n.establish(ctx)
+// live is the node's life between its server's begin and end.
+func (n *Node) live(ctx, services context.Context, runners map[fsm.Kind]task.Runner) error {
+	identity, err := n.founder.establish(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
 		return err
 	}
-	c, err := n.startRaft(identity)
+	r, err := openRaft(n.local, n.tr, n.consensus, n.consensus.machine, identity)
 	if err != nil {
 		return err
 	}
-	n.raft.Store(c)
-	r := newReconciler(n, runners)
-	n.reconciler.Store(r)
+	if err := n.founder.begun(); err != nil {
+		return errors.Join(err, r.close())
+	}
+	n.consensus.raft.Store(r)
 	parts, stopParts := context.WithCancel(services)
 	defer stopParts()
-	var inner errgroup.Group
-	for _, part := range []func(context.Context) error{
-		func(ctx context.Context) error { return n.watchLeadership(ctx, c) },
-		func(ctx context.Context) error { return n.watchdog(ctx, c) },
-		(&reporter{n: n, busy: map[string]bool{}}).run,
-		n.watchLeader, n.watchLost, n.joinLoop, n.progress.run, n.events.run, n.gossip.run,
+	var loops errgroup.Group
+	for _, loop := range []func(context.Context) error{
+		func(ctx context.Context) error { return n.leadership.run(ctx, r) },
+		func(ctx context.Context) error {
+			return r.watchLeader(ctx, func() { n.reporter.wake.fire(); n.gossip.wake.fire() })
+		},
+		(&watchdog{local: n.local, raft: r}).run,
+		n.reporter.run, n.liveness.run, n.membership.run, n.progress.run, n.events.run, n.gossip.run,
 	} {
-		inner.Go(func() error {
-			err := part(parts)
+		loops.Go(func() error {
+			err := loop(parts)
 			if err != nil {
 				n.stop(err)
 			}
 			return err
 		})
 	}
-	err = r.run(ctx) // until ctx ends; then every task has stopped
-	n.sayGoodbye(services, c)
+	err = n.reconciler.run(ctx, runners) // until ctx ends; then every task has stopped
+	n.handOver(services, r)
 	stopParts()
-	err = errors.Join(err, inner.Wait())
-	return errors.Join(err, c.close())
+	return errors.Join(err, loops.Wait(), r.close())
 }
 
-// sayGoodbye commits what the tasks handed in and recorded last and gives
+// handOver commits what the tasks handed in and recorded last and gives
 // leadership away, all if it can be done quickly.
-func (n *Node) sayGoodbye(ctx context.Context, c *consensus) {
+func (n *Node) handOver(ctx context.Context, r *raftNode) {
 	ctx, cancel := context.WithTimeout(ctx, n.t.rpc)
 	defer cancel()
 	n.progress.flush(ctx, true)
 	n.events.flush(ctx)
-	if c.State() == raft.Leader && len(votersOf(n.servers())) > 1 {
-		if err := c.ask(c.LeadershipTransfer).wait(ctx); err != nil {
+	if r.State() == raft.Leader && len(votersOf(n.consensus.servers())) > 1 {
+		if err := r.transferLeadership(ctx); err != nil {
 			n.log.Debug("handing over leadership", "error", err)
 		}
 	}
 }
 
-// watchLeader reports at once when the leader changes, so that a new one knows
-// the living, and looks after the peers that others ask about.
-func (n *Node) watchLeader(ctx context.Context) error {
-	c := n.raft.Load()
-	observed := make(chan raft.Observation, 8)
-	observer := raft.NewObserver(observed, false, func(o *raft.Observation) bool {
-		_, ok := o.Data.(raft.LeaderObservation)
-		return ok
-	})
-	c.RegisterObserver(observer)
-	defer c.DeregisterObserver(observer)
-	for {
-		select {
-		case o := <-observed:
-			if l := o.Data.(raft.LeaderObservation); l.LeaderID != "" {
-				n.log.Info("leader", "id", l.LeaderID)
-				n.kick(n.kickReport)
-				n.kick(n.kickGossip)
-			}
-		case id := <-n.probes:
-			n.probe(ctx, id)
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-// View returns the latest facts that this node knows; it never changes.
-func (n *Node) View() *fsm.View { return n.machine.hub.view.Load() }
-
-// Watch returns a channel that is closed when a View later than one loaded
-// after the call exists.
-func (n *Node) Watch() <-chan struct{} { return n.machine.hub.watch() }
-
-// Self returns this node's identity.
-func (n *Node) Self() transport.Identity { return n.tr.Self() }
-
-func (n *Node) nowMillis() int64 { return n.cfg.Wall().UnixMilli() }
-
 // stop ends Run; the first reason counts, nil is none.
 func (n *Node) stop(err error) {
 	select {
 	case n.stopping <- err:
-	default:
-	}
-}
-
-// noMember ends a node that was a member and is none any more.
-func (n *Node) noMember(why string) {
-	if n.isMember(n.self.ServerID) && !n.leaving.Load() {
-		n.stop(fmt.Errorf("%w (%s)", ErrRemoved, why))
-	}
-}
-
-// probeSoon asks for a look at a node.
-func (n *Node) probeSoon(id string) {
-	select {
-	case n.probes <- id:
-	default:
-	}
-}
-
-func (n *Node) statuses() map[fsm.TaskID]task.Status {
-	if r := n.reconciler.Load(); r != nil {
-		return r.statuses()
-	}
-	return nil
-}
-
-func (n *Node) kick(ch chan struct{}) {
-	select {
-	case ch <- struct{}{}:
 	default:
 	}
 }

@@ -1,7 +1,9 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,10 +19,13 @@ const (
 	fastRecords    = 10_000 // in a second
 )
 
-// progressSink collects progress and proposes it in batches.
+// progressSink collects progress and proposes it in batches, from its loop and
+// once more at the node's end.
 type progressSink struct {
-	n    *Node
-	wake chan struct{} // a release is waiting
+	*local
+	facts   *hub
+	propose func(context.Context, fsm.Command) (fsm.Result, error)
+	wake    trigger // a release is waiting
 
 	mu      sync.Mutex
 	pending map[fsm.TaskID]*pendingProgress
@@ -35,15 +40,11 @@ type pendingProgress struct {
 	released  time.Time // when a release was last asked for
 }
 
-func newProgressSink(n *Node) *progressSink {
-	return &progressSink{n: n, wake: make(chan struct{}, 1), pending: map[fsm.TaskID]*pendingProgress{}}
+func newProgressSink(l *local, facts *hub, propose func(context.Context, fsm.Command) (fsm.Result, error)) *progressSink {
+	return &progressSink{local: l, facts: facts, propose: propose, wake: newTrigger(), pending: map[fsm.TaskID]*pendingProgress{}}
 }
 
-// Progress hands in how far a task's owner got. It returns at once; only the
-// last item of a task is kept, with the segments of all. Without a quorum
-// items wait.
-func (n *Node) Progress(item fsm.ProgressItem) { n.progress.put(item) }
-
+// put keeps how far a task's owner got; see Node.Progress.
 func (p *progressSink) put(item fsm.ProgressItem) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -75,7 +76,7 @@ func (p *progressSink) release(t *fsm.Task) {
 	}
 	p.mu.Unlock()
 	if !again {
-		p.n.kick(p.wake)
+		p.wake.fire()
 	}
 }
 
@@ -96,7 +97,7 @@ func (p *progressSink) ended(id fsm.TaskID) {
 	}
 	p.mu.Unlock()
 	if have != nil {
-		p.n.kick(p.wake)
+		p.wake.fire()
 	}
 }
 
@@ -125,22 +126,22 @@ func (p *progressSink) run(ctx context.Context) error {
 
 // flush commits what is due, or all; releases are always due.
 func (p *progressSink) flush(ctx context.Context, all bool) {
-	batch := &fsm.ProgressBatch{Node: p.n.self.ServerID, At: p.n.nowMillis(), Items: p.take(time.Now(), all)}
+	batch := &fsm.ProgressBatch{Node: p.self.ServerID, At: p.nowMillis(), Items: p.take(time.Now(), all)}
 	for _, b := range batch.Split() {
-		result, err := p.n.Propose(ctx, b)
+		result, err := p.propose(ctx, b)
 		if err != nil {
-			p.n.log.Debug("committing progress", "tasks", len(b.Items), "error", err)
+			p.log.Debug("committing progress", "tasks", len(b.Items), "error", err)
 			p.restore(b.Items)
 			continue
 		}
-		p.n.log.Debug("committed progress", "tasks", len(b.Items), "index", result.Index)
+		p.log.Debug("committed progress", "tasks", len(b.Items), "index", result.Index)
 	}
 }
 
 // take removes what is due, in the order of task ids, and forgets tasks that
 // are no longer this node's.
 func (p *progressSink) take(now time.Time, all bool) []fsm.ProgressItem {
-	v := p.n.View()
+	v := p.facts.View()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var items []fsm.ProgressItem
@@ -157,7 +158,7 @@ func (p *progressSink) take(now time.Time, all bool) []fsm.ProgressItem {
 		have.dirty, have.committed, have.records = false, now, have.item.Progress.Records
 		have.item.Segments, have.item.Release = nil, false
 	}
-	sortItems(items)
+	slices.SortFunc(items, func(a, b fsm.ProgressItem) int { return cmp.Compare(a.Task, b.Task) })
 	return items
 }
 

@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/hashicorp/raft"
-
 	"sluice/fsm"
 	"sluice/transport"
 )
@@ -25,13 +23,9 @@ var (
 // proposeRetry is how long a proposal waits for a leader between tries.
 const proposeRetry = 50 * time.Millisecond
 
-// Propose commits a command and returns what the FSM answered, on any node. It
-// tries again while the command surely was not taken, for at most the
-// profile's propose time; errors are ErrNoLeader and ErrAmbiguous, wrapped, or
-// that this node or the leader cannot read the command. A refusal by the FSM
-// is not an error: it stands in the result. When it returns without an error
-// this node's View holds the result: who decides again sees what it did.
-func (n *Node) Propose(ctx context.Context, cmd fsm.Command) (fsm.Result, error) {
+// propose commits a command, on any node; see Node.Propose. It tries again
+// while the command surely was not taken.
+func (c *consensus) propose(ctx context.Context, cmd fsm.Command) (fsm.Result, error) {
 	data, err := fsm.Encode(cmd)
 	if err == nil {
 		_, err = fsm.Decode(data) // what cannot be read would stop every node
@@ -39,12 +33,12 @@ func (n *Node) Propose(ctx context.Context, cmd fsm.Command) (fsm.Result, error)
 	if err != nil {
 		return fsm.Result{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, n.t.propose)
+	ctx, cancel := context.WithTimeout(ctx, c.t.propose)
 	defer cancel()
 	for {
-		result, err := n.proposeOnce(ctx, data)
+		result, err := c.proposeOnce(ctx, data)
 		if err == nil {
-			if err := n.WaitIndex(ctx, result.Index); err != nil {
+			if err := c.facts.wait(ctx, result.Index); err != nil {
 				return result, fmt.Errorf("%w: waiting for index %d here: %w", ErrAmbiguous, result.Index, err)
 			}
 			return result, nil
@@ -52,9 +46,7 @@ func (n *Node) Propose(ctx context.Context, cmd fsm.Command) (fsm.Result, error)
 		if errors.Is(err, ErrAmbiguous) || isRefused(err) {
 			return result, err
 		}
-		select {
-		case <-time.After(proposeRetry):
-		case <-ctx.Done():
+		if sleep(ctx, proposeRetry) != nil {
 			return fsm.Result{}, fmt.Errorf("%w: %w", ErrNoLeader, err)
 		}
 	}
@@ -62,30 +54,38 @@ func (n *Node) Propose(ctx context.Context, cmd fsm.Command) (fsm.Result, error)
 
 // proposeOnce fails with ErrAmbiguous, or with anything else when the command
 // surely was not taken.
-func (n *Node) proposeOnce(ctx context.Context, data []byte) (fsm.Result, error) {
-	leader, err := n.leader()
+func (c *consensus) proposeOnce(ctx context.Context, data []byte) (fsm.Result, error) {
+	leader, err := c.leader()
 	if err != nil {
 		return fsm.Result{}, err
 	}
-	if leader.ServerID == n.self.ServerID {
-		return n.commit(ctx, data)
+	if leader.ServerID == c.self.ServerID {
+		return c.append(ctx, data)
 	}
 	var result fsm.Result
-	err = n.clients.calls.Call(ctx, leader, pathPropose, proposal{data}, &result)
+	err = c.calls.Call(ctx, leader, pathPropose, proposal{data}, &result)
 	return result, classify(err)
 }
 
-// leader returns where the leader is, if this node knows one.
-func (n *Node) leader() (transport.Target, error) {
-	c := n.raft.Load()
-	if c == nil {
-		return transport.Target{}, ErrNoLeader
+// commit appends a command of this node's own as leader, which needs no wait
+// until the View here holds it.
+func (c *consensus) commit(ctx context.Context, cmd fsm.Command) (fsm.Result, error) {
+	data, err := fsm.Encode(cmd)
+	if err != nil {
+		return fsm.Result{}, err
 	}
-	_, id := c.LeaderWithID()
-	if id == "" {
-		return transport.Target{}, ErrNoLeader
+	ctx, cancel := context.WithTimeout(ctx, c.t.propose)
+	defer cancel()
+	return c.append(ctx, data)
+}
+
+// append puts a command into the log if this node leads.
+func (c *consensus) append(ctx context.Context, data []byte) (fsm.Result, error) {
+	r := c.raft.Load()
+	if r == nil {
+		return fsm.Result{}, ErrNoLeader
 	}
-	return n.targetOf(string(id))
+	return r.append(ctx, data)
 }
 
 // Codes of RemoteErrors. Anything else than notLeader and refused leaves the
@@ -127,62 +127,17 @@ func remoteError(err error) error {
 	return &transport.RemoteError{Status: http.StatusConflict, Code: codeRefused, Message: err.Error()}
 }
 
-// commit appends a command to the log of this node, the leader.
-func (n *Node) commit(ctx context.Context, data []byte) (fsm.Result, error) {
-	c := n.raft.Load()
-	if c == nil {
-		return fsm.Result{}, ErrNoLeader
-	}
-	var f raft.ApplyFuture
-	err := c.ask(func() raft.Future { f = c.Apply(data, n.t.rpc); return f }).wait(ctx)
-	if err != nil {
-		return fsm.Result{}, commitError(err)
-	}
-	switch answer := f.Response().(type) {
-	case fsm.Result:
-		return answer, nil
-	case error:
-		return fsm.Result{}, fmt.Errorf("%w: %w", ErrAmbiguous, answer)
-	default:
-		return fsm.Result{}, fmt.Errorf("%w: the FSM answered %T", ErrAmbiguous, answer)
-	}
-}
-
-// commitError says whether a failed append may still take place.
-func commitError(err error) error {
-	switch {
-	case errors.Is(err, ErrNoLeader), errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrEnqueueTimeout), errors.Is(err, raft.ErrLeadershipTransferInProgress):
-		return fmt.Errorf("%w: %w", ErrNoLeader, err)
-	}
-	return fmt.Errorf("%w: %w", ErrAmbiguous, err)
-}
-
 // proposal is a forwarded command.
 type proposal struct {
 	Command []byte `json:"command"`
 }
 
-func (n *Node) handlePropose(ctx context.Context, p proposal) (fsm.Result, error) {
-	ctx, cancel := context.WithTimeout(ctx, n.t.propose)
+func (c *consensus) handlePropose(ctx context.Context, p proposal) (fsm.Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.t.propose)
 	defer cancel()
 	if _, err := fsm.Decode(p.Command); err != nil {
 		return fsm.Result{}, remoteError(err)
 	}
-	result, err := n.commit(ctx, p.Command)
+	result, err := c.append(ctx, p.Command)
 	return result, remoteError(err)
-}
-
-// WaitIndex waits until this node's View has reached an index.
-func (n *Node) WaitIndex(ctx context.Context, index uint64) error {
-	for {
-		changed := n.machine.hub.watch()
-		if n.View().Index >= index {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for index %d: %w", index, ctx.Err())
-		}
-	}
 }

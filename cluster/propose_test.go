@@ -77,7 +77,7 @@ func TestCommandThatNobodyCanRead(t *testing.T) {
 			s.t.Fatal(err)
 		}
 		n := s.follower()
-		leader, err := n.Node.leader()
+		leader, err := n.consensus.leader()
 		if err != nil {
 			s.t.Fatal(err)
 		}
@@ -107,10 +107,10 @@ func TestCorruptCommandStopsTheNodes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			runSim(t, func(s *sim) {
 				s.trio()
-				if _, err := s.leader().handlePropose(s.t.Context(), proposal{data}); err == nil {
+				if _, err := s.leader().consensus.handlePropose(s.t.Context(), proposal{data}); err == nil {
 					s.t.Error("a forwarded command that no node can read was taken")
 				}
-				s.leader().raft.Load().Apply(data, time.Second)
+				s.leader().consensus.raft.Load().Apply(data, time.Second)
 				s.until("a quorum has ended", time.Minute, func() bool {
 					for i, n := range s.nodes {
 						select {
@@ -162,15 +162,15 @@ func TestSnapshotsCarryALaggard(t *testing.T) {
 		}
 		var last raft.ApplyFuture
 		for range trailingLogs + 2*snapshotThreshold {
-			last = l.raft.Load().Apply(data, 0)
+			last = l.consensus.raft.Load().Apply(data, 0)
 		}
 		if err := last.Error(); err != nil {
 			s.t.Fatal(err)
 		}
-		if err := l.raft.Load().Snapshot().Error(); err != nil {
+		if err := l.consensus.raft.Load().Snapshot().Error(); err != nil {
 			s.t.Fatal(err)
 		}
-		first, err := l.raft.Load().bolt.FirstIndex()
+		first, err := l.consensus.raft.Load().bolt.FirstIndex()
 		if err != nil || first < 100 {
 			s.t.Fatalf("the log begins at %d, %v", first, err)
 		}

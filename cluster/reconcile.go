@@ -3,7 +3,10 @@ package cluster
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"sluice/fsm"
 	"sluice/task"
@@ -27,41 +30,47 @@ type slot struct {
 }
 
 // reconciler makes what runs on this node what the facts say. Level-triggered:
-// it compares all of it each time, so a missed change does no harm. Its slots
-// belong to run; reports read them under mu.
+// it compares all of it each time, so a missed change does no harm.
+//
+// Its slots belong to run; reports read them under mu, which is held over calls
+// of runners (they do not block) and is taken before progress's. A goroutine
+// per task waits for its end; run waits for all of them.
 type reconciler struct {
-	n       *Node
-	runners map[fsm.Kind]task.Runner
-	wake    chan struct{} // a task is done
+	*local
+	facts     *hub
+	confirmed func() bool // a leader has confirmed the View to this process
+	progress  *progressSink
+	wake      trigger // a task is done, or a leader has confirmed facts
+	tasks     errgroup.Group
+
+	reconciled atomic.Uint64 // index whose stops (pauses, deletions, lost tasks) are carried out
+	running    atomic.Int64  // slots
 
 	mu    sync.Mutex
 	slots map[fsm.TaskID]*slot
 }
 
-func newReconciler(n *Node, runners map[fsm.Kind]task.Runner) *reconciler {
-	return &reconciler{n: n, runners: runners, wake: make(chan struct{}, 1), slots: map[fsm.TaskID]*slot{}}
+func newReconciler(l *local, facts *hub, progress *progressSink, confirmed func() bool) *reconciler {
+	return &reconciler{local: l, facts: facts, progress: progress, confirmed: confirmed, wake: newTrigger(), slots: map[fsm.TaskID]*slot{}}
 }
 
 // run reconciles until ctx ends, then drains everything.
-func (r *reconciler) run(ctx context.Context) error {
+func (r *reconciler) run(ctx context.Context, runners map[fsm.Kind]task.Runner) error {
 	tasks, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	tick := time.NewTicker(reconcileTick)
 	defer tick.Stop()
 	for {
-		changed := r.n.machine.hub.watch()
-		r.pass(tasks)
+		changed := r.facts.watch()
+		r.pass(tasks, runners)
 		select {
 		case <-changed:
 		case <-r.wake:
-		case <-r.n.kickReconcile:
 		case <-tick.C:
 		case <-ctx.Done():
 			return r.drainAll(cancel)
 		}
-		select {
-		case <-time.After(reconcileMinimum):
-		case <-ctx.Done():
+		if sleep(ctx, reconcileMinimum) != nil {
 			return r.drainAll(cancel)
 		}
 	}
@@ -69,9 +78,9 @@ func (r *reconciler) run(ctx context.Context) error {
 
 // pass compares a View with what runs. Nothing is started before a leader has
 // confirmed the facts to this process: they may be those of an old snapshot.
-func (r *reconciler) pass(ctx context.Context) {
-	_, confirmed := r.n.LeaderAge()
-	v := r.n.View() // not older than what was confirmed
+func (r *reconciler) pass(ctx context.Context, runners map[fsm.Kind]task.Runner) {
+	confirmed := r.confirmed()
+	v := r.facts.View() // not older than what was confirmed
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	settled := true
@@ -82,14 +91,14 @@ func (r *reconciler) pass(ctx context.Context) {
 	}
 	if confirmed {
 		for t := range v.Tasks {
-			if t.Owner == r.n.self.ServerID && r.slots[t.ID] == nil {
-				r.begin(ctx, v, t)
+			if t.Owner == r.self.ServerID && r.slots[t.ID] == nil {
+				r.begin(ctx, v, t, runners[t.Kind])
 			}
 		}
 	}
-	r.n.running.Store(int64(len(r.slots)))
+	r.running.Store(int64(len(r.slots)))
 	if settled {
-		r.n.reconciled.Store(v.Index)
+		r.reconciled.Store(v.Index)
 	}
 }
 
@@ -97,7 +106,7 @@ func (r *reconciler) pass(ctx context.Context) {
 // has not yet.
 func (r *reconciler) keep(v *fsm.View, id fsm.TaskID, s *slot) bool {
 	t := v.Task(id)
-	ours := t != nil && t.Owner == r.n.self.ServerID && t.Turn == s.turn
+	ours := t != nil && t.Owner == r.self.ServerID && t.Turn == s.turn
 	if !ours {
 		s.cancel()
 	}
@@ -105,10 +114,10 @@ func (r *reconciler) keep(v *fsm.View, id fsm.TaskID, s *slot) bool {
 	select {
 	case <-s.running.Done():
 		s.cancel()
-		r.n.progress.ended(id)
+		r.progress.ended(id)
 		switch {
 		case ours && t.Next != "":
-			r.n.progress.release(t)
+			r.progress.release(t)
 			delete(r.slots, id)
 		case wanted && !s.draining && s.ended.IsZero():
 			s.ended = time.Now()
@@ -135,26 +144,25 @@ func (r *reconciler) keep(v *fsm.View, id fsm.TaskID, s *slot) bool {
 
 // begin starts a task, or releases it when it is to be handed over and never
 // ran here.
-func (r *reconciler) begin(ctx context.Context, v *fsm.View, t *fsm.Task) {
+func (r *reconciler) begin(ctx context.Context, v *fsm.View, t *fsm.Task, runner task.Runner) {
 	if t.Next != "" {
-		r.n.progress.release(t)
+		r.progress.release(t)
 		return
 	}
-	runner := r.runners[t.Kind]
 	if runner == nil || !v.Active(t) {
 		return
 	}
-	if mappingVersion(t) > 0 && t.Copy.Mapping.Phase == fsm.PhaseTranslated && r.n.progress.unsaved(t) {
+	if mappingVersion(t) > 0 && t.Copy.Mapping.Phase == fsm.PhaseTranslated && r.progress.unsaved(t) {
 		return // it could not tell where it stopped; the commit comes back here
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	s := &slot{turn: t.Turn, cancel: cancel, running: runner.Start(ctx, t)}
 	r.slots[t.ID] = s
 	done := s.running.Done()
-	r.n.tasks.Go(func() error {
+	r.tasks.Go(func() error {
 		<-done
 		cancel()
-		r.n.kick(r.wake)
+		r.wake.fire()
 		return nil
 	})
 }
@@ -174,8 +182,8 @@ func (r *reconciler) drainAll(cancel context.CancelFunc) error {
 		<-running.Done()
 	}
 	cancel()
-	r.n.running.Store(0)
-	return r.n.tasks.Wait()
+	r.running.Store(0)
+	return r.tasks.Wait()
 }
 
 // statuses asks every running task for its state.

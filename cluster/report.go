@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -13,7 +14,8 @@ import (
 	"sluice/transport"
 )
 
-// reportEvery is the interval of reports; DESIGN section 3.
+// reportEvery is the interval of reports: every node sends them to every member,
+// so that a new leader knows the living within a second.
 const reportEvery = time.Second
 
 // report is what a node tells every member each second.
@@ -52,19 +54,19 @@ type Report struct {
 // table holds the last report of each node, and rates smoothed over reports.
 type table struct {
 	mu      sync.Mutex
-	reports map[string]*Report
+	reports map[string]Report
 	rates   map[fsm.TaskID]int64
 }
 
 func newTable() *table {
-	return &table{reports: map[string]*Report{}, rates: map[fsm.TaskID]int64{}}
+	return &table{reports: map[string]Report{}, rates: map[fsm.TaskID]int64{}}
 }
 
 // rateWeight smooths rates over about eight seconds.
 const rateWeight = 8
 
 // put stores a report and takes its rates.
-func (t *table) put(r *Report) {
+func (t *table) put(r Report) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.reports[r.ServerID] = r
@@ -82,69 +84,49 @@ func (t *table) put(r *Report) {
 func (t *table) refuse(id string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	r := &Report{ServerID: id}
-	if old := t.reports[id]; old != nil {
-		*r = *old
-	}
-	if r.Refused {
-		return false
-	}
-	r.Refused = true
+	r := t.reports[id]
+	news := !r.Refused
+	r.ServerID, r.Refused = id, true
 	t.reports[id] = r
-	return true
+	return news
 }
 
+// get returns the last report of a node, empty before the first.
 func (t *table) get(id string) Report {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if r := t.reports[id]; r != nil {
-		return *r
-	}
-	return Report{ServerID: id}
-}
-
-func (t *table) all() map[string]Report {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	out := make(map[string]Report, len(t.reports))
-	for id, r := range t.reports {
-		out[id] = *r
-	}
-	return out
+	return t.reports[id]
 }
 
 // smoothed returns the rates of the tasks that the View still holds.
 func (t *table) smoothed(v *fsm.View) map[fsm.TaskID]int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	out := make(map[fsm.TaskID]int64, len(t.rates))
-	for id, rate := range t.rates {
-		if v.Task(id) == nil {
-			delete(t.rates, id)
-			continue
-		}
-		out[id] = rate
-	}
-	return out
+	maps.DeleteFunc(t.rates, func(id fsm.TaskID, _ int64) bool { return v.Task(id) == nil })
+	return maps.Clone(t.rates)
 }
 
 // keep drops the reports of nodes that are no members any more.
 func (t *table) keep(member func(id string) bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for id := range t.reports {
-		if !member(id) {
-			delete(t.reports, id)
-		}
-	}
+	maps.DeleteFunc(t.reports, func(id string, _ Report) bool { return !member(id) })
 }
 
 // reporter sends this node's report each second to every member, itself
-// included, and at once when the leader has changed.
+// included, and at once when the leader has changed; and it takes the reports
+// of others. A leader's answer to a report extends the lease. Its loop owns a
+// goroutine per report that is under way and waits for them.
 type reporter struct {
-	n    *Node
-	mu   sync.Mutex
-	busy map[string]bool // a call is under way; the next report waits for the next second
+	*local
+	consensus *consensus
+	ownership *ownership
+	liveness  *liveness
+	tasks     *reconciler
+	calls     *transport.Client
+	removed   func(why string) // a leader says that this node is no member
+	wake      trigger          // the leader has changed
+	sending   sync.Map         // ServerIDs with a report under way: the next report waits for the next second
 }
 
 func (r *reporter) run(ctx context.Context) error {
@@ -155,7 +137,7 @@ func (r *reporter) run(ctx context.Context) error {
 		r.round(ctx, group)
 		select {
 		case <-tick.C:
-		case <-r.n.kickReport:
+		case <-r.wake:
 		case <-ctx.Done():
 			return group.Wait()
 		}
@@ -163,150 +145,82 @@ func (r *reporter) run(ctx context.Context) error {
 }
 
 func (r *reporter) round(ctx context.Context, group *errgroup.Group) {
-	rep := r.n.report()
-	for _, s := range r.n.servers() {
+	rep := r.report()
+	for _, s := range r.consensus.servers() {
 		to := transport.Target{Address: string(s.Address), ServerID: string(s.ID)}
-		if !r.begin(to.ServerID) {
+		if _, sending := r.sending.LoadOrStore(to.ServerID, true); sending {
 			continue
 		}
 		group.Go(func() error {
-			defer r.end(to.ServerID)
-			r.n.sendReport(ctx, to, rep)
+			defer r.sending.Delete(to.ServerID)
+			r.send(ctx, to, rep)
 			return nil
 		})
 	}
 }
 
-func (r *reporter) begin(id string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.busy[id] {
-		return false
-	}
-	r.busy[id] = true
-	return true
-}
-
-func (r *reporter) end(id string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.busy, id)
-}
-
 // report describes this node now.
-func (n *Node) report() report {
-	deaf, confirmed := n.LeaderAge()
+func (r *reporter) report() report {
+	deaf, confirmed := r.ownership.leaderAge()
 	if !confirmed {
-		deaf = time.Since(n.began)
+		deaf = time.Since(r.liveness.began)
 	}
-	tasks, details := task.Encode(n.statuses())
+	tasks, details := task.Encode(r.tasks.statuses())
 	return report{
-		ServerID: n.self.ServerID, Index: n.View().Index, Reconciled: n.reconciled.Load(),
-		Confirmed: confirmed, DeafMillis: deaf.Milliseconds(), Version: n.cfg.Version, Tasks: tasks, Details: details,
+		ServerID: r.self.ServerID, Index: r.consensus.facts.View().Index, Reconciled: r.tasks.reconciled.Load(),
+		Confirmed: confirmed, DeafMillis: deaf.Milliseconds(), Version: r.cfg.Version, Tasks: tasks, Details: details,
 	}
 }
 
-// sendReport sends one report; a leader's answer extends the lease.
-func (n *Node) sendReport(ctx context.Context, to transport.Target, rep report) {
-	ctx, cancel := context.WithTimeout(ctx, n.t.rpc)
+// send sends one report; a leader's answer extends the lease.
+func (r *reporter) send(ctx context.Context, to transport.Target, rep report) {
+	ctx, cancel := context.WithTimeout(ctx, r.t.rpc)
 	defer cancel()
-	g := grant{sent: time.Now(), wall: n.cfg.Wall()}
+	g := grant{sent: time.Now(), wall: r.cfg.Wall()}
 	var answer reportAnswer
 	var err error
-	if to.ServerID == n.self.ServerID {
-		answer, err = n.handleReport(ctx, rep)
+	if to.ServerID == r.self.ServerID {
+		answer, err = r.handleReport(ctx, rep)
 	} else {
-		err = n.clients.reports.Call(ctx, to, pathReport, rep, &answer)
+		err = r.calls.Call(ctx, to, pathReport, rep, &answer)
 	}
-	if err != nil {
-		n.log.Debug("reporting", "to", to.ServerID, "error", err)
-		if transport.IsRefused(err) && n.table.refuse(to.ServerID) {
-			n.kick(n.kickLead)
-		}
-		return
+	switch {
+	case err != nil:
+		r.log.Debug("reporting", "to", to.ServerID, "error", err)
+		r.liveness.dialled(to.ServerID, err)
+	case !answer.Leader:
+	case !answer.Member:
+		r.removed(fmt.Sprintf("leader %s says so", to.ServerID))
+	default:
+		g.index = answer.Index
+		r.ownership.lease.add(g)
+		r.tasks.wake.fire()
 	}
-	if !answer.Leader {
-		return
-	}
-	if !answer.Member {
-		n.noMember(fmt.Sprintf("leader %s says so", to.ServerID))
-		return
-	}
-	g.index = answer.Index
-	n.lease.add(g)
-	n.kick(n.kickReconcile)
 }
 
 // handleReport takes a member's report and, on a leader, confirms.
-func (n *Node) handleReport(ctx context.Context, rep report) (reportAnswer, error) {
-	if !n.isMember(rep.ServerID) {
+func (r *reporter) handleReport(ctx context.Context, rep report) (reportAnswer, error) {
+	if !r.consensus.isMember(rep.ServerID) {
 		// Only a leader's word counts: others may not know the newest member.
-		_, err := n.confirm(ctx)
-		return reportAnswer{Leader: err == nil && !n.isMember(rep.ServerID)}, nil
+		_, err := r.consensus.confirm(ctx)
+		return reportAnswer{Leader: err == nil && !r.consensus.isMember(rep.ServerID)}, nil
 	}
 	tasks, err := task.Decode(rep.Tasks, rep.Details)
 	if err != nil {
 		return reportAnswer{}, err
 	}
-	was := n.table.get(rep.ServerID)
-	n.table.put(&Report{
+	was := r.liveness.reports.get(rep.ServerID)
+	r.liveness.reports.put(Report{
 		ServerID: rep.ServerID, At: time.Now(), Index: rep.Index, Reconciled: rep.Reconciled,
 		Confirmed: rep.Confirmed, Deaf: time.Duration(rep.DeafMillis) * time.Millisecond, Tasks: tasks, Version: rep.Version,
 	})
 	if was.At.IsZero() || was.Refused || was.Confirmed != rep.Confirmed {
-		n.kick(n.kickLead)
+		r.liveness.changed.fire()
 	}
 	answer := reportAnswer{Member: true}
-	if n.leading.Load() != nil {
-		index, err := n.confirm(ctx)
+	if r.consensus.leading.Load() != nil {
+		index, err := r.consensus.confirm(ctx)
 		answer.Leader, answer.Index = err == nil, index
 	}
 	return answer, nil
-}
-
-func (n *Node) isMember(id string) bool {
-	for _, s := range n.servers() {
-		if string(s.ID) == id {
-			return true
-		}
-	}
-	return false
-}
-
-// watchLost probes peers whose connection ended: refused means that the
-// process is gone, which needs no timeout.
-func (n *Node) watchLost(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(16)
-	probing := &reporter{n: n, busy: map[string]bool{}}
-	for {
-		select {
-		case peer := <-n.tr.PeerLost():
-			if peer.ServerID == n.self.ServerID || !n.isMember(peer.ServerID) || !probing.begin(peer.ServerID) {
-				continue
-			}
-			if !group.TryGo(func() error {
-				defer probing.end(peer.ServerID)
-				n.probe(ctx, peer.ServerID)
-				return nil
-			}) {
-				probing.end(peer.ServerID)
-			}
-		case <-ctx.Done():
-			return group.Wait()
-		}
-	}
-}
-
-// probe finds out whether a member's process is gone.
-func (n *Node) probe(ctx context.Context, id string) {
-	to, err := n.targetOf(id)
-	if err != nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, n.t.rpc)
-	defer cancel()
-	if err := n.tr.Probe(ctx, to.Address); transport.IsRefused(err) && n.table.refuse(id) {
-		n.kick(n.kickLead)
-	}
 }

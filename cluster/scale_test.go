@@ -99,7 +99,7 @@ func (s *sim) moveAll(d time.Duration) {
 // logSize sums the bytes of a node's log.
 func (s *sim) logSize(n *simNode) (size int) {
 	s.t.Helper()
-	c := n.raft.Load()
+	c := n.consensus.raft.Load()
 	first, err := c.bolt.FirstIndex()
 	if err != nil {
 		s.t.Fatal(err)
@@ -110,7 +110,7 @@ func (s *sim) logSize(n *simNode) (size int) {
 	return size
 }
 
-func (s *sim) entrySize(c *consensus, i uint64) int {
+func (s *sim) entrySize(c *raftNode, i uint64) int {
 	var entry raft.Log
 	if err := c.logs.GetLog(i, &entry); err != nil {
 		s.t.Fatal(err)

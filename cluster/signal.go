@@ -1,6 +1,10 @@
 package cluster
 
-import "sync"
+import (
+	"context"
+	"sync"
+	"time"
+)
 
 // signal wakes all who wait for something to happen next. The zero value is
 // ready.
@@ -25,5 +29,28 @@ func (s *signal) fire() {
 	if s.next != nil {
 		close(s.next)
 		s.next = nil
+	}
+}
+
+// trigger wakes one loop. It has room for one: what comes while the loop is
+// busy makes it go round once more.
+type trigger chan struct{}
+
+func newTrigger() trigger { return make(trigger, 1) }
+
+func (t trigger) fire() {
+	select {
+	case t <- struct{}{}:
+	default:
+	}
+}
+
+// sleep waits for d, or fails with the context's error.
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }

@@ -116,7 +116,7 @@ func (s *sim) trio() {
 	}
 	s.until("three nodes are voters", time.Minute, func() bool {
 		l := s.leader()
-		return l != nil && len(votersOf(l.servers())) == 3 && len(l.View().Nodes) == 3
+		return l != nil && len(votersOf(l.consensus.servers())) == 3 && len(l.View().Nodes) == 3
 	})
 }
 
@@ -190,8 +190,8 @@ func (s *sim) dump() {
 	for i, n := range s.nodes {
 		v := n.View()
 		age, ok := n.LeaderAge()
-		s.t.Logf("node %d: leading %v index %d nodes %d tasks %d lease %v %v servers %v", i, n.leading.Load() != nil,
-			v.Index, len(v.Nodes), v.TaskCount(), age, ok, n.servers())
+		s.t.Logf("node %d: leading %v index %d nodes %d tasks %d lease %v %v servers %v", i, n.consensus.leading.Load() != nil,
+			v.Index, len(v.Nodes), v.TaskCount(), age, ok, n.consensus.servers())
 	}
 }
 
@@ -199,7 +199,7 @@ func (s *sim) dump() {
 func (s *sim) leader() *simNode {
 	var found *simNode
 	for _, n := range s.nodes {
-		if n.leading.Load() != nil {
+		if n.consensus.leading.Load() != nil {
 			if found != nil {
 				return nil
 			}
@@ -211,7 +211,7 @@ func (s *sim) leader() *simNode {
 
 func (s *sim) follower() *simNode {
 	for i := 1; i <= 9; i++ {
-		if n := s.nodes[i]; n != nil && n.leading.Load() == nil {
+		if n := s.nodes[i]; n != nil && n.consensus.leading.Load() == nil {
 			return n
 		}
 	}

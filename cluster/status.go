@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -24,7 +25,7 @@ type Status struct {
 
 // Member is one node of the cluster.
 type Member struct {
-	ServerID   string
+	Report     // the last one; ServerID is always there
 	Name       string
 	Datacenter string
 	Address    string
@@ -32,22 +33,18 @@ type Member struct {
 	Voter      bool
 	Leader     bool
 	Leaving    bool
-	Life       Life          // as this node's own reports tell
-	Heard      bool          // a report came lately and its process is there, whether or not it hears a leader
-	ReportAge  time.Duration // since the last report came, -1: none came
-	Index      uint64        // of its View, in the last report
-	Reconciled uint64        // index whose stops it has carried out
-	Tasks      int           // that it reports to run
-	Owned      int           // that the facts give it
+	Life       Life // as this node's own reports tell
+	Heard      bool // a report came lately and its process is there, whether or not it hears a leader
+	Owned      int  // tasks that the facts give it
 }
 
 // Status describes the cluster.
 func (n *Node) Status() Status {
 	v := n.View()
 	s := Status{ClusterID: n.tr.Self().ClusterID, Self: n.self.ServerID, Index: v.Index, Feature: v.Feature}
-	s.LeaderAge, s.Confirmed = n.LeaderAge()
-	s.Quorum = s.Confirmed && s.LeaderAge < n.t.dead
-	if c := n.raft.Load(); c != nil {
+	s.LeaderAge, s.Confirmed = n.ownership.leaderAge()
+	s.Quorum = n.ownership.quorum()
+	if c := n.consensus.raft.Load(); c != nil {
 		_, id := c.LeaderWithID()
 		s.Leader, s.Term = string(id), c.CurrentTerm()
 	}
@@ -55,64 +52,47 @@ func (n *Node) Status() Status {
 	return s
 }
 
-// Quorum reports that a leader confirmed this node's facts less than
-// Profile.DeadAfter ago: changes are possible.
-func (n *Node) Quorum() bool {
-	age, ok := n.LeaderAge()
-	return ok && age < n.t.dead
-}
-
 // Members lists the nodes in Raft's configuration or in the facts, by name.
 func (n *Node) Members() []Member {
 	members := map[string]*Member{}
+	member := func(id string) *Member {
+		if members[id] == nil {
+			members[id] = n.reported(id)
+		}
+		return members[id]
+	}
 	v := n.View()
 	for _, node := range v.Nodes {
-		members[node.ID] = &Member{
-			ServerID: node.ID, Name: node.Name, Datacenter: node.Datacenter,
-			Address: node.Addr, HTTP: node.HTTP, Leaving: node.Leaving,
-		}
+		m := member(node.ID)
+		m.Name, m.Datacenter, m.Address, m.HTTP, m.Leaving = node.Name, node.Datacenter, node.Addr, node.HTTP, node.Leaving
 	}
-	for _, server := range n.servers() {
-		m := members[string(server.ID)]
-		if m == nil {
-			m = &Member{ServerID: string(server.ID), Address: string(server.Address)}
-			members[m.ServerID] = m
-		}
-		m.Voter = server.Suffrage == raft.Voter
+	for _, server := range n.consensus.servers() {
+		m := member(string(server.ID))
+		m.Address, m.Voter = cmp.Or(m.Address, string(server.Address)), server.Suffrage == raft.Voter
 	}
 	for t := range v.Tasks {
 		if m := members[t.Owner]; m != nil {
 			m.Owned++
 		}
 	}
-	leader, _ := n.leader()
+	leader, _ := n.consensus.leader()
 	out := make([]Member, 0, len(members))
 	for id, m := range members {
-		n.addReport(m)
 		m.Leader = id == leader.ServerID
 		out = append(out, *m)
 	}
 	slices.SortFunc(out, func(a, b Member) int {
-		if c := strings.Compare(a.Name, b.Name); c != 0 {
-			return c
-		}
-		return strings.Compare(a.ServerID, b.ServerID)
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.ServerID, b.ServerID))
 	})
 	return out
 }
 
-// addReport fills in what the node's last report says.
-func (n *Node) addReport(m *Member) {
+// reported is a member as its last report tells.
+func (n *Node) reported(id string) *Member {
 	now := time.Now()
-	r := n.table.get(m.ServerID)
-	m.Index, m.Reconciled, m.Tasks, m.ReportAge = r.Index, r.Reconciled, len(r.Tasks), -1
-	if !r.At.IsZero() {
-		m.ReportAge = now.Sub(r.At)
-	}
-	m.Life = judge(now, n.began, r, n.t)
-	m.Heard = !r.Refused && !r.At.IsZero() && m.ReportAge < n.t.silent
+	r := n.liveness.reports.get(id)
+	m := &Member{Report: r, Life: judge(now, n.liveness.began, r, n.t)}
+	m.ServerID = id
+	m.Heard = !r.Refused && !r.At.IsZero() && now.Sub(r.At) < n.t.silent
+	return m
 }
-
-// Reports returns the last report of each node, by ServerID. The maps inside
-// are shared and must not be written to.
-func (n *Node) Reports() map[string]Report { return n.table.all() }

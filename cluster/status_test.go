@@ -23,18 +23,18 @@ func TestStatusFromEveryNode(t *testing.T) {
 			}
 			running, owned := 0, 0
 			for _, m := range st.Members {
-				running, owned = running+m.Tasks, owned+m.Owned
-				if !m.Voter || m.Life != LifeAlive || m.ReportAge > 2*time.Second || m.Leader != (m.ServerID == st.Leader) || m.Index == 0 {
+				running, owned = running+len(m.Tasks), owned+m.Owned
+				if !m.Voter || m.Life != LifeAlive || time.Since(m.At) > 2*time.Second || m.Leader != (m.ServerID == st.Leader) || m.Index == 0 {
 					s.t.Errorf("node %d about %s: %+v", i, m.Name, m)
 				}
 			}
 			if running != 30 || owned != 30 {
 				s.t.Errorf("node %d: %d run, %d owned", i, running, owned)
 			}
-			for id, r := range n.Reports() {
+			for _, r := range st.Members {
 				for task, m := range r.Tasks {
 					if m.State != fsm.CodeCopying || m.Lag.Records != 3 || m.Lag.Millis != -1 || m.Rate != 1000 {
-						s.t.Errorf("node %d about task %d of %s: %+v", i, task, id, m)
+						s.t.Errorf("node %d about task %d of %s: %+v", i, task, r.Name, m)
 					}
 				}
 			}
@@ -103,9 +103,9 @@ func TestWAN(t *testing.T) {
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
-		term := s.leader().raft.Load().CurrentTerm()
+		term := s.leader().consensus.raft.Load().CurrentTerm()
 		time.Sleep(5 * time.Minute)
-		if got := s.leader().raft.Load().CurrentTerm(); got != term {
+		if got := s.leader().consensus.raft.Load().CurrentTerm(); got != term {
 			s.t.Errorf("leadership moved over a steady network: term %d, then %d", term, got)
 		}
 		s.isolate(n.i)

@@ -43,7 +43,7 @@ func TestFollowerWithHungDisk(t *testing.T) {
 		s.cfg.Fatal = func(err error) { fatal <- err }
 		s.cfg.hooks.store = func(store raft.LogStore) raft.LogStore { return &hangingStore{store, hang, free} }
 		lost := s.start(3, 1, 2, 3)
-		s.until("three voters", time.Minute, func() bool { l := s.leader(); return l != nil && len(votersOf(l.servers())) == 3 })
+		s.until("three voters", time.Minute, func() bool { l := s.leader(); return l != nil && len(votersOf(l.consensus.servers())) == 3 })
 		s.addTasks(29)
 		s.until("assigned", 5*time.Second, func() bool { return s.balanced(30, 1, 2, 3) })
 		close(hang)

@@ -41,7 +41,7 @@ func TestHalfWipedNodeDoesNotStart(t *testing.T) {
 			n = s.start(i, 1, 2, 3)
 			s.until("it votes as a new node", 2*time.Minute, func() bool {
 				l := s.leader()
-				return l != nil && slices.Contains(votersOf(l.servers()), raft.ServerID(n.self.ServerID))
+				return l != nil && slices.Contains(votersOf(l.consensus.servers()), raft.ServerID(n.self.ServerID))
 			})
 			s.propose(s.leader(), &fsm.Barrier{})
 		}

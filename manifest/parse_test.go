@@ -1,11 +1,15 @@
 package manifest
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
+	"time"
 
 	"sluice/fsm"
 )
@@ -160,6 +164,11 @@ func TestParseNamesTheFault(t *testing.T) {
 		"broken YAML":               {kafka + "  tls: {ca: \"x\"\n", "f:6:8:"},
 		"tab":                       {"apiVersion: sluice/v1\n\tkind: Link\n", "f:2:1:"},
 		"on the marker's line":      {"--- {apiVersion: sluice/v1, kind: Lnik}\n", `f:1:35: unknown kind "Lnik"`},
+		"no broker":                 {strings.Replace(kafka, "[a:1]", "[]", 1), "f:5:14: spec.bootstrap: is missing; name at least one broker"},
+		"nobody logs in":            {kafka + "  sasl: {mechanism: PLAIN}\n", "f:6:9: spec.sasl.username: is missing\nf:6:9: spec.sasl.password: is missing"},
+		"a variable without a name": {kafka + "  sasl: {mechanism: PLAIN, username: u, password: \"${env:}\"}\n", "the variable's name is missing, ${env:NAME}"},
+		"a topic's name twice":      {link + "  rename: \"{topic}-{topic}\"\n", "f:8:11: spec.rename: {topic} stands in it 2 times"},
+		"keys in place of the map":  {strings.Replace(link, "{include: [t]}", "[t]", 1), "f:7:11: spec.topics: expected keys and values, found a list"},
 		"two documents, the second": {kafka + "---\n" + strings.Replace(link, "target", "taget", 1), `f:12:3: unknown key "taget" in spec; did you mean "target"?`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -225,6 +234,72 @@ func TestReadDirectoryAndDuplicates(t *testing.T) {
 	}
 	if _, err := ParseAll([]Source{{Name: "e.yaml"}}); err == nil || !strings.Contains(err.Error(), "no object in e.yaml") {
 		t.Errorf("empty: %v", err)
+	}
+}
+
+// TestReadRefuses what is no text of objects, by its name.
+func TestReadRefuses(t *testing.T) {
+	empty := t.TempDir()
+	large := filepath.Join(t.TempDir(), "large.yaml")
+	if err := os.WriteFile(large, make([]byte, maxText+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		empty: "no *.yaml or *.yml file in " + empty,
+		large: "reading " + large + ": larger than 4MiB",
+		"-":   "reading stdin: the pipe broke",
+	} {
+		if got, err := Read([]string{path}, iotest.ErrReader(errors.New("the pipe broke"))); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v %v", path, got, err)
+		}
+	}
+	for want, sources := range map[string][]Source{"no object in no file at all": nil, "no object in a and 1 more": {{Name: "a"}, {Name: "b", Text: "---\n"}}} {
+		if _, err := ParseAll(sources); err == nil || err.Error() != want {
+			t.Errorf("got  %v\nwant %s", err, want)
+		}
+	}
+}
+
+// TestDecodeKinds: every kind of value that a configuration has, well and
+// badly written.
+func TestDecodeKinds(t *testing.T) {
+	type inner struct{ Deep int16 }
+	var into struct {
+		inner
+		Wait   time.Duration
+		Size   Size `yaml:"bytes"`
+		On     bool
+		Words  []string
+		Hidden string `yaml:"-"`
+	}
+	docs, err := Documents("f", []byte("deep: 7\nwait: 500ms\nbytes: 2MiB\non: true\nwords: [a, b]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields, err := docs[0].Decode(&into)
+	if err != nil || into.Deep != 7 || into.Wait != 500*time.Millisecond || into.Size != 2<<20 || !into.On || !slices.Equal(into.Words, []string{"a", "b"}) {
+		t.Errorf("%+v %v", into, err)
+	}
+	if !fields.Has("wait") || fields.Has("hidden") {
+		t.Errorf("%+v", fields)
+	}
+	for text, want := range map[string]string{
+		"wait: 5\n":         `f:1:7: wait: "5" is not a duration like 500ms, 10s or 2h`,
+		"bytes: much\n":     `f:1:8: bytes: "much" is not a size`,
+		"on: yes\n":         `f:1:5: on: expected true or false, found "yes"`,
+		"deep: 32768\n":     `f:1:7: deep: "32768" is not a whole number that fits`,
+		"hidden: x\n":       `f:1:1: unknown key "hidden"`,
+		"- wait\n":          "f:1:1: the document: expected keys and values, found a list",
+		"words: {a: b}\n":   "f:1:8: words: expected a list, found keys and values",
+		"words: [a, [b]]\n": "f:1:12: words[1]: expected one value, found a list",
+	} {
+		docs, err := Documents("f", []byte(text))
+		if err == nil {
+			_, err = docs[0].Decode(&into)
+		}
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q\ngot  %v\nwant %s", text, err, want)
+		}
 	}
 }
 

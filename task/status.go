@@ -57,9 +57,9 @@ type words struct {
 // that is no JSON, or for which there is no room, is left out.
 func Encode(tasks map[fsm.TaskID]Status) ([]byte, Details) {
 	ids := slices.Sorted(maps.Keys(tasks))
-	told, of := vocabulary(tasks, ids)
-	b := binary.AppendUvarint(nil, uint64(len(told)))
-	for _, w := range told {
+	distinct, of := vocabulary(tasks, ids)
+	b := binary.AppendUvarint(nil, uint64(len(distinct)))
+	for _, w := range distinct {
 		b = append(binary.AppendUvarint(b, uint64(len(w.state))), w.state...)
 		b = append(binary.AppendUvarint(b, uint64(len(w.message))), w.message...)
 	}
@@ -78,7 +78,7 @@ func Encode(tasks map[fsm.TaskID]Status) ([]byte, Details) {
 
 // vocabulary lists the different words of tasks, and for each task the number
 // of its own.
-func vocabulary(tasks map[fsm.TaskID]Status, ids []fsm.TaskID) (told []words, of []int) {
+func vocabulary(tasks map[fsm.TaskID]Status, ids []fsm.TaskID) (distinct []words, of []int) {
 	number := map[words]int{}
 	of = make([]int, len(ids))
 	messages := 0
@@ -93,12 +93,12 @@ func vocabulary(tasks map[fsm.TaskID]Status, ids []fsm.TaskID) (told []words, of
 			if w.message != "" {
 				messages++
 			}
-			n = len(told)
-			number[w], told = n, append(told, w)
+			n = len(distinct)
+			number[w], distinct = n, append(distinct, w)
 		}
 		of[i] = n
 	}
-	return told, of
+	return distinct, of
 }
 
 func details(tasks map[fsm.TaskID]Status, ids []fsm.TaskID) Details {
@@ -121,47 +121,56 @@ func details(tasks map[fsm.TaskID]Status, ids []fsm.TaskID) Details {
 // Decode is the inverse; it never panics. Details of tasks that the bytes do
 // not name are dropped.
 func Decode(b []byte, details Details) (map[fsm.TaskID]Status, error) {
-	var bad bool
-	uvarint := func() uint64 {
-		v, n := binary.Uvarint(b)
-		if n <= 0 {
-			bad, b = true, nil
-			return 0
-		}
-		b = b[n:]
-		return v
-	}
-	varint := func() int64 {
-		u := uvarint()
-		return int64(u>>1) ^ -int64(u&1)
-	}
-	text := func() string {
-		n := uvarint()
-		if n > uint64(len(b)) {
-			bad, b = true, nil
-			return ""
-		}
-		s := string(b[:n])
-		b = b[n:]
-		return s
-	}
-	var told []words
-	for count := uvarint(); count > 0 && !bad; count-- {
-		told = append(told, words{fsm.Code(text()), text()})
+	r := reader{b: b}
+	var distinct []words
+	for count := r.uvarint(); count > 0 && !r.bad; count-- {
+		distinct = append(distinct, words{fsm.Code(r.text()), r.text()})
 	}
 	out := map[fsm.TaskID]Status{}
-	for id := fsm.TaskID(0); len(b) > 0; {
-		id += fsm.TaskID(uvarint())
-		of := uvarint()
-		s := Status{Lag: Lag{Records: varint(), Millis: varint()}, Rate: varint(), Detail: details[id]}
-		if bad || of >= uint64(len(told)) {
+	for id := fsm.TaskID(0); len(r.b) > 0; {
+		id += fsm.TaskID(r.uvarint())
+		of := r.uvarint()
+		s := Status{Lag: Lag{Records: r.varint(), Millis: r.varint()}, Rate: r.varint(), Detail: details[id]}
+		if r.bad || of >= uint64(len(distinct)) {
 			return nil, errMalformed
 		}
-		s.State, s.Message = told[of].state, told[of].message
+		s.State, s.Message = distinct[of].state, distinct[of].message
 		out[id] = s
 	}
-	if bad {
+	if r.bad {
 		return nil, errMalformed
 	}
 	return out, nil
+}
+
+// reader takes bytes apart; once they are bad nothing is left of them.
+type reader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *reader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.bad, r.b = true, nil
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) varint() int64 {
+	u := r.uvarint()
+	return int64(u>>1) ^ -int64(u&1)
+}
+
+func (r *reader) text() string {
+	n := r.uvarint()
+	if n > uint64(len(r.b)) {
+		r.bad, r.b = true, nil
+		return ""
+	}
+	s := string(r.b[:n])
+	r.b = r.b[n:]
+	return s
 }

@@ -11,29 +11,37 @@ func (q *pass) counts(hard bool) {
 	}
 	c := counter{pass: q, hard: hard, stuck: make([]bool, len(q.load))}
 	for {
-		s := c.most(func(b int32) int32 { return q.load[b].count - q.t.counts[b].hi })
+		s := c.best(c.stuck, func(b int32) float64 { return positive(q.load[b].count - q.t.counts[b].hi) })
 		if s < 0 {
 			break
 		}
-		if !c.shed(s) {
-			c.stuck[s] = true
-		}
+		c.stuck[s] = !c.shed(s)
 	}
 	clear(c.stuck)
 	for {
-		d := c.most(func(b int32) int32 {
+		d := c.best(c.stuck, func(b int32) float64 {
 			if !q.state(b).gains() {
-				return 0
+				return never
 			}
-			return q.t.counts[b].lo - q.load[b].count
+			return positive(q.t.counts[b].lo - q.load[b].count)
 		})
 		if d < 0 {
 			return
 		}
-		if !c.feed(d) {
-			c.stuck[d] = true
-		}
+		c.stuck[d] = !c.feed(d)
 	}
+}
+
+// never is the worth of a broker that does not come into question.
+const never = -math.MaxFloat64
+
+// positive is the worth of n replicas too many or too few, of which there are
+// none where n is not positive.
+func positive(n int32) float64 {
+	if n <= 0 {
+		return never
+	}
+	return float64(n)
 }
 
 // counter moves one replica at a time to even out counts.
@@ -43,14 +51,15 @@ type counter struct {
 	stuck []bool // by broker: no move was found
 }
 
-// most returns the broker that is not stuck with the largest positive lack.
-func (c *counter) most(lack func(b int32) int32) int32 {
-	best, top := int32(-1), int32(0)
+// best returns the broker that is worth most, the first of equals, without
+// those to be skipped; -1 where none comes into question.
+func (c *counter) best(skip []bool, worth func(b int32) float64) int32 {
+	best, top := int32(-1), never
 	for b, k := range c.t.pool {
-		if k < 0 || c.stuck[b] {
+		if k < 0 || skip[b] {
 			continue
 		}
-		if v := lack(int32(b)); v > top {
+		if v := worth(int32(b)); v > top {
 			best, top = int32(b), v
 		}
 	}
@@ -60,49 +69,36 @@ func (c *counter) most(lack func(b int32) int32) int32 {
 // shed moves the smallest possible replica from s to the broker that lacks
 // most, first to those below their floor.
 func (c *counter) shed(s int32) bool {
-	tried := make([]bool, len(c.load))
-	for {
-		d, top := int32(-1), math.Inf(-1)
-		for b, k := range c.t.pool {
-			n, want := c.load[b].count, c.t.counts[b]
-			if k < 0 || tried[b] || n >= want.hi || !c.state(int32(b)).gains() {
-				continue
-			}
-			v := float64(want.lo-n)*2 + float64(want.hi-want.lo)
-			if v > top {
-				d, top = int32(b), v
-			}
+	return c.move(func(b int32) float64 {
+		n, want := c.load[b].count, c.t.counts[b]
+		if n >= want.hi || !c.state(b).gains() {
+			return never
 		}
-		if d < 0 {
-			return false
-		}
-		if r := c.smallest(s, d); r >= 0 {
-			c.put(r, d)
-			return true
-		}
-		tried[d] = true
-	}
+		return float64(want.lo-n)*2 + float64(want.hi-want.lo)
+	}, func(d int32) (from, to int32) { return s, d })
 }
 
 // feed moves the smallest possible replica to d from the broker that can
 // spare most.
 func (c *counter) feed(d int32) bool {
+	return c.move(func(b int32) float64 { return positive(c.load[b].count - c.t.counts[b].lo) },
+		func(s int32) (from, to int32) { return s, d })
+}
+
+// move makes the one move that is possible with the broker worth most.
+func (c *counter) move(worth func(b int32) float64, route func(b int32) (from, to int32)) bool {
 	tried := make([]bool, len(c.load))
 	for {
-		s, top := int32(-1), int32(0)
-		for b, k := range c.t.pool {
-			if v := c.load[b].count - c.t.counts[b].lo; k >= 0 && v > top && !tried[b] {
-				s, top = int32(b), v
-			}
-		}
-		if s < 0 {
+		b := c.best(tried, worth)
+		if b < 0 {
 			return false
 		}
+		s, d := route(b)
 		if r := c.smallest(s, d); r >= 0 {
 			c.put(r, d)
 			return true
 		}
-		tried[s] = true
+		tried[b] = true
 	}
 }
 

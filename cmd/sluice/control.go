@@ -57,17 +57,14 @@ func (m membership) State() api.ClusterState {
 }
 
 func (m membership) Members() []api.Member {
-	reports, quorum := m.Reports(), m.Quorum()
+	quorum := m.Quorum()
 	var out []api.Member
 	for _, n := range m.Node.Members() {
-		r := reports[n.ServerID]
-		a := api.Member{ID: n.ServerID, Voter: n.Voter, Index: n.Reconciled, Version: r.Version, Tasks: r.Tasks}
-		// Without a quorum nobody hears a leader, and who is there must be seen all the more.
-		a.Alive = n.Life == cluster.LifeAlive || n.Heard && !quorum
-		if n.ReportAge >= 0 {
-			a.Heard = time.Now().Add(-n.ReportAge)
-		}
-		out = append(out, a)
+		out = append(out, api.Member{
+			ID: n.ServerID, Voter: n.Voter, Heard: n.At, Version: n.Version, Index: n.Reconciled, Tasks: n.Tasks,
+			// Without a quorum nobody hears a leader, and who is there must be seen all the more.
+			Alive: n.Life == cluster.LifeAlive || n.Heard && !quorum,
+		})
 	}
 	return out
 }

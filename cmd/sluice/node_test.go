@@ -16,32 +16,9 @@ import (
 	"go.uber.org/goleak"
 
 	"sluice/cli"
+	"sluice/test/rig"
+	"sluice/test/system"
 )
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
-// until polls a condition.
-func until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.After(2 * time.Minute)
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("waited in vain until %s", what)
-		}
-	}
-}
 
 // command runs one command line against the node and returns what it wrote.
 func command(t *testing.T, address, stdin string, args ...string) (code int, stdout, stderr string) {
@@ -56,9 +33,9 @@ func command(t *testing.T, address, stdin string, args ...string) (code int, std
 // page, metrics and commands, and ends cleanly, leaving nothing behind.
 func TestNodeLivesAndEnds(t *testing.T) {
 	ignore := goleak.IgnoreCurrent()
-	http1 := freePort(t)
+	http1 := system.FreePort(t)
 	path := filepath.Join(t.TempDir(), "node.yaml")
-	text := fmt.Sprintf("name: n1\ndataDir: data\npeer: {listen: %q}\nhttp: {listen: %q}\n", freePort(t), http1)
+	text := fmt.Sprintf("name: n1\ndataDir: data\npeer: {listen: %q}\nhttp: {listen: %q}\n", system.FreePort(t), http1)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +43,7 @@ func TestNodeLivesAndEnds(t *testing.T) {
 	ended := make(chan error, 1)
 	var log bytes.Buffer
 	go func() { ended <- serve(ctx, path, cli.ServerOptions{Insecure: true, Stderr: &log}) }()
-	until(t, "the node is ready", func() bool { return fetch(t, http1, "/readyz") == "ok\n" })
+	rig.Until(t, 2*time.Minute, "the node is ready", func() bool { return fetch(t, http1, "/readyz") == "ok\n" })
 
 	if page := fetch(t, http1, "/"); !strings.Contains(page, "<title>Sluice</title>") {
 		t.Errorf("page: %.100s", page)
@@ -77,7 +54,7 @@ func TestNodeLivesAndEnds(t *testing.T) {
 			t.Errorf("no %s in the metrics", want)
 		}
 	}
-	until(t, "the node has joined itself", func() bool {
+	rig.Until(t, 2*time.Minute, "the node has joined itself", func() bool {
 		_, out, _ := command(t, http1, "", "cluster", "members")
 		return strings.Contains(out, "n1    leader  alive")
 	})
@@ -118,8 +95,8 @@ func TestNodeDoesNotStartHalf(t *testing.T) {
 	}
 	defer taken.Close()
 	for name, ports := range map[string][2]string{
-		"http": {freePort(t), taken.Addr().String()},
-		"peer": {taken.Addr().String(), freePort(t)},
+		"http": {system.FreePort(t), taken.Addr().String()},
+		"peer": {taken.Addr().String(), system.FreePort(t)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "node.yaml")

@@ -38,7 +38,10 @@ func TestDeletedLinkWaitsForItsOwners(t *testing.T) {
 	do(assign)
 	do(&fsm.Objects{DeleteLinks: []string{"l"}})
 	deleted := state.View().Link(id).Revision
-	members := []cluster.Member{{ServerID: "a", Reconciled: deleted}, {ServerID: "b", Reconciled: deleted - 1}, {ServerID: "c"}}
+	members := []cluster.Member{
+		{Report: cluster.Report{ServerID: "a", Reconciled: deleted}}, {Report: cluster.Report{ServerID: "b", Reconciled: deleted - 1}},
+		{Report: cluster.Report{ServerID: "c"}},
+	}
 
 	waits := func() []string {
 		out := awaited(state.View(), state.View().Link(id), members)

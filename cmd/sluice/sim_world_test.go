@@ -363,8 +363,10 @@ func (s *sim) dump() {
 		}
 	}
 	for _, n := range s.nodes {
-		for id, m := range n.cluster.Reports()[n.id].Tasks {
-			s.t.Logf("node %d runs %d: %+v", n.i, id, m)
+		for _, m := range n.cluster.Members() {
+			if m.ServerID == n.id {
+				s.t.Logf("node %d runs %+v", n.i, m.Tasks)
+			}
 		}
 	}
 	s.audit.events(func(ev *fsm.Event) { s.t.Logf("event %+v", *ev) })

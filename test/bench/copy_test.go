@@ -13,6 +13,7 @@ import (
 
 	"sluice/test/kafkalab"
 	"sluice/test/load"
+	"sluice/test/rig"
 	"sluice/test/system"
 )
 
@@ -102,7 +103,7 @@ func mirrorCost(t *testing.T, src, dst *kafkalab.Cluster, topic load.Topic) cost
 // the last, so that starting up counts for nobody.
 func measure(t *testing.T, src, dst *kafkalab.Cluster, topic load.Topic, pid int) cost {
 	t.Helper()
-	system.Until(t, 2*time.Minute, "the first record is copied", func() bool { return logBytes(t, dst, topic) > 0 })
+	rig.Until(t, 2*time.Minute, "the first record is copied", func() bool { return logBytes(t, dst, topic) > 0 })
 	before, began := usage(t, pid), time.Now()
 	at := logBytes(t, dst, topic)
 	broker, _ := dst.BrokerUsage(0)

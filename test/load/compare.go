@@ -182,25 +182,24 @@ func (o Options) shift(topic string, partition int32) int64 {
 
 // listOffsets returns the log starts and the ends of what is committed, by partition.
 func listOffsets(ctx context.Context, cl *kgo.Client, topic string) (starts, ends map[int32]int64, err error) {
+	list := func(what string, ask func(context.Context, ...string) (kadm.ListedOffsets, error)) (map[int32]int64, error) {
+		offsets, err := ask(ctx, topic)
+		if err == nil {
+			err = offsets.Error()
+		}
+		if err != nil {
+			return nil, fmt.Errorf("listing %s offsets of %s: %w", what, topic, err)
+		}
+		out := map[int32]int64{}
+		offsets.Each(func(o kadm.ListedOffset) { out[o.Partition] = o.Offset })
+		return out, nil
+	}
 	adm := kadm.NewClient(cl)
-	first, err := adm.ListStartOffsets(ctx, topic)
-	if err == nil {
-		err = first.Error()
+	if starts, err = list("start", adm.ListStartOffsets); err != nil {
+		return nil, nil, err
 	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("listing start offsets of %s: %w", topic, err)
-	}
-	last, err := adm.ListCommittedOffsets(ctx, topic)
-	if err == nil {
-		err = last.Error()
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("listing end offsets of %s: %w", topic, err)
-	}
-	starts, ends = map[int32]int64{}, map[int32]int64{}
-	first.Each(func(o kadm.ListedOffset) { starts[o.Partition] = o.Offset })
-	last.Each(func(o kadm.ListedOffset) { ends[o.Partition] = o.Offset })
-	return starts, ends, nil
+	ends, err = list("end", adm.ListCommittedOffsets)
+	return starts, ends, err
 }
 
 // WaitCopied waits until the end of every target partition has reached the source's end, as the

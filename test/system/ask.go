@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"testing"
 	"time"
 
 	"sluice/api"
 	"sluice/manifest"
+	"sluice/test/rig"
 )
 
 // Client speaks to the node's API.
@@ -31,24 +31,10 @@ func (n *Node) Status() *api.Status {
 	return s
 }
 
-// Until polls a condition.
-func Until(t testing.TB, d time.Duration, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(d)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", d, what)
-		}
-		<-tick.C
-	}
-}
-
 // Ready waits until every node knows a leader and all members, and they vote.
 func (n *Nodes) Ready() {
 	n.t.Helper()
-	Until(n.t, 30*time.Second, "all nodes know a leader and each other", func() bool {
+	rig.Until(n.t, 30*time.Second, "all nodes know a leader and each other", func() bool {
 		for _, node := range n.list {
 			s := node.Status()
 			if s == nil || s.Leader == "" || len(s.Nodes) != len(n.list) {
@@ -91,7 +77,7 @@ func (n *Nodes) Apply(yaml string) {
 // speak of.
 func (n *Nodes) Copying(node *Node, streams int, within time.Duration) {
 	n.t.Helper()
-	Until(n.t, within, fmt.Sprintf("%d streams copy", streams), func() bool {
+	rig.Until(n.t, within, fmt.Sprintf("%d streams copy", streams), func() bool {
 		s := node.Status()
 		if s == nil || s.Totals.Streams != streams {
 			return false

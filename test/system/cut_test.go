@@ -6,6 +6,7 @@ import (
 
 	"sluice/test/faults"
 	"sluice/test/kafkalab"
+	"sluice/test/rig"
 )
 
 // clientOf is the client id by which a node shows at brokers.
@@ -83,5 +84,5 @@ func TestCutOffFromKafka(t *testing.T) {
 // settle lets time pass that the fault itself needs.
 func settle(t *testing.T, d time.Duration) {
 	began := time.Now()
-	Until(t, d+5*time.Second, "time passes", func() bool { return time.Since(began) > d })
+	rig.Until(t, d+5*time.Second, "time passes", func() bool { return time.Since(began) > d })
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sluice/test/load"
+	"sluice/test/rig"
 )
 
 // others is the longest pause among partitions that are not of the set.
@@ -81,7 +82,7 @@ func TestOwnerPaused(t *testing.T) {
 		began := time.Now()
 		t.Logf("round %d: paused %s: longest gap %v", round, victim.Name, gaps[0].New)
 		worst = max(worst, gaps[0].New)
-		Until(t, stopped+10*time.Second, "the pause is over", func() bool { return time.Since(began) > stopped })
+		rig.Until(t, stopped+10*time.Second, "the pause is over", func() bool { return time.Since(began) > stopped })
 		victim.Resume()
 		w.Moving(20 * time.Second)
 		w.Spread() // it takes part again by itself

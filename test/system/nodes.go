@@ -92,7 +92,7 @@ func (n *Nodes) Join() *Node {
 func (n *Nodes) add() *Node {
 	n.t.Helper()
 	name := fmt.Sprintf("n%d", len(n.list)+1)
-	node := &Node{Name: name, Peer: freePort(n.t), HTTP: freePort(n.t), n: n,
+	node := &Node{Name: name, Peer: FreePort(n.t), HTTP: FreePort(n.t), n: n,
 		yaml: filepath.Join(n.dir, name+".yaml"), log: filepath.Join(n.dir, name+".log")}
 	node.advertise = node.Peer
 	if mesh := n.options.Mesh; mesh != nil {
@@ -136,7 +136,8 @@ memory: %[7]s
 	}
 }
 
-func freePort(t testing.TB) string {
+// FreePort is an address of this machine that nothing listens on.
+func FreePort(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"sluice/api"
 	"sluice/test/kafkalab"
+	"sluice/test/rig"
 )
 
 // Brokers of the target, then of the source, are restarted one after another;
@@ -79,7 +80,7 @@ func TestLeaveAndJoin(t *testing.T) {
 	}
 	w.Watch.Mark()
 	n4 := w.Join()
-	Until(t, 40*time.Second, "the new node votes and owns partitions", func() bool {
+	rig.Until(t, 40*time.Second, "the new node votes and owns partitions", func() bool {
 		s := n4.Status()
 		return s != nil && len(w.Owns(n4, n4)) > 0 && slices.ContainsFunc(s.Nodes, func(m api.Node) bool {
 			return m.Name == n4.Name && m.Role == "voter"

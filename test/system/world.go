@@ -14,6 +14,7 @@ import (
 
 	"sluice/test/kafkalab"
 	"sluice/test/load"
+	"sluice/test/rig"
 )
 
 // Proving reports whether the full counts are asked for.
@@ -228,7 +229,7 @@ func (w *World) Spread() {
 	w.t.Helper()
 	var last map[string]string
 	since := time.Now()
-	Until(w.t, 40*time.Second, "every node owns partitions, and none moves", func() bool {
+	rig.Until(w.t, 40*time.Second, "every node owns partitions, and none moves", func() bool {
 		owners := w.Owners(w.alive())
 		if !maps.Equal(owners, last) {
 			last, since = owners, time.Now()

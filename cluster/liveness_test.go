@@ -47,11 +47,11 @@ func TestJudge(t *testing.T) {
 // call them dead for reports that nobody could send.
 func TestStoppedLeaderListensAnew(t *testing.T) {
 	begin := time.Now()
-	l := &leaderLoop{n: &Node{t: ProfileLAN.timing()}, term: &term{since: begin}}
+	l := &leaderLoop{leadership: &leadership{local: &local{t: ProfileLAN.timing()}}, term: &term{since: begin}}
 	for _, c := range []struct{ at, since time.Duration }{
 		{time.Second, 0}, {2 * time.Second, 0}, {time.Minute, time.Minute}, {time.Minute + leaderTick, time.Minute},
 	} {
-		l.noticePause(begin.Add(c.at))
+		l.detectPause(begin.Add(c.at))
 		if got := l.since.Sub(begin); got != c.since {
 			t.Errorf("after %v: listens since %v, want %v", c.at, got, c.since)
 		}
@@ -99,7 +99,7 @@ func TestCommonFeature(t *testing.T) {
 func TestTableSmoothsRates(t *testing.T) {
 	tab := newTable()
 	for _, rate := range []int64{800, 0, 0} {
-		tab.put(&Report{ServerID: "a", Tasks: map[fsm.TaskID]task.Status{1: {Rate: rate}}})
+		tab.put(Report{ServerID: "a", Tasks: map[fsm.TaskID]task.Status{1: {Rate: rate}}})
 	}
 	if got := tab.rates[1]; got < 600 || got > 620 {
 		t.Errorf("rate %d", got)
@@ -110,7 +110,7 @@ func TestTableSmoothsRates(t *testing.T) {
 	if !tab.refuse("a") || tab.refuse("a") {
 		t.Error("refusing twice is news once")
 	}
-	tab.put(&Report{ServerID: "a"})
+	tab.put(Report{ServerID: "a"})
 	if tab.get("a").Refused {
 		t.Error("a report does not lift a refusal")
 	}
@@ -129,7 +129,7 @@ func TestIdentityLivesAndDiesWithTheDataDir(t *testing.T) {
 	if again, err := OpenIdentity(dir); err != nil || again != first {
 		t.Errorf("%+v, %v", again, err)
 	}
-	if err := forget(dir); err != nil {
+	if err := wipeIdentity(dir); err != nil {
 		t.Fatal(err)
 	}
 	if other, err := OpenIdentity(dir); err != nil || other.ServerID == first.ServerID || other.ClusterID != "" {

@@ -13,7 +13,7 @@ import (
 // store that is closed next.
 func TestClosingWaitsForTheHeartbeatUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPeers(nil)
+		p := newRaftTransport(nil)
 		taken := 0
 		handle := p.untilClosed(func(raft.RPC) {
 			time.Sleep(time.Second) // a slow disk
@@ -37,15 +37,15 @@ func TestClosingWaitsForTheHeartbeatUnderWay(t *testing.T) {
 }
 
 func TestHeldAppendsEnd(t *testing.T) {
-	for name, end := range map[string]func(*peers){
-		"the server is heard again": func(p *peers) { p.heard("a", time.Now(), true) },
-		"the term ends":             func(p *peers) { p.letGo() },
+	for name, end := range map[string]func(*raftTransport){
+		"the server is heard again": func(p *raftTransport) { p.heard("a", time.Now(), true) },
+		"the term ends":             func(p *raftTransport) { p.releaseAppends() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := newPeers(nil)
+				p := newRaftTransport(nil)
 				done := make(chan struct{})
-				go func() { p.hold("a"); close(done) }()
+				go func() { p.awaitHeartbeat("a"); close(done) }()
 				p.heard("b", time.Now(), true)
 				synctest.Wait()
 				select {
@@ -61,7 +61,7 @@ func TestHeldAppendsEnd(t *testing.T) {
 }
 
 func TestAcknowledgementsCountFromSending(t *testing.T) {
-	p := newPeers(nil)
+	p := newRaftTransport(nil)
 	asked := time.Now()
 	p.heard("b", asked.Add(-time.Millisecond), true)
 	p.heard("c", asked.Add(time.Millisecond), false) // another term

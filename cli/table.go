@@ -1,88 +1,11 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/goccy/go-yaml"
 )
-
-// write writes an answer as -o asks: data as JSON or YAML, text for a person,
-// rows as a table of tab-separated values. A nil rows means that the answer
-// has no such form.
-func (a *app) write(data any, text func(io.Writer), rows *table) error {
-	switch a.flags.output {
-	case "json", "yaml":
-		b, err := json.MarshalIndent(data, "", "  ")
-		if err == nil && a.flags.output == "yaml" {
-			b, err = yaml.JSONToYAML(b)
-			b = []byte(strings.TrimRight(string(b), "\n"))
-		}
-		if err != nil {
-			return fmt.Errorf("writing the answer: %w", err)
-		}
-		return a.put(string(b) + "\n")
-	case "tsv":
-		if rows == nil {
-			return &usageError{fmt.Errorf("this answer is no table; choose -o json")}
-		}
-		return a.put(rows.tsv(!a.flags.noHeaders))
-	}
-	var b strings.Builder
-	if text != nil {
-		text(&b)
-	} else {
-		rows.text(&b, a.look())
-	}
-	return a.put(b.String())
-}
-
-func (a *app) put(text string) error {
-	if _, err := io.WriteString(a.env.Stdout, text); err != nil {
-		return fmt.Errorf("writing the answer: %w", err)
-	}
-	return nil
-}
-
-// look says how tables are drawn.
-type look struct {
-	wide    bool
-	headers bool
-	paint   func(color, string) string
-}
-
-func (a *app) look() look {
-	return look{wide: a.flags.output == "wide", headers: !a.flags.noHeaders, paint: a.paint}
-}
-
-// color is an ANSI colour.
-type color string
-
-const (
-	plain  color = ""
-	red    color = "31"
-	green  color = "32"
-	yellow color = "33"
-	dim    color = "2"
-	bold   color = "1"
-)
-
-// paint colours text for stdout where a terminal shows it.
-func (a *app) paint(c color, text string) string { return a.tint(c, text, a.env.Terminal) }
-
-// paintSide is paint for stderr.
-func (a *app) paintSide(c color, text string) string { return a.tint(c, text, a.env.Watched) }
-
-func (a *app) tint(c color, text string, terminal bool) string {
-	on := a.flags.color == "always" || a.flags.color == "auto" && terminal && a.env.Getenv("NO_COLOR") == ""
-	if !on || c == plain || text == "" {
-		return text
-	}
-	return "\x1b[" + string(c) + "m" + text + "\x1b[0m"
-}
 
 // column is one column of a table. key is its head in TSV, which is a
 // contract; head that of the text. Columns without head are in TSV only.

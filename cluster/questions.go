@@ -21,22 +21,20 @@ type questions struct {
 
 // ask puts one question to Raft; issue may wait for room in a queue of Raft.
 // Once the asking has ended the answer is ErrNoLeader.
-func (q *questions) ask(issue func() raft.Future) *question {
-	x := &question{done: make(chan struct{})}
+func (q *questions) ask(issue func() raft.Future) question {
+	answer := make(chan error, 1)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.ended {
-		x.err = fmt.Errorf("%w: this node ends", ErrNoLeader)
-		close(x.done)
-		return x
+		answer <- fmt.Errorf("%w: this node ends", ErrNoLeader)
+		return answer
 	}
 	q.open.Add(1)
 	go func() {
 		defer q.open.Done()
-		x.err = issue().Error()
-		close(x.done)
+		answer <- issue().Error()
 	}()
-	return x
+	return answer
 }
 
 // end lets nobody ask any more and waits for the answers that are due, no
@@ -58,17 +56,14 @@ func (q *questions) end(limit time.Duration) {
 	}
 }
 
-// question is one that was put to Raft.
-type question struct {
-	done chan struct{} // closed when err is Raft's answer
-	err  error
-}
+// question is one that was put to Raft; the answer comes once.
+type question <-chan error
 
 // wait waits for the answer no longer than ctx.
-func (x *question) wait(ctx context.Context) error {
+func (q question) wait(ctx context.Context) error {
 	select {
-	case <-x.done:
-		return x.err
+	case err := <-q:
+		return err
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// peers is Raft's network transport with three things added.
+// raftTransport is Raft's network transport with three things added.
 //
 // It remembers when the last acknowledged request to each server was sent.
 // raft.VerifyLeader counts an answer to a heartbeat that was sent before the
@@ -22,7 +22,9 @@ import (
 // Closing it waits for the heartbeat that is being taken in. Raft does that on
 // the connection's goroutine and does not wait for it, so a new term could
 // still be written to a store that is closed, which panics.
-type peers struct {
+//
+// beat and mu are never held together.
+type raftTransport struct {
 	*raft.NetworkTransport
 	beat  sync.RWMutex // held while a heartbeat is taken in
 	ended bool         // guarded by beat
@@ -30,13 +32,13 @@ type peers struct {
 	mu      sync.Mutex
 	acked   map[raft.ServerID]time.Time     // when the last acknowledged request was sent
 	back    map[raft.ServerID]chan struct{} // closed when a request gets through
-	release chan struct{}                   // closed and replaced to let all held appends go
+	release chan struct{}                   // closed and replaced by releaseAppends
 	news    signal                          // an acknowledgement came
 	closed  bool
 }
 
-func newPeers(t *raft.NetworkTransport) *peers {
-	return &peers{
+func newRaftTransport(t *raft.NetworkTransport) *raftTransport {
+	return &raftTransport{
 		NetworkTransport: t, acked: map[raft.ServerID]time.Time{},
 		back: map[raft.ServerID]chan struct{}{}, release: make(chan struct{}),
 	}
@@ -49,73 +51,75 @@ func isHeartbeat(a *raft.AppendEntriesRequest) bool {
 }
 
 // AppendEntries implements raft.Transport.
-func (p *peers) AppendEntries(id raft.ServerID, target raft.ServerAddress, a *raft.AppendEntriesRequest, r *raft.AppendEntriesResponse) error {
+func (t *raftTransport) AppendEntries(id raft.ServerID, target raft.ServerAddress, a *raft.AppendEntriesRequest, r *raft.AppendEntriesResponse) error {
 	sent := time.Now()
-	err := p.NetworkTransport.AppendEntries(id, target, a, r)
+	err := t.NetworkTransport.AppendEntries(id, target, a, r)
 	switch {
 	case err == nil:
-		p.heard(id, sent, r.Term == a.Term)
+		t.heard(id, sent, r.Term == a.Term)
 	case !isHeartbeat(a):
-		p.hold(id)
+		t.awaitHeartbeat(id)
 	}
 	return err
 }
 
 // heard notes a request that got through; acknowledged: the server takes this
 // node for its leader. (It may still miss entries before those sent.)
-func (p *peers) heard(id raft.ServerID, sent time.Time, acknowledged bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+func (t *raftTransport) heard(id raft.ServerID, sent time.Time, acknowledged bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if acknowledged {
-		p.acked[id] = sent
-		p.news.fire()
+		t.acked[id] = sent
+		t.news.fire()
 	}
-	if ch := p.back[id]; ch != nil {
+	if ch := t.back[id]; ch != nil {
 		close(ch)
-		delete(p.back, id)
+		delete(t.back, id)
 	}
 }
 
-// hold waits for the next heartbeat to id, or for letGo.
-func (p *peers) hold(id raft.ServerID) {
-	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
+// awaitHeartbeat waits for the next heartbeat that reaches id, or for
+// releaseAppends.
+func (t *raftTransport) awaitHeartbeat(id raft.ServerID) {
+	t.mu.Lock()
+	if t.closed {
+		t.mu.Unlock()
 		return
 	}
-	back := p.back[id]
+	back := t.back[id]
 	if back == nil {
 		back = make(chan struct{})
-		p.back[id] = back
+		t.back[id] = back
 	}
-	release := p.release
-	p.mu.Unlock()
+	release := t.release
+	t.mu.Unlock()
 	select {
 	case <-back:
 	case <-release:
 	}
 }
 
-// letGo ends all holding, at the end of a term or when the membership changes.
-func (p *peers) letGo() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	close(p.release)
-	p.release = make(chan struct{})
+// releaseAppends lets all appends go that are held back, at the end of a term
+// or when the membership changes.
+func (t *raftTransport) releaseAppends() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	close(t.release)
+	t.release = make(chan struct{})
 }
 
 // SetHeartbeatHandler implements raft.Transport.
-func (p *peers) SetHeartbeatHandler(take func(raft.RPC)) {
-	p.NetworkTransport.SetHeartbeatHandler(p.untilClosed(take))
+func (t *raftTransport) SetHeartbeatHandler(take func(raft.RPC)) {
+	t.NetworkTransport.SetHeartbeatHandler(t.untilClosed(take))
 }
 
 // untilClosed wraps take so that it never runs, and does not run any more, when
 // endHeartbeats has returned.
-func (p *peers) untilClosed(take func(raft.RPC)) func(raft.RPC) {
+func (t *raftTransport) untilClosed(take func(raft.RPC)) func(raft.RPC) {
 	return func(rpc raft.RPC) {
-		p.beat.RLock()
-		defer p.beat.RUnlock()
-		if p.ended {
+		t.beat.RLock()
+		defer t.beat.RUnlock()
+		if t.ended {
 			rpc.Respond(nil, raft.ErrTransportShutdown)
 			return
 		}
@@ -123,30 +127,30 @@ func (p *peers) untilClosed(take func(raft.RPC)) func(raft.RPC) {
 	}
 }
 
-func (p *peers) endHeartbeats() {
-	p.beat.Lock()
-	defer p.beat.Unlock()
-	p.ended = true
+func (t *raftTransport) endHeartbeats() {
+	t.beat.Lock()
+	defer t.beat.Unlock()
+	t.ended = true
 }
 
 // Close implements raft.WithClose.
-func (p *peers) Close() error {
-	p.endHeartbeats()
-	p.letGo()
-	p.mu.Lock()
-	p.closed = true
-	p.mu.Unlock()
-	return p.NetworkTransport.Close()
+func (t *raftTransport) Close() error {
+	t.endHeartbeats()
+	t.releaseAppends()
+	t.mu.Lock()
+	t.closed = true
+	t.mu.Unlock()
+	return t.NetworkTransport.Close()
 }
 
 // acknowledged waits, no longer than verifyAgain and ctx, until so many of the
-// servers listed have acknowledged a request sent at or after t.
-func (p *peers) acknowledged(ctx context.Context, t time.Time, voters []raft.ServerID, want int) bool {
+// servers listed have acknowledged a request sent at or after since.
+func (t *raftTransport) acknowledged(ctx context.Context, since time.Time, voters []raft.ServerID, want int) bool {
 	again := time.NewTimer(verifyAgain)
 	defer again.Stop()
 	for {
-		heard := p.news.watch()
-		if p.ackedSince(t, voters) >= want {
+		heard := t.news.watch()
+		if t.ackedSince(since, voters) >= want {
 			return true
 		}
 		select {
@@ -160,13 +164,13 @@ func (p *peers) acknowledged(ctx context.Context, t time.Time, voters []raft.Ser
 }
 
 // ackedSince counts the servers, of those listed, that acknowledged a request
-// sent at or after t.
-func (p *peers) ackedSince(t time.Time, voters []raft.ServerID) int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+// sent at or after since.
+func (t *raftTransport) ackedSince(since time.Time, voters []raft.ServerID) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	n := 0
 	for _, id := range voters {
-		if at, ok := p.acked[id]; ok && !at.Before(t) {
+		if at, ok := t.acked[id]; ok && !at.Before(since) {
 			n++
 		}
 	}

@@ -95,10 +95,9 @@ func TestWords(t *testing.T) {
 func TestStderrGoesByItself(t *testing.T) {
 	for _, watched := range []bool{false, true} {
 		var out bytes.Buffer
-		a := &app{env: Env{Stderr: &out, Terminal: !watched, Watched: watched, Getenv: func(string) string { return "" }}, started: true}
-		a.flags.color = "auto"
+		a := &app{std: streams{Env: Env{Stderr: &out, Terminal: !watched, Watched: watched, Getenv: func(string) string { return "" }}, color: "auto"}, started: true}
 		a.finish(errors.New("broken"))
-		p := a.progress()
+		p := a.std.progress()
 		p.say("one")
 		p.say("two")
 		p.end()

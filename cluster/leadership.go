@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -23,16 +24,23 @@ const (
 	assignBatch = 256                    // assignments of one command, about 20 KB
 )
 
-// term is this node's time as leader. It begins when everything committed
-// before has been applied here.
-type term struct {
-	number uint64
-	since  time.Time
+// leadership acts for the cluster while this node leads: it keeps the facts
+// about the cluster current, judges who lives, gives votes and assigns tasks.
+// Its loop owns a goroutine per term and waits for them; two never act at once.
+type leadership struct {
+	*local
+	consensus *consensus
+	roster    *roster
+	liveness  *liveness
+	report    trigger // fired when a term begins: reports are wanted at once
+	record    func(fsm.Event)
+
+	acting sync.Mutex // held by the term that acts
 }
 
-// watchLeadership drains Raft's notifications, which block Raft when nobody
-// does, and runs lead for each time that this node is leader.
-func (n *Node) watchLeadership(ctx context.Context, c *consensus) error {
+// run drains Raft's notifications, which block Raft when nobody does, and runs
+// lead for each time that this node is leader.
+func (l *leadership) run(ctx context.Context, r *raftNode) error {
 	var group errgroup.Group
 	end := func() {}
 	defer func() {
@@ -41,11 +49,11 @@ func (n *Node) watchLeadership(ctx context.Context, c *consensus) error {
 	}()
 	for {
 		select {
-		case leading := <-c.notify:
+		case leading := <-r.notify:
 			end()
-			c.peers.letGo()
+			r.transport.releaseAppends()
 			if !leading {
-				n.log.Info("no longer leader")
+				l.log.Info("no longer leader")
 				end = func() {}
 				continue
 			}
@@ -53,7 +61,7 @@ func (n *Node) watchLeadership(ctx context.Context, c *consensus) error {
 			end = cancel
 			group.Go(func() error {
 				defer cancel()
-				n.lead(termCtx, c)
+				l.lead(termCtx, r)
 				return nil
 			})
 		case <-ctx.Done():
@@ -62,44 +70,42 @@ func (n *Node) watchLeadership(ctx context.Context, c *consensus) error {
 	}
 }
 
-// lead acts as leader until ctx, the term, ends. Two leads never overlap.
-func (n *Node) lead(ctx context.Context, c *consensus) {
-	n.leadOnce.Lock()
-	defer n.leadOnce.Unlock()
+// lead acts as leader until ctx, the term, ends.
+func (l *leadership) lead(ctx context.Context, r *raftNode) {
+	l.acting.Lock()
+	defer l.acting.Unlock()
 	for {
-		err := c.ask(func() raft.Future { return c.Barrier(n.t.propose) }).wait(ctx)
+		err := r.ask(func() raft.Future { return r.Barrier(l.t.propose) }).wait(ctx)
 		if err == nil {
 			break
 		}
-		if ctx.Err() != nil || c.State() != raft.Leader {
+		if ctx.Err() != nil || r.State() != raft.Leader {
 			return
 		}
-		n.log.Warn("catching up as leader", "error", err)
-		select { // while leadership is handed on, a barrier fails at once
-		case <-time.After(leavePoll):
-		case <-ctx.Done():
+		l.log.Warn("catching up as leader", "error", err)
+		if sleep(ctx, leavePoll) != nil { // while leadership is handed on, a barrier fails at once
 			return
 		}
 	}
-	t := &term{number: c.CurrentTerm(), since: time.Now()}
-	n.leading.Store(t)
-	defer n.leading.Store(nil)
-	n.log.Info("leading", "term", t.number, "index", n.View().Index)
-	n.kick(n.kickReport)
-	l := &leaderLoop{n: n, c: c, term: t, healthy: map[raft.ServerID]time.Time{}, lives: map[string]Life{}}
-	l.run(ctx)
+	t := &term{number: r.CurrentTerm(), since: time.Now()}
+	l.consensus.leading.Store(t)
+	defer l.consensus.leading.Store(nil)
+	l.log.Info("leading", "term", t.number, "index", l.consensus.facts.View().Index)
+	l.report.fire()
+	loop := &leaderLoop{leadership: l, raft: r, term: t, healthy: map[raft.ServerID]time.Time{}, lives: map[string]Life{}}
+	loop.run(ctx)
 }
 
 // leaderLoop is the state of one term. All of it is used by one goroutine.
 type leaderLoop struct {
-	n       *Node
-	c       *consensus
+	*leadership
+	raft    *raftNode
 	term    *term
 	healthy map[raft.ServerID]time.Time // since when a non-voter is alive and caught up
 	lives   map[string]Life
 	members int       // of the last look at the configuration
 	since   time.Time // since when this node listens to reports
-	looked  time.Time // when lives were last judged
+	judged  time.Time // when lives were last judged
 	planned time.Time // the last plan
 	index   uint64    // of the View of the last plan
 	due     bool      // lives have changed since
@@ -109,7 +115,7 @@ func (l *leaderLoop) run(ctx context.Context) {
 	tick := time.NewTicker(leaderTick)
 	defer tick.Stop()
 	for {
-		changed := l.n.machine.hub.watch()
+		changed := l.consensus.facts.watch()
 		l.step(ctx)
 		var wait <-chan time.Time
 		if l.behind() {
@@ -119,7 +125,7 @@ func (l *leaderLoop) run(ctx context.Context) {
 		select {
 		case <-wait:
 		case <-changed:
-		case <-l.n.kickLead:
+		case <-l.liveness.changed:
 		case <-tick.C:
 		case <-ctx.Done():
 			return
@@ -128,48 +134,31 @@ func (l *leaderLoop) run(ctx context.Context) {
 }
 
 // behind reports that the View has changed since the last plan.
-func (l *leaderLoop) behind() bool { return l.n.View().Index != l.index }
+func (l *leaderLoop) behind() bool { return l.consensus.facts.View().Index != l.index }
 
 // step decides once. Failures are logged and met again at the next step.
 func (l *leaderLoop) step(ctx context.Context) {
-	v := l.n.View()
-	for _, err := range []error{l.facts(ctx, v), l.forget(ctx, v), l.judge(v), l.promote(ctx), l.plan(ctx)} {
+	v := l.consensus.facts.View()
+	errs := []error{l.describe(ctx, v), l.roster.align(ctx, v)}
+	l.judge(v)
+	for _, err := range append(errs, l.promote(ctx), l.plan(ctx)) {
 		if err != nil && ctx.Err() == nil && !errors.Is(err, ErrNoLeader) {
-			l.n.log.Warn("acting as leader", "error", err)
+			l.log.Warn("acting as leader", "error", err)
 		}
 	}
 }
 
-// facts sets what the cluster must know of itself: its id, and the feature
+// describe sets what the cluster must know of itself: its id, and the feature
 // level that every member knows.
-func (l *leaderLoop) facts(ctx context.Context, v *fsm.View) error {
+func (l *leaderLoop) describe(ctx context.Context, v *fsm.View) error {
 	if v.ClusterID == "" {
-		_, err := l.commit(ctx, &fsm.ClusterInit{ClusterID: l.n.tr.Self().ClusterID, At: l.n.nowMillis()})
+		_, err := l.consensus.commit(ctx, &fsm.ClusterInit{ClusterID: l.raft.clusterID, At: l.nowMillis()})
 		return err
 	}
-	if level := commonFeature(v, l.n.servers()); level > v.Feature {
-		l.n.log.Info("raising the feature level", "from", v.Feature, "to", level)
-		_, err := l.commit(ctx, &fsm.FeatureRaise{Level: level})
+	if level := commonFeature(v, l.consensus.servers()); level > v.Feature {
+		l.log.Info("raising the feature level", "from", v.Feature, "to", level)
+		_, err := l.consensus.commit(ctx, &fsm.FeatureRaise{Level: level})
 		return err
-	}
-	return nil
-}
-
-// forget removes from the facts who is no member of Raft: a removal that ended
-// between the two, or a node's own word that came after its removal.
-func (l *leaderLoop) forget(ctx context.Context, v *fsm.View) error {
-	for _, node := range v.Nodes {
-		if l.n.isMember(node.ID) || !l.n.membership.TryLock() {
-			continue
-		}
-		var err error
-		if !l.n.isMember(node.ID) { // no change of members is under way
-			_, err = l.commit(ctx, &fsm.NodeRemove{ID: node.ID, At: l.n.nowMillis()})
-		}
-		l.n.membership.Unlock()
-		if err != nil {
-			return fmt.Errorf("forgetting node %s: %w", node.ID, err)
-		}
 	}
 	return nil
 }
@@ -193,21 +182,21 @@ func commonFeature(v *fsm.View, servers []raft.Server) uint32 {
 // judge looks at every node's life and notes what has changed. A death is an
 // event; at the begin of a term only that of a node whose tasks are yet to be
 // moved, because earlier ones are events already.
-func (l *leaderLoop) judge(v *fsm.View) error {
+func (l *leaderLoop) judge(v *fsm.View) {
 	now := time.Now()
-	l.noticePause(now)
-	servers := l.n.servers()
+	l.detectPause(now)
+	servers := l.consensus.servers()
 	if len(servers) != l.members {
 		l.members = len(servers)
-		l.c.peers.letGo() // appends to a removed server are held for nobody
+		l.raft.transport.releaseAppends() // nobody waits for appends to a removed server
 	}
 	for _, node := range v.Nodes {
 		life := LifeAlive
-		if node.ID != l.n.self.ServerID {
-			r := l.n.table.get(node.ID)
-			life = judge(now, l.since, r, l.n.t)
-			if life == LifeSilent && now.Sub(r.At) > l.n.t.silent {
-				l.n.probeSoon(node.ID)
+		if node.ID != l.self.ServerID {
+			r := l.liveness.reports.get(node.ID)
+			life = judge(now, l.since, r, l.t)
+			if life == LifeSilent && now.Sub(r.At) > l.t.silent {
+				l.liveness.hint(node.ID)
 			}
 		}
 		was, known := l.lives[node.ID]
@@ -216,27 +205,26 @@ func (l *leaderLoop) judge(v *fsm.View) error {
 		}
 		l.lives[node.ID], l.due = life, true
 		if life == LifeDead {
-			l.n.log.Warn("node is dead", "node", node.Name, "id", node.ID)
+			l.log.Warn("node is dead", "node", node.Name, "id", node.ID)
 			if known || owns(v, node.ID) {
-				l.n.Record(fsm.Event{Node: node.Name, Code: fsm.CodeNodeDead, Message: node.Name + " is dead", From: -1, To: -1})
+				l.record(fsm.Event{Node: node.Name, Code: fsm.CodeNodeDead, Message: node.Name + " is dead", From: -1, To: -1})
 			}
 		} else if known {
-			l.n.log.Info("node is "+string(life), "node", node.Name, "id", node.ID)
+			l.log.Info("node is "+string(life), "node", node.Name, "id", node.ID)
 		}
 	}
-	l.n.table.keep(func(id string) bool { return v.Node(id) != nil || l.n.isMember(id) })
-	return nil
+	l.liveness.reports.keep(func(id string) bool { return v.Node(id) != nil || l.consensus.isMember(id) })
 }
 
-// noticePause begins to listen anew when this process was stopped or suspended
+// detectPause begins to listen anew when this process was stopped or suspended
 // for long: the reports of that time are not lost, they are yet to be read.
-func (l *leaderLoop) noticePause(now time.Time) {
-	if l.looked.IsZero() {
+func (l *leaderLoop) detectPause(now time.Time) {
+	if l.judged.IsZero() {
 		l.since = l.term.since
-	} else if now.Sub(l.looked) > l.n.t.silent {
+	} else if now.Sub(l.judged) > l.t.silent {
 		l.since = now
 	}
-	l.looked = now
+	l.judged = now
 }
 
 // owns reports whether a node has a task.
@@ -252,13 +240,13 @@ func owns(v *fsm.View, id string) bool {
 // plan lets balance/work decide and commits what it says.
 func (l *leaderLoop) plan(ctx context.Context) error {
 	now := time.Now()
-	v := l.n.View()
+	v := l.consensus.facts.View()
 	since := now.Sub(l.planned)
 	if !l.due && (since < planMinimum || (v.Index == l.index && since < planMaximum)) {
 		return nil
 	}
 	l.planned, l.index, l.due = now, v.Index, false
-	in := work.Inputs{Now: l.n.nowMillis(), Rates: l.n.table.smoothed(v)}
+	in := work.Inputs{Now: l.nowMillis(), Rates: l.liveness.reports.smoothed(v)}
 	for _, node := range v.Nodes {
 		switch l.lives[node.ID] {
 		case LifeAlive:
@@ -271,40 +259,30 @@ func (l *leaderLoop) plan(ctx context.Context) error {
 	if len(items) == 0 {
 		return nil
 	}
-	l.n.log.Info("assigning tasks", "count", len(items), "took", time.Since(now))
+	l.log.Info("assigning tasks", "count", len(items), "took", time.Since(now))
 	return l.assign(ctx, items)
 }
 
 // assign commits assignments in batches, all under way at once.
 func (l *leaderLoop) assign(ctx context.Context, items []fsm.Assignment) error {
-	ctx, cancel := context.WithTimeout(ctx, l.n.t.propose)
+	ctx, cancel := context.WithTimeout(ctx, l.t.propose)
 	defer cancel()
-	var answers []*question
+	var answers []question
 	for from := 0; from < len(items); from += assignBatch {
 		batch := items[from:min(from+assignBatch, len(items))]
-		data, err := fsm.Encode(&fsm.Assign{Items: batch, At: l.n.nowMillis()})
+		data, err := fsm.Encode(&fsm.Assign{Items: batch, At: l.nowMillis()})
 		if err != nil {
 			return err
 		}
-		answers = append(answers, l.c.ask(func() raft.Future { return l.c.Apply(data, l.n.t.rpc) }))
+		answers = append(answers, l.raft.ask(func() raft.Future { return l.raft.Apply(data, l.t.rpc) }))
 	}
 	for _, a := range answers {
 		if err := a.wait(ctx); err != nil {
 			l.due = true
-			return fmt.Errorf("assigning tasks: %w", commitError(err))
+			return fmt.Errorf("assigning tasks: %w", appendError(err))
 		}
 	}
 	return nil
-}
-
-func (l *leaderLoop) commit(ctx context.Context, cmd fsm.Command) (fsm.Result, error) {
-	data, err := fsm.Encode(cmd)
-	if err != nil {
-		return fsm.Result{}, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, l.n.t.propose)
-	defer cancel()
-	return l.n.commit(ctx, data)
 }
 
 // promotionLag is how far behind the leader a healthy non-voter may be, in
@@ -314,36 +292,24 @@ const promotionLag = 1000
 // promote gives the vote to non-voters that have been well for long enough.
 func (l *leaderLoop) promote(ctx context.Context) error {
 	now := time.Now()
-	servers := l.n.servers()
+	servers := l.consensus.servers()
 	for _, s := range servers {
-		r := l.n.table.get(string(s.ID))
-		well := l.lives[string(s.ID)] == LifeAlive && r.Index+promotionLag >= l.n.View().Index
+		r := l.liveness.reports.get(string(s.ID))
+		well := l.lives[string(s.ID)] == LifeAlive && r.Index+promotionLag >= l.consensus.facts.View().Index
 		if s.Suffrage == raft.Voter || !well {
 			delete(l.healthy, s.ID)
 		} else if _, ok := l.healthy[s.ID]; !ok {
 			l.healthy[s.ID] = now
 		}
 	}
-	chosen := promotable(now, servers, l.healthy, l.n.cfg.MaxVoters, l.n.cfg.PromoteAfter)
+	chosen := promotable(now, servers, l.healthy, l.cfg.MaxVoters, l.cfg.PromoteAfter)
 	for _, s := range servers {
 		if !slices.Contains(chosen, s.ID) {
 			continue
 		}
-		if err := l.vote(ctx, s); err != nil {
+		if err := l.roster.promote(ctx, s); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-func (l *leaderLoop) vote(ctx context.Context, s raft.Server) error {
-	l.n.log.Info("giving a vote to node", "id", s.ID, "address", s.Address)
-	ctx, cancel := context.WithTimeout(ctx, l.n.t.propose)
-	defer cancel()
-	l.n.membership.Lock()
-	defer l.n.membership.Unlock()
-	if err := l.c.ask(func() raft.Future { return l.c.AddVoter(s.ID, s.Address, 0, l.n.t.rpc) }).wait(ctx); err != nil {
-		return fmt.Errorf("promoting %s: %w", s.ID, err)
 	}
 	return nil
 }

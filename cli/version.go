@@ -1,0 +1,27 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+)
+
+func versionCmd(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Say which build this is", Args: noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			v := VersionInfo{Version: "unknown"}
+			if a.local.Version != nil {
+				v = a.local.Version()
+			}
+			return a.std.write(v, func(w io.Writer, _ look) {
+				fmt.Fprintf(w, "sluice %s", v.Version)
+				if v.Commit != "" {
+					fmt.Fprintf(w, " (%s, %s)", v.Commit, v.Date)
+				}
+				fmt.Fprintf(w, " %s\n", v.Go)
+			}, nil)
+		},
+	}
+}

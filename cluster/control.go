@@ -1,0 +1,76 @@
+package cluster
+
+import (
+	"context"
+	"time"
+
+	"sluice/fsm"
+	"sluice/task"
+	"sluice/transport"
+)
+
+var _ task.Control = (*Node)(nil)
+
+// Self returns this node's identity.
+func (n *Node) Self() transport.Identity { return n.tr.Self() }
+
+// View returns the latest facts that this node knows; it never changes.
+func (n *Node) View() *fsm.View { return n.consensus.facts.View() }
+
+// Watch returns a channel that is closed when a View later than one loaded
+// after the call exists.
+func (n *Node) Watch() <-chan struct{} { return n.consensus.facts.watch() }
+
+// WaitIndex waits until this node's View has reached an index.
+func (n *Node) WaitIndex(ctx context.Context, index uint64) error {
+	return n.consensus.facts.wait(ctx, index)
+}
+
+// Propose commits a command and returns what the FSM answered, on any node. It
+// tries again while the command surely was not taken, for at most the
+// profile's propose time; errors are ErrNoLeader and ErrAmbiguous, wrapped, or
+// that this node or the leader cannot read the command. A refusal by the FSM
+// is not an error: it stands in the result. When it returns without an error
+// this node's View holds the result: who decides again sees what it did.
+func (n *Node) Propose(ctx context.Context, cmd fsm.Command) (fsm.Result, error) {
+	return n.consensus.propose(ctx, cmd)
+}
+
+// ConfirmOwner implements task.Facts: nil, task.ErrNotOwner or task.ErrUnknown.
+func (n *Node) ConfirmOwner(ctx context.Context, id fsm.TaskID, turn uint64) error {
+	return n.ownership.confirm(ctx, id, turn)
+}
+
+// Lease implements task.Facts. An unguarded stream writes only while it is
+// younger than Profile.DeadAfter, and asks straight before each write.
+func (n *Node) Lease(id fsm.TaskID, turn uint64) (age time.Duration, ok bool) {
+	return n.ownership.leaseOf(id, turn)
+}
+
+// LeaderAge returns how long ago a leader had confirmed the facts of this
+// node's View; false: none has since this process began.
+func (n *Node) LeaderAge() (time.Duration, bool) { return n.ownership.leaderAge() }
+
+// Quorum reports that a leader confirmed this node's facts less than
+// Profile.DeadAfter ago: changes are possible.
+func (n *Node) Quorum() bool { return n.ownership.quorum() }
+
+// Record implements task.Reports; it returns at once. Node and the times are
+// filled in where they are empty.
+func (n *Node) Record(e fsm.Event) { n.events.record(e) }
+
+// Progress implements task.Reports; it returns at once. Only the last item of a
+// task is kept, with the segments of all. Without a quorum items wait.
+func (n *Node) Progress(item fsm.ProgressItem) { n.progress.put(item) }
+
+// Leave drains this node's tasks through hand-overs, hands over leadership,
+// removes the node from the cluster and ends Run with nil. Until ctx ends it
+// waits for the drain; on an error (ErrNoLeader, ErrLastNode, ErrQuorum,
+// ErrLeaving, the context's) the node is a member still and takes part again.
+func (n *Node) Leave(ctx context.Context) error { return n.membership.leave(ctx) }
+
+// Remove takes a dead node, named or by ServerID, out of the cluster. A node
+// that is alive is refused: it leaves by itself.
+func (n *Node) Remove(ctx context.Context, nameOrID string) error {
+	return n.roster.request(ctx, nameOrID)
+}

@@ -1,0 +1,203 @@
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"sluice/transport"
+)
+
+// Pace of finding a cluster.
+const (
+	askEvery    = 500 * time.Millisecond
+	askLogEvery = 15 * time.Second // what is missing is logged that often
+)
+
+// introduction is what a node that belongs to no cluster yet asks of every
+// join peer, and the answer.
+type introduction struct {
+	ServerID  string   `json:"serverId"`
+	Name      string   `json:"name"`
+	Address   string   `json:"address"`
+	ClusterID string   `json:"clusterId,omitempty"`
+	Join      []string `json:"join,omitempty"` // whom else it asks
+}
+
+// founder finds the cluster that this node belongs to, or founds it, once,
+// before anything else runs; it answers to others as long as the node runs.
+// Whoever has asked this node counts as a peer: of two that ask each other at
+// most one can find all of the others without a cluster and itself the lowest.
+type founder struct {
+	*local
+	calls *transport.Client
+	save  func(Identity) error // makes an identity last
+
+	mu       sync.Mutex // held over save
+	identity Identity
+	peers    map[string]bool // whom to ask: the join list, what peers' lists add, and who asked; never self
+}
+
+func newFounder(l *local, calls *transport.Client, identity Identity, save func(Identity) error) *founder {
+	f := &founder{local: l, calls: calls, identity: identity, save: save, peers: map[string]bool{}}
+	f.learn(l.cfg.Join)
+	return f
+}
+
+// learn adds peers.
+func (f *founder) learn(addresses []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, a := range addresses {
+		if a != f.self.Advertise {
+			f.peers[a] = true
+		}
+	}
+}
+
+func (f *founder) introduce() introduction {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return introduction{
+		ServerID: f.self.ServerID, Name: f.cfg.Name, Address: f.self.Advertise, ClusterID: f.identity.ClusterID, Join: f.cfg.Join,
+	}
+}
+
+// handleWhoami tells a peer who this node is. An asker that has no cluster
+// either is remembered: this node waits for it before it founds one.
+func (f *founder) handleWhoami(_ context.Context, from introduction) (introduction, error) {
+	if from.ClusterID == "" && from.ServerID != f.self.ServerID {
+		f.learn([]string{from.Address})
+	}
+	return f.introduce(), nil
+}
+
+// establish returns this node's identity in the cluster that it belongs to.
+// Before there is one, every peer is asked, and only if each has answered and
+// none has a cluster does the one with the lowest name begin one. With nobody
+// to ask it begins its own.
+func (f *founder) establish(ctx context.Context) (Identity, error) {
+	var logged time.Time
+	for {
+		f.mu.Lock()
+		id, asked := f.identity, slices.Sorted(maps.Keys(f.peers))
+		f.mu.Unlock()
+		if id.ClusterID != "" {
+			return id, nil
+		}
+		answers, missing := f.askAll(ctx, asked)
+		for _, a := range answers {
+			if a.ClusterID != "" {
+				f.log.Info("found the cluster", "cluster", a.ClusterID, "through", a.Name)
+				return f.adopt(a.ClusterID)
+			}
+			f.learn(a.Join)
+		}
+		if len(missing) == 0 && lowest(f.introduce(), answers) {
+			id, founded, err := f.found(asked)
+			if err != nil || founded {
+				f.log.Info("founding a cluster", "cluster", id.ClusterID, "peers", len(answers))
+				return id, err
+			}
+		}
+		if time.Since(logged) > askLogEvery {
+			logged = time.Now()
+			f.log.Info("no cluster yet: every join peer must answer before one is founded", "silent", missing, "answered", len(answers))
+		}
+		if err := sleep(ctx, askEvery); err != nil {
+			return id, err
+		}
+	}
+}
+
+// lowest says whether self founds: its name, or at equal names its ServerID,
+// is before all others.
+func lowest(self introduction, answers []introduction) bool {
+	for _, a := range answers {
+		if cmp.Or(strings.Compare(a.Name, self.Name), strings.Compare(a.ServerID, self.ServerID)) < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// askAll asks all at once; missing lists who did not answer. An address that
+// turns out to be this node itself counts as answered.
+func (f *founder) askAll(ctx context.Context, addresses []string) (answers []introduction, missing []string) {
+	var mu sync.Mutex
+	var group errgroup.Group
+	ctx, cancel := context.WithTimeout(ctx, f.t.rpc)
+	defer cancel()
+	for _, address := range addresses {
+		group.Go(func() error {
+			var a introduction
+			err := f.calls.Call(ctx, transport.Target{Address: address}, pathWhoami, f.introduce(), &a)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err != nil:
+				f.log.Debug("asking a join peer", "address", address, "error", err)
+				missing = append(missing, address)
+			case a.ServerID != f.self.ServerID:
+				answers = append(answers, a)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait()
+	slices.Sort(missing)
+	return answers, missing
+}
+
+// found makes this node the founder, unless there are peers by now that were
+// not among those asked.
+func (f *founder) found(asked []string) (Identity, bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for a := range f.peers {
+		if !slices.Contains(asked, a) {
+			return f.identity, false, nil
+		}
+	}
+	id := f.identity
+	id.ClusterID, id.Bootstrap = strings.ToLower(rand.Text()), true
+	err := f.set(id)
+	return f.identity, err == nil, err
+}
+
+// adopt makes this node belong to a cluster that exists.
+func (f *founder) adopt(clusterID string) (Identity, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	id := f.identity
+	id.ClusterID = clusterID
+	return id, f.set(id)
+}
+
+// begun notes that Raft's log is there; a cluster is begun only once.
+func (f *founder) begun() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	id := f.identity
+	if id.Log && !id.Bootstrap {
+		return nil
+	}
+	id.Log, id.Bootstrap = true, false
+	return f.set(id)
+}
+
+// set takes an identity once it is saved. The caller holds mu.
+func (f *founder) set(id Identity) error {
+	err := f.save(id)
+	if err == nil {
+		f.identity = id
+	}
+	return err
+}

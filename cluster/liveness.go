@@ -1,0 +1,176 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+	"golang.org/x/sync/errgroup"
+
+	"sluice/transport"
+)
+
+// Life is what a node is believed to be.
+type Life string
+
+// The lives. A silent node keeps its tasks and gets none; a dead one loses
+// them.
+const (
+	LifeAlive  Life = "alive"
+	LifeSilent Life = "silent"
+	LifeDead   Life = "dead"
+)
+
+// listening is how long one listens at least before one calls anybody dead:
+// everybody reports that often, and at once to a new leader.
+const listening = reportEvery + leaderTick
+
+// judge says from its last report whether a node is alive. since is when one
+// began to listen (the begin of a leader's term): a leader that was cut
+// off itself hears everybody again before it calls anybody dead. A node that
+// reports but has not heard a leader for long is as dead as one that is not
+// heard: it would not learn what it must start or stop.
+func judge(now, since time.Time, r Report, t timing) Life {
+	if r.Refused {
+		return LifeDead
+	}
+	listened := now.Sub(since)
+	age := listened
+	if !r.At.IsZero() {
+		age = now.Sub(r.At)
+	}
+	switch {
+	case age >= t.dead && listened >= listening:
+		return LifeDead
+	case r.Deaf >= t.dead && listened >= t.dead+t.silent && !r.At.IsZero():
+		return LifeDead
+	case age >= t.silent || !r.Confirmed:
+		return LifeSilent
+	}
+	return LifeAlive
+}
+
+// probesAtOnce bounds probes; a node that waits for one is probed when there is
+// the next hint.
+const probesAtOnce = 16
+
+// liveness is what this node believes of the others: their reports, and which
+// of their processes are surely gone. Its loop owns a goroutine per probe and
+// waits for them.
+type liveness struct {
+	*local
+	tr      *transport.Transport
+	members directory
+	reports *table
+	hints   chan string // ServerIDs of nodes that are perhaps gone
+	changed trigger     // leadership is to judge anew
+	began   time.Time   // of this process
+	probes  sync.Map    // ServerIDs that are being probed
+}
+
+// directory is Raft's configuration.
+type directory interface {
+	servers() []raft.Server
+	isMember(id string) bool
+	targetOf(id string) (transport.Target, error)
+}
+
+func newLiveness(l *local, tr *transport.Transport, members directory) *liveness {
+	return &liveness{
+		local: l, tr: tr, members: members, reports: newTable(), hints: make(chan string, probesAtOnce), changed: newTrigger(), began: time.Now(),
+	}
+}
+
+// life judges a node by what was heard since then.
+func (l *liveness) life(id string, since time.Time) Life {
+	return judge(time.Now(), since, l.reports.get(id), l.t)
+}
+
+// run probes members whose connection ended or that others ask about: refused
+// means that the process is gone, which needs no timeout.
+func (l *liveness) run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(probesAtOnce)
+	for {
+		var id string
+		select {
+		case peer := <-l.tr.PeerLost():
+			id = peer.ServerID
+		case id = <-l.hints:
+		case <-ctx.Done():
+			return group.Wait()
+		}
+		if id == l.self.ServerID || !l.members.isMember(id) {
+			continue
+		}
+		if _, probing := l.probes.LoadOrStore(id, true); probing {
+			continue
+		}
+		if !group.TryGo(func() error {
+			defer l.probes.Delete(id)
+			l.probe(ctx, id)
+			return nil
+		}) {
+			l.probes.Delete(id)
+		}
+	}
+}
+
+// hint asks for a probe of a node.
+func (l *liveness) hint(id string) {
+	select {
+	case l.hints <- id:
+	default:
+	}
+}
+
+// probe finds out whether a member's process is gone.
+func (l *liveness) probe(ctx context.Context, id string) {
+	to, err := l.members.targetOf(id)
+	if err != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.t.rpc)
+	defer cancel()
+	l.dialled(id, l.tr.Probe(ctx, to.Address))
+}
+
+// dialled takes the outcome of reaching a node: one that refuses is gone.
+func (l *liveness) dialled(id string, err error) {
+	if transport.IsRefused(err) && l.reports.refuse(id) {
+		l.changed.fire()
+	}
+}
+
+// quorumWithout says whether the cluster can do without a voter, as far as
+// reports heard since then tell: of those who remain a majority must be alive,
+// or nothing, not even the removal, is ever committed again. name words a
+// ServerID for the error, which wraps ErrQuorum.
+func (l *liveness) quorumWithout(id string, since time.Time, name func(id string) string) error {
+	voters := votersOf(l.members.servers())
+	rest := others(voters, id)
+	if len(rest) == len(voters) {
+		return nil
+	}
+	alive := 0
+	var missing []string
+	for _, voter := range rest {
+		v := string(voter)
+		if v == l.self.ServerID || l.life(v, since) == LifeAlive {
+			alive++
+		} else {
+			missing = append(missing, name(v))
+		}
+	}
+	if alive > len(rest)/2 {
+		return nil
+	}
+	if len(rest) == 0 {
+		return fmt.Errorf("%w: no other node votes yet; a new one does after some healthy seconds (`sluice cluster members`)", ErrQuorum)
+	}
+	return fmt.Errorf("%w: %d of %d, without %s; bring these back or take them out first (`sluice cluster remove`)",
+		ErrQuorum, alive, len(rest), strings.Join(missing, ", "))
+}

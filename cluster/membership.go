@@ -1,0 +1,248 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"sluice/fsm"
+	"sluice/transport"
+)
+
+// Errors of belonging to a cluster.
+var (
+	// ErrRemoved: a leader says that this node is no member any more.
+	ErrRemoved = errors.New("this node was removed from the cluster; empty its data dir to let it join as a new one")
+	// ErrLastNode: a cluster cannot be left by its only node.
+	ErrLastNode = errors.New("the only node of a cluster cannot leave it")
+	// ErrLeaving: it leaves already.
+	ErrLeaving = errors.New("this node is leaving the cluster already")
+	// ErrQuorum: those who would remain could change nothing any more.
+	ErrQuorum = errors.New("too few voters would remain alive")
+)
+
+const (
+	joinTryEvery = time.Second
+	leavePoll    = 100 * time.Millisecond // how often a leaving node looks whether it is drained
+)
+
+// membership is this node's own way into the cluster and out of it. Its loop
+// asks to be taken in and keeps the facts about this node current; leave runs
+// on the goroutine of its caller.
+type membership struct {
+	*local
+	consensus *consensus
+	ownership *ownership
+	liveness  *liveness
+	running   func() int64 // tasks on this node
+	calls     *transport.Client
+	stop      func(error) // ends the node; nil is no reason
+	leaving   atomic.Bool
+	left      atomic.Bool
+}
+
+// record is what the facts should hold of this node.
+func (m *membership) record() fsm.Node {
+	return fsm.Node{
+		ID: m.self.ServerID, Name: m.cfg.Name, Datacenter: m.cfg.Datacenter,
+		Addr: m.self.Advertise, HTTP: m.cfg.HTTP, Feature: fsm.FeatureLevel,
+	}
+}
+
+// run asks to be taken in until Raft's configuration holds this node, then
+// keeps the facts about it current, until ctx ends.
+func (m *membership) run(ctx context.Context) error {
+	var logged time.Time
+	for {
+		err := m.ensure(ctx)
+		if err != nil && time.Since(logged) > askLogEvery {
+			logged = time.Now()
+			m.log.Warn("joining the cluster", "error", err)
+		}
+		if sleep(ctx, joinTryEvery) != nil {
+			return nil
+		}
+	}
+}
+
+func (m *membership) ensure(ctx context.Context) error {
+	switch {
+	case m.consensus.raft.Load().State() == raft.Shutdown: // it does so when its removal is committed
+		if !m.leaving.Load() {
+			m.stop(ErrRemoved)
+		}
+		return nil
+	case m.consensus.isMember(m.self.ServerID):
+		return m.register(ctx)
+	case m.leaving.Load():
+		return nil // it is on its way out
+	}
+	var errs []error
+	for _, address := range m.cfg.Join {
+		if address == m.self.Advertise {
+			continue
+		}
+		err := m.call(ctx, transport.Target{Address: address}, pathJoin, m.record())
+		if err == nil {
+			return nil
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func (m *membership) call(ctx context.Context, to transport.Target, path string, in any) error {
+	ctx, cancel := context.WithTimeout(ctx, m.t.propose)
+	defer cancel()
+	return m.calls.Call(ctx, to, path, in, nil)
+}
+
+// register proposes this node's own record when the facts hold another one. A
+// node that began to leave and did not get to the end does not leave any more.
+func (m *membership) register(ctx context.Context) error {
+	want := m.record()
+	have := m.consensus.facts.View().Node(m.self.ServerID)
+	if have != nil {
+		want.Leaving = m.leaving.Load()
+		if *have == want {
+			return nil
+		}
+	}
+	if _, ok := m.ownership.leaderAge(); !ok {
+		return nil // the View may be old
+	}
+	return putNode(ctx, m.consensus, want, m.nowMillis())
+}
+
+// removed ends a node that was a member and is none any more.
+func (m *membership) removed(why string) {
+	if m.consensus.isMember(m.self.ServerID) && !m.leaving.Load() {
+		m.stop(fmt.Errorf("%w (%s)", ErrRemoved, why))
+	}
+}
+
+// leave drains this node's tasks through hand-overs, hands over leadership,
+// removes the node from the cluster and ends the node.
+func (m *membership) leave(ctx context.Context) error {
+	switch {
+	case m.consensus.raft.Load() == nil:
+		return ErrNoLeader
+	case len(m.consensus.servers()) < 2:
+		return ErrLastNode
+	}
+	if err := m.awaitQuorumWithout(ctx); err != nil {
+		return err
+	}
+	if !m.leaving.CompareAndSwap(false, true) {
+		return ErrLeaving
+	}
+	defer func() { m.leaving.Store(m.left.Load()) }()
+	node := m.record()
+	node.Leaving = true
+	if _, err := m.consensus.propose(ctx, &fsm.NodePut{Node: node, At: m.nowMillis()}); err != nil {
+		return fmt.Errorf("announcing to leave: %w", err)
+	}
+	for _, step := range []func(context.Context) error{m.awaitDrained, m.handLeadershipOver, m.requestRemoval} {
+		if err := step(ctx); err != nil {
+			return fmt.Errorf("leaving the cluster: %w", err)
+		}
+	}
+	m.log.Info("left the cluster")
+	m.left.Store(true)
+	m.stop(nil)
+	return nil
+}
+
+// awaitQuorumWithout waits for a round of reports at most until the cluster can
+// do without this node: when it has just begun, or a leader has, some are yet
+// to come.
+func (m *membership) awaitQuorumWithout(ctx context.Context) error {
+	var short error
+	for begun := time.Now(); ; {
+		short = m.liveness.quorumWithout(m.self.ServerID, m.liveness.began, m.consensus.nameOf)
+		if short == nil || time.Since(begun) > listening {
+			return short
+		}
+		if err := sleep(ctx, leavePoll); err != nil {
+			return errors.Join(short, err)
+		}
+	}
+}
+
+// awaitDrained waits until the facts give this node no task and none runs here.
+func (m *membership) awaitDrained(ctx context.Context) error {
+	for {
+		owned := 0
+		for t := range m.consensus.facts.View().Tasks {
+			if t.Owner == m.self.ServerID {
+				owned++
+			}
+		}
+		if owned == 0 && m.running() == 0 {
+			return nil
+		}
+		if err := sleep(ctx, leavePoll); err != nil {
+			return fmt.Errorf("%d tasks are not handed over yet: %w", owned, err)
+		}
+	}
+}
+
+// handLeadershipOver gives it to another node if this one holds it.
+func (m *membership) handLeadershipOver(ctx context.Context) error {
+	for {
+		leader, err := m.consensus.leader()
+		if err == nil && leader.ServerID != m.self.ServerID {
+			return nil
+		}
+		if err == nil {
+			if err := m.consensus.raft.Load().transferLeadership(ctx); err != nil {
+				m.log.Warn("handing over leadership", "error", err)
+			}
+		}
+		if err := sleep(ctx, leavePoll); err != nil {
+			return fmt.Errorf("handing over leadership: %w", err)
+		}
+	}
+}
+
+// requestRemoval lets the leader remove this node. Only a leader's answer
+// counts: what this node has in its log of its removal is perhaps never
+// committed. Once it is, nobody tells this node who leads, so it asks them all.
+func (m *membership) requestRemoval(ctx context.Context) error {
+	members := m.consensus.servers()
+	for {
+		err := m.requestRemovalOnce(ctx, members)
+		if err == nil {
+			return nil
+		}
+		if sleep(ctx, leavePoll) != nil {
+			return fmt.Errorf("asking to be removed: %w", err)
+		}
+	}
+}
+
+// requestRemovalOnce asks the leader, if one is known, else every other member.
+func (m *membership) requestRemovalOnce(ctx context.Context, members []raft.Server) error {
+	var targets []transport.Target
+	if leader, err := m.consensus.leader(); err == nil {
+		targets = append(targets, leader)
+	} else {
+		for _, s := range members {
+			targets = append(targets, transport.Target{Address: string(s.Address), ServerID: string(s.ID)})
+		}
+	}
+	err := ErrNoLeader
+	for _, to := range targets {
+		if to.ServerID == m.self.ServerID {
+			continue
+		}
+		if err = m.call(ctx, to, pathRemove, removal{ID: m.self.ServerID, Leaves: true}); err == nil {
+			return nil
+		}
+	}
+	return err
+}

@@ -1,0 +1,220 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/hashicorp/raft"
+
+	"sluice/fsm"
+	"sluice/transport"
+)
+
+// roster changes who belongs to the cluster, in Raft's configuration and in the
+// facts alike. Only a leader's does; any other node's passes requests on.
+type roster struct {
+	*local
+	consensus *consensus
+	liveness  *liveness
+	tr        *transport.Transport
+	calls     *transport.Client
+	mu        sync.Mutex // one change at a time; held until it is committed
+}
+
+// handleJoin takes a node in, as one without a vote. On a follower it passes
+// the request on.
+func (r *roster) handleJoin(ctx context.Context, node fsm.Node) (struct{}, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.t.propose)
+	defer cancel()
+	leader, err := r.consensus.leader()
+	if err != nil {
+		return struct{}{}, remoteError(err)
+	}
+	if leader.ServerID != r.self.ServerID {
+		return struct{}{}, r.calls.Call(ctx, leader, pathJoin, node, nil)
+	}
+	if r.consensus.leading.Load() == nil {
+		return struct{}{}, remoteError(ErrNoLeader)
+	}
+	return struct{}{}, remoteError(r.add(ctx, node))
+}
+
+// add takes a node into Raft's configuration and into the facts.
+func (r *roster) add(ctx context.Context, node fsm.Node) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.consensus.servers() {
+		if string(s.ID) == node.ID && string(s.Address) == node.Addr {
+			return nil
+		}
+	}
+	if err := r.removeFormer(ctx, node); err != nil {
+		return err
+	}
+	r.log.Info("taking in a node", "node", node.Name, "id", node.ID, "address", node.Addr)
+	c := r.consensus.raft.Load()
+	err := c.ask(func() raft.Future {
+		return c.AddNonvoter(raft.ServerID(node.ID), raft.ServerAddress(node.Addr), 0, r.t.rpc)
+	}).wait(ctx)
+	if err != nil {
+		return fmt.Errorf("adding node: %w", err)
+	}
+	return putNode(ctx, r.consensus, node, r.nowMillis())
+}
+
+// putNode writes a node's record into the facts; a refusal is an error.
+func putNode(ctx context.Context, c *consensus, node fsm.Node, at int64) error {
+	result, err := c.propose(ctx, &fsm.NodePut{Node: node, At: at})
+	if err == nil && result.Refused != fsm.RefusedNot {
+		err = errors.New(result.Message)
+	}
+	return err
+}
+
+// removeFormer removes the former node of an address or a name, after proof
+// that it is gone for ever: its data dir was wiped when another ServerID
+// answers at its address.
+func (r *roster) removeFormer(ctx context.Context, node fsm.Node) error {
+	former := map[string]string{} // id -> address
+	for _, s := range r.consensus.servers() {
+		if string(s.Address) == node.Addr && string(s.ID) != node.ID {
+			former[string(s.ID)] = string(s.Address)
+		}
+	}
+	for _, v := range r.consensus.facts.View().Nodes {
+		if (v.Name == node.Name || v.Addr == node.Addr) && v.ID != node.ID {
+			former[v.ID] = v.Addr
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(former)) {
+		if id == r.self.ServerID {
+			return fmt.Errorf("the name %s or the address %s is the leader's own", node.Name, node.Addr)
+		}
+		if former[id] != node.Addr {
+			return fmt.Errorf("the name %s belongs to the node %s at %s; if that is gone for ever, remove it first with `sluice cluster remove %s`",
+				node.Name, id, former[id], node.Name)
+		}
+		conn, err := r.tr.Dial(ctx, transport.KindRPC, transport.Target{Address: former[id], ServerID: id})
+		if err == nil {
+			conn.Close()
+			return fmt.Errorf("the address %s is that of the node %s, which is alive", node.Addr, id)
+		}
+		if !errors.Is(err, transport.ErrWrongServer) {
+			return fmt.Errorf("the address %s is that of the node %s, and nothing proves it gone: %w", node.Addr, id, err)
+		}
+		r.log.Info("a node came back without its data: removing its former self", "node", node.Name, "former", id)
+		if err := r.remove(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remove takes a server out of Raft's configuration and out of the facts. The
+// caller holds mu.
+func (r *roster) remove(ctx context.Context, id string) error {
+	c := r.consensus.raft.Load()
+	err := c.ask(func() raft.Future { return c.RemoveServer(raft.ServerID(id), 0, r.t.rpc) }).wait(ctx)
+	if err != nil {
+		return fmt.Errorf("removing server %s: %w", id, err)
+	}
+	if _, err := r.consensus.propose(ctx, &fsm.NodeRemove{ID: id, At: r.nowMillis()}); err != nil {
+		return fmt.Errorf("removing node %s: %w", id, err)
+	}
+	return nil
+}
+
+// promote gives a member the vote.
+func (r *roster) promote(ctx context.Context, s raft.Server) error {
+	r.log.Info("giving a vote to node", "id", s.ID, "address", s.Address)
+	ctx, cancel := context.WithTimeout(ctx, r.t.propose)
+	defer cancel()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := r.consensus.raft.Load()
+	if err := c.ask(func() raft.Future { return c.AddVoter(s.ID, s.Address, 0, r.t.rpc) }).wait(ctx); err != nil {
+		return fmt.Errorf("promoting %s: %w", s.ID, err)
+	}
+	return nil
+}
+
+// align removes from the facts who is no member of Raft: a removal that ended
+// between the two, or a node's own word that came after its removal. It does
+// nothing while a change is under way.
+func (r *roster) align(ctx context.Context, v *fsm.View) error {
+	for _, node := range v.Nodes {
+		if r.consensus.isMember(node.ID) || !r.mu.TryLock() {
+			continue
+		}
+		var err error
+		if !r.consensus.isMember(node.ID) { // no change of members is under way
+			_, err = r.consensus.commit(ctx, &fsm.NodeRemove{ID: node.ID, At: r.nowMillis()})
+		}
+		r.mu.Unlock()
+		if err != nil {
+			return fmt.Errorf("removing node %s from the facts: %w", node.ID, err)
+		}
+	}
+	return nil
+}
+
+// removal asks a leader to remove a node.
+type removal struct {
+	ID     string `json:"id"`
+	Leaves bool   `json:"leaves"` // by its own will, drained
+}
+
+// request asks the leader to remove a dead node, named or by ServerID.
+func (r *roster) request(ctx context.Context, nameOrID string) error {
+	id := ""
+	for _, node := range r.consensus.facts.View().Nodes {
+		if node.ID == nameOrID || node.Name == nameOrID {
+			id = node.ID
+		}
+	}
+	if id == "" && r.consensus.isMember(nameOrID) {
+		id = nameOrID
+	}
+	if id == "" {
+		return fmt.Errorf("no node %s", nameOrID)
+	}
+	leader, err := r.consensus.leader()
+	if err != nil {
+		return err
+	}
+	if leader.ServerID == r.self.ServerID {
+		_, err = r.handleRemove(ctx, removal{ID: id})
+		return err
+	}
+	return classify(r.calls.Call(ctx, leader, pathRemove, removal{ID: id}, nil))
+}
+
+// handleRemove removes a node on the leader: a dead one, or one that leaves
+// where the others can do without it.
+func (r *roster) handleRemove(ctx context.Context, m removal) (struct{}, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.t.propose)
+	defer cancel()
+	t := r.consensus.leading.Load()
+	if t == nil {
+		return struct{}{}, remoteError(ErrNoLeader)
+	}
+	peer, remote := transport.PeerFrom(ctx)
+	leaves := m.Leaves && remote && peer.ServerID == m.ID
+	switch life := r.liveness.life(m.ID, t.since); {
+	case m.ID == r.self.ServerID:
+		return struct{}{}, remoteError(errors.New("a leader cannot remove itself; let it leave"))
+	case !leaves && life != LifeDead:
+		return struct{}{}, remoteError(fmt.Errorf("node %s is %s; let it leave by itself (`sluice cluster leave` there)", m.ID, life))
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.liveness.quorumWithout(m.ID, t.since, r.consensus.nameOf); err != nil && leaves {
+		return struct{}{}, remoteError(err)
+	}
+	r.log.Info("removing a node", "id", m.ID, "leaves", leaves)
+	return struct{}{}, remoteError(r.remove(ctx, m.ID))
+}
