@@ -58,7 +58,7 @@ func (c *Client) createTopics(ctx context.Context, topics []CreateTopic) ([]Crea
 	if len(index) != len(topics) {
 		return nil, errTwice
 	}
-	resp, err := req.RequestWith(ctx, c.kgo)
+	resp, err := req.RequestWith(ctx, bound{c.kgo})
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +148,7 @@ func (c *Client) ConfigsOf(ctx context.Context, topics ...string) ([]ConfigsResu
 }
 
 func (c *Client) configsOf(ctx context.Context, topics []string) ([]ConfigsResult, error) {
-	return configs(ctx, c.kgo, kmsg.ConfigResourceTypeTopic, topics, kmsg.ConfigSourceDynamicTopicConfig)
+	return configs(ctx, bound{c.kgo}, kmsg.ConfigResourceTypeTopic, topics, kmsg.ConfigSourceDynamicTopicConfig)
 }
 
 // TopicConfigs is ConfigsOf one topic.

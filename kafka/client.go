@@ -282,6 +282,30 @@ func (c *Client) close() {
 // connections.
 func (c *Client) Broker(id int32) Broker { return Broker{kgoBroker{c, id}} }
 
+// bound keeps to the context of a request. kgo looks at it between its own
+// steps only: requests wait behind a connection that is being made to a broker
+// which accepts it and never answers.
+type bound struct{ Requester }
+
+// Request implements Requester.
+func (b bound) Request(ctx context.Context, req kmsg.Request) (kmsg.Response, error) {
+	type answer struct {
+		resp kmsg.Response
+		err  error
+	}
+	got := make(chan answer, 1)
+	go func() {
+		resp, err := b.Requester.Request(ctx, req)
+		got <- answer{resp, err}
+	}()
+	select {
+	case a := <-got:
+		return a.resp, a.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%s: %w", kmsg.NameForKey(req.Key()), ctx.Err())
+	}
+}
+
 // kgoBroker asks a broker over kgo's connections, a second time at once when
 // the connection turned out to be dead (brokers close idle ones).
 type kgoBroker struct {
@@ -290,7 +314,7 @@ type kgoBroker struct {
 }
 
 func (k kgoBroker) Request(ctx context.Context, req kmsg.Request) (kmsg.Response, error) {
-	b := k.c.kgo.Broker(int(k.id))
+	b := bound{k.c.kgo.Broker(int(k.id))}
 	resp, err := b.Request(ctx, req)
 	if err != nil && ctx.Err() == nil && kgo.IsRetryableBrokerErr(err) {
 		resp, err = b.Request(ctx, req)
@@ -323,5 +347,5 @@ func ofNetwork(err error) bool {
 
 // Request issues a request over kgo, which chooses the broker and retries.
 func (c *Client) Request(ctx context.Context, req kmsg.Request) (kmsg.Response, error) {
-	return c.kgo.Request(ctx, req)
+	return bound{c.kgo}.Request(ctx, req)
 }

@@ -63,7 +63,7 @@ func (c *Client) AllMetadata(ctx context.Context) (Metadata, error) {
 }
 
 func (c *Client) metadata(ctx context.Context, req *kmsg.MetadataRequest) (Metadata, error) {
-	resp, err := req.RequestWith(ctx, c.kgo)
+	resp, err := req.RequestWith(ctx, bound{c.kgo})
 	if err == nil {
 		err = kerr.ErrorForCode(resp.ErrorCode)
 	}
