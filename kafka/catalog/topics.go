@@ -170,11 +170,14 @@ func (t *topics) request(ctx context.Context, names []string) (md kafka.Metadata
 		tryCtx, cancel := context.WithTimeout(ctx, askTimeout)
 		md, err = c.Metadata(tryCtx, names...)
 		cancel()
-		if err == nil || ctx.Err() != nil {
+		if err == nil {
+			return md, nil
+		}
+		if ctx.Err() != nil {
 			break
 		}
 	}
-	return md, err
+	return md, fmt.Errorf("asking Kafka cluster %s: %w", t.cluster.name, err)
 }
 
 // keep notes answers, and tells who waits where one differs from what was

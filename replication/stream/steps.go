@@ -29,7 +29,7 @@ func (s *Stream) answer(sit *recovery.Situation, g recovery.Gather) (err error) 
 	m := sit.Task.Mapping
 	switch g.What {
 	case recovery.NeedPlaces:
-		if sit.Task.Stop == nil {
+		if sit.Task.Stop == nil && s.memory.Attempts == 0 { // what is wrong stays to be seen
 			s.progress.show(fsm.CodeStarting, "")
 		}
 		sit.Places, err = s.logs.find(s.ctx)

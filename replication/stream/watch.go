@@ -15,6 +15,10 @@ import (
 	"sluice/replication/wire"
 )
 
+// steadyAfter is how long after its position was derived a pipe counts as
+// having gone well: what ends it then is a new matter.
+const steadyAfter = 10 * time.Second
+
 // watch waits for the end of a pipe, and notes its fault. An idle pipe is
 // ended where deriving anew may show something else.
 func (s *Stream) watch(p *wire.Partition) {
@@ -55,6 +59,9 @@ func (s *Stream) close() recovery.Fault {
 	before := s.progress.memory(s.memory)
 	r := s.progress.close()
 	s.memory = r.Remember(before)
+	if time.Since(s.seen) > steadyAfter {
+		s.memory.Attempts = 0
+	}
 	if r.Fault.Perhaps || r.InFlight {
 		s.expectOldRequests(s.r.cfg.Lease + s.r.cfg.Lifetime)
 	}
