@@ -2,20 +2,12 @@ package replication
 
 import (
 	"fmt"
-	"slices"
 
 	"sluice/fsm"
+	"sluice/fsm/reason"
 	"sluice/kafka/record"
 	"sluice/replication/position"
 )
-
-// automatic are the stops that the link's onLoss policy goes on from by
-// itself; all others need a person.
-var automatic = [...]fsm.Code{
-	fsm.CodePositionLost, fsm.CodeSourceRecreated, fsm.CodeSourceTruncated,
-	fsm.CodeTargetRecreated, fsm.CodeTargetTruncated, fsm.CodeForeignWriter,
-	fsm.CodeRecordTooLarge, fsm.CodeTimestampRefused, fsm.CodeCorruptBatch, fsm.CodeOverBudget,
-}
 
 // order is what to do about a stopped stream: the operator's order, else what
 // the link's policy says for such a stop, else nothing. Going on past a range
@@ -24,18 +16,11 @@ func order(t *fsm.Task, spec *fsm.LinkSpec) fsm.Order {
 	if t.Copy.Order != "" {
 		return t.Copy.Order
 	}
-	for _, c := range automatic {
-		if c != t.Copy.Stop.Code {
-			continue
-		}
-		switch spec.OnLoss {
-		case fsm.OnLossContinue:
-			if spec.Offsets != fsm.OffsetsIdentical {
-				return fsm.OrderContinue
-			}
-		case fsm.OnLossRecopy:
-			return fsm.OrderRecopy
-		}
+	switch policy := reason.Of(t.Copy.Stop.Code).Policy; {
+	case policy && spec.OnLoss == fsm.OnLossContinue && spec.Offsets != fsm.OffsetsIdentical:
+		return fsm.OrderContinue
+	case policy && spec.OnLoss == fsm.OnLossRecopy:
+		return fsm.OrderRecopy
 	}
 	return ""
 }
@@ -106,19 +91,12 @@ func (s *Stream) goPast(t *fsm.Task) error {
 	return err
 }
 
-// aboutBatch are the stops of a stream whose target is as it should be: the
-// trouble is at the source, or one batch.
-var aboutBatch = [...]fsm.Code{
-	fsm.CodePositionLost, fsm.CodeRecordTooLarge, fsm.CodeTimestampRefused, fsm.CodeCorruptBatch,
-	fsm.CodeUnsupportedFormat, fsm.CodeOverBudget,
-}
-
 // fallenBack looks at the target of a stopped stream before anything is
 // skipped. Where it lost records from before the stop, the stop is lifted, and
 // these are copied again first; where others wrote meanwhile, that is the stop
 // now.
 func (s *Stream) fallenBack(t *fsm.Task, obs reading) (lifted bool, err error) {
-	if !slices.Contains(aboutBatch[:], t.Copy.Stop.Code) {
+	if !reason.Of(t.Copy.Stop.Code).Batch {
 		return false, nil
 	}
 	pos := position.Derive(t.Copy.Mapping, s.progress(), obs.Observed, s.known)

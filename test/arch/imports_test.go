@@ -34,12 +34,13 @@ var mayImport = map[string][]string{
 	"cluster":              {"fsm", "task", "balance/work", "operation", "transport"},
 	"transport":            {},
 	"fsm":                  {},
+	"fsm/reason":           {"fsm"},
 	"web":                  {},
 	"test":                 {everything},
 }
 
 // pure are the packages without clock, chance, goroutine, lock or I/O.
-var pure = []string{"fsm", "balance/work", "balance/data", "kafka/record", "replication/rewrite", "replication/position"}
+var pure = []string{"fsm", "fsm/reason", "balance/work", "balance/data", "kafka/record", "replication/rewrite", "replication/position"}
 
 // vague names say nothing of what a package owns.
 var vague = []string{"util", "utils", "common", "types", "config", "helper", "helpers", "misc", "base", "shared", "lib"}
