@@ -16,6 +16,8 @@ var (
 	// ErrAmbiguous: the change was perhaps made. The caller reads again and
 	// decides again.
 	ErrAmbiguous = errors.New("the outcome is not known")
+	// ErrLevel: a node is too old to know of it, and nothing was changed.
+	ErrLevel = errors.New("not all nodes can do that yet")
 	// ErrNoVerify: there is no verify job of that id on this node.
 	ErrNoVerify = errors.New("no such verify job")
 )
@@ -29,7 +31,7 @@ type Control interface {
 	// committed before the call. ErrNoLeader when there is none.
 	Confirm(ctx context.Context) (uint64, error)
 	// Propose returns after the command was applied somewhere; its error is
-	// ErrNoLeader, ErrAmbiguous or the context's, wrapped.
+	// ErrNoLeader, ErrAmbiguous, ErrLevel or the context's, wrapped.
 	Propose(ctx context.Context, c fsm.Command) (fsm.Result, error)
 }
 

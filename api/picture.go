@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sluice/fsm"
+	"sluice/fsm/reason"
 	"sluice/manifest"
 	"sluice/task"
 )
@@ -151,6 +152,7 @@ func (p *picture) task(t *fsm.Task) Task {
 		}
 	}
 	p.judge(&x, t, link, r, ok && p.now.Sub(r.heard) < silentAfter)
+	x.Severity = reason.SeverityOf(x.State).String()
 	return x
 }
 
@@ -159,17 +161,17 @@ func (p *picture) task(t *fsm.Task) Task {
 func (p *picture) judge(x *Task, t *fsm.Task, link *fsm.Link, r reported, fresh bool) {
 	switch {
 	case link != nil && link.Deleting:
-		x.State = CodeDeleting
+		x.State = fsm.CodeDeleting
 	case t.Copy != nil && t.Copy.Stop != nil:
 		x.stopped(t.Copy)
 	case link != nil && !link.Running():
 		x.State = fsm.CodePaused
 	case t.Owner == "":
-		x.State, x.Message = CodeUnassigned, "waits for the leader to give it to a node"
+		x.State, x.Message = fsm.CodeUnassigned, "waits for the leader to give it to a node"
 	case fresh:
 		x.State, x.Message = r.State, r.Message
 	case !p.member(t.Owner).Alive:
-		x.State, x.Message = CodeUnreported, x.Owner+" is silent"
+		x.State, x.Message = fsm.CodeUnreported, x.Owner+" is silent"
 	default:
 		x.State, x.Message = fsm.CodeStarting, ""
 	}
@@ -213,7 +215,7 @@ func (p *picture) tasks(match func(*fsm.Task) bool) []Task {
 	}
 	slices.SortFunc(out, func(a, b Task) int {
 		return cmp.Or(
-			cmp.Compare(SeverityOf(b.State), SeverityOf(a.State)),
+			cmp.Compare(reason.SeverityOf(b.State), reason.SeverityOf(a.State)),
 			cmp.Compare(a.Kind, b.Kind), cmp.Compare(orBig(b.LagRecords), orBig(a.LagRecords)),
 			cmp.Compare(a.Link, b.Link), cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.ID, b.ID),
 		)
@@ -239,7 +241,7 @@ func totals(tasks []Task) Totals {
 		t.Streams++
 		t.BytesPerSecond += x.BytesPerSecond
 		t.Records += x.Records
-		if SeverityOf(x.State) == SeverityStopped {
+		if reason.SeverityOf(x.State) == reason.Stopped {
 			t.Stopped++
 		}
 		if x.LagRecords == nil {
@@ -275,12 +277,13 @@ func (p *picture) link(l *fsm.Link, tasks []Task) Link {
 	}
 	switch {
 	case l.Deleting:
-		x.State, x.Condition = "deleting", CodeDeleting
+		x.State, x.Condition = "deleting", fsm.CodeDeleting
 	case len(tasks) > 0:
 		x.Condition = condition(tasks)
 	case !l.Running():
 		x.Condition = fsm.CodePaused
 	}
+	x.Severity = reason.SeverityOf(x.Condition).String()
 	return x
 }
 
@@ -288,7 +291,7 @@ func (p *picture) link(l *fsm.Link, tasks []Task) Link {
 // if anything is copied.
 func condition(worstFirst []Task) fsm.Code {
 	worst := worstFirst[0].State
-	if SeverityOf(worst) == SeverityGood && slices.ContainsFunc(worstFirst, func(t Task) bool { return t.State == fsm.CodeCopying }) {
+	if reason.SeverityOf(worst) == reason.Good && slices.ContainsFunc(worstFirst, func(t Task) bool { return t.State == fsm.CodeCopying }) {
 		return fsm.CodeCopying
 	}
 	return worst

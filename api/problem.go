@@ -25,6 +25,7 @@ const (
 	CodeTimeout      = "timeout"           // the caller's or the server's time ran out
 	CodeUnauthorized = "token-refused"     // no token, or a wrong one
 	CodeUnavailable  = "not-available"     // this node cannot do it
+	CodeLevel        = "feature-level"     // a node is too old
 	CodeInternal     = "internal"          // a fault of Sluice
 )
 
@@ -85,6 +86,8 @@ func asProblem(err error) *Problem {
 			"see which nodes are alive with `sluice cluster members`; a majority of the voters must run", "%v: nothing can be changed now", ErrNoLeader)
 	case errors.Is(err, ErrAmbiguous):
 		return problem(http.StatusServiceUnavailable, CodeAmbiguous, "look with `sluice status` before asking again", "%v", err)
+	case errors.Is(err, ErrLevel):
+		return problem(http.StatusConflict, CodeLevel, "bring all nodes to one version; the level rises by itself then", "%v", err)
 	case errors.Is(err, ErrNoVerify):
 		return problem(http.StatusNotFound, CodeNotFound,
 			"jobs live in the memory of the node that was asked: ask that node, or start another", "%v", err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sluice/fsm"
+	"sluice/fsm/reason"
 )
 
 // status gives the whole picture; at most maxTasks tasks and maxEvents events.
@@ -40,7 +41,7 @@ func (p *picture) links(all []Task) []Link {
 		out = append(out, p.link(l, byName[l.Spec.Name]))
 	}
 	slices.SortStableFunc(out, func(a, b Link) int {
-		return cmp.Or(cmp.Compare(SeverityOf(b.Condition), SeverityOf(a.Condition)), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(reason.SeverityOf(b.Condition), reason.SeverityOf(a.Condition)), cmp.Compare(a.Name, b.Name))
 	})
 	return out
 }
@@ -63,18 +64,18 @@ func (p *picture) diagnose(s *Status, all []Task) {
 		if l.Totals.Stopped > 0 {
 			bad("link %s: %d of %d streams are stopped (%s)", l.Name, l.Totals.Stopped, l.Totals.Streams, l.Condition)
 		}
-		if l.State == "running" && l.Totals.Streams == 0 && s.Health == Healthy && SeverityOf(l.Condition) == SeverityWorking {
+		if l.State == "running" && l.Totals.Streams == 0 && s.Health == Healthy && reason.SeverityOf(l.Condition) == reason.Working {
 			s.Health = Working
 		}
 	}
 	waiting := map[fsm.Code]int{}
 	for _, t := range all {
-		switch sev := SeverityOf(t.State); {
-		case sev == SeverityWaiting:
+		switch sev := reason.SeverityOf(t.State); {
+		case sev == reason.Waiting:
 			waiting[t.State]++
-		case sev == SeverityWorking && s.Health == Healthy:
+		case sev == reason.Working && s.Health == Healthy:
 			s.Health = Working
-		case sev == SeverityStopped && t.Kind != fsm.KindCopy.String():
+		case sev == reason.Stopped && t.Kind != fsm.KindCopy.String():
 			bad("%s task of link %s: %s", t.Kind, t.Link, t.State)
 		}
 	}

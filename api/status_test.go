@@ -83,7 +83,7 @@ func TestStatusWithoutLeader(t *testing.T) {
 	if s.Leader != "" || s.Quorum || s.Health != api.Unhealthy || s.Totals.LagUnknown != 1 {
 		t.Errorf("%+v %+v", s.Meta, s.Totals)
 	}
-	if s.Tasks[0].State != api.CodeUnreported || s.Tasks[0].LagRecords != nil || s.Tasks[0].Message != "n1 is silent" {
+	if s.Tasks[0].State != fsm.CodeUnreported || s.Tasks[0].LagRecords != nil || s.Tasks[0].Message != "n1 is silent" {
 		t.Errorf("%+v", s.Tasks[0])
 	}
 	if s.Nodes[0].Name != "n1" || s.Nodes[0].State != "silent" {

@@ -84,6 +84,7 @@ type Link struct {
 	ID          fsm.LinkID `json:"id"`
 	State       string     `json:"state" enum:"running,paused,deleting" doc:"What it is told to do."`
 	Condition   fsm.Code   `json:"condition" doc:"Reason code of its worst task."`
+	Severity    string     `json:"severity" enum:"good,told,working,waiting,stopped" doc:"How bad the condition is."`
 	Unconfirmed []string   `json:"unconfirmed" doc:"Nodes that have not reported that they carried out the last change."`
 	LinkSettings
 	Revision  uint64    `json:"revision" doc:"Index of the last change that an operator made."`
@@ -126,6 +127,7 @@ type Task struct {
 	Owner       string     `json:"owner" doc:"Name of the node that owns it; empty: nobody yet."`
 	Turn        uint64     `json:"turn" doc:"How often it has changed hands."`
 	State       fsm.Code   `json:"state" doc:"Reason code."`
+	Severity    string     `json:"severity" enum:"good,told,working,waiting,stopped" doc:"How bad the state is."`
 	Message     string     `json:"message"`
 	From        *int64     `json:"from" doc:"First offset that the message is about; null: none."`
 	To          *int64     `json:"to" doc:"Offset after the last one that it is about."`

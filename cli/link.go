@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sluice/api"
+	"sluice/fsm/reason"
 )
 
 func linkCmd(a *app) *cobra.Command {
@@ -52,7 +53,7 @@ func linkText(w io.Writer, look look, l *api.LinkDetail) {
 	line("Link", "%s: %s -> %s", l.Name, l.Source, l.Target)
 	state := l.State
 	if string(l.Condition) != l.State {
-		state += ", " + look.paint(reason(l.Condition).color, string(l.Condition))
+		state += ", " + look.paint(colored(l.Condition).color, string(l.Condition))
 	}
 	if len(l.Unconfirmed) > 0 {
 		state += fmt.Sprintf(" (%s not confirmed)", strings.Join(l.Unconfirmed, ", "))
@@ -78,7 +79,7 @@ func linkText(w io.Writer, look look, l *api.LinkDetail) {
 	line("As of", "%s, %s", l.AsOf.Format("2006-01-02 15:04:05Z"), freshness(l.Meta))
 	for _, x := range l.Tasks {
 		if x.Message != "" {
-			fmt.Fprintf(w, "\n%s %s: %s\n", look.paint(reason(x.State).color, "! "+stream(x)), x.State, x.Message)
+			fmt.Fprintf(w, "\n%s %s: %s\n", look.paint(colored(x.State).color, "! "+stream(x)), x.State, x.Message)
 			hint(w, l.Name, x)
 		}
 	}
@@ -94,11 +95,16 @@ func linkText(w io.Writer, look look, l *api.LinkDetail) {
 
 // hint says what a person can do about a stopped stream.
 func hint(w io.Writer, link string, x api.Task) {
-	if api.SeverityOf(x.State) != api.SeverityStopped {
+	r := reason.Of(x.State)
+	if r.Severity != reason.Stopped {
 		return
 	}
 	if x.From != nil {
 		fmt.Fprintf(w, "  %s offsets %s\n", x.Side, offsets(x.From, x.To))
+	}
+	advice := strings.NewReplacer("LINK", link, "`", "").Replace(r.Advice)
+	for _, l := range wrap(fmt.Sprintf("%s: %s", r.Acts, advice), 78) {
+		fmt.Fprintln(w, "  "+l)
 	}
 	fmt.Fprintf(w, "  sluice link retry %s --topic %s --partition %d\n", link, x.Topic, x.Partition)
 	fmt.Fprintf(w, "  sluice link resolve %s --topic %s --partition %d --continue|--recopy\n", link, x.Topic, x.Partition)

@@ -81,7 +81,7 @@ func TestWords(t *testing.T) {
 	if got := offsets(&five, &nine); got != "5-8" {
 		t.Errorf("offsets %s", got)
 	}
-	if reason("something-new").color != red || reason(fsm.CodeIdle).color != green {
+	if colored("something-new").color != red || colored(fsm.CodeIdle).color != green {
 		t.Error("colours")
 	}
 	now := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)

@@ -47,7 +47,7 @@ func linkTable(links []api.Link) *table {
 		if l.Totals.Stopped > 0 {
 			stopped.color = red
 		}
-		t.add(c(l.Name), c(l.Source), c(l.Target), c(l.State), reason(l.Condition), c(strconv.Itoa(l.Totals.Streams)), stopped,
+		t.add(c(l.Name), c(l.Source), c(l.Target), c(l.State), colored(l.Condition), c(strconv.Itoa(l.Totals.Streams)), stopped,
 			maybe(l.Totals.LagRecords), seconds(l.Totals.LagSeconds), rate(l.Totals.BytesPerSecond), number(l.Totals.Records),
 			c(dash(strings.Join(l.Unconfirmed, ","))), c(dash(l.Rename)), c(l.Offsets), c(strconv.FormatUint(l.Revision, 10)))
 	}
@@ -65,7 +65,7 @@ func taskTable(tasks []api.Task) *table {
 		{key: "id", head: "TASK", right: true, wide: true}, {key: "offsets", head: "OFFSETS", wide: true}, {key: "message", head: "MESSAGE", wide: true},
 	}}
 	for _, x := range tasks {
-		t.add(c(x.Link), c(x.Kind), c(dash(x.Topic)), taskPartition(x), c(stream(x)), c(dash(x.Owner)), reason(x.State),
+		t.add(c(x.Link), c(x.Kind), c(dash(x.Topic)), taskPartition(x), c(stream(x)), c(dash(x.Owner)), colored(x.State),
 			maybe(x.LagRecords), seconds(x.LagSeconds), rate(x.BytesPerSecond), c(dash(x.Phase)), exact(x.Shift), exact(x.Source), exact(x.Target),
 			number(x.Records), c(strconv.FormatUint(x.Turn, 10)), c(fmt.Sprint(x.ID)), c(offsets(x.From, x.To)), c(dash(x.Message)))
 	}

@@ -7,6 +7,7 @@ import (
 
 	"sluice/api"
 	"sluice/fsm"
+	"sluice/fsm/reason"
 )
 
 // age words a duration in one unit, the way that people compare them.
@@ -97,15 +98,15 @@ func rate(bytesPerSecond float64) cell {
 	return cell{text: text, raw: strconv.FormatFloat(bytesPerSecond, 'f', 0, 64)}
 }
 
-// reason colours a reason code by how bad it is.
-func reason(code fsm.Code) cell {
+// colored colours a reason code by how bad it is.
+func colored(code fsm.Code) cell {
 	x := cell{text: string(code), color: red}
-	switch api.SeverityOf(code) {
-	case api.SeverityGood:
+	switch reason.SeverityOf(code) {
+	case reason.Good:
 		x.color = green
-	case api.SeverityTold:
+	case reason.Told:
 		x.color = dim
-	case api.SeverityWorking, api.SeverityWaiting:
+	case reason.Working, reason.Waiting:
 		x.color = yellow
 	}
 	return x

@@ -28,10 +28,11 @@ func (n *Node) WaitIndex(ctx context.Context, index uint64) error {
 
 // Propose commits a command and returns what the FSM answered, on any node. It
 // tries again while the command surely was not taken, for at most the
-// profile's propose time; errors are ErrNoLeader and ErrAmbiguous, wrapped, or
-// that this node or the leader cannot read the command. A refusal by the FSM
-// is not an error: it stands in the result. When it returns without an error
-// this node's View holds the result: who decides again sees what it did.
+// profile's propose time; errors are ErrNoLeader, ErrAmbiguous and ErrLevel,
+// wrapped, or that this node or the leader cannot read the command. A refusal
+// by the FSM is not an error: it stands in the result. When it returns without
+// an error this node's View holds the result: who decides again sees what it
+// did.
 func (n *Node) Propose(ctx context.Context, cmd fsm.Command) (fsm.Result, error) {
 	return n.consensus.propose(ctx, cmd)
 }

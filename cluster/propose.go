@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"sluice/fsm"
@@ -18,6 +19,8 @@ var (
 	// ErrAmbiguous: the change may have been made or may yet be made; read
 	// again, then decide again.
 	ErrAmbiguous = errors.New("outcome unknown")
+	// ErrLevel: a node is too old to read the command; nothing was changed.
+	ErrLevel = errors.New("a node is too old")
 )
 
 // proposeRetry is how long a proposal waits for a leader between tries.
@@ -29,6 +32,9 @@ func (c *consensus) propose(ctx context.Context, cmd fsm.Command) (fsm.Result, e
 	data, err := fsm.Encode(cmd)
 	if err == nil {
 		_, err = fsm.Decode(data) // what cannot be read would stop every node
+	}
+	if err == nil {
+		err = readable(c.facts.view.Load(), cmd)
 	}
 	if err != nil {
 		return fsm.Result{}, err
@@ -50,6 +56,22 @@ func (c *consensus) propose(ctx context.Context, cmd fsm.Command) (fsm.Result, e
 			return fsm.Result{}, fmt.Errorf("%w: %w", ErrNoLeader, err)
 		}
 	}
+}
+
+// readable reports whether every node can read a command; ErrLevel names those
+// that cannot.
+func readable(v *fsm.View, cmd fsm.Command) error {
+	if v.Feature >= fsm.FeatureLevel {
+		return nil
+	}
+	level := fsm.LevelOf(cmd)
+	switch behind := v.Behind(level); {
+	case v.Feature >= level:
+		return nil
+	case len(behind) > 0:
+		return fmt.Errorf("%w: feature level %d is needed, and not known to %s yet", ErrLevel, level, strings.Join(behind, ", "))
+	}
+	return fmt.Errorf("%w: feature level %d is needed, and the leader has not raised it from %d yet", ErrLevel, level, v.Feature)
 }
 
 // proposeOnce fails with ErrAmbiguous, or with anything else when the command

@@ -1,13 +1,5 @@
 package fsm
 
-import (
-	"encoding/binary"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"hash/crc32"
-)
-
 // Type is the type of a command. Numbers are in the log: never reuse one.
 type Type uint8
 
@@ -30,22 +22,6 @@ const (
 	TypeTaskOrder    Type = 15
 	TypeEvents       Type = 16
 	TypeBarrier      Type = 17 // does nothing; its index proves a working log
-)
-
-// FeatureLevel is the highest feature level this build knows. A command
-// version above 1 states the level from which it may be proposed.
-const FeatureLevel = featureSpentByCluster
-
-// The feature levels: what the facts may hold from each on.
-const (
-	featureSpentByCluster = 2 // spent producer ids are remembered by the ids of both Kafka clusters
-)
-
-// Errors of decoding; a node that meets one must stop, since it can no longer
-// be equal to the others.
-var (
-	ErrCorrupt = errors.New("corrupt command")
-	ErrUnknown = errors.New("unknown command: this node is older than the cluster's feature level")
 )
 
 // Command is a change of the replicated facts. Every command is idempotent or
@@ -225,96 +201,3 @@ func (*EventsAdd) Type() Type { return TypeEvents }
 
 // Type implements Command.
 func (*Barrier) Type() Type { return TypeBarrier }
-
-// newCommand gives an empty command of a type, nil for an unknown one.
-func newCommand(t Type) Command {
-	switch t {
-	case TypeClusterInit:
-		return new(ClusterInit)
-	case TypeNodePut:
-		return new(NodePut)
-	case TypeNodeRemove:
-		return new(NodeRemove)
-	case TypeFeatureLevel:
-		return new(FeatureRaise)
-	case TypeObjects:
-		return new(Objects)
-	case TypeKafkaPin:
-		return new(KafkaPin)
-	case TypeLinkState:
-		return new(LinkState)
-	case TypeLinkPurge:
-		return new(LinkPurge)
-	case TypeLinkProducer:
-		return new(LinkProducer)
-	case TypeStreamsAdd:
-		return new(StreamsAdd)
-	case TypeAssign:
-		return new(Assign)
-	case TypeMappingPut:
-		return new(MappingPut)
-	case TypeProgress:
-		return new(ProgressBatch)
-	case TypeTaskStop:
-		return new(TaskStop)
-	case TypeTaskOrder:
-		return new(TaskOrder)
-	case TypeEvents:
-		return new(EventsAdd)
-	case TypeBarrier:
-		return new(Barrier)
-	}
-	return nil
-}
-
-// An encoded command is: magic, type, version, payload, CRC32C of all before
-// (4 bytes, big endian). Raft's log store has no checksum of its own.
-const (
-	commandMagic   = 0xC5
-	commandVersion = 1
-	commandFrame   = 3 + 4
-)
-
-// castagnoli builds its table once inside hash/crc32.
-func checksum(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
-
-// Encode gives the bytes of a command as they stand in the log.
-func Encode(c Command) ([]byte, error) {
-	b := []byte{commandMagic, byte(c.Type()), commandVersion}
-	if p, ok := c.(*ProgressBatch); ok {
-		b = p.append(b)
-	} else {
-		j, err := json.Marshal(c)
-		if err != nil {
-			return nil, fmt.Errorf("encoding command %T: %w", c, err)
-		}
-		b = append(b, j...)
-	}
-	return binary.BigEndian.AppendUint32(b, checksum(b)), nil
-}
-
-// Decode is the inverse of Encode. Errors are ErrCorrupt or ErrUnknown,
-// wrapped; it never panics, whatever the bytes.
-func Decode(b []byte) (Command, error) {
-	if len(b) < commandFrame || b[0] != commandMagic {
-		return nil, fmt.Errorf("decoding command of %d bytes: %w", len(b), ErrCorrupt)
-	}
-	body, sum := b[:len(b)-4], binary.BigEndian.Uint32(b[len(b)-4:])
-	if checksum(body) != sum {
-		return nil, fmt.Errorf("decoding command: checksum differs: %w", ErrCorrupt)
-	}
-	c := newCommand(Type(b[1]))
-	if c == nil || b[2] != commandVersion {
-		return nil, fmt.Errorf("decoding command type %d version %d: %w", b[1], b[2], ErrUnknown)
-	}
-	if p, ok := c.(*ProgressBatch); ok {
-		if err := p.parse(body[3:]); err != nil {
-			return nil, err
-		}
-		return c, nil
-	}
-	if err := json.Unmarshal(body[3:], c); err != nil {
-		return nil, fmt.Errorf("decoding command type %d: %v: %w", b[1], err, ErrCorrupt)
-	}
-	return c, nil
-}

@@ -86,8 +86,8 @@ type SpentID struct {
 	Kafka      string `json:"kafka"` // name of the target that it wrote to
 	ProducerID int64  `json:"producerId"`
 	Link       string `json:"link"`
-	Source     string `json:"source,omitempty"` // cluster id of the link's source, empty: unknown
-	Target     string `json:"target,omitempty"` // cluster id of its target, empty: unknown
+	Source     string `json:"source,omitempty" feature:"2"` // cluster id of the link's source, empty: unknown
+	Target     string `json:"target,omitempty" feature:"2"` // cluster id of its target, empty: unknown
 }
 
 // Node is a member as the cluster knows it. Whether it votes is Raft's own

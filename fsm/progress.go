@@ -51,8 +51,14 @@ func (p *ProgressBatch) Split() []*ProgressBatch {
 	return out
 }
 
+// Flags of an item: what follows, or is so.
+const (
+	flagRelease  = 1
+	flagSegments = 2
+)
+
 // append encodes: node, at, count, then per item: task (delta to the one
-// before), turn, version, flags (bit 0 release, bit 1 segments), source, then
+// before), turn, version, flags, source, then
 // target minus source, epochs, records, at minus batch at, segments.
 func (p *ProgressBatch) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(len(p.Node)))
@@ -67,10 +73,10 @@ func (p *ProgressBatch) append(b []byte) []byte {
 		b = binary.AppendUvarint(b, uint64(it.Version))
 		flags := byte(0)
 		if it.Release {
-			flags |= 1
+			flags |= flagRelease
 		}
 		if len(it.Segments) > 0 {
-			flags |= 2
+			flags |= flagSegments
 		}
 		b = append(b, flags)
 		g := it.Progress
@@ -98,27 +104,32 @@ func (p *ProgressBatch) parse(b []byte) error {
 	n := d.count(8)
 	p.Items = make([]ProgressItem, 0, n)
 	var last TaskID
+	unknown := false
 	for range n {
 		it := ProgressItem{Task: last + TaskID(d.varint())}
 		last = it.Task
 		it.Turn = d.uvarint()
 		it.Version = uint32(d.uvarint())
 		flags := d.byte()
-		it.Release = flags&1 != 0
+		unknown = unknown || flags > flagRelease|flagSegments
+		it.Release = flags&flagRelease != 0
 		it.Progress.Source = d.varint()
 		it.Progress.Target = it.Progress.Source + d.varint()
 		it.Progress.SourceEpoch = int32(d.varint())
 		it.Progress.TargetEpoch = int32(d.varint())
 		it.Progress.Records = d.varint()
 		it.Progress.At = p.At + d.varint()
-		if flags&2 != 0 {
+		if flags&flagSegments != 0 {
 			for range d.count(2) {
 				it.Segments = append(it.Segments, Segment{Source: d.varint(), Target: d.varint()})
 			}
 		}
 		p.Items = append(p.Items, it)
 	}
-	if d.bad || len(d.b) != 0 {
+	switch {
+	case unknown:
+		return fmt.Errorf("decoding progress: %w", ErrUnknown)
+	case d.bad || len(d.b) != 0:
 		return fmt.Errorf("decoding progress: %w", ErrCorrupt)
 	}
 	return nil

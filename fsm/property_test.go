@@ -191,6 +191,9 @@ func TestPropertyViewIsSound(t *testing.T) {
 				}
 				last, turns[task.ID] = task.ID, task.Turn
 			}
+			if level := levelOfView(v); level > v.Feature {
+				r.Fatalf("facts of level %d at level %d: an older node cannot read the snapshot", level, v.Feature)
+			}
 			if n != v.TaskCount() {
 				r.Fatalf("%d tasks, counted %d", n, v.TaskCount())
 			}

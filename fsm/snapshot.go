@@ -28,6 +28,23 @@ const (
 	recEnd    byte = 9
 )
 
+// record is one kind of record.
+type record struct {
+	kind  byte
+	level uint32 // the feature level from which it may be written
+	value any    // an empty one
+}
+
+// records holds every kind that this build reads, the end apart.
+var records = [...]record{
+	{recHead, 1, snapshotHead{}},
+	{recNode, 1, Node{}},
+	{recKafka, 1, KafkaCluster{}},
+	{recLink, 1, Link{}},
+	{recTasks, 1, []wireTask{}},
+	{recEvents, 1, LinkEvents{}},
+}
+
 type snapshotHead struct {
 	Index     uint64    `json:"index"`
 	ClusterID string    `json:"clusterId"`
@@ -156,7 +173,7 @@ func (v *View) restore(kind byte, j []byte) error {
 	switch kind {
 	case recHead:
 		var h snapshotHead
-		err = json.Unmarshal(j, &h)
+		err = strict(j, &h)
 		v.Index, v.ClusterID, v.Feature, v.Spent = h.Index, h.ClusterID, h.Feature, h.Spent
 		v.nextLink, v.nextTask, v.nextEvent = h.NextLink, h.NextTask, h.NextEvent
 	case recNode:
@@ -172,22 +189,19 @@ func (v *View) restore(kind byte, j []byte) error {
 	default:
 		return fmt.Errorf("kind %d: %w", kind, ErrUnknown)
 	}
-	if err != nil {
-		return fmt.Errorf("%v: %w", err, ErrCorrupt)
-	}
-	return nil
+	return err
 }
 
 func appendJSON[T any](s []T, j []byte) ([]T, error) {
 	var item T
-	err := json.Unmarshal(j, &item)
+	err := strict(j, &item)
 	return append(s, item), err
 }
 
 func (v *View) restoreTasks(j []byte) error {
 	var tasks []*Task
-	if err := json.Unmarshal(j, &tasks); err != nil {
-		return fmt.Errorf("%v: %w", err, ErrCorrupt)
+	if err := strict(j, &tasks); err != nil {
+		return err
 	}
 	for _, t := range tasks {
 		if t == nil || t.ID >= min(v.nextTask, maxTaskID) {

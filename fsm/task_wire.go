@@ -2,7 +2,7 @@ package fsm
 
 import (
 	"encoding/json"
-	"errors"
+	"fmt"
 )
 
 // wireTask is a task as snapshots hold it: flat, the fields of all kinds beside
@@ -27,11 +27,10 @@ type wireTask struct {
 	Attempt  uint32    `json:"attempt,omitempty"`
 }
 
-// errPayload is met where a task holds what its kind does not have.
-var errPayload = errors.New("a task that copies nothing holds a stream's position")
-
 // MarshalJSON implements json.Marshaler.
-func (t *Task) MarshalJSON() ([]byte, error) {
+func (t *Task) MarshalJSON() ([]byte, error) { return json.Marshal(wireOf(t)) }
+
+func wireOf(t *Task) wireTask {
 	w := wireTask{
 		ID: t.ID, Kind: t.Kind, Link: t.Link, Kafka: t.Kafka, Start: -1,
 		Owner: t.Owner, Next: t.Next, NextAt: t.NextAt, Turn: t.Turn, Since: t.Since,
@@ -39,13 +38,14 @@ func (t *Task) MarshalJSON() ([]byte, error) {
 	if c := t.Copy; c != nil {
 		w.Stream, w.Start, w.Mapping, w.Progress, w.Stop, w.Order, w.Attempt = c.Stream, c.Start, c.Mapping, c.Progress, c.Stop, c.Order, c.Attempt
 	}
-	return json.Marshal(w)
+	return w
 }
 
 // UnmarshalJSON implements json.Unmarshaler; it reads what MarshalJSON wrote.
+// Errors are ErrCorrupt and ErrUnknown, wrapped.
 func (t *Task) UnmarshalJSON(b []byte) error {
 	var w wireTask
-	if err := json.Unmarshal(b, &w); err != nil {
+	if err := strict(b, &w); err != nil {
 		return err
 	}
 	*t = Task{
@@ -58,7 +58,7 @@ func (t *Task) UnmarshalJSON(b []byte) error {
 		return nil
 	}
 	if c.Start = 0; c != (Copy{}) {
-		return errPayload
+		return fmt.Errorf("task %d copies nothing and holds a stream's position: %w", t.ID, ErrCorrupt)
 	}
 	return nil
 }

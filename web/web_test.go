@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"sluice/fsm/reason"
 )
 
 func get(t *testing.T, path string) (int, string, string) {
@@ -54,5 +56,16 @@ func TestScriptFindsItsElements(t *testing.T) {
 	}
 	if strings.Contains(script, "innerHTML") {
 		t.Error("text of the cluster could become markup")
+	}
+}
+
+// TestScriptKnowsNoReasonCodes: how bad a code is comes with the code, so that
+// a new one is shown right by a page that never heard of it.
+func TestScriptKnowsNoReasonCodes(t *testing.T) {
+	_, _, script := get(t, "/page.js")
+	for _, r := range reason.All() {
+		if strings.Contains(script, `"`+string(r.Code)+`"`) {
+			t.Errorf("the page decides about %s by itself", r.Code)
+		}
 	}
 }

@@ -38,6 +38,8 @@ func apiError(err error) error {
 		return fmt.Errorf("%w: %w", api.ErrNoLeader, err)
 	case errors.Is(err, cluster.ErrAmbiguous):
 		return fmt.Errorf("%w: %w", api.ErrAmbiguous, err)
+	case errors.Is(err, cluster.ErrLevel):
+		return fmt.Errorf("%w: %w", api.ErrLevel, err)
 	}
 	return err
 }

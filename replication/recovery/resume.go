@@ -2,31 +2,23 @@ package recovery
 
 import (
 	"fmt"
-	"slices"
 
 	"sluice/fsm"
+	"sluice/fsm/reason"
 	"sluice/replication/offsets"
 )
-
-// automatic are the stops that the link's onLoss policy goes on from by
-// itself; all others need a person.
-var automatic = [...]fsm.Code{
-	fsm.CodePositionLost, fsm.CodeSourceRecreated, fsm.CodeSourceTruncated,
-	fsm.CodeTargetRecreated, fsm.CodeTargetTruncated, fsm.CodeForeignWriter,
-	fsm.CodeRecordTooLarge, fsm.CodeTimestampRefused, fsm.CodeCorruptBatch, fsm.CodeOverBudget,
-}
 
 // order is what to do about a stopped stream: the operator's order, else what
 // the link's policy says for such a stop, else nothing. Going on past a range
 // changes offsets: where they must stay identical only an operator may.
 func order(t *fsm.Copy, spec *fsm.LinkSpec) fsm.Order {
+	policy := reason.Of(t.Stop.Code).Policy
 	switch {
 	case t.Order != "":
 		return t.Order
-	case !slices.Contains(automatic[:], t.Stop.Code):
-	case spec.OnLoss == fsm.OnLossContinue && spec.Offsets != fsm.OffsetsIdentical:
+	case policy && spec.OnLoss == fsm.OnLossContinue && spec.Offsets != fsm.OffsetsIdentical:
 		return fsm.OrderContinue
-	case spec.OnLoss == fsm.OnLossRecopy:
+	case policy && spec.OnLoss == fsm.OnLossRecopy:
 		return fsm.OrderRecopy
 	}
 	return ""
@@ -46,13 +38,6 @@ func (s *Situation) stopped() Step {
 // notYet waits with an order that cannot be carried out.
 func (s *Situation) notYet(why string) Step {
 	return Wait{Code: s.Task.Stop.Code, Message: "cannot go on yet: " + why, For: stoppedPoll}
-}
-
-// aboutBatch are the stops of a stream whose target is as it should be: the
-// trouble is at the source, or one batch.
-var aboutBatch = [...]fsm.Code{
-	fsm.CodePositionLost, fsm.CodeRecordTooLarge, fsm.CodeTimestampRefused, fsm.CodeCorruptBatch,
-	fsm.CodeUnsupportedFormat, fsm.CodeOverBudget,
 }
 
 // skipLoss commits a new offset segment behind what stopped the stream. What is
@@ -96,7 +81,7 @@ func (s *Situation) skipLoss() Step {
 // these are copied again first; where others wrote meanwhile, that is the stop
 // now. Nil: neither.
 func (s *Situation) fallenBack() Step {
-	if !slices.Contains(aboutBatch[:], s.Task.Stop.Code) {
+	if !reason.Of(s.Task.Stop.Code).Batch {
 		return nil
 	}
 	pos := s.derive()

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sluice/fsm"
+	"sluice/fsm/reason"
 	"sluice/kafka"
 )
 
@@ -24,19 +25,9 @@ func (f *preflight) checkTargets(ctx context.Context) {
 		p = Decide(f.in)
 	}
 	for _, r := range p.Refused {
-		f.refuse("topic %s (%s): %s; %s", r.Topic, r.Code, r.Message, adviceFor(r.Code))
+		f.refuse("topic %s (%s): %s; %s", r.Topic, r.Code, r.Message, reason.Of(r.Code).Advice)
 	}
 	f.checkConfigs(ctx)
-}
-
-func adviceFor(code fsm.Code) string {
-	switch code {
-	case fsm.CodeNotEmpty:
-		return "delete or empty the target topic, choose another rename, or exclude the topic"
-	case fsm.CodePartitionMismatch:
-		return "delete the target topic so that Sluice creates it, choose another rename, or exclude the topic"
-	}
-	return "choose another rename, or exclude the topic"
 }
 
 // checkConfigs warns of what existing target topics that are new to the link

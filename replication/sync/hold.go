@@ -87,10 +87,6 @@ func ledgerReplication(s *sight) int16 {
 	return int16(max(1, min(3, len(s.targetMeta.Brokers))))
 }
 
-// CodeTopicRefused says that the target's brokers did not create or raise a
-// topic, for a reason that has no code of its own.
-const CodeTopicRefused fsm.Code = "topic-refused"
-
 // codeOf is the reason code of an error that ends a round or concerns a topic.
 func codeOf(err error) fsm.Code {
 	if errors.Is(err, ErrClaimed) {
@@ -99,7 +95,7 @@ func codeOf(err error) fsm.Code {
 	code := kafka.Code(err)
 	var refused *kerr.Error
 	if code == fsm.CodeUnreachable && errors.As(err, &refused) && !refused.Retriable {
-		return CodeTopicRefused
+		return fsm.CodeTopicRefused
 	}
 	return code
 }

@@ -195,7 +195,7 @@ func TestCodeOf(t *testing.T) {
 		fsm.CodeUnauthorized:         {kerr.TopicAuthorizationFailed, kerr.PolicyViolation},
 		fsm.CodeAuthenticationFailed: {kerr.SaslAuthenticationFailed},
 		fsm.CodeNotEnoughReplicas:    {kerr.InvalidReplicationFactor},
-		CodeTopicRefused:             {kerr.InvalidConfig, kerr.InvalidTopicException},
+		fsm.CodeTopicRefused:         {kerr.InvalidConfig, kerr.InvalidTopicException},
 		fsm.CodeUnreachable:          {context.DeadlineExceeded, kerr.NotController, io.EOF},
 		fsm.CodeWrongCluster:         {kafka.ErrClusterIDMismatch},
 	} {

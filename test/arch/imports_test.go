@@ -38,12 +38,16 @@ var mayImport = map[string][]string{
 	"cluster":              {"fsm", "task", "balance/work", "operation", "transport"},
 	"transport":            {},
 	"fsm":                  {},
+	"fsm/reason":           {"fsm"},
 	"web":                  {},
 	"test":                 {everything},
 }
 
 // pure are the packages without clock, chance, goroutine, lock or I/O.
-var pure = []string{"fsm", "balance/work", "balance/data", "kafka/record", "replication/offsets", "replication/rewrite", "replication/recovery", "replication/pipe"}
+var pure = []string{
+	"fsm", "fsm/reason", "balance/work", "balance/data", "kafka/record",
+	"replication/offsets", "replication/rewrite", "replication/recovery", "replication/pipe",
+}
 
 // vague names say nothing of what a package owns.
 var vague = []string{"util", "utils", "common", "types", "config", "helper", "helpers", "misc", "base", "shared", "lib"}

@@ -3,17 +3,13 @@
 "use strict";
 
 const $ = (id) => document.getElementById(id);
-const bad = new Set(["unauthorized", "authentication-failed", "unreachable", "wrong-cluster", "quota-throttled", "not-enough-replicas", "lost-race", "unreported"]);
-const working = new Set(["starting", "catching-up", "filling", "waiting", "handover", "unassigned"]);
-const good = new Set(["copying", "idle", "open-transaction", "alive", "healthy", "leader"]);
-const told = new Set(["paused", "deleting", "leaving"]);
+const tones = {
+  good: "good", told: "soft", working: "warn", waiting: "warn", stopped: "bad", // severities of reason codes
+  alive: "good", leaving: "soft", silent: "bad", // states of nodes
+  healthy: "good", unhealthy: "bad",
+};
 
-function tone(word) {
-  if (good.has(word)) return "good";
-  if (working.has(word) || word === "working") return "warn";
-  if (told.has(word)) return "soft";
-  return bad.has(word) ? "warn" : "bad";
-}
+const tone = (word) => tones[word] || "bad";
 
 function age(ms) {
   if (ms === null || ms === undefined) return "–";
@@ -85,13 +81,13 @@ function show(s) {
     ["Tasks", (n) => number(n.tasks), "n"], ["Heard", (n) => age(n.ageMillis), "n"], ["Index", (n) => n.index, "n"],
   ], s.nodes, "no node has joined yet");
   table("links", [
-    ["Link", (l) => l.name], ["State", (l) => l.condition, "", (l) => l.condition], ["From", (l) => l.source], ["To", (l) => l.target],
+    ["Link", (l) => l.name], ["State", (l) => l.condition, "", (l) => l.severity], ["From", (l) => l.source], ["To", (l) => l.target],
     ["Streams", (l) => number(l.totals.streams), "n"], ["Stopped", (l) => number(l.totals.stopped), "n"], ...linkLag,
     ["Not confirmed", (l) => (l.state === "running" ? "" : l.unconfirmed.join(", "))],
   ], s.links, "no link yet: sluice apply -f links.yaml");
   table("tasks", [
     ["Stream", (x) => (x.topic ? x.topic + "/" + x.partition : "(" + x.kind + ")")], ["Link", (x) => x.link], ["Node", (x) => x.owner || "–"],
-    ["State", (x) => x.state, "", (x) => x.state], ...lag, ["", (x) => x.message, "text"],
+    ["State", (x) => x.state, "", (x) => x.severity], ...lag, ["", (x) => x.message, "text"],
   ], s.tasks, "nothing to copy yet");
   const hidden = s.taskCount - s.tasks.length;
   $("more").textContent = "worst first" + (hidden > 0 ? ", " + number(hidden) + " more are not worse" : "");

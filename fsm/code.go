@@ -1,0 +1,60 @@
+package fsm
+
+// Code is a reason code: why a stream stands or waits, or what an event tells.
+type Code string
+
+// The reason codes. Package fsm/reason says of each what it means, how bad it is
+// and what to do; a code that is not there is a fault of the build.
+const (
+	CodePositionLost      Code = "position-lost"
+	CodeSourceRecreated   Code = "source-recreated"
+	CodeSourceDeleted     Code = "source-deleted"
+	CodeSourceTruncated   Code = "source-truncated"
+	CodeTargetRecreated   Code = "target-recreated"
+	CodeTargetDeleted     Code = "target-deleted"
+	CodeTargetTruncated   Code = "target-truncated"
+	CodeTargetLostAcked   Code = "target-lost-acked"
+	CodeForeignWriter     Code = "foreign-writer"
+	CodeNotEmpty          Code = "not-empty"
+	CodePartitionMismatch Code = "partition-mismatch"
+	CodeRecordTooLarge    Code = "record-too-large"
+	CodeTimestampRefused  Code = "timestamp-refused"
+	CodeCorruptBatch      Code = "corrupt-batch"
+	CodeUnsupportedFormat Code = "unsupported-format"
+	CodeOverBudget        Code = "over-budget"
+	CodeIdentityLost      Code = "identity-lost"    // offsets: identical could not be kept
+	CodePositionUnknown   Code = "position-unknown" // a translated stream whose target moved past its checkpoint
+
+	CodeUnauthorized         Code = "unauthorized"
+	CodeAuthenticationFailed Code = "authentication-failed"
+	CodeUnreachable          Code = "unreachable"
+	CodeWrongCluster         Code = "wrong-cluster" // the address is another Kafka cluster's now
+	CodeQuotaThrottled       Code = "quota-throttled"
+	CodeNotEnoughReplicas    Code = "not-enough-replicas"
+
+	CodeTopicRefused    Code = "topic-refused" // brokers did not create or raise a topic, for a reason without a code of its own
+	CodeOpenTransaction Code = "open-transaction"
+
+	CodeUnassigned Code = "unassigned" // no node owns the task
+	CodeUnreported Code = "unreported" // its owner has not reported on it
+	CodeDeleting   Code = "deleting"
+	CodePaused     Code = "paused"
+	CodeStarting   Code = "starting" // an owner derives the position
+	CodeWaiting    Code = "waiting"  // unguarded: waits for a leader, or for the predecessor's last request to die
+	CodeCatchingUp Code = "catching-up"
+	CodeFilling    Code = "filling"
+	CodeCopying    Code = "copying"
+	CodeIdle       Code = "idle"
+
+	CodeTakeover    Code = "takeover"
+	CodeHandover    Code = "handover"
+	CodeLostRace    Code = "lost-race" // an owner met writes of its successor and stopped
+	CodeNewSegment  Code = "new-segment"
+	CodeTranslated  Code = "left-dense"
+	CodeEpochRaised Code = "producer-epoch-raised"
+	CodeRecopied    Code = "recopied"
+	CodeTopicAdded  Code = "topic-added"
+	CodeNodeJoined  Code = "node-joined"
+	CodeNodeLeft    Code = "node-left"
+	CodeNodeDead    Code = "node-dead"
+)

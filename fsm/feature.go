@@ -1,0 +1,78 @@
+package fsm
+
+import (
+	"reflect"
+	"strconv"
+)
+
+// FeatureLevel is the highest feature level that this build knows. The level of
+// a cluster is the highest that all its nodes know; it only rises. Up to then
+// everything that is written must be read, and mean the same, by a node that
+// knows no more than the cluster's level: a node may go back to that build.
+//
+// What needs a level says so where it is declared: a command in formats, a
+// record of the snapshot in records, a field of either in its tag, as in
+// `feature:"2"`. A tagged field is left out where it is empty.
+const FeatureLevel = featureSpentByCluster
+
+// The feature levels: what the facts may hold from each on.
+const (
+	featureSpentByCluster = 2 // spent producer ids are remembered by the ids of both Kafka clusters
+)
+
+// LevelOf is the feature level that a command needs, by its form and by the
+// fields that are set in it. 0: this build has no form for it.
+func LevelOf(c Command) uint32 {
+	f := formatOf(c)
+	if f == nil {
+		return 0
+	}
+	return max(f.level, levelOfFields(reflect.ValueOf(c)))
+}
+
+// levelOfFields is the highest level that a field which is set needs.
+func levelOfFields(v reflect.Value) uint32 {
+	level := uint32(1)
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Interface:
+		if !v.IsNil() {
+			level = levelOfFields(v.Elem())
+		}
+	case reflect.Slice, reflect.Array:
+		for i := range v.Len() {
+			level = max(level, levelOfFields(v.Index(i)))
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if f := v.Field(i); !empty(f) {
+				level = max(level, levelOfField(v.Type().Field(i)), levelOfFields(f))
+			}
+		}
+	}
+	return level
+}
+
+// empty reports whether a field is left out.
+func empty(v reflect.Value) bool {
+	return v.IsZero() || v.Kind() == reflect.Slice && v.Len() == 0
+}
+
+// levelOfField is what a field's tag says, 1: none.
+func levelOfField(f reflect.StructField) uint32 {
+	n, err := strconv.ParseUint(f.Tag.Get("feature"), 10, 32)
+	if err != nil {
+		return 1
+	}
+	return uint32(n)
+}
+
+// Behind names the nodes that do not know a feature level yet.
+func (v *View) Behind(level uint32) []string {
+	var out []string
+	for _, n := range v.Nodes {
+		if n.Feature < level {
+			out = append(out, n.Name)
+		}
+	}
+	return out
+}

@@ -1,0 +1,116 @@
+package reason
+
+import (
+	"maps"
+	"slices"
+
+	"sluice/fsm"
+)
+
+// Severity orders reason codes: the higher, the more a person is needed.
+type Severity int
+
+// The severities, from good to bad.
+const (
+	Good    Severity = iota // copies, or waits for records
+	Told                    // stands because it was told to
+	Working                 // starts or catches up
+	Waiting                 // tried again by itself, but something is wrong
+	Stopped                 // waits for a person
+)
+
+// String is the severity in one word, as the API shows it.
+func (s Severity) String() string {
+	switch s {
+	case Good:
+		return "good"
+	case Told:
+		return "told"
+	case Working:
+		return "working"
+	case Waiting:
+		return "waiting"
+	}
+	return "stopped"
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler. A word that it does not
+// know, of a newer node, is taken for the worst.
+func (s *Severity) UnmarshalText(b []byte) error {
+	for *s = Good; *s < Stopped && s.String() != string(b); *s++ {
+	}
+	return nil
+}
+
+// Side is where the cause of a reason code lies.
+type Side string
+
+// The sides.
+const (
+	None    Side = "none"    // there is nothing wrong
+	Source  Side = "source"  // the link's source Kafka cluster
+	Target  Side = "target"  // the link's target Kafka cluster
+	Both    Side = "both"    // either of them: the message names it
+	Cluster Side = "cluster" // Sluice's own nodes
+)
+
+// Actor is who makes it go on.
+type Actor string
+
+// The actors.
+const (
+	Nobody   Actor = "nobody"                 // nothing is to be done
+	Sluice   Actor = "Sluice"                 // by itself
+	AtSource Actor = "operator at the source" // who runs the source Kafka cluster
+	AtTarget Actor = "operator at the target" // who runs the target Kafka cluster
+	AtEither Actor = "operator of that side"  // who runs the Kafka cluster that the message names
+	AtSluice Actor = "operator of Sluice"     // who runs the links and nodes
+)
+
+// Row is what there is to know about one reason code. Meaning and Advice are
+// one line each, without a capital at their begin or a stop at their end, so
+// that they stand inside other sentences.
+type Row struct {
+	Code     fsm.Code
+	Severity Severity
+	Side     Side
+	Acts     Actor
+	Policy   bool // the link's onLoss policy may go on from such a stop by itself
+	Batch    bool // the stop is about what comes next at the source, which stays so wherever the target stands
+	Meaning  string
+	Advice   string
+}
+
+// Of is the row of a code. An unknown one, of a newer node, is taken for bad.
+func Of(c fsm.Code) Row {
+	r, ok := table[c]
+	if !ok {
+		r = Row{
+			Severity: Stopped, Side: Both, Acts: AtSluice, Meaning: "this version does not know the code",
+			Advice: "read the message; a newer version of Sluice says more",
+		}
+	}
+	r.Code = c
+	return r
+}
+
+// SeverityOf says how bad a reason code is.
+func SeverityOf(c fsm.Code) Severity {
+	if r, ok := table[c]; ok {
+		return r.Severity
+	}
+	return Stopped
+}
+
+// All are the rows of all codes: the worst first, then by code.
+func All() []Row {
+	var out []Row
+	for _, c := range slices.Sorted(maps.Keys(table)) {
+		out = append(out, Of(c))
+	}
+	slices.SortStableFunc(out, func(a, b Row) int { return int(b.Severity - a.Severity) })
+	return out
+}

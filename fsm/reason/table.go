@@ -1,0 +1,264 @@
+package reason
+
+import "sluice/fsm"
+
+// Advice that several rows give.
+const (
+	passes  = "nothing; it passes by itself"
+	nothing = "nothing"
+	past    = "`sluice link resolve LINK --continue` skips the batch and records the gap; `sluice link retry LINK` tries it again"
+)
+
+// table holds every code once. Streams that wait for a person go on with
+// `sluice link retry` or `sluice link resolve`.
+var table = map[fsm.Code]Row{
+	// What stops a stream: the source.
+	fsm.CodePositionLost: {
+		Severity: Stopped, Side: Source, Acts: AtSource, Policy: true, Batch: true,
+		Meaning: "the source's retention took records before they were copied",
+		Advice:  "raise the source's retention; `sluice link resolve LINK --continue` goes on at what is left, `--recopy` begins anew in an emptied target",
+	},
+	fsm.CodeSourceRecreated: {
+		Severity: Stopped, Side: Source, Acts: AtSource, Policy: true,
+		Meaning: "the source topic was deleted and created again: its offsets begin anew",
+		Advice:  "`sluice link resolve LINK --continue` copies the new topic behind the old records, `--recopy` begins anew in an emptied target",
+	},
+	fsm.CodeSourceDeleted: {
+		Severity: Stopped, Side: Source, Acts: AtSource,
+		Meaning: "the source topic is gone",
+		Advice:  "nothing if that was meant, the target keeps its records; else create the topic again, the stream looks for it",
+	},
+	fsm.CodeSourceTruncated: {
+		Severity: Stopped, Side: Source, Acts: AtSource, Policy: true,
+		Meaning: "the source lost records that are copied already: its log went back or another way",
+		Advice:  "find out which broker became leader uncleanly; `sluice link resolve LINK --continue` goes on at the source's new records, `--recopy` begins anew in an emptied target",
+	},
+	fsm.CodeCorruptBatch: {
+		Severity: Stopped, Side: Source, Acts: AtSource, Policy: true, Batch: true,
+		Meaning: "a batch of the source is damaged",
+		Advice:  past,
+	},
+	fsm.CodeUnsupportedFormat: {
+		Severity: Stopped, Side: Source, Acts: AtSource, Batch: true,
+		Meaning: "a batch has a format that is not copied, such as the message formats before Kafka 0.11",
+		Advice:  past,
+	},
+
+	// What stops a stream: the target.
+	fsm.CodeTargetRecreated: {
+		Severity: Stopped, Side: Target, Acts: AtTarget, Policy: true,
+		Meaning: "the target topic was deleted and created again: what was copied is gone",
+		Advice:  "`sluice link resolve LINK --recopy` copies all again, `--continue` only what is new",
+	},
+	fsm.CodeTargetDeleted: {
+		Severity: Stopped, Side: Target, Acts: AtTarget,
+		Meaning: "the target topic is gone",
+		Advice:  "exclude the topic from the link if that was meant; else create it again and resolve the stop that follows",
+	},
+	fsm.CodeTargetTruncated: {
+		Severity: Stopped, Side: Target, Acts: AtTarget, Policy: true,
+		Meaning: "the target lost so many records that none of the stream's is left to tell the position from",
+		Advice:  "find out which broker became leader uncleanly; `sluice link resolve LINK --continue` goes on at the last known position, `--recopy` begins anew in an emptied target",
+	},
+	fsm.CodeForeignWriter: {
+		Severity: Stopped, Side: Target, Acts: AtTarget, Policy: true,
+		Meaning: "somebody else writes to the target topic",
+		Advice: "let nobody else write there, or choose another rename, or exclude the topic; " +
+			"then `sluice link resolve LINK --continue` goes on behind the other records, `--recopy` begins anew in an emptied target",
+	},
+	fsm.CodeNotEmpty: {
+		Severity: Stopped, Side: Target, Acts: AtTarget,
+		Meaning: "the target topic holds records that are not from this link",
+		Advice:  "delete or empty the target topic, choose another rename, or exclude the topic",
+	},
+	fsm.CodePartitionMismatch: {
+		Severity: Stopped, Side: Target, Acts: AtTarget,
+		Meaning: "the target topic exists with another number of partitions, or its name cannot be one",
+		Advice:  "delete the target topic so that Sluice creates it, choose another rename, or exclude the topic",
+	},
+	fsm.CodeTopicRefused: {
+		Severity: Stopped, Side: Target, Acts: AtTarget,
+		Meaning: "the target's brokers refused to create or to change the topic",
+		Advice:  "choose another rename, or exclude the topic, or change what the message names",
+	},
+	fsm.CodeRecordTooLarge: {
+		Severity: Stopped, Side: Target, Acts: AtTarget, Policy: true, Batch: true,
+		Meaning: "the target's brokers refuse a batch as too large",
+		Advice:  "raise max.message.bytes of the target topic, then `sluice link retry LINK`; `sluice link resolve LINK --continue` skips the batch and records the gap",
+	},
+	fsm.CodeTimestampRefused: {
+		Severity: Stopped, Side: Target, Acts: AtTarget, Policy: true, Batch: true,
+		Meaning: "the target's brokers refuse a batch for its timestamps",
+		Advice:  "widen message.timestamp.before.max.ms and .after.max.ms of the target topic, then `sluice link retry LINK`; `sluice link resolve LINK --continue` skips the batch and records the gap",
+	},
+
+	// What stops a stream: Sluice's own bounds and promises.
+	fsm.CodeOverBudget: {
+		Severity: Stopped, Side: Cluster, Acts: AtSluice, Policy: true, Batch: true,
+		Meaning: "a batch needs more memory than the node may use",
+		Advice:  "raise memory in node.yaml, then `sluice link retry LINK`; `sluice link resolve LINK --continue` skips the batch and records the gap",
+	},
+	fsm.CodeIdentityLost: {
+		Severity: Stopped, Side: Both, Acts: AtSluice,
+		Meaning: "the link promises identical offsets and they cannot be kept here",
+		Advice:  "`sluice link resolve LINK --continue` goes on with translated offsets, `--recopy` begins anew in an emptied target",
+	},
+	fsm.CodePositionUnknown: {
+		Severity: Stopped, Side: Target, Acts: AtSluice,
+		Meaning: "the target moved past every position that is known of the stream",
+		Advice:  "`sluice link resolve LINK --continue` goes on at the last known position, `--recopy` begins anew in an emptied target",
+	},
+
+	// What is tried again until somebody puts it right.
+	fsm.CodeUnauthorized: {
+		Severity: Waiting, Side: Both, Acts: AtEither,
+		Meaning: "a Kafka cluster denies a right that the link needs",
+		Advice:  "give its user the right that is named",
+	},
+	fsm.CodeAuthenticationFailed: {
+		Severity: Waiting, Side: Both, Acts: AtEither,
+		Meaning: "a Kafka cluster does not accept the credentials",
+		Advice:  "check its sasl user and password, and its tls certificates",
+	},
+	fsm.CodeUnreachable: {
+		Severity: Waiting, Side: Both, Acts: AtEither,
+		Meaning: "a broker does not answer, or a partition has no leader",
+		Advice:  "is it up, and can this node reach the address that it advertises?",
+	},
+	fsm.CodeWrongCluster: {
+		Severity: Waiting, Side: Both, Acts: AtEither,
+		Meaning: "another Kafka cluster answers at the address than the one that was pinned",
+		Advice:  "correct the bootstrap addresses; for a new cluster declare it under a new name and link that",
+	},
+	fsm.CodeQuotaThrottled: {
+		Severity: Waiting, Side: Both, Acts: AtEither,
+		Meaning: "brokers slow the link down by a quota",
+		Advice:  "raise the quota of its user, or leave it: nothing is lost",
+	},
+	fsm.CodeNotEnoughReplicas: {
+		Severity: Waiting, Side: Target, Acts: AtTarget,
+		Meaning: "too few replicas of the target partition are in sync, or there are too few brokers for them",
+		Advice:  "bring the target's brokers back, or lower min.insync.replicas or the replication factor",
+	},
+	fsm.CodeLostRace: {
+		Severity: Waiting, Side: Cluster, Acts: Sluice,
+		Meaning: "a node met writes of its successor and stopped: two nodes thought that they own the stream",
+		Advice:  passes,
+	},
+	fsm.CodeUnreported: {
+		Severity: Waiting, Side: Cluster, Acts: AtSluice,
+		Meaning: "the node that owns the task is silent",
+		Advice:  "look at that node and the network to it; another one takes the task over",
+	},
+	fsm.CodeNodeDead: {
+		Severity: Waiting, Side: Cluster, Acts: AtSluice,
+		Meaning: "a node was silent for too long: others take its tasks over",
+		Advice:  "look at that node and the network to it",
+	},
+	fsm.CodeTargetLostAcked: {
+		Severity: Waiting, Side: Target, Acts: AtTarget,
+		Meaning: "the target lost records that it had acknowledged; they are copied again",
+		Advice:  "find out which broker became leader uncleanly; raise acks, min.insync.replicas or the replication factor there",
+	},
+
+	// What goes on by itself.
+	fsm.CodeUnassigned: {
+		Severity: Working, Side: Cluster, Acts: Sluice,
+		Meaning: "no node owns the task yet",
+		Advice:  "nothing while there is a leader",
+	},
+	fsm.CodeStarting: {
+		Severity: Working, Side: None, Acts: Sluice,
+		Meaning: "an owner finds out where the stream stands",
+		Advice:  passes,
+	},
+	fsm.CodeWaiting: {
+		Severity: Working, Side: Cluster, Acts: Sluice,
+		Meaning: "waits until it is sure that nobody else can still write: for a leader's word, or for an earlier request to die",
+		Advice:  passes,
+	},
+	fsm.CodeHandover: {
+		Severity: Working, Side: Cluster, Acts: Sluice,
+		Meaning: "the stream is being given to another node",
+		Advice:  passes,
+	},
+	fsm.CodeTakeover: {
+		Severity: Working, Side: Cluster, Acts: Sluice,
+		Meaning: "a node took tasks over from one that was gone",
+		Advice:  nothing,
+	},
+	fsm.CodeCatchingUp: {
+		Severity: Working, Side: None, Acts: Sluice,
+		Meaning: "copies, and is behind",
+		Advice:  "nothing while the lag shrinks",
+	},
+	fsm.CodeFilling: {
+		Severity: Working, Side: None, Acts: Sluice,
+		Meaning: "makes up the trimmed head of the target so that offsets are identical",
+		Advice:  passes,
+	},
+
+	// What was asked for.
+	fsm.CodePaused: {
+		Severity: Told, Side: None, Acts: AtSluice,
+		Meaning: "the link is paused",
+		Advice:  "`sluice link resume LINK` goes on",
+	},
+	fsm.CodeDeleting: {
+		Severity: Told, Side: None, Acts: Sluice,
+		Meaning: "the link is being deleted; the target keeps its records",
+		Advice:  nothing,
+	},
+	fsm.CodeNodeLeft: {
+		Severity: Told, Side: Cluster, Acts: Nobody,
+		Meaning: "a node left the cluster",
+		Advice:  nothing,
+	},
+	fsm.CodeNewSegment: {
+		Severity: Told, Side: None, Acts: Nobody,
+		Meaning: "the stream went on past something: offsets differ by another constant from here on",
+		Advice:  nothing,
+	},
+	fsm.CodeTranslated: {
+		Severity: Told, Side: Source, Acts: Nobody,
+		Meaning: "offsets of the two sides cannot stay in step from here on; translation stays exact",
+		Advice:  nothing,
+	},
+	fsm.CodeRecopied: {
+		Severity: Told, Side: None, Acts: Nobody,
+		Meaning: "the stream began anew, as it was ordered to",
+		Advice:  nothing,
+	},
+
+	// What is well.
+	fsm.CodeCopying: {
+		Severity: Good, Side: None, Acts: Nobody,
+		Meaning: "copies",
+		Advice:  nothing,
+	},
+	fsm.CodeIdle: {
+		Severity: Good, Side: None, Acts: Nobody,
+		Meaning: "all is copied; waits for records",
+		Advice:  nothing,
+	},
+	fsm.CodeOpenTransaction: {
+		Severity: Good, Side: Source, Acts: AtSource,
+		Meaning: "an open transaction at the source holds back what stands behind it",
+		Advice:  "nothing while it is short; else end the producer that the message names",
+	},
+	fsm.CodeEpochRaised: {
+		Severity: Good, Side: Target, Acts: Nobody,
+		Meaning: "the target's broker forgot the producer, and the stream went on under a new epoch",
+		Advice:  nothing,
+	},
+	fsm.CodeTopicAdded: {
+		Severity: Good, Side: None, Acts: Nobody,
+		Meaning: "a topic is copied that was not before",
+		Advice:  nothing,
+	},
+	fsm.CodeNodeJoined: {
+		Severity: Good, Side: Cluster, Acts: Nobody,
+		Meaning: "a node joined the cluster",
+		Advice:  nothing,
+	},
+}
