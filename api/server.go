@@ -136,7 +136,6 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "no-store")
-		r.Body = http.MaxBytesReader(w, r.Body, 8<<20)
 		switch {
 		case open(r.URL.Path):
 		case s.token != nil && !s.holds(r):
