@@ -54,7 +54,7 @@ func TestALinkThatGoesAwayTakesNoMoreOrders(t *testing.T) {
 		wants(t, what, err, 409, api.CodeRefused, "link us-eu is being deleted", "wait until it is gone")
 	}
 	l, err := c.Link(t.Context(), "us-eu")
-	if err != nil || l.State != "deleting" || l.Condition != api.CodeDeleting {
+	if err != nil || l.State != "deleting" || l.Condition != fsm.CodeDeleting {
 		t.Errorf("%+v %v", l, err)
 	}
 	f.Do(&fsm.LinkPurge{Link: l.ID})
