@@ -193,6 +193,16 @@ func (p *Pipe) finished() {
 	}
 }
 
+// passGap counts source offsets that hold nothing to copy, such as the marker
+// behind the last transaction, as done once all before them is. A dense stream
+// crosses none.
+func (p *Pipe) passGap() {
+	idle := p.life != Ended && len(p.out.queue) == 0 && len(p.out.inFlight) == 0
+	if p.mapping.Phase != fsm.PhaseDense && idle && p.in.cursor.Source > p.done.progress.Source {
+		p.done.progress.Source, p.done.progress.SourceEpoch = p.in.cursor.Source, p.in.epoch
+	}
+}
+
 // Over reports that the pipe has ended and nothing is in flight any more.
 func (p *Pipe) Over() bool { return p.life == Ended && len(p.out.inFlight) == 0 }
 
