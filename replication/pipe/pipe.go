@@ -109,6 +109,15 @@ type sending struct {
 	guard    guard
 }
 
+// guard is what the rules of sending rest on.
+type guard struct {
+	last        int64     // ms, max timestamp of the last batch sent: the predecessor
+	expiration  int64     // ms, of idle producers at the target
+	seen        time.Time // when the target was last known to end where we do
+	looking     bool      // Look was said and Looked was not
+	oldRequests bool      // a request of an earlier life may still be appended
+}
+
 // acknowledged is what the target has.
 type acknowledged struct {
 	progress  fsm.Progress

@@ -1,22 +1,6 @@
 package recovery
 
-import (
-	"time"
-
-	"sluice/fsm"
-)
-
-const (
-	stoppedPoll  = 100 * time.Millisecond // how often a stopped stream looks for an order
-	quickRetries = 3                      // times that an unsure stream derives anew without a pause
-	unknownTries = 8                      // about five seconds: a predecessor's last progress may still be on its way
-	goneTries    = 5                      // then a missing topic is told
-)
-
-// Backoff grows from 20 ms to 5 s.
-func Backoff(attempts int) time.Duration {
-	return min(20*time.Millisecond<<min(attempts, 10), 5*time.Second)
-}
+import "sluice/fsm"
 
 // Next decides. Asked again with the same Situation it gives the same step.
 func Next(s Situation) Step {

@@ -200,7 +200,7 @@ func (s *Stream) open(sit *recovery.Situation, o recovery.Open) *wire.Partition 
 	m, src, dst := sit.Task.Mapping, &s.logs.source, &s.logs.target
 	s.mapping, s.skip = m, s.r.ctl.View().LoopIDs(sit.Spec)
 	s.memory.Unacked, s.memory.Misplaced, s.memory.Refused = nil, nil, -1
-	p := s.r.conns.Open(src.Cluster, dst.Cluster, wire.Ends{
+	p := wire.Open(s.r.conns, src.Cluster, dst.Cluster, wire.Ends{
 		Task: s.id, Turn: s.turn, Link: s.link, Topic: src.topic, TargetTopic: dst.topic, Number: src.partition,
 		TopicID: src.place.TopicID, TargetTopicID: m.TargetTopicID, SourceLeader: src.place.Leader, TargetLeader: dst.place.Leader,
 		SourceEpoch: src.place.LeaderEpoch, Limit: s.r.limiter(s.link),
