@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -40,7 +41,7 @@ func (s *streams) write(data any, text func(io.Writer, look), rows *table) error
 		return s.put(string(b) + "\n")
 	case "tsv":
 		if rows == nil {
-			return &usageError{fmt.Errorf("this answer is no table; choose -o json")}
+			return s.noTable()
 		}
 		return s.put(rows.tsv(!s.noHeaders))
 	}
@@ -55,6 +56,14 @@ func (s *streams) write(data any, text func(io.Writer, look), rows *table) error
 // say writes an answer that is one line for a person, and no table.
 func (s *streams) say(data any, format string, args ...any) error {
 	return s.write(data, func(w io.Writer, _ look) { fmt.Fprintf(w, format+"\n", args...) }, nil)
+}
+
+// noTable refuses -o tsv. A verb that changes something asks before it does.
+func (s *streams) noTable() error {
+	if s.format == "tsv" {
+		return &usageError{errors.New("this answer is no table; choose -o json")}
+	}
+	return nil
 }
 
 func (s *streams) put(text string) error {
@@ -135,11 +144,11 @@ func (s *streams) confirm(format string, args ...any) error {
 		return &usageError{fmt.Errorf("%s; nobody can be asked here: give --yes to do it, or --dry-run to look", what)}
 	}
 	fmt.Fprintf(s.Stderr, "%s\nGo on? [y/N] ", what)
-	var answer string
-	if _, err := fmt.Fscanln(s.Stdin, &answer); err != nil && !errors.Is(err, io.EOF) && answer != "" {
-		return fmt.Errorf("reading the answer: %w", err)
+	answer, err := bufio.NewReader(s.Stdin).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("reading the answer: %w; nothing was changed", err)
 	}
-	if answer = strings.ToLower(answer); answer != "y" && answer != "yes" {
+	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
 		return errors.New("not confirmed; nothing was changed")
 	}
 	return nil
