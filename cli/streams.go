@@ -27,7 +27,7 @@ type streams struct {
 // write writes an answer as -o asks: data as JSON or YAML, text for a person,
 // rows as a table of tab-separated values. A nil rows means that the answer
 // has no such form, a nil text that a person reads the rows.
-func (s *streams) write(data any, text func(io.Writer, look), rows *table) error {
+func (s *streams) write(data any, text func(io.Writer, style), rows *table) error {
 	switch s.format {
 	case "json", "yaml":
 		b, err := json.MarshalIndent(data, "", "  ")
@@ -49,13 +49,13 @@ func (s *streams) write(data any, text func(io.Writer, look), rows *table) error
 		text = rows.text
 	}
 	var b strings.Builder
-	text(&b, s.look())
+	text(&b, s.style())
 	return s.put(b.String())
 }
 
 // say writes an answer that is one line for a person, and no table.
 func (s *streams) say(data any, format string, args ...any) error {
-	return s.write(data, func(w io.Writer, _ look) { fmt.Fprintf(w, format+"\n", args...) }, nil)
+	return s.write(data, func(w io.Writer, _ style) { fmt.Fprintf(w, format+"\n", args...) }, nil)
 }
 
 // noTable refuses -o tsv. A verb that changes something asks before it does.
@@ -73,15 +73,15 @@ func (s *streams) put(text string) error {
 	return nil
 }
 
-// look says how text on stdout is drawn.
-type look struct {
+// style says how text on stdout is drawn.
+type style struct {
 	wide    bool
 	headers bool
 	paint   func(color, string) string
 }
 
-func (s *streams) look() look {
-	return look{wide: s.format == "wide", headers: !s.noHeaders, paint: s.painter(s.Terminal)}
+func (s *streams) style() style {
+	return style{wide: s.format == "wide", headers: !s.noHeaders, paint: s.painter(s.Terminal)}
 }
 
 // color is an ANSI colour.

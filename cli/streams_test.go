@@ -13,8 +13,8 @@ import (
 	"sluice/fsm"
 )
 
-func plainLook() look {
-	return look{headers: true, paint: func(_ color, s string) string { return s }}
+func plainStyle() style {
+	return style{headers: true, paint: func(_ color, s string) string { return s }}
 }
 
 // TestTablesFit: whatever the names are, no line is wider than 80 columns, and
@@ -31,7 +31,7 @@ func TestTablesFit(t *testing.T) {
 			tab.add(c(word.Draw(rt, "name")), c(state), c("1234567"), c(message))
 		}
 		var b strings.Builder
-		tab.text(&b, plainLook())
+		tab.text(&b, plainStyle())
 		for line := range strings.Lines(b.String()) {
 			if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > textWidth {
 				rt.Fatalf("%d columns: %s", n, line)
