@@ -123,9 +123,9 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	return err
 }
 
-// authorize lets in who may: the right token where one is set; else only requests
-// that name this machine itself, so that no foreign page in a browser can
-// speak to the API through a name of its own.
+// authorize lets in who may: the right token where one is set; else only
+// requests that name this machine itself, so that no foreign page in a browser
+// can speak to the API through a name of its own.
 func (s *Server) authorize(next http.Handler) http.Handler {
 	foreign := http.NewCrossOriginProtection()
 	foreign.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
