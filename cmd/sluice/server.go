@@ -19,8 +19,9 @@ import (
 	"sluice/cluster"
 	"sluice/fsm"
 	"sluice/kafka"
+	"sluice/kafka/catalog"
 	"sluice/replication"
-	"sluice/replication/sync"
+	"sluice/replication/link"
 	"sluice/replication/verify"
 	"sluice/task"
 	"sluice/transport"
@@ -59,6 +60,7 @@ type node struct {
 	transport *transport.Transport
 	cluster   *cluster.Node
 	pool      *kafka.Pool
+	catalog   *catalog.Catalog
 	streams   *replication.Runner
 	verify    *verify.Jobs
 	purger    *purger
@@ -86,23 +88,24 @@ func assemble(cfg parts, log *slog.Logger) (*node, error) {
 	if n.pool, err = kafka.NewPool(cfg.kafka, log); err != nil {
 		return nil, err
 	}
+	n.catalog = catalog.New(catalog.DefaultConfig(), n.pool, n.cluster.View, log)
 	cfg.replication.Node, cfg.replication.Name = id.ServerID, cfg.cluster.Name
 	if n.streams, err = replication.NewRunner(cfg.replication, n.pool, budget, n.cluster, log); err != nil {
 		return nil, err
 	}
-	sc := sync.DefaultConfig()
-	sc.Node = cfg.cluster.Name
-	topics, err := sync.NewTasks(sc, n.pool, n.cluster, log)
+	lc := link.DefaultConfig()
+	lc.Node = cfg.cluster.Name
+	links, err := link.New(lc, n.catalog, n.cluster, log)
 	if err != nil {
 		return nil, err
 	}
-	n.runners = map[fsm.Kind]task.Runner{fsm.KindCopy: n.streams, fsm.KindSync: topics}
+	n.runners = map[fsm.Kind]task.Runner{fsm.KindCopy: n.streams, fsm.KindSync: links}
 	if n.verify, err = verify.New(verify.DefaultConfig(), n.pool, n.cluster); err != nil {
 		return nil, err
 	}
-	n.purger = &purger{node: n.cluster, pool: n.pool, log: log, since: map[fsm.LinkID]time.Time{}}
+	n.purger = &purger{node: n.cluster, catalog: n.catalog, log: log, since: map[fsm.LinkID]time.Time{}}
 	n.api, err = api.New(cfg.api, api.Parts{
-		Control: control{n.cluster}, Cluster: membership{n.cluster}, Preflight: preflight{n.pool},
+		Control: control{n.cluster}, Cluster: membership{n.cluster}, Preflight: preflight{n.catalog},
 		Verify:  verifier{n.verify, cfg.cluster.Name},
 		Metrics: n.metrics(), Web: web.Handler(), Version: version, Log: log,
 	})
@@ -150,6 +153,7 @@ func (n *node) live(ctx context.Context, face func(context.Context) error) error
 	err := n.cluster.Run(above, n.runners)
 	n.verify.Close()
 	n.streams.Close()
+	n.catalog.Close()
 	n.pool.Close()
 	stop()
 	return errors.Join(err, below.Wait())

@@ -1,8 +1,7 @@
-package sync
+package link
 
 import (
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,8 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"sluice/fsm"
 	"sluice/kafka"
+	"sluice/kafka/catalog"
 	"sluice/kafka/record"
 )
 
@@ -22,44 +21,46 @@ const maxLedgerRead = 4 << 20
 
 // readLedger reads the ledger of a Kafka cluster from its start to the end
 // that it has now. A missing topic is an empty ledger.
-func readLedger(ctx context.Context, c *kafka.Client) (ledger, error) {
-	m, err := c.Metadata(ctx, LedgerTopic)
+func readLedger(ctx context.Context, k *catalog.Cluster) (*ledger, error) {
+	at, err := k.Find(ctx, LedgerTopic, 0, true)
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		return newLedger(), nil
+	}
+	l := newLedger()
+	if err == nil {
+		err = l.readAll(ctx, k, at)
+	}
 	if err != nil {
-		return nil, err
+		return newLedger(), fmt.Errorf("reading %s: %w", LedgerTopic, err)
 	}
-	if len(m.Topics) != 1 || errors.Is(m.Topics[0].Err, kerr.UnknownTopicOrPartition) {
-		return nil, nil
-	}
-	t := m.Topics[0]
-	if t.Err != nil || len(t.Partitions) == 0 {
-		return nil, fmt.Errorf("reading %s: %w", LedgerTopic, errors.Join(t.Err))
-	}
-	conn, err := c.Dial(ctx, t.Partitions[0].Leader)
+	return l, nil
+}
+
+func (l *ledger) readAll(ctx context.Context, k *catalog.Cluster, place catalog.Place) error {
+	conn, err := k.Dial(ctx, place.Leader)
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", LedgerTopic, err)
+		return err
 	}
 	defer conn.Close()
 	at, err := oneOffset(ctx, conn.Broker(), kafka.Earliest)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	end, err := oneOffset(ctx, conn.Broker(), kafka.Latest)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var l ledger
-	codec := record.NewCodec()
 	for at < end {
-		next := at
-		if l, next, err = l.fetch(ctx, conn, codec, t.ID, at); err != nil {
-			return nil, fmt.Errorf("reading %s: %w", LedgerTopic, err)
+		next, err := l.fetch(ctx, conn, place.TopicID, at)
+		if err != nil {
+			return err
 		}
 		if next == at {
-			return nil, fmt.Errorf("reading %s: %w: nothing at offset %d, which is below the end %d", LedgerTopic, kafka.ErrProtocol, at, end)
+			return fmt.Errorf("%w: nothing at offset %d, which is below the end %d", kafka.ErrProtocol, at, end)
 		}
 		at = next
 	}
-	return l, nil
+	return nil
 }
 
 func oneOffset(ctx context.Context, b kafka.Broker, timestamp int64) (int64, error) {
@@ -70,12 +71,13 @@ func oneOffset(ctx context.Context, b kafka.Broker, timestamp int64) (int64, err
 	return got[0].Offset, got[0].Err
 }
 
-// fetch reads what one answer holds and returns the offset after it.
-func (l ledger) fetch(ctx context.Context, conn *kafka.Conn, codec *record.Codec, id [16]byte, at int64) (ledger, int64, error) {
-	p := kafka.FetchPartition{Topic: LedgerTopic, TopicID: id, Offset: at, LeaderEpoch: -1, LastFetchedEpoch: -1, MaxBytes: maxLedgerRead}
+// fetch applies what one answer holds and returns the offset after it.
+func (l *ledger) fetch(ctx context.Context, conn *kafka.Conn, topic [16]byte, at int64) (next int64, err error) {
+	p := kafka.FetchPartition{Topic: LedgerTopic, TopicID: topic, Offset: at, LeaderEpoch: -1, LastFetchedEpoch: -1, MaxBytes: maxLedgerRead}
+	// Buffers of its own: it waits for no stream.
 	resp, err := conn.FetchOne(ctx, p, kafka.FetchOptions{MaxWait: time.Second, Buffers: kafka.NewBuffers(nil, 0)})
 	if err != nil {
-		return l, at, err
+		return at, err
 	}
 	defer resp.Buf.Release()
 	got, err := resp.Only()
@@ -83,54 +85,61 @@ func (l ledger) fetch(ctx context.Context, conn *kafka.Conn, codec *record.Codec
 		err = kerr.ErrorForCode(got.ErrorCode)
 	}
 	if err != nil {
-		return l, at, err
+		return at, err
 	}
-	return l.read(codec, got.Records, at)
+	return l.read(record.NewCodec(), got.Records, at)
 }
 
 // read applies the records of a fetch answer and returns the offset after the
 // last one.
-func (l ledger) read(codec *record.Codec, data []byte, next int64) (ledger, int64, error) {
+func (l *ledger) read(codec *record.Codec, data []byte, next int64) (int64, error) {
 	for {
 		batch, rest, err := record.NextBatch(data)
 		if err != nil || batch == nil {
-			return l, next, err
+			return next, err
 		}
 		data = rest
 		rs, err := codec.Open(batch, nil, maxLedgerRead)
 		if err != nil {
-			return l, next, err
+			return next, err
 		}
 		var rec record.Record
 		for {
 			more, err := rs.Next(&rec)
 			if err != nil {
-				return l, next, err
+				return next, err
 			}
 			if !more {
 				break
 			}
 			if rs.Header.Attributes&record.AttrControl == 0 {
-				l = l.apply(rec.Offset, rec.Key, rec.Value)
+				l.apply(rec.Key, rec.Value)
 			}
 		}
 		next = rs.Header.LastOffset() + 1
 	}
 }
 
-// writeLedger appends one record; a nil value removes the key's.
-func writeLedger(ctx context.Context, c *kafka.Client, k Key, value any) error {
-	key, err := json.Marshal(k)
-	if err != nil {
-		return fmt.Errorf("encoding a record of %s: %w", LedgerTopic, err)
-	}
-	rec := &kgo.Record{Topic: LedgerTopic, Partition: 0, Key: key}
-	if value != nil {
-		if rec.Value, err = json.Marshal(value); err != nil {
+// ledgerRecord is one record to write; without a value it removes the key's.
+type ledgerRecord struct {
+	key   Key
+	value any
+}
+
+// writeLedger appends records.
+func writeLedger(ctx context.Context, c *kafka.Client, records ...ledgerRecord) error {
+	out := make([]*kgo.Record, len(records))
+	for i, r := range records {
+		key, err := json.Marshal(r.key)
+		out[i] = &kgo.Record{Topic: LedgerTopic, Partition: 0, Key: key}
+		if err == nil && r.value != nil {
+			out[i].Value, err = json.Marshal(r.value)
+		}
+		if err != nil {
 			return fmt.Errorf("encoding a record of %s: %w", LedgerTopic, err)
 		}
 	}
-	if err := c.Kgo().ProduceSync(ctx, rec).FirstErr(); err != nil {
+	if err := c.Kgo().ProduceSync(ctx, out...).FirstErr(); err != nil {
 		return fmt.Errorf("writing to %s: %w", LedgerTopic, err)
 	}
 	return nil
@@ -150,28 +159,21 @@ func makeLedger(ctx context.Context, c *kafka.Client, replication int16) error {
 
 // Release removes the link's claim from the target's ledger, for a link that
 // is deleted. The records of created topics stay: their data stays too.
-func Release(ctx context.Context, target *kafka.Client, sluiceID, sourceClusterID, link string) error {
+func Release(ctx context.Context, target *catalog.Cluster, sluiceID, sourceClusterID, link string) error {
 	k := Key{Kind: kindClaim, Sluice: sluiceID, Source: sourceClusterID, Link: link}
 	l, err := readLedger(ctx, target)
 	if err != nil {
 		return fmt.Errorf("releasing link %s: %w", link, err)
 	}
-	if !l.standing(k).Have {
+	if !l.standing(k).have {
 		return nil
 	}
-	if err := writeLedger(ctx, target, k, nil); err != nil {
+	c, err := target.Client(ctx)
+	if err == nil {
+		err = writeLedger(ctx, c, ledgerRecord{k, nil})
+	}
+	if err != nil {
 		return fmt.Errorf("releasing link %s: %w", link, err)
 	}
 	return nil
-}
-
-// topicIDText and parseTopicID: the form of topic ids in the ledger.
-func topicIDText(id fsm.TopicID) string { return hex.EncodeToString(id[:]) }
-
-func parseTopicID(text string) (id fsm.TopicID) {
-	b, err := hex.DecodeString(text)
-	if err != nil || len(b) != len(id) {
-		return fsm.TopicID{}
-	}
-	return fsm.TopicID(b)
 }

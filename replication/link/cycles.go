@@ -1,4 +1,4 @@
-package sync
+package link
 
 import (
 	"fmt"
@@ -14,12 +14,12 @@ type hop struct {
 	topic string
 }
 
-// Cycles looks where records of the topics go after links[of] has copied
+// cycles looks where records of the topics go after links[of] has copied
 // them, over all the links. Two links that send the same names to and fro are
 // fine (a link skips what came from its target); longer rings of the same
 // names need copies: skip-all on each of their links, and a ring that renames
 // copies for ever. What it finds it tells in sentences, each ring once.
-func Cycles(links []fsm.LinkSpec, of int, topics []string) ([]string, error) {
+func cycles(links []fsm.LinkSpec, of int, topics []string) ([]string, error) {
 	w := walk{links: links, selectors: make([]*fsm.Selector, len(links)), done: map[hop]bool{}, told: map[string]bool{}}
 	for i := range links {
 		s, err := links[i].Selector()
