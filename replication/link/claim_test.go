@@ -131,7 +131,58 @@ func TestStanding(t *testing.T) {
 	}
 }
 
-func TestCycles(t *testing.T) {
+func TestDecideClaim(t *testing.T) {
+	ours := standing{mine: true, alone: true, have: true, claim: Claim{LinkID: 4, ProducerID: 77}}
+	change := func(f func(*claimInput)) claimInput {
+		in := claimInput{standing: ours, link: 4, producer: 77, recent: true, read: true}
+		f(&in)
+		return in
+	}
+	for _, tc := range []struct {
+		name string
+		in   claimInput
+		want claimStep
+	}{
+		{"read lately, and ours", change(func(in *claimInput) { in.read = false }), claimHeld},
+		{"read long ago", change(func(in *claimInput) { in.read, in.recent = false, false }), claimRead},
+		{"read lately, but the link has another producer id", change(func(in *claimInput) { in.read, in.producer = false, 78 }), claimRead},
+		{"never read", claimInput{standing: standing{alone: true}, link: 4, producer: 77}, claimRead},
+		{"ours", change(func(*claimInput) {}), claimHeld},
+		{"nobody's", change(func(in *claimInput) { in.standing = standing{alone: true} }), claimWrite},
+		{"ours, of another producer id", change(func(in *claimInput) { in.producer = 78 }), claimWrite},
+		{"ours, of a former life of the link", change(func(in *claimInput) { in.link = 5 }), claimWrite},
+		{"ours, of another producer id, and not alone: it keeps its place", change(func(in *claimInput) { in.producer, in.alone = 78, false }), claimHeld},
+		{"theirs", change(func(in *claimInput) { in.standing = standing{other: "b"} }), claimRefused},
+		{"theirs, and ours came later", change(func(in *claimInput) { in.standing = standing{other: "b", have: true} }), claimWithdraw},
+		{"written, and ours", change(func(in *claimInput) { in.written = true }), claimHeld},
+		{"written, and theirs came first", change(func(in *claimInput) { in.written, in.standing = true, standing{other: "b", have: true} }), claimWithdraw},
+		{"written, and not there", change(func(in *claimInput) { in.written, in.standing = true, standing{alone: true} }), claimRefused},
+	} {
+		if got := decideClaim(tc.in); got != tc.want {
+			t.Errorf("%s: %d, want %d", tc.name, got, tc.want)
+		}
+	}
+}
+
+// The records of an answer lie in a buffer that is used again.
+func TestLedgerKeepsNoBytesOfAnAnswer(t *testing.T) {
+	k := Key{Kind: kindClaim, Sluice: "a", Source: "src", Link: "l"}
+	key, err := json.Marshal(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	value := []byte(`{"linkId":4,"producerId":77}`)
+	l := newLedger()
+	l.apply(key, value)
+	want := string(value)
+	clear(key)
+	clear(value)
+	if e := l.about[k.subject()]; len(e) != 1 || string(e[0].value) != want || l.standing(k).claim.ProducerID != 77 {
+		t.Errorf("%+v", e)
+	}
+}
+
+func TestRings(t *testing.T) {
 	link := func(name, from, to, rename, copies string, include ...string) fsm.LinkSpec {
 		return fsm.LinkSpec{Name: name, Source: from, Target: to, Rename: rename, Copies: copies, Include: include}
 	}
@@ -152,10 +203,9 @@ func TestCycles(t *testing.T) {
 		{"renamed and not selected again", []fsm.LinkSpec{link("ab", "a", "b", "{source}.{topic}", "", "orders"), link("ba", "b", "a", "{source}.{topic}", "", "orders")}, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			got, err := cycles(tc.links, 0, []string{"orders", "pay"})
-			if err != nil {
-				t.Fatal(err)
-			}
+			var f findings
+			f.rings(tc.links, []TopicCheck{{Topic: "orders"}, {Topic: "pay"}})
+			got := f.refusals
 			if len(got) != len(tc.want) {
 				t.Fatalf("%q, want %q", got, tc.want)
 			}
@@ -166,7 +216,8 @@ func TestCycles(t *testing.T) {
 			}
 		})
 	}
-	if _, err := cycles([]fsm.LinkSpec{link("ab", "a", "b", "", "", "/(/")}, 0, nil); err == nil {
+	var f findings
+	if f.rings([]fsm.LinkSpec{link("ab", "a", "b", "", "", "/(/")}, nil); len(f.refusals) != 1 {
 		t.Error("a bad pattern passed")
 	}
 }

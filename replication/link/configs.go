@@ -100,7 +100,7 @@ func targetConfigs(source []kafka.ConfigEntry, rules targetRules) (configs map[s
 	if minISR > 0 && rules.replication > 0 {
 		configs[cfgMinISR] = strconv.Itoa(min(minISR, rules.replication))
 	}
-	for name, value := range configs {
+	for name, value := range configs { // in any order: they are sorted below
 		if was, ok := effective[name]; ok && was != value {
 			changed = append(changed, Changed{Name: name, Source: was, Target: value})
 		}

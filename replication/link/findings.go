@@ -42,20 +42,18 @@ func explain(k fsm.KafkaCluster, err error) string {
 // selection lists what the link would copy now, by name, with the topics of the
 // source.
 func (f *findings) selection(in *topicsInput) (checks []TopicCheck, topics []kafka.TopicMetadata) {
-	seen := map[string]bool{}
 	for i := range in.source {
 		t := &in.source[i]
 		if !in.selects(t) {
 			continue
 		}
-		seen[t.Name] = true
 		target := in.spec.TargetTopic(t.Name)
 		_, exists := in.target[target]
 		topics = append(topics, *t)
 		checks = append(checks, TopicCheck{Topic: t.Name, Target: target, Partitions: count(t), Exists: exists})
 	}
 	for _, name := range in.spec.Include {
-		if fsm.ValidTopic(name) && !strings.HasSuffix(name, "*") && !seen[name] && in.selector.Selects(name) {
+		if fsm.ValidTopic(name) && !strings.HasSuffix(name, "*") && !slices.Contains(namesOf(checks), name) && in.selector.Selects(name) {
 			f.warn("topic %s is not at Kafka cluster %s, or its user may not see it; it is copied from its start as soon as it appears", name, in.spec.Source)
 		}
 	}
@@ -65,23 +63,52 @@ func (f *findings) selection(in *topicsInput) (checks []TopicCheck, topics []kaf
 	return checks, topics
 }
 
-// rings looks at the link together with all others.
-func (f *findings) rings(v *fsm.View, spec fsm.LinkSpec, topics []TopicCheck) {
+// rings looks where records go after links[0] has copied them, over all the
+// links. Two links that send the same names to and fro are fine (a link skips
+// what came from its target); longer rings of the same names need copies:
+// skip-all on each of their links, and a ring that renames copies for ever.
+func (f *findings) rings(links []fsm.LinkSpec, topics []TopicCheck) {
+	selectors := make([]*fsm.Selector, len(links))
+	for i := range links {
+		var err error
+		if selectors[i], err = links[i].Selector(); err != nil {
+			f.refuse("link %s: %v", links[i].Name, err)
+			return
+		}
+	}
+	for _, r := range fsm.Rings(links, 0, namesOf(topics), func(link int, topic string) bool { return selectors[link].Selects(topic) }) {
+		var names []string
+		skipAll := true
+		for _, i := range r.Links {
+			names = append(names, links[i].Name)
+			skipAll = skipAll && links[i].Copies == fsm.CopiesSkipAll
+		}
+		switch {
+		case r.Topic != r.Back:
+			f.refuse("topic %s comes back as %s over the links %s, and so on without end: exclude one of the names", r.Topic, r.Back, strings.Join(names, ", "))
+		case len(names) > 2 && !skipAll:
+			f.refuse("topic %s goes round over the links %s: set copies: %s on each of them", r.Topic, strings.Join(names, ", "), fsm.CopiesSkipAll)
+		}
+	}
+}
+
+func namesOf(topics []TopicCheck) []string {
+	names := make([]string, len(topics))
+	for i, t := range topics {
+		names[i] = t.Topic
+	}
+	return names
+}
+
+// allLinks are the link as it would be, and all others.
+func allLinks(v *fsm.View, spec fsm.LinkSpec) []fsm.LinkSpec {
 	links := []fsm.LinkSpec{spec}
 	for _, l := range v.Links {
 		if !l.Deleting && l.Spec.Name != spec.Name {
 			links = append(links, l.Spec)
 		}
 	}
-	names := make([]string, len(topics))
-	for i, t := range topics {
-		names[i] = t.Topic
-	}
-	found, err := cycles(links, 0, names)
-	if err != nil {
-		f.refuse("%v", err)
-	}
-	f.refusals = append(f.refusals, found...)
+	return links
 }
 
 // unfit tells which topics cannot be copied.

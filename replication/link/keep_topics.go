@@ -19,19 +19,18 @@ func (t *Task) keepTopics(ctx context.Context, s *snapshot, m *Measurement) erro
 	if err != nil {
 		return err
 	}
-	m.Topics, m.Streams, m.Refused = plan.topics, plan.streams, plan.refused
+	m.Topics, m.Streams, m.Refused = plan.topics, plan.streams, slices.Clip(plan.refused)
 	if len(plan.actions) == 0 {
 		return nil
 	}
 	if err := t.confirm(ctx); err != nil {
 		return err
 	}
-	rules, err := s.rulesFor(ctx, plan.actions)
-	if err != nil {
-		return err
-	}
 	for part := range slices.Chunk(plan.actions, topicsAtOnce) {
-		outcomes := t.makeReady(ctx, s, part, rules)
+		outcomes, err := s.makeReady(ctx, part)
+		if err != nil {
+			return err
+		}
 		streams, refused := sum(part, outcomes)
 		m.Refused = append(m.Refused, refused...)
 		if err := t.addStreams(ctx, streams); err != nil {
@@ -49,14 +48,19 @@ func (t *Task) keepTopics(ctx context.Context, s *snapshot, m *Measurement) erro
 const topicsAtOnce = 100
 
 // planTopics decides, after a look into existing target topics where the
-// decision needs it.
+// decision needs it. What rests on the same answers is not decided again.
 func (t *Task) planTopics(ctx context.Context, s *snapshot) (topicsPlan, error) {
+	rests := basis{s.source.answer(), s.target.answer(), s.view.Index, t.ledgerAt}
+	if rests == t.basis {
+		return t.plan, nil
+	}
 	in, err := newTopicsInput(s, t.ledger.made)
 	if err != nil {
 		return topicsPlan{}, err
 	}
 	p := decideTopics(in)
 	if len(p.examine) == 0 {
+		t.basis, t.plan = rests, p
 		return p, nil
 	}
 	if in.empty, err = s.target.empty(ctx, p.examine); err != nil {
@@ -69,19 +73,19 @@ func (t *Task) planTopics(ctx context.Context, s *snapshot) (topicsPlan, error) 
 	return decideTopics(in), nil
 }
 
-// rulesFor asks for the rules only where a topic is to be created.
-func (s *snapshot) rulesFor(ctx context.Context, actions []topicAction) (targetRules, error) {
-	if !slices.ContainsFunc(actions, func(a topicAction) bool { return a.create > 0 }) {
-		return targetRules{}, nil
-	}
-	return s.target.rules(ctx, s.link.Spec.ReplicationFactor)
+// basis is what a plan rests on: the answers of both sides, the facts, and the
+// ledger.
+type basis struct {
+	source, target *kafka.TopicMetadata
+	index          uint64
+	ledgerAt       time.Time
 }
 
-// parallel bounds how many topics are asked about or raised at a time.
+// parallel bounds how many topics are raised at a time.
 const parallel = 8
 
 // makeReady creates or raises the target topics of actions.
-func (t *Task) makeReady(ctx context.Context, s *snapshot, actions []topicAction, rules targetRules) []outcome {
+func (s *snapshot) makeReady(ctx context.Context, actions []topicAction) ([]outcome, error) {
 	out := make([]outcome, len(actions))
 	var create []creation
 	var g errgroup.Group
@@ -100,12 +104,19 @@ func (t *Task) makeReady(ctx context.Context, s *snapshot, actions []topicAction
 		}
 	}
 	_ = g.Wait() // no function returns an error
+	if len(create) == 0 {
+		return out, nil
+	}
+	rules, err := s.target.rules(ctx, s.link.Spec.ReplicationFactor)
+	if err != nil {
+		return nil, err
+	}
 	if err := s.create(ctx, create, rules); err != nil {
 		for _, c := range create {
 			c.outcome.err = err
 		}
 	}
-	return out
+	return out, nil
 }
 
 // creation is a target topic to create.

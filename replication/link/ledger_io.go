@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -37,47 +36,37 @@ func readLedger(ctx context.Context, k *catalog.Cluster) (*ledger, error) {
 }
 
 func (l *ledger) readAll(ctx context.Context, k *catalog.Cluster, place catalog.Place) error {
+	p := catalog.Partition{Topic: LedgerTopic}
+	first, failed := k.Offsets(ctx, []catalog.Partition{p}, kafka.ReadUncommitted, kafka.Earliest, false)
+	if failed[p] != nil {
+		return failed[p]
+	}
 	conn, err := k.Dial(ctx, place.Leader)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	at, err := oneOffset(ctx, conn.Broker(), kafka.Earliest)
-	if err != nil {
-		return err
-	}
-	end, err := oneOffset(ctx, conn.Broker(), kafka.Latest)
-	if err != nil {
-		return err
-	}
-	for at < end {
-		next, err := l.fetch(ctx, conn, place.TopicID, at)
+	for at, end := first[p], first[p]+1; at < end; {
+		next, high, err := l.fetch(ctx, conn, place.TopicID, at)
+		if err == nil && next == at && at < high {
+			err = fmt.Errorf("%w: nothing at offset %d, which is below the end %d", kafka.ErrProtocol, at, high)
+		}
 		if err != nil {
 			return err
 		}
-		if next == at {
-			return fmt.Errorf("%w: nothing at offset %d, which is below the end %d", kafka.ErrProtocol, at, end)
-		}
-		at = next
+		at, end = next, high
 	}
 	return nil
 }
 
-func oneOffset(ctx context.Context, b kafka.Broker, timestamp int64) (int64, error) {
-	got, err := b.ListOffsets(ctx, kafka.ReadUncommitted, []kafka.OffsetQuery{{Topic: LedgerTopic, LeaderEpoch: -1, Timestamp: timestamp}})
-	if err != nil {
-		return 0, err
-	}
-	return got[0].Offset, got[0].Err
-}
-
-// fetch applies what one answer holds and returns the offset after it.
-func (l *ledger) fetch(ctx context.Context, conn *kafka.Conn, topic [16]byte, at int64) (next int64, err error) {
+// fetch applies what one answer holds; it returns the offset after it and the
+// high watermark.
+func (l *ledger) fetch(ctx context.Context, conn *kafka.Conn, topic [16]byte, at int64) (next, high int64, err error) {
 	p := kafka.FetchPartition{Topic: LedgerTopic, TopicID: topic, Offset: at, LeaderEpoch: -1, LastFetchedEpoch: -1, MaxBytes: maxLedgerRead}
 	// Buffers of its own: it waits for no stream.
-	resp, err := conn.FetchOne(ctx, p, kafka.FetchOptions{MaxWait: time.Second, Buffers: kafka.NewBuffers(nil, 0)})
+	resp, err := conn.FetchOne(ctx, p, kafka.FetchOptions{Buffers: kafka.NewBuffers(nil, 0)})
 	if err != nil {
-		return at, err
+		return 0, 0, err
 	}
 	defer resp.Buf.Release()
 	got, err := resp.Only()
@@ -85,32 +74,26 @@ func (l *ledger) fetch(ctx context.Context, conn *kafka.Conn, topic [16]byte, at
 		err = kerr.ErrorForCode(got.ErrorCode)
 	}
 	if err != nil {
-		return at, err
+		return 0, 0, err
 	}
-	return l.read(record.NewCodec(), got.Records, at)
+	next, err = l.read(got.Records, at)
+	return next, got.HighWatermark, err
 }
 
-// read applies the records of a fetch answer and returns the offset after the
-// last one.
-func (l *ledger) read(codec *record.Codec, data []byte, next int64) (int64, error) {
-	for {
-		batch, rest, err := record.NextBatch(data)
-		if err != nil || batch == nil {
+// read applies fetched records and returns the offset after the last one.
+func (l *ledger) read(data []byte, next int64) (int64, error) {
+	codec := record.NewCodec()
+	for batch, err := range record.Batches(data) {
+		if err != nil {
 			return next, err
 		}
-		data = rest
 		rs, err := codec.Open(batch, nil, maxLedgerRead)
 		if err != nil {
 			return next, err
 		}
-		var rec record.Record
-		for {
-			more, err := rs.Next(&rec)
+		for rec, err := range rs.All() {
 			if err != nil {
 				return next, err
-			}
-			if !more {
-				break
 			}
 			if rs.Header.Attributes&record.AttrControl == 0 {
 				l.apply(rec.Key, rec.Value)
@@ -118,6 +101,7 @@ func (l *ledger) read(codec *record.Codec, data []byte, next int64) (int64, erro
 		}
 		next = rs.Header.LastOffset() + 1
 	}
+	return next, nil
 }
 
 // ledgerRecord is one record to write; without a value it removes the key's.

@@ -108,7 +108,7 @@ func (f *preflight) check(ctx context.Context) {
 		return
 	}
 	f.Topics, f.selected = f.selection(&f.in)
-	f.rings(f.view, f.link.Spec, f.Topics)
+	f.rings(allLinks(f.view, f.link.Spec), f.Topics)
 	f.checkTargets(ctx)
 	f.checkStarts(ctx)
 	if b := f.target.meta.Brokers; len(b) > 0 {

@@ -81,6 +81,8 @@ type Task struct {
 	// Of the goroutine that runs it.
 	recorded map[string]Refused // last refusal recorded of each topic, "": of the link
 	ledger   *ledger
+	basis    basis // of plan; zero: none
+	plan     topicsPlan
 	ledgerAt time.Time // when it was read, zero: not, or it must be again
 }
 

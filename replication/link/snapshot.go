@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sync/errgroup"
 
@@ -40,6 +41,10 @@ func (s *side) look(ctx context.Context, maxAge time.Duration) (err error) {
 	s.meta, err = s.All(ctx, maxAge)
 	return err
 }
+
+// answer is where the topics of the side are: answers in the same place are the
+// same (catalog.Cluster.All).
+func (s *side) answer() *kafka.TopicMetadata { return unsafe.SliceData(s.meta.Topics) }
 
 // snapshot asks both Kafka clusters, and pins their ids.
 func (t *Task) snapshot(ctx context.Context, link *fsm.Link) (*snapshot, error) {

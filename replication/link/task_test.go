@@ -5,8 +5,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"sluice/fsm"
+	"sluice/kafka"
 )
 
 func TestTopicsAreCreatedAndGrow(t *testing.T) {
@@ -245,5 +247,48 @@ func TestOwnershipIsAskedForBeforeEveryChange(t *testing.T) {
 	l.rounds(r, 2)
 	if got := ctl.streams(); got != "" {
 		t.Errorf("streams %s", got)
+	}
+}
+
+// What rests on the same answers is not decided again, and what does not is.
+func TestPlanIsMadeAnewOnlyForNewAnswers(t *testing.T) {
+	l := newLab(t)
+	ctl, r := l.start(spec())
+	r.Drain()
+	<-r.Done()
+	look := func() *snapshot {
+		s := &snapshot{view: ctl.View(), link: ctl.View().Link(1)}
+		s.source.meta.Topics = []kafka.TopicMetadata{known("orders", 1, 1)}
+		return s
+	}
+	s := look()
+	plan := func(s *snapshot) int {
+		t.Helper()
+		p, err := r.planTopics(l.ctx, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.topics
+	}
+	if n := plan(s); n != 1 {
+		t.Fatalf("%d topics", n)
+	}
+	r.plan.topics = 99 // the mark of a plan that was kept
+	for _, tc := range []struct {
+		name   string
+		change func()
+		want   int
+	}{
+		{"nothing", func() {}, 99},
+		{"the facts", func() { ctl.propose(&fsm.Barrier{}); s.view = ctl.View() }, 1},
+		{"the source", func() { s.source = look().source }, 1},
+		{"the target", func() { s.target.meta.Topics = []kafka.TopicMetadata{known("other", 2, 1)} }, 1},
+		{"the ledger", func() { r.ledgerAt = time.Now() }, 1},
+	} {
+		r.plan.topics = 99
+		tc.change()
+		if n := plan(s); n != tc.want {
+			t.Errorf("%s changed: %d, want %d", tc.name, n, tc.want)
+		}
 	}
 }
