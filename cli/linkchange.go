@@ -35,6 +35,9 @@ func (ch *linkChange) cmd(a *app, short string) *cobra.Command {
 }
 
 func (ch *linkChange) run(ctx context.Context, a *app, link string) error {
+	if err := a.std.noTable(); err != nil {
+		return err
+	}
 	l, err := answer(ctx, &a.nodes, func(ctx context.Context, c *api.Client) (*api.LinkDetail, error) { return c.Link(ctx, link) })
 	if err != nil {
 		return err

@@ -9,8 +9,8 @@ import (
 
 	"sluice/cluster"
 	"sluice/fsm"
-	"sluice/kafka"
-	"sluice/replication/sync"
+	"sluice/kafka/catalog"
+	"sluice/replication/link"
 )
 
 // Pace of purging.
@@ -23,10 +23,10 @@ const (
 // purger ends deleted links, on the leader: once every owner has reported that
 // it stopped, the claim on the target is given up and the link is purged.
 type purger struct {
-	node  *cluster.Node
-	pool  *kafka.Pool
-	log   *slog.Logger
-	since map[fsm.LinkID]time.Time // first attempt to give the claim up
+	node    *cluster.Node
+	catalog *catalog.Catalog
+	log     *slog.Logger
+	since   map[fsm.LinkID]time.Time // first attempt to give the claim up
 }
 
 func (p *purger) Run(ctx context.Context) error {
@@ -82,7 +82,7 @@ func (p *purger) purge(ctx context.Context, v *fsm.View, l *fsm.Link) error {
 		now := time.Now().UnixMilli()
 		p.node.Record(fsm.Event{
 			Node: v.Node(p.node.Self().ServerID).Name, Code: fsm.CodeUnreachable, Part: -1, From: -1, To: -1, First: now, Last: now,
-			Message: fmt.Sprintf("link %s is deleted, but its claim still stands in %s at %s: %v", l.Spec.Name, sync.LedgerTopic, l.Spec.Target, err),
+			Message: fmt.Sprintf("link %s is deleted, but its claim still stands in %s at %s: %v", l.Spec.Name, link.LedgerTopic, l.Spec.Target, err),
 		})
 	}
 	r, err := p.node.Propose(ctx, &fsm.LinkPurge{Link: l.ID})
@@ -104,9 +104,5 @@ func (p *purger) release(ctx context.Context, v *fsm.View, l *fsm.Link) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, releaseTry)
 	defer cancel()
-	client, err := p.pool.Client(ctx, *target)
-	if err != nil {
-		return err
-	}
-	return sync.Release(ctx, client, v.ClusterID, source.ClusterID, l.Spec.Name)
+	return link.Release(ctx, p.catalog.Cluster(l.Spec.Target), v.ClusterID, source.ClusterID, l.Spec.Name)
 }

@@ -20,8 +20,8 @@ import (
 	"sluice/fsm"
 	"sluice/kafka"
 	"sluice/kafka/catalog"
+	"sluice/replication/link"
 	"sluice/replication/stream"
-	"sluice/replication/sync"
 	"sluice/replication/verify"
 	"sluice/replication/wire"
 	"sluice/task"
@@ -89,24 +89,24 @@ func assemble(cfg parts, log *slog.Logger) (*node, error) {
 	if n.pool, err = kafka.NewPool(cfg.kafka, log); err != nil {
 		return nil, err
 	}
-	cfg.replication.Node, cfg.replication.Name = id.ServerID, cfg.cluster.Name
 	n.catalog = catalog.New(catalog.DefaultConfig(), n.pool, n.cluster.View, log)
+	cfg.replication.Node, cfg.replication.Name = id.ServerID, cfg.cluster.Name
 	if n.streams, err = stream.NewRunner(cfg.replication, n.catalog, budget, n.cluster, log); err != nil {
 		return nil, err
 	}
-	sc := sync.DefaultConfig()
-	sc.Node = cfg.cluster.Name
-	topics, err := sync.NewTasks(sc, n.pool, n.cluster, log)
+	lc := link.DefaultConfig()
+	lc.Node = cfg.cluster.Name
+	links, err := link.New(lc, n.catalog, n.cluster, log)
 	if err != nil {
 		return nil, err
 	}
-	n.runners = map[fsm.Kind]task.Runner{fsm.KindCopy: n.streams, fsm.KindLink: topics}
+	n.runners = map[fsm.Kind]task.Runner{fsm.KindCopy: n.streams, fsm.KindLink: links}
 	if n.verify, err = verify.New(verify.DefaultConfig(), n.pool, n.cluster); err != nil {
 		return nil, err
 	}
-	n.purger = &purger{node: n.cluster, pool: n.pool, log: log, since: map[fsm.LinkID]time.Time{}}
+	n.purger = &purger{node: n.cluster, catalog: n.catalog, log: log, since: map[fsm.LinkID]time.Time{}}
 	n.api, err = api.New(cfg.api, api.Parts{
-		Control: control{n.cluster}, Cluster: membership{n.cluster}, Preflight: preflight{n.pool},
+		Control: control{n.cluster}, Cluster: membership{n.cluster}, Preflight: preflight{n.catalog},
 		Verify:  verifier{n.verify, cfg.cluster.Name},
 		Metrics: n.metrics(), Web: web.Handler(), Version: version, Log: log,
 	})

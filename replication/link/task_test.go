@@ -1,12 +1,14 @@
-package sync
+package link
 
 import (
 	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"sluice/fsm"
+	"sluice/kafka"
 )
 
 func TestTopicsAreCreatedAndGrow(t *testing.T) {
@@ -61,15 +63,27 @@ func TestLedgerHoldsClaimAndOrigin(t *testing.T) {
 	l.create(l.usC, "orders", 1, map[string]string{"compression.type": "zstd"})
 	ctl, _ := l.start(spec())
 	l.until("a stream", func() bool { return ctl.streams() != "" })
-	got, err := readLedger(l.ctx, l.euC)
-	if err != nil {
-		t.Fatal(err)
+	ours, made := Key{Kind: kindClaim, Sluice: "sluice-a", Source: "id-us", Link: "us-eu"}, Key{Kind: kindTopic, Sluice: "sluice-a", Source: "id-us", Link: "us-eu", Topic: "orders"}
+	entries := func() map[Key][]byte {
+		t.Helper()
+		got, err := readLedger(l.ctx, l.atTarget())
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := map[Key][]byte{}
+		for _, list := range got.about {
+			for _, e := range list {
+				out[e.key] = e.value
+			}
+		}
+		return out
 	}
-	if len(got) != 2 || got[0].Key != (Key{Kind: kindClaim, Sluice: "sluice-a", Source: "id-us", Link: "us-eu"}) {
-		t.Fatalf("ledger %+v", got)
+	got := entries()
+	if len(got) != 2 || got[ours] == nil || got[made] == nil {
+		t.Fatalf("ledger %s", got)
 	}
 	var o Origin
-	if err := json.Unmarshal(got[1].Value, &o); err != nil {
+	if err := json.Unmarshal(got[made], &o); err != nil {
 		t.Fatal(err)
 	}
 	if o.Topic != "orders" || o.Partitions != 1 || !slices.Contains(o.Changed, Changed{Name: "compression.type", Source: "zstd", Target: "producer"}) {
@@ -85,8 +99,7 @@ func TestLedgerHoldsClaimAndOrigin(t *testing.T) {
 
 	ctl.propose(&fsm.LinkProducer{Link: 1, ProducerID: 4711, Prev: -1})
 	l.until("the producer id in the claim", func() bool {
-		got, err := readLedger(l.ctx, l.euC)
-		return err == nil && strings.Contains(string(got[0].Value), "4711")
+		return strings.Contains(string(entries()[ours]), "4711")
 	})
 }
 
@@ -152,7 +165,7 @@ func TestAnotherSluiceClusterKeepsUsOff(t *testing.T) {
 	if err := makeLedger(l.ctx, l.euC, 1); err != nil {
 		t.Fatal(err)
 	}
-	if err := writeLedger(l.ctx, l.euC, theirs, Claim{LinkID: 9}); err != nil {
+	if err := writeLedger(l.ctx, l.euC, ledgerRecord{theirs, Claim{LinkID: 9}}); err != nil {
 		t.Fatal(err)
 	}
 	ctl, r := l.start(spec())
@@ -168,7 +181,7 @@ func TestAnotherSluiceClusterKeepsUsOff(t *testing.T) {
 		t.Error("the refusal is one event")
 	}
 	client := l.euC
-	f, err := Preflight(l.ctx, l.pool, ctl.View(), spec(), l.us, l.eu)
+	f, err := Preflight(l.ctx, l.catalog, ctl.View(), spec(), l.us, l.eu)
 	if again, _ := l.pool.Client(l.ctx, *ctl.View().KafkaCluster("eu")); again != client {
 		t.Error("preflight replaced the client that the runner uses")
 	}
@@ -176,16 +189,16 @@ func TestAnotherSluiceClusterKeepsUsOff(t *testing.T) {
 		t.Errorf("preflight %+v, %v", f.Refusals, err)
 	}
 
-	if err := Release(l.ctx, l.euC, "sluice-b", "id-us", "us-eu"); err != nil {
+	if err := Release(l.ctx, l.atTarget(), "sluice-b", "id-us", "us-eu"); err != nil {
 		t.Fatal(err)
 	}
 	l.until("we take over", func() bool { return ctl.streams() == "orders/0>orders" })
 	// And they, coming back, are kept off by our claim.
-	got, err := readLedger(l.ctx, l.euC)
+	got, err := readLedger(l.ctx, l.atTarget())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if st := got.standing(theirs); st.Mine || st.Other != "sluice-a" {
+	if st := got.standing(theirs); st.mine || st.other != "sluice-a" {
 		t.Errorf("their standing %+v", st)
 	}
 }
@@ -234,5 +247,48 @@ func TestOwnershipIsAskedForBeforeEveryChange(t *testing.T) {
 	l.rounds(r, 2)
 	if got := ctl.streams(); got != "" {
 		t.Errorf("streams %s", got)
+	}
+}
+
+// What rests on the same answers is not decided again, and what does not is.
+func TestPlanIsMadeAnewOnlyForNewAnswers(t *testing.T) {
+	l := newLab(t)
+	ctl, r := l.start(spec())
+	r.Drain()
+	<-r.Done()
+	look := func() *snapshot {
+		s := &snapshot{view: ctl.View(), link: ctl.View().Link(1)}
+		s.source.meta.Topics = []kafka.TopicMetadata{known("orders", 1, 1)}
+		return s
+	}
+	s := look()
+	plan := func(s *snapshot) int {
+		t.Helper()
+		p, err := r.planTopics(l.ctx, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.topics
+	}
+	if n := plan(s); n != 1 {
+		t.Fatalf("%d topics", n)
+	}
+	r.plan.topics = 99 // the mark of a plan that was kept
+	for _, tc := range []struct {
+		name   string
+		change func()
+		want   int
+	}{
+		{"nothing", func() {}, 99},
+		{"the facts", func() { ctl.propose(&fsm.Barrier{}); s.view = ctl.View() }, 1},
+		{"the source", func() { s.source = look().source }, 1},
+		{"the target", func() { s.target.meta.Topics = []kafka.TopicMetadata{known("other", 2, 1)} }, 1},
+		{"the ledger", func() { r.ledgerAt = time.Now() }, 1},
+	} {
+		r.plan.topics = 99
+		tc.change()
+		if n := plan(s); n != tc.want {
+			t.Errorf("%s changed: %d, want %d", tc.name, n, tc.want)
+		}
 	}
 }

@@ -1,4 +1,4 @@
-package sync
+package link
 
 import (
 	"fmt"
@@ -16,7 +16,8 @@ import (
 // preflightOf runs Preflight on empty facts unless cmds made some.
 func (l *lab) preflightOf(s fsm.LinkSpec, cmds ...fsm.Command) Preflighted {
 	l.t.Helper()
-	f, err := Preflight(l.ctx, l.pool, newControl(l.t, cmds...).View(), s, l.us, l.eu)
+	l.ctl.Store(newControl(l.t, cmds...))
+	f, err := Preflight(l.ctx, l.catalog, l.ctl.Load().View(), s, l.us, l.eu)
 	if err != nil {
 		l.t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package sync
+package link
 
 import (
 	"context"
@@ -7,7 +7,6 @@ import (
 	"io"
 	"maps"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 
@@ -35,7 +34,7 @@ func TestTargetConfigs(t *testing.T) {
 		set("leader.replication.throttled.replicas", "*"), set("remote.storage.enable", "true"), set("confluent.tier.enable", "true"),
 		set("from.a.later.version", "1"), {Name: "secret", Sensitive: true},
 	}
-	got, changed := TargetConfigs(source, TargetRules{Known: known, Replication: 2, MaxBytes: 1048588})
+	got, changed := targetConfigs(source, targetRules{known: known, replication: 2, maxBytes: 1048588})
 	want := map[string]string{
 		"cleanup.policy": "compact", cfgTimestampType: "CreateTime", cfgTimestampBefore: widest, cfgTimestampAfter: widest,
 		cfgCompression: "producer", cfgMaxBytes: "2000000", cfgMinISR: "2",
@@ -56,12 +55,12 @@ func TestTargetConfigs(t *testing.T) {
 
 func TestTargetConfigsWhereLittleIsKnown(t *testing.T) {
 	old := map[string]bool{cfgTimestampType: true, cfgCompression: true, cfgMaxBytes: true, cfgTimestampDiff: true}
-	got, _ := TargetConfigs([]kafka.ConfigEntry{def(cfgMaxBytes, "1048588"), def(cfgMinISR, "2")}, TargetRules{Known: old, Replication: 3, MaxBytes: 5_000_000})
+	got, _ := targetConfigs([]kafka.ConfigEntry{def(cfgMaxBytes, "1048588"), def(cfgMinISR, "2")}, targetRules{known: old, replication: 3, maxBytes: 5_000_000})
 	want := map[string]string{cfgTimestampType: "CreateTime", cfgTimestampDiff: widest, cfgCompression: "producer", cfgMaxBytes: "5000000"}
 	if !maps.Equal(got, want) {
 		t.Errorf("before 3.6: %v, want %v", got, want)
 	}
-	got, _ = TargetConfigs([]kafka.ConfigEntry{set(cfgMinISR, "2")}, TargetRules{})
+	got, _ = targetConfigs([]kafka.ConfigEntry{set(cfgMinISR, "2")}, targetRules{})
 	if v, ok := got[cfgMinISR]; ok {
 		t.Errorf("min.insync.replicas is %s though the replication factor is not known", v)
 	}
@@ -117,22 +116,73 @@ func TestStanding(t *testing.T) {
 		{"what cannot be read", []step{{[]byte("{"), v}, {nil, v}}, false, true, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			var l ledger
-			for i, s := range tc.steps {
-				l = l.apply(int64(i), s.key, s.value)
+			l := newLedger()
+			for _, s := range tc.steps {
+				l.apply(s.key, s.value)
 			}
 			got := l.standing(Key{Kind: kindClaim, Sluice: "a", Source: "src", Link: "l"})
-			if got.Mine != tc.mine || got.Alone != tc.alone || got.Other != tc.other {
+			if got.mine != tc.mine || got.alone != tc.alone || got.other != tc.other {
 				t.Errorf("%+v", got)
 			}
-			if got.Mine && got.Claim.ProducerID != 77 {
-				t.Errorf("claim %+v", got.Claim)
+			if got.mine && got.claim.ProducerID != 77 {
+				t.Errorf("claim %+v", got.claim)
 			}
 		})
 	}
 }
 
-func TestCycles(t *testing.T) {
+func TestDecideClaim(t *testing.T) {
+	ours := standing{mine: true, alone: true, have: true, claim: Claim{LinkID: 4, ProducerID: 77}}
+	change := func(f func(*claimInput)) claimInput {
+		in := claimInput{standing: ours, link: 4, producer: 77, recent: true, read: true}
+		f(&in)
+		return in
+	}
+	for _, tc := range []struct {
+		name string
+		in   claimInput
+		want claimStep
+	}{
+		{"read lately, and ours", change(func(in *claimInput) { in.read = false }), claimHeld},
+		{"read long ago", change(func(in *claimInput) { in.read, in.recent = false, false }), claimRead},
+		{"read lately, but the link has another producer id", change(func(in *claimInput) { in.read, in.producer = false, 78 }), claimRead},
+		{"never read", claimInput{standing: standing{alone: true}, link: 4, producer: 77}, claimRead},
+		{"ours", change(func(*claimInput) {}), claimHeld},
+		{"nobody's", change(func(in *claimInput) { in.standing = standing{alone: true} }), claimWrite},
+		{"ours, of another producer id", change(func(in *claimInput) { in.producer = 78 }), claimWrite},
+		{"ours, of a former life of the link", change(func(in *claimInput) { in.link = 5 }), claimWrite},
+		{"ours, of another producer id, and not alone: it keeps its place", change(func(in *claimInput) { in.producer, in.alone = 78, false }), claimHeld},
+		{"theirs", change(func(in *claimInput) { in.standing = standing{other: "b"} }), claimRefused},
+		{"theirs, and ours came later", change(func(in *claimInput) { in.standing = standing{other: "b", have: true} }), claimWithdraw},
+		{"written, and ours", change(func(in *claimInput) { in.written = true }), claimHeld},
+		{"written, and theirs came first", change(func(in *claimInput) { in.written, in.standing = true, standing{other: "b", have: true} }), claimWithdraw},
+		{"written, and not there", change(func(in *claimInput) { in.written, in.standing = true, standing{alone: true} }), claimRefused},
+	} {
+		if got := decideClaim(tc.in); got != tc.want {
+			t.Errorf("%s: %d, want %d", tc.name, got, tc.want)
+		}
+	}
+}
+
+// The records of an answer lie in a buffer that is used again.
+func TestLedgerKeepsNoBytesOfAnAnswer(t *testing.T) {
+	k := Key{Kind: kindClaim, Sluice: "a", Source: "src", Link: "l"}
+	key, err := json.Marshal(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	value := []byte(`{"linkId":4,"producerId":77}`)
+	l := newLedger()
+	l.apply(key, value)
+	want := string(value)
+	clear(key)
+	clear(value)
+	if e := l.about[k.subject()]; len(e) != 1 || string(e[0].value) != want || l.standing(k).claim.ProducerID != 77 {
+		t.Errorf("%+v", e)
+	}
+}
+
+func TestRings(t *testing.T) {
 	link := func(name, from, to, rename, copies string, include ...string) fsm.LinkSpec {
 		return fsm.LinkSpec{Name: name, Source: from, Target: to, Rename: rename, Copies: copies, Include: include}
 	}
@@ -153,10 +203,9 @@ func TestCycles(t *testing.T) {
 		{"renamed and not selected again", []fsm.LinkSpec{link("ab", "a", "b", "{source}.{topic}", "", "orders"), link("ba", "b", "a", "{source}.{topic}", "", "orders")}, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			got, err := Cycles(tc.links, 0, []string{"orders", "pay"})
-			if err != nil {
-				t.Fatal(err)
-			}
+			var f findings
+			f.rings(tc.links, []TopicCheck{{Topic: "orders"}, {Topic: "pay"}})
+			got := f.refusals
 			if len(got) != len(tc.want) {
 				t.Fatalf("%q, want %q", got, tc.want)
 			}
@@ -167,25 +216,29 @@ func TestCycles(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Cycles([]fsm.LinkSpec{link("ab", "a", "b", "", "", "/(/")}, 0, nil); err == nil {
+	var f findings
+	if f.rings([]fsm.LinkSpec{link("ab", "a", "b", "", "", "/(/")}, nil); len(f.refusals) != 1 {
 		t.Error("a bad pattern passed")
 	}
 }
 
 func TestMakers(t *testing.T) {
 	mine := Key{Kind: kindClaim, Sluice: "a", Source: "src", Link: "l"}
-	var l ledger
+	l := newLedger()
 	for i, k := range []Key{{Kind: kindTopic, Sluice: "a", Source: "src", Link: "l", Topic: "t"}, {Kind: kindTopic, Sluice: "b", Source: "src", Link: "l", Topic: "u"}, mine} {
 		key, err := json.Marshal(k)
 		if err != nil {
 			t.Fatal(err)
 		}
-		l = l.apply(int64(i), key, fmt.Appendf(nil, `{"id":%q}`, topicIDText(id(byte(i+1)))))
+		l.apply(key, fmt.Appendf(nil, `{"id":%q}`, topicIDText(id(byte(i+1)))))
 	}
-	got := l.makers(mine)
-	want := map[string]Maker{"t": {ID: id(1), Ours: true, Name: "link l of the Sluice cluster a"}, "u": {ID: id(2), Name: "link l of the Sluice cluster b"}}
+	got := map[string]string{}
+	for topic, m := range l.made {
+		got[topic] = fmt.Sprint(m.id[15], " ", m.ours(mine), " ", m)
+	}
+	want := map[string]string{"t": "1 true link l of the Sluice cluster a", "u": "2 false link l of the Sluice cluster b"}
 	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got %v, want %v", got, slices.Collect(maps.Values(got)))
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 

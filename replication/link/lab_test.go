@@ -1,4 +1,4 @@
-package sync
+package link
 
 import (
 	"context"
@@ -7,7 +7,8 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-	gosync "sync"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 
 	"sluice/fsm"
 	"sluice/kafka"
+	"sluice/kafka/catalog"
 	"sluice/task"
 )
 
@@ -25,7 +27,7 @@ type control struct {
 	task.Control // nil: nothing else of it is used
 
 	t     *testing.T
-	mu    gosync.Mutex
+	mu    sync.Mutex
 	state *fsm.State
 	index uint64
 	lost  bool // another node owns the task
@@ -105,6 +107,8 @@ type lab struct {
 	t          *testing.T
 	ctx        context.Context
 	pool       *kafka.Pool
+	catalog    *catalog.Catalog
+	ctl        atomic.Pointer[control] // whose facts the catalog has
 	us, eu     fsm.KafkaCluster
 	usC, euC   *kafka.Client
 	usLog, euL *kgo.Client // plain clients, to produce with
@@ -121,8 +125,14 @@ func newLab(t *testing.T) *lab {
 	l := &lab{t: t, ctx: ctx, pool: pool}
 	l.us, l.usC, l.usLog = l.cluster("us")
 	l.eu, l.euC, l.euL = l.cluster("eu")
+	l.ctl.Store(newControl(t, &fsm.Objects{Kafka: []fsm.KafkaCluster{l.us, l.eu}}))
+	l.catalog = catalog.New(catalog.DefaultConfig(), pool, func() *fsm.View { return l.ctl.Load().View() }, slog.New(slog.DiscardHandler))
+	t.Cleanup(l.catalog.Close)
 	return l
 }
+
+// atTarget is the target as the catalog has it.
+func (l *lab) atTarget() *catalog.Cluster { return l.catalog.Cluster("eu") }
 
 func (l *lab) cluster(name string) (fsm.KafkaCluster, *kafka.Client, *kgo.Client) {
 	c, err := kfake.NewCluster(kfake.NumBrokers(2), kfake.ClusterID("id-"+name))
@@ -184,31 +194,28 @@ func spec() fsm.LinkSpec {
 	return fsm.LinkSpec{Name: "us-eu", Source: "us", Target: "eu", Include: []string{"orders", "pay-*"}, Start: fsm.StartEarliest, Offsets: fsm.OffsetsAuto, ReplicationFactor: 1, State: fsm.StateRunning}
 }
 
-// start applies the link and runs its sync task.
-func (l *lab) start(s fsm.LinkSpec) (*control, *Runner) {
+// start applies the link and runs its task.
+func (l *lab) start(s fsm.LinkSpec) (*control, *Task) {
 	l.t.Helper()
 	ctl := newControl(l.t, &fsm.Objects{Kafka: []fsm.KafkaCluster{l.us, l.eu}, Links: []fsm.LinkPut{{Spec: s}}, At: 1})
 	return ctl, l.run(ctl)
 }
 
-func (l *lab) run(ctl *control) *Runner {
+func (l *lab) run(ctl *control) *Task {
 	l.t.Helper()
+	l.ctl.Store(ctl)
 	cfg := DefaultConfig()
 	cfg.Node, cfg.Interval, cfg.ClaimEvery = "n1", 20*time.Millisecond, 100*time.Millisecond
-	r, err := New(cfg, l.pool, ctl, ctl.View().Task(1), slog.New(slog.DiscardHandler))
+	r, err := New(cfg, l.catalog, ctl, slog.New(slog.DiscardHandler))
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(l.ctx)
-	done := make(chan error, 1)
-	go func() { done <- r.Run(ctx) }()
+	t := r.StartTask(l.ctx, ctl.View().Task(1))
 	l.t.Cleanup(func() {
-		cancel()
-		if err := <-done; !errors.Is(err, context.Canceled) {
-			l.t.Errorf("Run ended with %v", err)
-		}
+		t.Drain()
+		<-t.Done()
 	})
-	return r
+	return t
 }
 
 func (l *lab) until(what string, f func() bool) {
@@ -222,8 +229,8 @@ func (l *lab) until(what string, f func() bool) {
 	}
 }
 
-// rounds waits until the Runner has looked n more times.
-func (l *lab) rounds(r *Runner, n int) {
+// rounds waits until the Task has looked n more times.
+func (l *lab) rounds(r *Task, n int) {
 	l.t.Helper()
 	for range n {
 		at := r.measure.Load()

@@ -1,4 +1,4 @@
-package sync
+package link
 
 import (
 	"maps"
@@ -26,12 +26,34 @@ const (
 	widest = "9223372036854775807" // ms: any timestamp
 )
 
-// TargetRules is what the configs of a created target topic depend on beside
+// targetRules is what the configs of a created target topic depend on beside
 // those of the source topic.
-type TargetRules struct {
-	Known       map[string]bool // setting names that the target's topics have; nil: unknown, take all
-	Replication int             // of the topic to be created, 0: unknown
-	MaxBytes    int             // the target's default for max.message.bytes, 0: unknown
+type targetRules struct {
+	known       map[string]bool // setting names that the target's topics have; nil: unknown, take all
+	replication int             // of the topic to be created, 0: unknown
+	maxBytes    int             // the target's default for max.message.bytes, 0: unknown
+}
+
+// rulesOf reads them from a broker's settings and from those of any topic
+// there; replication is the link's, 0: the default.
+func rulesOf(broker, topic []kafka.ConfigEntry, replication int16) targetRules {
+	rules := targetRules{known: make(map[string]bool, len(topic)), replication: int(replication), maxBytes: number(broker, brokerMaxBytes)}
+	if rules.replication <= 0 {
+		rules.replication = number(broker, brokerReplication)
+	}
+	for _, e := range topic {
+		rules.known[e.Name] = true
+	}
+	return rules
+}
+
+// targetTopic is the topic to create for an action, by the source's configs.
+func targetTopic(a topicAction, source []kafka.ConfigEntry, rules targetRules, replication int16) (kafka.CreateTopic, []Changed) {
+	configs, changed := targetConfigs(source, rules)
+	if replication == 0 {
+		replication = -1
+	}
+	return kafka.CreateTopic{Name: a.target, Partitions: a.create, ReplicationFactor: replication, Configs: configs}, changed
 }
 
 // Changed is a setting that the target topic does not have as the source has
@@ -42,17 +64,17 @@ type Changed struct {
 	Target string `json:"target,omitempty"` // empty: left to the target's default
 }
 
-// TargetConfigs derives the configs of a target topic from the effective ones
+// targetConfigs derives the configs of a target topic from the effective ones
 // of its source. What is set on the source topic is copied, except: timestamps
 // are CreateTime without limits (records keep theirs, however old),
 // compression is the producer's (batches stay closed), max.message.bytes fits
 // the source's, min.insync.replicas is at most the replication factor; what
 // belongs to one Kafka cluster (throttles, tiered storage, vendor keys) or is
 // unknown at the target is left out.
-func TargetConfigs(source []kafka.ConfigEntry, rules TargetRules) (configs map[string]string, changed []Changed) {
+func targetConfigs(source []kafka.ConfigEntry, rules targetRules) (configs map[string]string, changed []Changed) {
 	configs = map[string]string{cfgTimestampType: "CreateTime", cfgCompression: "producer"}
 	for _, name := range []string{cfgTimestampBefore, cfgTimestampAfter, cfgTimestampDiff} {
-		if rules.Known[name] {
+		if rules.known[name] {
 			configs[name] = widest
 		}
 	}
@@ -66,19 +88,19 @@ func TargetConfigs(source []kafka.ConfigEntry, rules TargetRules) (configs map[s
 		case taken || e.Name == cfgMaxBytes || e.Default || e.Sensitive:
 		case e.Name == cfgMinISR:
 			minISR, _ = strconv.Atoi(e.Value)
-		case local(e.Name) || rules.Known != nil && !rules.Known[e.Name]:
+		case local(e.Name) || rules.known != nil && !rules.known[e.Name]:
 			changed = append(changed, Changed{Name: e.Name, Source: e.Value})
 		default:
 			configs[e.Name] = e.Value
 		}
 	}
 	if n, err := strconv.Atoi(effective[cfgMaxBytes]); err == nil {
-		configs[cfgMaxBytes] = strconv.Itoa(max(n, rules.MaxBytes))
+		configs[cfgMaxBytes] = strconv.Itoa(max(n, rules.maxBytes))
 	}
-	if minISR > 0 && rules.Replication > 0 {
-		configs[cfgMinISR] = strconv.Itoa(min(minISR, rules.Replication))
+	if minISR > 0 && rules.replication > 0 {
+		configs[cfgMinISR] = strconv.Itoa(min(minISR, rules.replication))
 	}
-	for name, value := range configs {
+	for name, value := range configs { // in any order: they are sorted below
 		if was, ok := effective[name]; ok && was != value {
 			changed = append(changed, Changed{Name: name, Source: was, Target: value})
 		}
