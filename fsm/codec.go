@@ -46,6 +46,7 @@ var formats = [...]format{
 	{(*TaskOrder)(nil), 1, 1},
 	{(*EventsAdd)(nil), 1, 1},
 	{(*Barrier)(nil), 1, 1},
+	{(*OperationStep)(nil), 1, featureOperations},
 }
 
 // formatOf finds the form of a command, nil when it has none.
