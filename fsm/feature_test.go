@@ -187,6 +187,7 @@ func TestUnknownFieldsStop(t *testing.T) {
 		{"of a command", seal(append([]byte{byte(TypeNodeRemove), 1}, `{"id":"a","why":"old"}`...))},
 		{"of an object", seal(append([]byte{byte(TypeObjects), 1}, `{"links":[{"spec":{"name":"l","colour":1}}]}`...))},
 		{"of an object behind a pointer", seal(append([]byte{byte(TypeTaskStop), 1}, `{"task":1,"turn":1,"stop":{},"event":{"code":"idle","sound":1}}`...))},
+		{"level", seal(append([]byte{byte(TypeFeatureLevel), 1}, fmt.Sprintf(`{"level":%d}`, FeatureLevel+1)...))},
 		{"flag of progress", seal([]byte{byte(TypeProgress), 1, 1, 'a', 0, 1, 2, 1, 1, 4, 0, 0, 0, 0, 0, 0})},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -215,6 +216,10 @@ func TestUnknownFieldsStop(t *testing.T) {
 	}
 	if _, err := ReadSnapshot(bytes.NewReader(sealed(rec(recHead, `{"nextTask":10,"colour":1}`), rec(recEnd, "1")))); !errors.Is(err, ErrUnknown) {
 		t.Errorf("the head: %v, want %v", err, ErrUnknown)
+	}
+	beyond := sealed(rec(recHead, fmt.Sprintf(`{"feature":%d}`, FeatureLevel+1)), rec(recEnd, "1"))
+	if _, err := ReadSnapshot(bytes.NewReader(beyond)); !errors.Is(err, ErrUnknown) {
+		t.Errorf("a level beyond this build's: %v, want %v", err, ErrUnknown)
 	}
 	if _, err := Decode(seal(append([]byte{byte(TypeBarrier), 1}, "{} {}"...))); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("two values: %v, want %v", err, ErrCorrupt)

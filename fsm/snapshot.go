@@ -180,6 +180,9 @@ func (v *View) restore(kind byte, j []byte) error {
 	case recHead:
 		var h snapshotHead
 		err = strict(j, &h)
+		if err == nil && h.Feature > FeatureLevel {
+			err = fmt.Errorf("feature level %d, this build knows %d: %w", h.Feature, FeatureLevel, ErrUnknown)
+		}
 		v.Index, v.ClusterID, v.Feature, v.Spent = h.Index, h.ClusterID, h.Feature, h.Spent
 		v.nextLink, v.nextTask, v.nextEvent, v.lastOperation = h.NextLink, h.NextTask, h.NextEvent, h.LastOperation
 	case recNode:
