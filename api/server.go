@@ -67,6 +67,7 @@ func (s *Server) routes() *http.ServeMux {
 	s.objectRoutes(h)
 	s.memberRoutes(h)
 	s.verifyRoutes(h)
+	s.operationRoutes(h)
 	for _, name := range []string{"ErrorModel", "ErrorDetail"} { // replaced by Problem
 		delete(h.OpenAPI().Components.Schemas.Map(), name)
 	}

@@ -194,6 +194,10 @@ func change(f *apitest.Cluster, args []string) error {
 		return err
 	case "leader":
 		f.With(func(f *apitest.Cluster) { f.NoLeader, f.Status.Leader, f.Status.Quorum = false, "id2", true })
+	case "level": // level N
+		n, err := strconv.ParseUint(args[1], 10, 32)
+		f.Do(&fsm.FeatureRaise{Level: uint32(n)})
+		return err
 	case "no-leader":
 		f.With(func(f *apitest.Cluster) { f.NoLeader, f.Status.Leader, f.Status.Quorum = true, "", false })
 	default:

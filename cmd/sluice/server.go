@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -56,17 +55,17 @@ func serve(ctx context.Context, path string, o cli.ServerOptions) error {
 
 // node is everything that one process runs.
 type node struct {
-	cfg       parts
-	log       *slog.Logger
-	transport *transport.Transport
-	cluster   *cluster.Node
-	pool      *kafka.Pool
-	catalog   *catalog.Catalog
-	streams   *stream.Runner
-	verify    *verify.Jobs
-	purger    *purger
-	runners   map[fsm.Kind]task.Runner
-	api       *api.Server
+	cfg        parts
+	log        *slog.Logger
+	transport  *transport.Transport
+	cluster    *cluster.Node
+	pool       *kafka.Pool
+	catalog    *catalog.Catalog
+	streams    *stream.Runner
+	verify     *verify.Jobs
+	operations *cluster.Operations
+	runners    map[fsm.Kind]task.Runner
+	api        *api.Server
 }
 
 // assemble builds the parts from the ground up; nothing runs yet.
@@ -104,7 +103,7 @@ func assemble(cfg parts, log *slog.Logger) (*node, error) {
 	if n.verify, err = verify.New(verify.DefaultConfig(), n.pool, n.cluster); err != nil {
 		return nil, err
 	}
-	n.purger = &purger{node: n.cluster, catalog: n.catalog, log: log, since: map[fsm.LinkID]time.Time{}}
+	n.operations = cluster.NewOperations(n.cluster, acts(n.catalog), log)
 	n.api, err = api.New(cfg.api, api.Parts{
 		Control: control{n.cluster}, Cluster: membership{n.cluster}, Preflight: preflight{n.catalog},
 		Verify:  verifier{n.verify, cfg.cluster.Name},
@@ -144,7 +143,7 @@ func (n *node) live(ctx context.Context, face func(context.Context) error) error
 	defer stopAbove()
 	var below errgroup.Group
 	for _, part := range []func(context.Context) error{
-		n.transport.Run, n.streams.Run, n.purger.Run, face,
+		n.transport.Run, n.streams.Run, n.operations.Run, face,
 	} {
 		below.Go(func() error {
 			defer stopAbove() // without one of them the node is none

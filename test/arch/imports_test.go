@@ -45,7 +45,7 @@ var mayImport = map[string][]string{
 
 // pure are the packages without clock, chance, goroutine, lock or I/O.
 var pure = []string{
-	"fsm", "fsm/reason", "balance/work", "balance/data", "kafka/record",
+	"fsm", "fsm/reason", "operation", "balance/work", "balance/data", "kafka/record",
 	"replication/offsets", "replication/rewrite", "replication/recovery", "replication/pipe",
 }
 

@@ -1,10 +1,9 @@
-package main
+package operation
 
 import (
 	"slices"
 	"testing"
 
-	"sluice/cluster"
 	"sluice/fsm"
 )
 
@@ -38,13 +37,9 @@ func TestDeletedLinkWaitsForItsOwners(t *testing.T) {
 	do(assign)
 	do(&fsm.Objects{DeleteLinks: []string{"l"}})
 	deleted := state.View().Link(id).Revision
-	members := []cluster.Member{
-		{Report: cluster.Report{ServerID: "a", Reconciled: deleted}}, {Report: cluster.Report{ServerID: "b", Reconciled: deleted - 1}},
-		{Report: cluster.Report{ServerID: "c"}},
-	}
-
+	carried := map[string]uint64{"a": deleted, "b": deleted - 1}
 	waits := func() []string {
-		out := awaited(state.View(), state.View().Link(id), members)
+		out := Waits(state.View(), Running(state.View(), 1)[0], Seen{Carried: carried})
 		slices.Sort(out)
 		return slices.Compact(out)
 	}
@@ -55,7 +50,7 @@ func TestDeletedLinkWaitsForItsOwners(t *testing.T) {
 	if got := waits(); !slices.Equal(got, []string{"b"}) {
 		t.Errorf("after the removal of c it waits for %v", got)
 	}
-	members[1].Reconciled = deleted
+	carried["b"] = deleted
 	if got := waits(); len(got) != 0 {
 		t.Errorf("waits for %v", got)
 	}
