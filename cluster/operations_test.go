@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -212,11 +213,17 @@ func TestDeletionAcrossTheRiseOfTheLevel(t *testing.T) {
 // nodes that are too old are named.
 func TestCommandAboveTheLevel(t *testing.T) {
 	runSim(t, func(s *sim) {
-		s.start(1, 1, 2, 3)
 		s.cfg.hooks.level = 1
-		s.start(2, 1, 2, 3)
-		s.start(3, 1, 2, 3)
-		s.until("three nodes", time.Minute, func() bool { return s.nodes[1].View().ClusterID != "" && len(s.nodes[1].View().Nodes) == 3 })
+		for i := range 3 {
+			s.start(i+1, 1, 2, 3)
+		}
+		three := func() bool { return s.nodes[1].View().ClusterID != "" && len(s.nodes[1].View().Nodes) == 3 }
+		s.until("three nodes", time.Minute, three)
+		s.until("three voters", time.Minute, func() bool { return len(votersOf(s.nodes[2].consensus.servers())) == 3 })
+		s.kill(1)
+		s.cfg.hooks.level = 0
+		s.start(1, 1, 2, 3)
+		s.until("one of them is newer", time.Minute, func() bool { return three() && len(s.nodes[1].View().Behind(2)) == 2 })
 		step := &fsm.OperationStep{Operation: 1, State: fsm.OperationRunning}
 		before := s.nodes[1].View().Index
 		_, err := s.nodes[1].Propose(s.t.Context(), step)
@@ -245,4 +252,20 @@ func TestReadable(t *testing.T) {
 	if err := readable(&fsm.View{Feature: 2}, step); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestTooOldToJoin: a node that could not read what the facts hold is told so,
+// and is not taken in.
+func TestTooOldToJoin(t *testing.T) {
+	runSim(t, func(s *sim) {
+		s.start(1, 1)
+		s.until("the level", time.Minute, func() bool { return s.nodes[1].View().Feature == fsm.FeatureLevel })
+		_, err := s.nodes[1].roster.handleJoin(s.t.Context(), fsm.Node{ID: "old", Name: "n2", Addr: "10.0.0.2:7400", Feature: 1})
+		if err == nil || !strings.Contains(err.Error(), "node n2 knows feature level 1, the cluster is at 2 already") {
+			s.t.Errorf("%v", err)
+		}
+		if len(s.nodes[1].consensus.servers()) != 1 {
+			s.t.Errorf("taken in: %v", s.nodes[1].consensus.servers())
+		}
+	})
 }

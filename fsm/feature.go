@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"reflect"
+	"slices"
 	"strconv"
 )
 
@@ -75,5 +76,6 @@ func (v *View) Behind(level uint32) []string {
 			out = append(out, n.Name)
 		}
 	}
+	slices.Sort(out)
 	return out
 }
