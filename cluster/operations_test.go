@@ -212,11 +212,12 @@ func TestDeletionAcrossTheRiseOfTheLevel(t *testing.T) {
 // nodes that are too old are named.
 func TestCommandAboveTheLevel(t *testing.T) {
 	runSim(t, func(s *sim) {
-		s.start(1, 1, 2, 3)
 		s.cfg.hooks.level = 1
-		s.start(2, 1, 2, 3)
-		s.start(3, 1, 2, 3)
-		s.until("three nodes", time.Minute, func() bool { return s.nodes[1].View().ClusterID != "" && len(s.nodes[1].View().Nodes) == 3 })
+		s.trio()
+		s.kill(1)
+		s.cfg.hooks.level = 0
+		s.start(1, 1, 2, 3)
+		s.until("node 1 is the only new one", time.Minute, func() bool { return slices.Equal(s.nodes[1].View().Behind(2), []string{"n2", "n3"}) })
 		step := &fsm.OperationStep{Operation: 1, State: fsm.OperationRunning}
 		before := s.nodes[1].View().Index
 		_, err := s.nodes[1].Propose(s.t.Context(), step)
@@ -229,6 +230,25 @@ func TestCommandAboveTheLevel(t *testing.T) {
 		}
 		if r := s.propose(s.nodes[1], &fsm.Objects{Kafka: []fsm.KafkaCluster{{Name: "us"}}}); r.Index <= before {
 			s.t.Errorf("%+v after index %d", r, before)
+		}
+	})
+}
+
+// TestNodeBelowTheLevelIsNotTakenIn: it would stop at the first thing that it
+// does not know.
+func TestNodeBelowTheLevelIsNotTakenIn(t *testing.T) {
+	runSim(t, func(s *sim) {
+		s.trio()
+		s.until("level 2", time.Minute, func() bool { return s.leader().View().Feature == 2 })
+		s.cfg.hooks.level = 1
+		s.start(4, 1, 2, 3)
+		err := s.leader().roster.add(s.t.Context(), s.nodes[4].membership.record())
+		if want := "node n4: a node is too old: it knows feature level 1, the cluster is at 2"; !errors.Is(err, ErrLevel) || err.Error() != want {
+			s.t.Errorf("%v, want %s", err, want)
+		}
+		time.Sleep(time.Minute)
+		if v := s.leader().View(); len(v.Nodes) != 3 || len(s.leader().consensus.servers()) != 3 {
+			s.t.Errorf("%+v", v.Nodes)
 		}
 	})
 }

@@ -52,6 +52,9 @@ func (r *roster) add(ctx context.Context, node fsm.Node) error {
 			return nil
 		}
 	}
+	if level := r.consensus.facts.View().Feature; node.Feature < level {
+		return fmt.Errorf("node %s: %w: it knows feature level %d, the cluster is at %d", node.Name, ErrLevel, node.Feature, level)
+	}
 	if err := r.removeFormer(ctx, node); err != nil {
 		return err
 	}

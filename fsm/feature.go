@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"reflect"
+	"slices"
 	"strconv"
 )
 
@@ -67,7 +68,7 @@ func levelOfField(f reflect.StructField) uint32 {
 	return uint32(n)
 }
 
-// Behind names the nodes that do not know a feature level yet.
+// Behind names the nodes that do not know a feature level yet, sorted.
 func (v *View) Behind(level uint32) []string {
 	var out []string
 	for _, n := range v.Nodes {
@@ -75,5 +76,6 @@ func (v *View) Behind(level uint32) []string {
 			out = append(out, n.Name)
 		}
 	}
+	slices.Sort(out)
 	return out
 }
