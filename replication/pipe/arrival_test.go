@@ -61,6 +61,9 @@ func TestTake(t *testing.T) {
 	appended.MaxStamp = wall + 5
 	wide := data(8, 14)
 	wide.Attributes |= record.CodecZstd
+	unknown := record.Batch(encoded(t, data(8, 14)))
+	unknown.SetAttributes(7)
+	unknown.UpdateCRC()
 	for _, c := range []struct {
 		name    string
 		mapping fsm.Mapping
@@ -118,6 +121,7 @@ func TestTake(t *testing.T) {
 		{"an old format, to its last record", identical, old(15), nil, Ended, blocked(fsm.CodeUnsupportedFormat, 10, 15), "", rewrite.Cursor{Source: 10, Target: 10}},
 		{"an old format, and a sound batch", identical, append(old(12), encoded(t, data(12, 13))...), nil,
 			Ended, blocked(fsm.CodeUnsupportedFormat, 10, 12), "", rewrite.Cursor{Source: 10, Target: 10}},
+		{"a codec that nobody knows, where the batch has to be opened", identical, unknown, nil, Ended, blocked(fsm.CodeCorruptBatch, 10, 14), "", rewrite.Cursor{Source: 10, Target: 10}},
 		{"over the budget", identical, encoded(t, wide), nil, Ended, blocked(fsm.CodeOverBudget, 10, 14), "", rewrite.Cursor{Source: 10, Target: 10}},
 		{"a marker that cannot be read, where it matters", translated,
 			encoded(t, oracle.Source{Base: 10, Producer: 50, Attributes: record.AttrTransactional | record.AttrControl, Entries: entries(10)}),
@@ -250,6 +254,42 @@ func TestWants(t *testing.T) {
 		}
 		if got := p.Wants(true); got != c.short {
 			t.Errorf("%d bytes held, memory short: %v", c.held, got)
+		}
+	}
+}
+
+// TestDamagedBatchEndsWhereTheNextBegins: a header whose bytes are damaged may
+// name any end; going on there would skip sound records.
+func TestDamagedBatchEndsWhereTheNextBegins(t *testing.T) {
+	batch := func(first int64) record.Batch {
+		b := record.Batch(load.Batch([]*kgo.Record{{Value: []byte("one")}, {Value: []byte("two")}, {Value: []byte("three")}}))
+		b.SetBaseOffset(first)
+		return b
+	}
+	const lastOffsetDelta, value = 23, 70 // positions in a batch of format 2
+	wild, flipped, next := batch(10), batch(10), batch(13)
+	wild[lastOffsetDelta] = 0x40
+	flipped[value] ^= 1
+	broken := batch(13)
+	broken[value] ^= 1
+	for _, c := range []struct {
+		name string
+		b    record.Batch
+		rest []byte
+		want int64
+	}{
+		{"wild end, a sound batch behind", wild, next, 13},
+		{"wild end, nothing behind", wild, nil, 11},
+		{"wild end, part of a batch behind", wild, next[:40], 11},
+		{"wild end, a damaged batch behind", wild, broken, 11},
+		{"damaged value, nothing behind", flipped, nil, 13},
+		{"damaged value, compacted records behind", flipped, batch(20), 20},
+	} {
+		if c.b.VerifyCRC() == nil {
+			t.Fatalf("%s: the batch is sound", c.name)
+		}
+		if got := damagedEnd(c.b, c.rest); got != c.want {
+			t.Errorf("%s: ends at %d, want %d", c.name, got, c.want)
 		}
 	}
 }
