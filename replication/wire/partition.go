@@ -228,8 +228,16 @@ func (p *Partition) answered(r *kafka.ProducedPartition, err error) {
 	})
 }
 
-// reconnected makes the first batch on a new connection go alone.
-func (p *Partition) reconnected() { p.change((*pipe.Pipe).Reconnected) }
+// reconnected makes the first batch on the sender's new connection go alone.
+// On the old one nothing is in flight; what goes to the other sender is not
+// concerned.
+func (p *Partition) reconnected(s *Sender) {
+	p.change(func(q *pipe.Pipe) {
+		if p.senders[q.Route()] == s {
+			q.Reconnected()
+		}
+	})
+}
 
 // sendsTo reports whether the next batch goes to the sender.
 func (p *Partition) sendsTo(s *Sender) bool {

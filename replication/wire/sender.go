@@ -108,7 +108,7 @@ func (s *Sender) connected(ctx context.Context) (*kafka.Conn, error) {
 	attached := s.attached()
 	s.mu.Unlock()
 	for _, p := range attached {
-		p.reconnected()
+		p.reconnected(s)
 	}
 	return conn, nil
 }
