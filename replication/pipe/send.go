@@ -118,8 +118,9 @@ func (p *Pipe) Pop(now time.Time) record.Batch {
 }
 
 // Acknowledged takes the broker's answer for the oldest batch in flight: that
-// it stands at base. It returns the records and bytes that are new at the
-// target.
+// it stands at base. So all before it stands there too, even where the answer
+// about that was a time-out. It returns the batch's records and bytes, none
+// where it stands elsewhere than it should.
 func (p *Pipe) Acknowledged(base int64, now time.Time) (records, bytes int) {
 	it := p.answered(p.life == Ended)
 	defer it.release()
@@ -128,10 +129,15 @@ func (p *Pipe) Acknowledged(base int64, now time.Time) (records, bytes int) {
 		p.End(recovery.AtTarget(recovery.Misplaced, fsm.CodeForeignWriter, it.sum.Target, base, "a batch was written at another offset than expected"))
 		return 0, 0
 	}
+	for _, b := range p.done.unacked {
+		if b.Target >= p.done.progress.Target && b.Target < it.sum.Target {
+			p.done.segments = append(p.done.segments, b.Segments...)
+		}
+	}
 	p.done.time, p.done.moved, p.out.guard.seen = it.maxTime, now, now
 	p.done.progress = fsm.Progress{
 		Source: it.sum.Next, SourceEpoch: it.epoch, Target: it.sum.End(), TargetEpoch: p.targetEpoch,
-		Records: p.done.progress.Records + int64(it.sum.Count), At: now.UnixMilli(),
+		Records: p.done.progress.Records + it.sum.End() - p.done.progress.Target, At: now.UnixMilli(),
 	}
 	p.done.segments = append(p.done.segments, it.sum.Segments...)
 	p.done.bytes += int64(len(it.batch))

@@ -98,11 +98,8 @@ func (t *taking) unreadable(b record.Batch, rest []byte, err error) {
 // corrupt ends the pipe at source offsets that cannot be copied.
 func (t *taking) corrupt(from, to int64, err error) {
 	code := fsm.CodeCorruptBatch
-	switch {
-	case errors.Is(err, record.ErrOverBudget):
+	if errors.Is(err, record.ErrOverBudget) {
 		code = fsm.CodeOverBudget
-	case errors.Is(err, record.ErrUnsupportedFormat):
-		code = fsm.CodeUnsupportedFormat
 	}
 	t.finish(recovery.AtSource(recovery.Blocked, code, from, max(to, from+1), err.Error()))
 }
