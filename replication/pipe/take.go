@@ -221,7 +221,7 @@ func (p *Pipe) push(it item) {
 	it.memory.Retain()
 	it.sum.Sequence = offsets.Sequence(&p.mapping, it.sum.Target)
 	record.Rewrite(it.batch, p.mapping.ProducerID, p.mapping.ProducerEpoch, it.sum.Sequence)
-	p.out.queue = append(p.out.queue, it)
+	p.out.queue.push(it)
 	p.out.queued += len(it.batch)
 	// A segment that the mapping already knows begins here: jump its gap.
 	if p.mapping.Phase == fsm.PhaseDense {
@@ -235,7 +235,7 @@ func (p *Pipe) push(it item) {
 // behind the last transaction, as done once all before them is. A dense stream
 // crosses none.
 func (p *Pipe) passGap() {
-	idle := p.life != Ended && len(p.out.queue) == 0 && len(p.out.inFlight) == 0
+	idle := p.life != Ended && p.out.empty()
 	if p.mapping.Phase != fsm.PhaseDense && idle && p.in.cursor.Source > p.done.progress.Source {
 		p.done.progress.Source, p.done.progress.SourceEpoch = p.in.cursor.Source, p.in.epoch
 	}
