@@ -112,6 +112,15 @@ type sending struct {
 // empty reports that nothing is on its way.
 func (s *sending) empty() bool { return s.queue.len() == 0 && s.inFlight.len() == 0 }
 
+// guard is what the rules of sending rest on.
+type guard struct {
+	last        int64     // ms, max timestamp of the last batch sent: the predecessor
+	expiration  int64     // ms, of idle producers at the target
+	seen        time.Time // when the target was last known to end where we do
+	looking     bool      // Look was said and Looked was not
+	oldRequests bool      // a request of an earlier life may still be appended
+}
+
 // acknowledged is what the target has.
 type acknowledged struct {
 	progress  fsm.Progress
@@ -193,6 +202,16 @@ func (p *Pipe) finish(f recovery.Fault) {
 func (p *Pipe) finished() {
 	if p.life == Finishing && p.out.empty() {
 		p.End(p.fault)
+	}
+}
+
+// passGap counts source offsets that hold nothing to copy, such as the marker
+// behind the last transaction, as done once all before them is. A dense stream
+// crosses none.
+func (p *Pipe) passGap() {
+	idle := p.life != Ended && p.out.empty()
+	if p.mapping.Phase != fsm.PhaseDense && idle && p.in.cursor.Source > p.done.progress.Source {
+		p.done.progress.Source, p.done.progress.SourceEpoch = p.in.cursor.Source, p.in.epoch
 	}
 }
 

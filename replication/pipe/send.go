@@ -22,15 +22,6 @@ const (
 
 func (v Verdict) String() string { return [...]string{"nothing", "ready", "look", "hold"}[v] }
 
-// guard is what the rules of sending rest on.
-type guard struct {
-	last        int64     // ms, max timestamp of the last batch sent: the predecessor
-	expiration  int64     // ms, of idle producers at the target
-	seen        time.Time // when the target was last known to end where we do
-	looking     bool      // Look was said and Looked was not
-	oldRequests bool      // a request of an earlier life may still be appended
-}
-
 // LookAfter is how long a guarded pipe that no leader has confirmed lately
 // trusts what it knows of the target's end. A successor that writes an old
 // batch, after which the broker forgets our producer and would take ours

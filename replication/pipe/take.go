@@ -230,13 +230,3 @@ func (p *Pipe) push(it item) {
 		}
 	}
 }
-
-// passGap counts source offsets that hold nothing to copy, such as the marker
-// behind the last transaction, as done once all before them is. A dense stream
-// crosses none.
-func (p *Pipe) passGap() {
-	idle := p.life != Ended && p.out.empty()
-	if p.mapping.Phase != fsm.PhaseDense && idle && p.in.cursor.Source > p.done.progress.Source {
-		p.done.progress.Source, p.done.progress.SourceEpoch = p.in.cursor.Source, p.in.epoch
-	}
-}

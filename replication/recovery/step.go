@@ -81,3 +81,15 @@ func (n Need) String() string {
 	return [...]string{"both topics", "the target's log", "the source's log", "the link's producer id", "a new producer id", "who owns it",
 		"wait for old requests", "the end of the checkpoint's leader epoch", "compare both logs", "our batches in the target"}[n]
 }
+
+const (
+	stoppedPoll  = 100 * time.Millisecond // how often a stopped stream looks for an order
+	quickRetries = 3                      // times that an unsure stream derives anew without a pause
+	unknownTries = 8                      // about five seconds: a predecessor's last progress may still be on its way
+	goneTries    = 5                      // then a missing topic is told
+)
+
+// Backoff grows from 20 ms to 5 s.
+func Backoff(attempts int) time.Duration {
+	return min(20*time.Millisecond<<min(attempts, 10), 5*time.Second)
+}

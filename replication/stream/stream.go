@@ -31,6 +31,7 @@ type Stream struct {
 	progress *progress
 
 	mapping  *fsm.Mapping    // of the pipe that is open
+	skip     map[int64]bool  // producer ids that it does not copy
 	memory   recovery.Memory // but for what progress holds of it
 	fault    *recovery.Fault // what ended the last pipe; nil: nothing to be decided about
 	oldUntil time.Time       // until then an old request may be appended, where memory says that there are any
@@ -197,14 +198,14 @@ func (s *Stream) open(sit *recovery.Situation, o recovery.Open) *wire.Partition 
 		s.expectOldRequests(cfg.Lease + pipe.Window*cfg.Timeout)
 	}
 	m, src, dst := sit.Task.Mapping, &s.logs.source, &s.logs.target
-	s.mapping = m
+	s.mapping, s.skip = m, s.r.ctl.View().LoopIDs(sit.Spec)
 	s.memory.Unacked, s.memory.Misplaced, s.memory.Refused = nil, nil, -1
-	p := s.r.conns.Open(src.Cluster, dst.Cluster, wire.Ends{
+	p := wire.Open(s.r.conns, src.Cluster, dst.Cluster, wire.Ends{
 		Task: s.id, Turn: s.turn, Link: s.link, Topic: src.topic, TargetTopic: dst.topic, Number: src.partition,
 		TopicID: src.place.TopicID, TargetTopicID: m.TargetTopicID, SourceLeader: src.place.Leader, TargetLeader: dst.place.Leader,
 		SourceEpoch: src.place.LeaderEpoch, Limit: s.r.limiter(s.link),
 	}, pipe.Start{
-		Mapping: *m, Skip: s.r.ctl.View().LoopIDs(sit.Spec), Position: o.Position, Progress: o.Progress, TargetEpoch: dst.place.LeaderEpoch,
+		Mapping: *m, Skip: s.skip, Position: o.Position, Progress: o.Progress, TargetEpoch: dst.place.LeaderEpoch,
 		Expiration: sit.Expiration, Guarded: o.Guarded, OldRequests: s.memory.OldRequests, Seen: s.seen, MaxOpened: s.logs.maxOpened,
 	})
 	s.progress.opened(p, o, m.Version)

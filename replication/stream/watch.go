@@ -24,7 +24,6 @@ const steadyAfter = 10 * time.Second
 func (s *Stream) watch(p *wire.Partition) {
 	tick := time.NewTicker(s.r.cfg.LookupEvery)
 	defer tick.Stop()
-	skip := s.r.ctl.View().LoopIDs(s.spec())
 	for {
 		source, target := s.logs.source.Changes(), s.logs.target.Changes()
 		select {
@@ -50,7 +49,7 @@ func (s *Stream) watch(p *wire.Partition) {
 		case <-target:
 		case <-tick.C:
 		}
-		s.lookAround(p, skip)
+		s.lookAround(p)
 	}
 }
 
@@ -90,7 +89,7 @@ func (s *Stream) look(p *wire.Partition) *recovery.Fault {
 // lookAround ends an idle pipe that is another node's by now, or whose
 // partition moved: a new leader may have lost what the old one acknowledged,
 // and only deriving anew shows it.
-func (s *Stream) lookAround(p *wire.Partition, skip map[int64]bool) {
+func (s *Stream) lookAround(p *wire.Partition) {
 	if s.task() == nil {
 		p.Stop(recovery.Faulty(recovery.Retry, fsm.CodeHandover, "the task changed hands"))
 		return
@@ -115,7 +114,7 @@ func (s *Stream) lookAround(p *wire.Partition, skip map[int64]bool) {
 	} else if err == nil {
 		s.openTransaction(p)
 	}
-	if !maps.Equal(skip, s.r.ctl.View().LoopIDs(s.spec())) {
+	if !maps.Equal(s.skip, s.r.ctl.View().LoopIDs(s.spec())) {
 		p.Stop(recovery.Faulty(recovery.Retry, fsm.CodeStarting, "other links write into the source now"))
 		return
 	}

@@ -2,42 +2,13 @@ package wire
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"sluice/fsm"
-	"sluice/kafka"
 	"sluice/replication/pipe"
-	"sluice/replication/rewrite"
 )
-
-// Config of the connections.
-type Config struct {
-	Lease      time.Duration    // T: an unguarded write needs a confirmation no older
-	Lifetime   time.Duration    // broker-side timeout of an unguarded request, and so its lifetime
-	Timeout    time.Duration    // of a guarded one; a broker may hold pipe.Window of them, one after another
-	MaxRequest int              // bytes of one produce request
-	MaxFetch   int              // bytes of one fetch answer
-	MaxWait    time.Duration    // long poll of an idle fetch
-	Now        func() time.Time // the wall clock
-}
-
-// DefaultConfig returns the values of profile lan.
-func DefaultConfig() Config {
-	return Config{
-		Lease: 3 * time.Second, Lifetime: 5 * time.Second, Timeout: 10 * time.Second,
-		MaxRequest: 512 << 10, MaxFetch: 4 << 20, MaxWait: 250 * time.Millisecond, Now: time.Now,
-	}
-}
-
-// Cluster is a Kafka cluster that connections are made to; *catalog.Cluster is
-// one.
-type Cluster interface {
-	Name() string
-	Dial(ctx context.Context, broker int32) (*kafka.Conn, error)
-}
 
 // Lease is how long ago a leader last confirmed that this node owns the task
 // at the turn; false: none has, or it does not.
@@ -97,18 +68,11 @@ func (c *Conns) fetcher(cluster Cluster, broker int32, link fsm.LinkID) *Fetcher
 	defer c.mu.Unlock()
 	f := c.fetchers[k]
 	if f == nil {
-		f = newFetcher(c, cluster, broker)
+		f = newFetcher(&c.cfg, cluster, broker)
 		c.fetchers[k] = f
 		c.wg.Go(func() { f.run(c.ctx) })
 	}
 	return f
-}
-
-func newFetcher(c *Conns, cluster Cluster, broker int32) *Fetcher {
-	return &Fetcher{
-		conns: c, cluster: cluster, broker: broker, wake: make(chan struct{}, 1),
-		rebuilder: rewrite.NewRebuilder(), session: newSession(c.cfg.MaxFetch),
-	}
 }
 
 func (c *Conns) sender(cluster Cluster, broker int32, route pipe.Route, task fsm.TaskID) *Sender {
@@ -120,25 +84,11 @@ func (c *Conns) sender(cluster Cluster, broker int32, route pipe.Route, task fsm
 	defer c.mu.Unlock()
 	s := c.senders[k]
 	if s == nil {
-		s = &Sender{conns: c, cluster: cluster, broker: broker, route: route, wake: make(chan struct{}, 1), partitions: map[*Partition]bool{}}
+		s = newSender(&c.cfg, cluster, broker, route)
 		c.senders[k] = s
 		c.wg.Go(func() { s.run(c.ctx) })
 	}
 	return s
-}
-
-// leased is asked straight before an unguarded request is written.
-func (c *Conns) leased(parts []part) error {
-	for _, p := range parts {
-		age, ok := c.lease(p.p.Task, p.p.Turn)
-		switch {
-		case !ok:
-			return fmt.Errorf("%w: task %d is not ours", errNoLease, p.p.Task)
-		case age > c.cfg.Lease:
-			return fmt.Errorf("%w: for %v", errNoLease, age.Round(time.Millisecond))
-		}
-	}
-	return nil
 }
 
 // acknowledged counts a batch that stands where it should.

@@ -11,6 +11,9 @@ import (
 	"sluice/replication/recovery"
 )
 
+// errNoLease keeps an unguarded request from being written.
+var errNoLease = errors.New("no leader has confirmed this turn lately")
+
 // FaultOf classifies an error of a call to a Kafka cluster. What follows from
 // it is decided here, by the kind, and nowhere else. An error that is a fault
 // already stays what it is.

@@ -18,7 +18,7 @@ import (
 // next is sent as soon as the answer's offsets are known, before its batches
 // are handled.
 type Fetcher struct {
-	conns     *Conns
+	cfg       *Config
 	cluster   Cluster
 	broker    int32
 	wake      chan struct{}
@@ -36,17 +36,24 @@ type Fetcher struct {
 // askAgain is how soon a partition that was left out is looked at again.
 const askAgain = 10 * time.Millisecond
 
-func (f *Fetcher) attach(p *Partition, part kafka.FetchPartition) {
+func newFetcher(cfg *Config, cluster Cluster, broker int32) *Fetcher {
+	return &Fetcher{
+		cfg: cfg, cluster: cluster, broker: broker, wake: make(chan struct{}, 1),
+		rebuilder: rewrite.NewRebuilder(), session: newSession(cfg.MaxFetch),
+	}
+}
+
+func (f *Fetcher) attach(p reader, part kafka.FetchPartition) {
 	f.mu.Lock()
 	f.session.add(p, part)
 	f.mu.Unlock()
 	f.wakeUp()
 }
 
-func (f *Fetcher) detach(p *Partition) {
+func (f *Fetcher) detach(p reader, part kafka.FetchPartition) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.session.remove(p)
+	f.session.remove(p, part)
 }
 
 // wakeUp looks again at who wants data.
@@ -144,10 +151,8 @@ func (f *Fetcher) fetch(conn *kafka.Conn) error {
 // build makes the next request of the session; false when nobody wants data.
 // Called with mu held.
 func (f *Fetcher) build() (*kafka.FetchRequest, bool) {
-	cfg := f.conns.cfg
-	req := &kafka.FetchRequest{MaxWait: cfg.MaxWait, MinBytes: 1, MaxBytes: int32(cfg.MaxFetch), Isolation: kafka.ReadCommitted}
-	now := time.Now()
-	some, full := f.session.next(req, func(p *Partition) bool { return p.wants(now) })
+	req := &kafka.FetchRequest{MaxWait: f.cfg.MaxWait, MinBytes: 1, MaxBytes: int32(f.cfg.MaxFetch), Isolation: kafka.ReadCommitted}
+	some, full := f.session.next(req, time.Now())
 	switch {
 	case some && full:
 		req.MaxWait = min(req.MaxWait, askAgain)
@@ -221,13 +226,13 @@ func isAny(err error, targets ...error) bool {
 // unreachable tells every partition that its source broker is not there.
 func (f *Fetcher) unreachable(err error) {
 	f.mu.Lock()
-	all := make([]*Partition, 0, len(f.session.subs))
+	all := make([]reader, 0, len(f.session.subs))
 	for _, s := range f.session.subs {
 		all = append(all, s.p)
 	}
 	f.mu.Unlock()
 	for _, p := range all {
-		p.Stop(FaultOf(err, true))
+		p.unreadable(err)
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 // idle is a fetcher without a connection, and partitions for it.
 func idle() (*Fetcher, func(n int32) *Partition) {
 	c := New(DefaultConfig(), NewBudget(64<<20), nil)
-	f := newFetcher(c, nil, 1)
+	f := newFetcher(&c.cfg, nil, 1)
 	limit := NewLimiter(func() float64 { return 0 })
 	return f, func(n int32) *Partition {
 		return &Partition{Ends: Ends{Topic: "t", Number: n, Limit: limit}, conns: c, fetcher: f, over: make(chan struct{}),
@@ -35,10 +35,10 @@ func TestForgetsWhatCameAndWent(t *testing.T) {
 	if req, ok := f.build(); !ok || len(req.Partitions) != 2 {
 		t.Fatalf("the session begins with %+v", req)
 	}
-	f.detach(first)
+	f.detach(first, part(1))
 	second := partition(1)
 	f.attach(second, part(1))
-	f.detach(second)
+	f.detach(second, part(1))
 	req, ok := f.build()
 	if !ok || len(req.Forgotten) != 1 || req.Forgotten[0].Partition != 1 {
 		t.Errorf("forgotten: %+v", req)

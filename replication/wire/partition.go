@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
@@ -44,20 +45,24 @@ type Ends struct {
 }
 
 // Open joins a pipe to the connections of both sides and begins to fetch.
-func (c *Conns) Open(source, target Cluster, e Ends, s pipe.Start) *Partition {
+func Open(c *Conns, source, target Cluster, e Ends, s pipe.Start) *Partition {
 	p := &Partition{
 		Ends: e, conns: c, fetcher: c.fetcher(source, e.SourceLeader, e.Link),
 		over: make(chan struct{}), look: make(chan struct{}, 1), pipe: pipe.New(s),
 	}
 	for _, route := range []pipe.Route{pipe.Guarded, pipe.Unguarded} {
 		p.senders[route] = c.sender(target, e.TargetLeader, route, e.Task)
-		p.senders[route].attach(p)
+		p.senders[route].attach(p, p.leaseHolds)
 	}
-	p.fetcher.attach(p, kafka.FetchPartition{
-		Topic: e.Topic, TopicID: e.TopicID, Partition: e.Number, Offset: s.Position.Source,
-		LeaderEpoch: e.SourceEpoch, LastFetchedEpoch: s.Progress.SourceEpoch,
-	})
+	part := p.part()
+	part.Offset, part.LeaderEpoch, part.LastFetchedEpoch = s.Position.Source, e.SourceEpoch, s.Progress.SourceEpoch
+	p.fetcher.attach(p, part)
 	return p
+}
+
+// part names the partition at the source.
+func (e *Ends) part() kafka.FetchPartition {
+	return kafka.FetchPartition{Topic: e.Topic, TopicID: e.TopicID, Partition: e.Number}
 }
 
 // Over is closed when the pipe has ended and nothing of it is in flight.
@@ -81,7 +86,7 @@ func (p *Partition) Expires(after int64) { p.change(func(q *pipe.Pipe) { q.Expir
 
 // Close takes the partition off its connections and returns how its pipe ended.
 func (p *Partition) Close() pipe.Result {
-	p.fetcher.detach(p)
+	p.fetcher.detach(p, p.part())
 	for _, s := range p.senders {
 		s.detach(p)
 	}
@@ -141,7 +146,7 @@ func (p *Partition) changed() {
 	}
 }
 
-// wants reports whether the fetcher should ask for more.
+// wants implements reader.
 func (p *Partition) wants(now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -150,7 +155,7 @@ func (p *Partition) wants(now time.Time) bool {
 	return want
 }
 
-// coming counts bytes that will be handed over.
+// coming implements reader.
 func (p *Partition) coming(bytes int) {
 	p.Limit.take(bytes)
 	p.mu.Lock()
@@ -158,7 +163,7 @@ func (p *Partition) coming(bytes int) {
 	p.pipe.Coming(bytes)
 }
 
-// fetched takes an answer of the source.
+// fetched implements reader.
 func (p *Partition) fetched(f *kafka.FetchedPartition, buf *kafka.Buf, r *rewrite.Rebuilder) {
 	switch {
 	case f.ErrorCode != 0:
@@ -175,9 +180,8 @@ func (p *Partition) fetched(f *kafka.FetchedPartition, buf *kafka.Buf, r *rewrit
 	}
 }
 
-// pop hands a sender the next batch, at most room bytes unless nothing has
-// been picked yet. The partition moves to its other sender where the pipe's
-// route has changed.
+// pop implements writer. The partition moves to its other sender where the
+// pipe's route has changed.
 func (p *Partition) pop(s *Sender, room int, first bool) (kafka.ProducePartition, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -206,15 +210,22 @@ func (p *Partition) pop(s *Sender, room int, first bool) (kafka.ProducePartition
 	return kafka.ProducePartition{}, false
 }
 
-// leased reports whether a leader has confirmed lately that this node owns the
+// leaseHolds fails when no leader has confirmed lately that this node owns the
 // task at this turn.
-func (p *Partition) leased() bool {
+func (p *Partition) leaseHolds() error {
 	age, ok := p.conns.lease(p.Task, p.Turn)
-	return ok && age <= p.conns.cfg.Lease
+	switch {
+	case !ok:
+		return fmt.Errorf("%w: task %d is not ours", errNoLease, p.Task)
+	case age > p.conns.cfg.Lease:
+		return fmt.Errorf("%w: for %v", errNoLease, age.Round(time.Millisecond))
+	}
+	return nil
 }
 
-// answered takes the broker's answer, or the error that took its place, for
-// the oldest batch in flight.
+func (p *Partition) leased() bool { return p.leaseHolds() == nil }
+
+// answered implements writer.
 func (p *Partition) answered(r *kafka.ProducedPartition, err error) {
 	p.change(func(q *pipe.Pipe) {
 		switch {
@@ -228,12 +239,18 @@ func (p *Partition) answered(r *kafka.ProducedPartition, err error) {
 	})
 }
 
-// reconnected makes the first batch on a new connection go alone.
+// reconnected implements writer.
 func (p *Partition) reconnected() { p.change((*pipe.Pipe).Reconnected) }
 
-// sendsTo reports whether the next batch goes to the sender.
-func (p *Partition) sendsTo(s *Sender) bool {
+// unreadable ends the pipe; its owner looks for the leader and comes back.
+func (p *Partition) unreadable(err error) { p.Stop(FaultOf(err, true)) }
+
+// unwritable ends the pipe if its next batch goes to the sender.
+func (p *Partition) unwritable(s *Sender, err error) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.senders[p.pipe.Route()] == s
+	here := p.senders[p.pipe.Route()] == s
+	p.mu.Unlock()
+	if here {
+		p.Stop(FaultOf(err, false))
+	}
 }

@@ -2,7 +2,6 @@ package wire
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,43 +12,64 @@ import (
 	"sluice/replication/pipe"
 )
 
-// errNoLease keeps an unguarded request from being written.
-var errNoLease = errors.New("no leader has confirmed this turn lately")
-
 // dialTimeout bounds the making of a connection.
 const dialTimeout = 5 * time.Second
+
+// writer is a partition as its senders see it.
+type writer interface {
+	// pop hands out the next batch, at most room bytes unless it is the first of
+	// a request; false: none goes to this sender now.
+	pop(s *Sender, room int, first bool) (kafka.ProducePartition, bool)
+	// answered takes the broker's answer, or the error that took its place, for
+	// the oldest batch in flight.
+	answered(r *kafka.ProducedPartition, err error)
+	// reconnected: the first batch on a new connection goes alone.
+	reconnected()
+	// unwritable: the sender's broker cannot be reached.
+	unwritable(s *Sender, err error)
+}
 
 // Sender writes the batches of many partitions over one ordered connection to
 // one target broker. A guarded one has up to pipe.Window requests in flight; an
 // unguarded one has a single one, on a connection that carries nothing else.
 type Sender struct {
-	conns   *Conns
+	cfg     *Config
 	cluster Cluster
 	broker  int32
 	route   pipe.Route
 	wake    chan struct{}
 
 	mu         sync.Mutex
-	partitions map[*Partition]bool // attached
-	ready      []*Partition        // have something to send, in the order they asked
-	inFlight   int                 // requests
+	partitions map[writer]leased // attached
+	ready      []writer          // have something to send, in the order they asked
+	inFlight   int               // requests
 	conn       *kafka.Conn
 }
 
-func (s *Sender) attach(p *Partition) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.partitions[p] = true
+// leased fails when no leader has confirmed lately that a partition is this
+// node's.
+type leased func() error
+
+func newSender(cfg *Config, cluster Cluster, broker int32, route pipe.Route) *Sender {
+	return &Sender{cfg: cfg, cluster: cluster, broker: broker, route: route, wake: make(chan struct{}, 1), partitions: map[writer]leased{}}
 }
 
-func (s *Sender) detach(p *Partition) {
+// attach makes a partition known; ask is asked straight before an unguarded
+// request is written.
+func (s *Sender) attach(p writer, ask leased) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.partitions[p] = ask
+}
+
+func (s *Sender) detach(p writer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.partitions, p)
 }
 
 // enqueue puts a partition on the list; called under the partition's lock.
-func (s *Sender) enqueue(p *Partition) {
+func (s *Sender) enqueue(p writer) {
 	s.mu.Lock()
 	s.ready = append(s.ready, p)
 	s.mu.Unlock()
@@ -113,8 +133,8 @@ func (s *Sender) connected(ctx context.Context) (*kafka.Conn, error) {
 	return conn, nil
 }
 
-func (s *Sender) attached() []*Partition {
-	out := make([]*Partition, 0, len(s.partitions))
+func (s *Sender) attached() []writer {
+	out := make([]writer, 0, len(s.partitions))
 	for p := range s.partitions {
 		out = append(out, p)
 	}
@@ -129,16 +149,14 @@ func (s *Sender) unreachable(err error) {
 	s.ready = nil
 	s.mu.Unlock()
 	for _, p := range attached {
-		if p.sendsTo(s) {
-			p.Stop(FaultOf(err, false))
-		}
+		p.unwritable(s, err)
 	}
 }
 
 // part is one batch of a request and the partition that waits for its answer.
 type part struct {
 	kafka.ProducePartition
-	p *Partition
+	p writer
 }
 
 // send builds and queues one request; false when there is nothing to send or
@@ -188,22 +206,41 @@ func (s *Sender) depth() int {
 }
 
 func (s *Sender) request(parts []part) *kafka.ProduceRequest {
-	req := &kafka.ProduceRequest{Timeout: s.conns.cfg.Timeout, Partitions: make([]kafka.ProducePartition, len(parts))}
+	req := &kafka.ProduceRequest{Timeout: s.cfg.Timeout, Partitions: make([]kafka.ProducePartition, len(parts))}
 	for i := range parts {
 		req.Partitions[i] = parts[i].ProducePartition
 	}
 	if s.route == pipe.Unguarded {
-		req.Timeout = s.conns.cfg.Lifetime
-		req.BeforeWrite = func() error { return s.conns.leased(parts) }
+		req.Timeout = s.cfg.Lifetime
+		req.BeforeWrite = func() error { return s.leased(parts) }
 	}
 	return req
 }
 
+// leased is asked straight before an unguarded request is written.
+func (s *Sender) leased(parts []part) error {
+	s.mu.Lock()
+	asks := make([]leased, len(parts))
+	for i := range parts {
+		asks[i] = s.partitions[parts[i].p]
+	}
+	s.mu.Unlock()
+	for _, ask := range asks {
+		if ask == nil {
+			return fmt.Errorf("%w: the partition is not attached any more", errNoLease)
+		}
+		if err := ask(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // pick takes one batch of each ready partition up to the request's size; those
 // that did not fit keep their place at the head of the list.
-func (s *Sender) pick(ready []*Partition) []part {
+func (s *Sender) pick(ready []writer) []part {
 	var parts []part
-	room := s.conns.cfg.MaxRequest
+	room := s.cfg.MaxRequest
 	for i, p := range ready {
 		if room <= 0 {
 			s.mu.Lock()

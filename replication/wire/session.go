@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 
 	"sluice/kafka"
 	"sluice/kafka/record"
+	"sluice/replication/rewrite"
 )
 
 // session is an incremental fetch session (KIP-227): what we want, and what the
@@ -33,9 +35,21 @@ func keyOf(id [16]byte, topic string, partition int32) subKey {
 	return subKey{id, topic, partition}
 }
 
+// reader is a partition as its fetcher sees it.
+type reader interface {
+	// wants reports whether more should be asked for.
+	wants(now time.Time) bool
+	// coming counts bytes that will be handed over.
+	coming(bytes int)
+	// fetched takes an answer; buf is retained for what stays.
+	fetched(f *kafka.FetchedPartition, buf *kafka.Buf, r *rewrite.Rebuilder)
+	// unreadable: the source's broker cannot be reached.
+	unreadable(err error)
+}
+
 // sub is the subscription of one partition.
 type sub struct {
-	p         *Partition
+	p         reader
 	part      kafka.FetchPartition
 	since     uint64 // first request that holds it; older answers are not for it
 	dirty     bool   // must stand in the next request
@@ -49,7 +63,7 @@ func newSession(maxFetch int) session {
 // add begins to fetch a partition. Forgetting would win over asking in the same
 // request. What is not forgotten stays in the session, which whoever removes it
 // next must know.
-func (s *session) add(p *Partition, part kafka.FetchPartition) {
+func (s *session) add(p reader, part kafka.FetchPartition) {
 	part.MaxBytes = s.maxBytes
 	key := keyOf(part.TopicID, part.Topic, part.Partition)
 	held := len(s.dropped)
@@ -60,8 +74,8 @@ func (s *session) add(p *Partition, part kafka.FetchPartition) {
 }
 
 // remove ends it; an answer under way is not delivered any more.
-func (s *session) remove(p *Partition) {
-	key := keyOf(p.TopicID, p.Topic, p.Number)
+func (s *session) remove(p reader, part kafka.FetchPartition) {
+	key := keyOf(part.TopicID, part.Topic, part.Partition)
 	if sub := s.subs[key]; sub != nil && sub.p == p {
 		delete(s.subs, key)
 		if sub.inSession {
@@ -96,10 +110,10 @@ func (s *session) began(id int32) {
 
 // next fills in the next request; false when nobody wants data. full tells that
 // some partitions were left out: they are to be asked again soon.
-func (s *session) next(req *kafka.FetchRequest, wants func(*Partition) bool) (some, full bool) {
+func (s *session) next(req *kafka.FetchRequest, now time.Time) (some, full bool) {
 	wanting := make(map[*sub]bool, len(s.subs))
 	for _, sub := range s.subs {
-		if wants(sub.p) {
+		if sub.p.wants(now) {
 			wanting[sub] = true
 		}
 	}
@@ -134,7 +148,7 @@ func (s *session) next(req *kafka.FetchRequest, wants func(*Partition) bool) (so
 
 // delivery is what an answer holds for one partition.
 type delivery struct {
-	p *Partition
+	p reader
 	f kafka.FetchedPartition
 }
 

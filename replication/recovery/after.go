@@ -1,0 +1,202 @@
+package recovery
+
+import (
+	"fmt"
+
+	"sluice/fsm"
+	"sluice/replication/offsets"
+)
+
+func (s *Situation) later(f Fault) Step {
+	return Wait{Code: f.Code, Message: f.Message, For: Backoff(s.Memory.Attempts)}
+}
+
+// after decides about a fault.
+func (s *Situation) after(f Fault) Step {
+	switch f.Kind {
+	case Retry:
+		return s.later(f)
+	case Unsure:
+		return s.unsure(f)
+	case Blocked:
+		return Halt{f}
+	case Misplaced:
+		return s.misplaced()
+	case Gap:
+		return s.gap(f)
+	case Forgotten:
+		return s.raiseEpoch(f)
+	case Diverged:
+		return s.diverged(f)
+	case OutOfRange:
+		return s.outOfRange()
+	case TopicChanged, OldRequest:
+	}
+	return s.open()
+}
+
+// unsure asks who owns the stream before it is derived again: a conflict may
+// be the successor's writes.
+func (s *Situation) unsure(f Fault) Step {
+	switch s.Owner {
+	case OwnerConfirmed:
+		if over := s.Memory.Attempts - quickRetries; over > 0 {
+			return Wait{Code: f.Code, Message: f.Message, For: Backoff(over)}
+		}
+		return s.open()
+	case OwnerLost:
+		return End{fsm.Event{Code: fsm.CodeLostRace, From: -1, To: -1, Message: "another node owns the stream now: " + f.Message}}
+	case OwnerUnknown:
+		if f.Perhaps || f.Code == fsm.CodeStarting {
+			return Alone{f.Message}
+		}
+		return Wait{Code: fsm.CodeWaiting, Message: f.Message, For: Backoff(s.Memory.Attempts)}
+	}
+	return Gather{What: NeedOwner}
+}
+
+// misplaced names every batch that stands elsewhere.
+func (s *Situation) misplaced() Step {
+	wrong := s.Memory.Misplaced
+	if len(wrong) == 0 {
+		return s.open()
+	}
+	msg := "another writer's records stand in the target; ours stand at"
+	for _, w := range wrong {
+		msg += fmt.Sprintf(" [%d, %d) instead of [%d, %d);", w.At, w.At+int64(w.Count), w.Target, w.End())
+	}
+	last := wrong[len(wrong)-1]
+	return Halt{AtTarget(Blocked, fsm.CodeForeignWriter, wrong[0].Target, last.At+int64(last.Count), msg)}
+}
+
+// diverged: the source's log is another one from f.Range.From on.
+func (s *Situation) diverged(f Fault) Step {
+	at, from := s.Memory.Last.Source, f.Range.From
+	if f.Epoch < s.Memory.Last.SourceEpoch { // all of the last copied record's epoch is gone
+		from = min(from, at-1)
+	}
+	if at <= from { // what it lost was fetched, but not copied
+		s.Memory.Last.SourceEpoch = -1
+		return s.open()
+	}
+	return Halt{AtSource(Blocked, fsm.CodeSourceTruncated, from, at, "the source lost records that are copied: its log diverges here")}
+}
+
+// outOfRange tells why the source refuses the position.
+func (s *Situation) outOfRange() Step {
+	switch {
+	case s.Places == nil:
+		return Gather{What: NeedPlaces}
+	case s.Task.Mapping == nil || s.Task.Mapping.SourceTopicID != s.Places.Source:
+		return s.open()
+	case s.Source == nil:
+		return Gather{What: NeedSource}
+	}
+	at, first, end := s.Memory.Last.Source, s.Source.First, s.Source.End
+	switch {
+	case at < first:
+		return Halt{AtSource(Blocked, fsm.CodePositionLost, at, first, fmt.Sprintf("source retention took records before they were copied; its log starts at %d now", first))}
+	case at > end:
+		return Halt{AtSource(Blocked, fsm.CodeSourceTruncated, end, at, fmt.Sprintf("the source's log ends at %d, records up to %d are copied", end, at))}
+	}
+	return s.open()
+}
+
+// gap commits that from here on offsets are translated. The producer epoch is
+// raised: an owner that is cut off and knows only the old mapping would count
+// on behind what is written under the new one.
+func (s *Situation) gap(f Fault) Step {
+	p := s.Memory.Last
+	switch {
+	case s.Spec.Offsets == fsm.OffsetsIdentical:
+		f.Kind, f.Code = Blocked, fsm.CodeIdentityLost
+		return Halt{f}
+	case s.Task.Mapping == nil || p.Source != f.Range.From:
+		return s.open() // what stands before it was not acknowledged: derive and copy that first
+	case s.Places == nil:
+		return Gather{What: NeedPlaces}
+	case s.Memory.OldRequests && !s.Waited:
+		return Gather{What: NeedOldRequests}
+	}
+	m := s.successor()
+	m.Phase = fsm.PhaseTranslated
+	if f.Range.To > p.Source {
+		m.Segments = append(m.Segments, fsm.Segment{Source: f.Range.To, Target: p.Target})
+		p.Source, p.SourceEpoch = f.Range.To, -1 // not the epoch of what takes the gap
+	}
+	return s.commitRaised(m, p, Commit{Event: &fsm.Event{
+		Code: fsm.CodeTranslated, From: f.Range.From, To: f.Range.To, Message: "offsets are translated from here on: " + f.Message,
+	}})
+}
+
+// successor is a copy of the mapping with the next version, safe to append to.
+// It holds the segments too that were not checkpointed under the old one:
+// under the new one they would not be any more.
+func (s *Situation) successor() fsm.Mapping {
+	old := s.Task.Mapping
+	m := *old
+	m.Version++
+	m.Segments = append([]fsm.Segment(nil), old.Segments...)
+	for _, seg := range s.Memory.Unsaved {
+		if last := m.Segments[len(m.Segments)-1]; old.Phase != fsm.PhaseDense && seg.Source > last.Source && seg.Target >= last.Target {
+			m.Segments = append(m.Segments, seg)
+		}
+	}
+	return m
+}
+
+// lastEpoch is the last one that a producer id has.
+const lastEpoch = 1<<15 - 1
+
+// commitRaised commits a mapping under which sequence 0 of an unused producer
+// epoch stands where the progress is.
+func (s *Situation) commitRaised(m fsm.Mapping, p fsm.Progress, c Commit) Step {
+	m.SequenceZero = p.Target
+	switch {
+	case m.ProducerEpoch < lastEpoch:
+		m.ProducerEpoch++
+	case s.NewID == nil:
+		return Gather{What: NeedNewID}
+	default:
+		m.ProducerID, m.ProducerEpoch = *s.NewID, 0
+	}
+	c.Mapping, c.Progress = m, p
+	return c
+}
+
+// raiseEpoch begins a new producer epoch at the log end: the broker's state is
+// gone and it refuses our next sequence. Only once no earlier request can come.
+func (s *Situation) raiseEpoch(f Fault) Step {
+	switch {
+	case s.Task.Mapping == nil:
+		return s.open()
+	case s.Places == nil:
+		return Gather{What: NeedPlaces}
+	case !s.Waited:
+		return Gather{What: NeedOldRequests}
+	case s.Log == nil:
+		return Gather{What: NeedLog}
+	}
+	switch s.derive().Outcome {
+	case RaiseEpoch, Found, LostAcked:
+	default:
+		return s.open() // something else by now
+	}
+	p, end := s.Memory.Last, s.Log.LogEnd
+	src, ok := s.sourceOf(end)
+	if !ok {
+		return Halt{AtTarget(Blocked, fsm.CodePositionUnknown, p.Target, end, "the target moved past every known position")}
+	}
+	m := s.successor()
+	m.Segments = offsets.Cut(&m, end)
+	c := Commit{Event: &fsm.Event{Code: fsm.CodeEpochRaised, From: end, To: end}}
+	if end < p.Target {
+		c.Tell = &fsm.Event{Code: fsm.CodeTargetLostAcked, From: end, To: p.Target,
+			Message: fmt.Sprintf("the target acknowledged up to %d and ends at %d now", p.Target, end)}
+	}
+	next := s.commitRaised(m, s.progressAt(src, end, p.Records), c)
+	if c, ok := next.(Commit); ok {
+		c.Event.Message = fmt.Sprintf("producer epoch %d begins at target offset %d: %s", c.Mapping.ProducerEpoch, end, f.Message)
+	}
+	return next
+}
