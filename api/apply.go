@@ -84,7 +84,7 @@ func (a *applying) plan(ctx context.Context, v *fsm.View) (fsm.Command, error) {
 	if err := a.preflight(ctx, v); err != nil {
 		return nil, err
 	}
-	return a.command(), nil
+	return a.command(v), nil
 }
 
 // expected compares the plan with the revisions that the caller saw, in the
@@ -106,7 +106,7 @@ func (a *applying) expected() error {
 
 // command is the last plan as a command. Cluster ids that preflight has seen
 // are pinned with the objects; start offsets go with new links.
-func (a *applying) command() fsm.Command {
+func (a *applying) command(v *fsm.View) fsm.Command {
 	starts := map[string][]fsm.StartAt{}
 	for name, f := range a.checked {
 		starts[name] = f.Starts
@@ -119,6 +119,9 @@ func (a *applying) command() fsm.Command {
 	cmd := a.last.Command(time.Now().UnixMilli(), starts)
 	if len(cmd.Kafka)+len(cmd.Links)+len(cmd.DeleteLinks) == 0 {
 		return nil
+	}
+	if len(cmd.DeleteLinks) > 0 {
+		cmd.By = a.s.asked(v)
 	}
 	return cmd
 }

@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"sluice/fsm"
 )
 
 // ClientConfig says how to reach the API.
@@ -198,6 +200,16 @@ func (c *Client) Order(ctx context.Context, name, order string, sel StreamSelect
 // DeleteLink deletes a link; it is done when the link is no longer there.
 func (c *Client) DeleteLink(ctx context.Context, name string) (*Ack, error) {
 	return remove[Ack](ctx, c, "/v1/links/"+url.PathEscape(name))
+}
+
+// Operations lists the acts of several steps that run and that ended last.
+func (c *Client) Operations(ctx context.Context) (*List[Operation], error) {
+	return get[List[Operation]](ctx, c, "/v1/operations", nil)
+}
+
+// Operation asks how one of them goes, or how it ended.
+func (c *Client) Operation(ctx context.Context, id fsm.OperationID) (*OperationDetail, error) {
+	return get[OperationDetail](ctx, c, "/v1/operations/"+strconv.FormatUint(uint64(id), 10), nil)
 }
 
 // Apply plans objects, and carries the plan out unless r says DryRun.

@@ -34,11 +34,11 @@ func (s *Server) linkRoutes(h huma.API) {
 			return LinkDetail{p.meta("Link"), p.link(l, tasks), tasks, p.events(eventQuery{link: in.Name, limit: 50}).Items}, nil
 		})
 	for verb, state := range map[string]string{"pause": fsm.StatePaused, "resume": fsm.StateRunning} {
-		operation(h, http.MethodPost, "/v1/links/{name}/"+verb, verb+"Link", "Link state "+state+"; done when unconfirmed is empty",
+		route(h, http.MethodPost, "/v1/links/{name}/"+verb, verb+"Link", "Link state "+state+"; done when unconfirmed is empty",
 			func(ctx context.Context, in *LinkPath) (Ack, error) { return s.setState(ctx, in.Name, state) })
 	}
 	s.orderRoutes(h)
-	operation(h, http.MethodDelete, "/v1/links/{name}", "deleteLink", "Delete a link, the target keeps its data; done when it is no longer there",
+	route(h, http.MethodDelete, "/v1/links/{name}", "deleteLink", "Delete a link, the target keeps its data; done when it is no longer there",
 		func(ctx context.Context, in *LinkPath) (Ack, error) { return s.deleteLink(ctx, in.Name) })
 }
 
@@ -52,7 +52,7 @@ func (s *Server) orderRoutes(h huma.API) {
 		fsm.OrderContinue: "Go on behind what is lost; the gap is recorded",
 		fsm.OrderRecopy:   "Copy again from the log start, once the target is emptied or recreated",
 	} {
-		operation(h, http.MethodPost, "/v1/links/{name}/"+string(order), string(order)+"Link", summary,
+		route(h, http.MethodPost, "/v1/links/{name}/"+string(order), string(order)+"Link", summary,
 			func(ctx context.Context, in *orderInput) (Ack, error) { return s.order(ctx, in.Name, in.Body, order) })
 	}
 }
@@ -78,7 +78,7 @@ func (s *Server) deleteLink(ctx context.Context, name string) (Ack, error) {
 			return nil, notFound("link", name)
 		}
 		return &fsm.Objects{
-			DeleteLinks: []string{name}, Expect: []fsm.Expectation{{Link: name, Revision: l.Revision}}, At: time.Now().UnixMilli(),
+			DeleteLinks: []string{name}, Expect: []fsm.Expectation{{Link: name, Revision: l.Revision}}, By: s.asked(v), At: time.Now().UnixMilli(),
 		}, nil
 	})
 }
@@ -135,6 +135,9 @@ func ack(p *picture, name, kind string) Ack {
 		a.State, a.Revision, a.Unconfirmed = l.Spec.State, l.Revision, p.unconfirmed(l)
 		if l.Deleting {
 			a.State = "deleting"
+			if o := p.v.OperationOn(l.ID, fsm.OperationDeleteLink); o != nil {
+				a.Operation = &o.ID
+			}
 		}
 	}
 	return a

@@ -17,9 +17,9 @@ func (s *Server) memberRoutes(h huma.API) {
 	type nameInput struct {
 		Name string `path:"name"`
 	}
-	operation(h, http.MethodDelete, "/v1/members/{name}", "removeMember", "Take out a node that is gone for good",
+	route(h, http.MethodDelete, "/v1/members/{name}", "removeMember", "Take out a node that is gone for good",
 		func(ctx context.Context, in *nameInput) (Ack, error) { return s.removeMember(ctx, in.Name) })
-	operation(h, http.MethodPost, "/v1/leave", "leave", "This node hands its tasks over, leaves the cluster for good and ends; done when it no longer answers",
+	route(h, http.MethodPost, "/v1/leave", "leave", "This node hands its tasks over, leaves the cluster for good and ends; done when it no longer answers",
 		func(ctx context.Context, _ *struct{}) (Ack, error) {
 			a := s.memberAck(s.Cluster.State().NodeID, "leaving")
 			return a, s.Cluster.Leave(ctx)

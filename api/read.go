@@ -20,8 +20,8 @@ func (r ReadParams) freshness() ReadParams { return r }
 // answer is an answer with a body.
 type answer[T any] struct{ Body T }
 
-// operation registers one operation; errors are Problems.
-func operation[I, O any](h huma.API, method, path, id, summary string, do func(context.Context, *I) (O, error)) {
+// route registers one operation; errors are Problems.
+func route[I, O any](h huma.API, method, path, id, summary string, do func(context.Context, *I) (O, error)) {
 	schema := h.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")
 	op := huma.Operation{
 		OperationID: id, Method: method, Path: path, Summary: summary, MaxBodyBytes: 8 << 20,
@@ -39,10 +39,10 @@ func operation[I, O any](h huma.API, method, path, id, summary string, do func(c
 	})
 }
 
-// reading registers an operation that answers from a picture, as fresh as was
+// reading registers one that answers from a picture, as fresh as was
 // asked for.
 func reading[I interface{ freshness() ReadParams }, O any](s *Server, h huma.API, path, id, summary string, do func(*picture, *I) (O, error)) {
-	operation(h, http.MethodGet, path, id, summary, func(ctx context.Context, in *I) (out O, err error) {
+	route(h, http.MethodGet, path, id, summary, func(ctx context.Context, in *I) (out O, err error) {
 		p, err := s.read(ctx, (*in).freshness())
 		if err != nil {
 			return out, err

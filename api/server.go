@@ -48,7 +48,7 @@ func New(cfg Config, parts Parts) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{Parts: parts, cfg: cfg, token: token}
-	s.handler = s.guard(s.routes())
+	s.handler = s.authorize(s.routes())
 	return s, nil
 }
 
@@ -67,6 +67,7 @@ func (s *Server) routes() *http.ServeMux {
 	s.objectRoutes(h)
 	s.memberRoutes(h)
 	s.verifyRoutes(h)
+	s.operationRoutes(h)
 	for _, name := range []string{"ErrorModel", "ErrorDetail"} { // replaced by Problem
 		delete(h.OpenAPI().Components.Schemas.Map(), name)
 	}
@@ -123,10 +124,10 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	return err
 }
 
-// guard lets in who may: the right token where one is set; else only requests
-// that name this machine itself, so that no foreign page in a browser can
-// speak to the API through a name of its own.
-func (s *Server) guard(next http.Handler) http.Handler {
+// authorize lets in who may: the right token where one is set; else only
+// requests that name this machine itself, so that no foreign page in a browser
+// can speak to the API through a name of its own.
+func (s *Server) authorize(next http.Handler) http.Handler {
 	foreign := http.NewCrossOriginProtection()
 	foreign.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, problem(http.StatusForbidden, CodeUnauthorized, "use this node's own page, or `sluice`", "%v", foreign.Check(r)))
@@ -137,8 +138,8 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "no-store")
 		switch {
-		case open(r.URL.Path):
-		case s.token != nil && !s.holds(r):
+		case public(r.URL.Path):
+		case s.token != nil && !s.hasToken(r):
 			h.Set("WWW-Authenticate", "Bearer")
 			writeProblem(w, problem(http.StatusUnauthorized, CodeUnauthorized, "give --token-file the file that holds it", "this API asks for a token"))
 			return
@@ -150,13 +151,13 @@ func (s *Server) guard(next http.Handler) http.Handler {
 	})
 }
 
-// open tells the paths that need no token: probes, and the page, which is
+// public tells the paths that need no token: probes, and the page, which is
 // empty until it has asked the API.
-func open(path string) bool { return path == "/livez" || path == "/readyz" || !api(path) }
+func public(path string) bool { return path == "/livez" || path == "/readyz" || !ofAPI(path) }
 
-func api(path string) bool { return strings.HasPrefix(path, "/v1") || path == "/metrics" }
+func ofAPI(path string) bool { return strings.HasPrefix(path, "/v1") || path == "/metrics" }
 
-func (s *Server) holds(r *http.Request) bool {
+func (s *Server) hasToken(r *http.Request) bool {
 	got, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	return ok && subtle.ConstantTimeCompare([]byte(got), s.token) == 1
 }

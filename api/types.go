@@ -247,6 +247,8 @@ type Ack struct {
 	State       string   `json:"state" doc:"What holds now."`
 	Revision    uint64   `json:"revision" doc:"Index of the change."`
 	Unconfirmed []string `json:"unconfirmed" doc:"Nodes that have not reported yet that they carried it out."`
+	// Operation carries the change out where it takes several steps.
+	Operation *fsm.OperationID `json:"operation" doc:"Id of the operation that carries it out; null: none."`
 }
 
 // VerifyRequest says what to compare.

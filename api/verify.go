@@ -9,14 +9,14 @@ import (
 
 func (s *Server) verifyRoutes(h huma.API) {
 	type startInput struct{ Body VerifyRequest }
-	operation(h, http.MethodPost, "/v1/verify", "startVerify", "Compare both sides of a link record by record, on this node",
+	route(h, http.MethodPost, "/v1/verify", "startVerify", "Compare both sides of a link record by record, on this node",
 		func(ctx context.Context, in *startInput) (Verify, error) {
 			if _, err := linkNamed(s.Control.View(), in.Body.Link); err != nil {
 				return Verify{}, err
 			}
 			return s.verify(func(v Verifier) (VerifyJob, error) { return v.Start(ctx, in.Body) })
 		})
-	operation(h, http.MethodGet, "/v1/verify", "listVerify", "The comparisons in this node's memory",
+	route(h, http.MethodGet, "/v1/verify", "listVerify", "The comparisons in this node's memory",
 		func(_ context.Context, _ *struct{}) (List[VerifyJob], error) {
 			out := List[VerifyJob]{s.picture().meta("VerifyList"), []VerifyJob{}}
 			if s.Verify != nil {
@@ -29,11 +29,11 @@ func (s *Server) verifyRoutes(h huma.API) {
 	type idInput struct {
 		ID string `path:"id"`
 	}
-	operation(h, http.MethodGet, "/v1/verify/{id}", "getVerify", "How a comparison goes, or what it found",
+	route(h, http.MethodGet, "/v1/verify/{id}", "getVerify", "How a comparison goes, or what it found",
 		func(_ context.Context, in *idInput) (Verify, error) {
 			return s.verify(func(v Verifier) (VerifyJob, error) { return v.Get(in.ID) })
 		})
-	operation(h, http.MethodDelete, "/v1/verify/{id}", "cancelVerify", "Stop a comparison",
+	route(h, http.MethodDelete, "/v1/verify/{id}", "cancelVerify", "Stop a comparison",
 		func(_ context.Context, in *idInput) (Verify, error) {
 			return s.verify(func(v Verifier) (VerifyJob, error) {
 				if err := v.Cancel(in.ID); err != nil {

@@ -170,14 +170,14 @@ func showPlan(a *app, p *api.Plan) error {
 	for _, f := range p.Warnings {
 		a.std.warn(f)
 	}
-	return a.std.write(p, func(w io.Writer, l look) { planText(w, l, p) }, changeTable(p.Changes))
+	return a.std.write(p, func(w io.Writer, st style) { planText(w, st, p) }, changeTable(p.Changes))
 }
 
 // planText words each change in the tense that fits.
-func planText(w io.Writer, l look, p *api.Plan) {
+func planText(w io.Writer, st style, p *api.Plan) {
 	mark := map[manifest.Action]string{
-		manifest.ActionCreate: l.paint(green, "+"), manifest.ActionUpdate: l.paint(yellow, "~"),
-		manifest.ActionDelete: l.paint(red, "-"), manifest.ActionNone: " ",
+		manifest.ActionCreate: st.paint(green, "+"), manifest.ActionUpdate: st.paint(yellow, "~"),
+		manifest.ActionDelete: st.paint(red, "-"), manifest.ActionNone: " ",
 	}
 	for _, x := range p.Changes {
 		word := string(x.Action)

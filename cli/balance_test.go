@@ -45,6 +45,7 @@ func propose(t *testing.T, brokers, parts string, args ...string) (out string, c
 	var w bytes.Buffer
 	a := &app{std: streams{Env: Env{Stdout: &w, Stderr: io.Discard, Getenv: func(string) string { return "" }}}, started: true}
 	cmd := balanceCmd(a)
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true // as under the root
 	cmd.SetArgs(append([]string{"propose", "--brokers-file", b, "--parts-file", p}, args...))
 	err = cmd.Execute()
 	return w.String(), a.finish(err), err
@@ -245,6 +246,24 @@ func singleParts() string {
 		fmt.Fprintf(&b, "two,%d,%d %d,1,1,1\n", i, 3+i%2, 4-i%2)
 	}
 	return b.String()
+}
+
+// TestProposeShowsTheBrokersThatChangeMost, and all of them where asked.
+func TestProposeShowsTheBrokersThatChangeMost(t *testing.T) {
+	var brokers, parts strings.Builder
+	for i := range 30 {
+		fmt.Fprintf(&brokers, "%d,r%d,1000,1000,1000,%s\n", i, i%3, map[bool]string{true: "ok", false: "new"}[i < 15])
+	}
+	for i := range 300 {
+		fmt.Fprintf(&parts, "t,%d,%d %d,5,1,1\n", i, i%15, (i+1)%15)
+	}
+	short, code, err := propose(t, brokers.String(), parts.String())
+	if code != 0 || !strings.Contains(short, "... and 10 more that change less; all with -o wide\n") || !strings.Contains(short, "... and 5 more\n") {
+		t.Errorf("code %d: %v\n%s", code, err, short)
+	}
+	if wide, _, _ := propose(t, brokers.String(), parts.String(), "-o", "wide"); strings.Contains(wide, "... and") || strings.Count(wide, " new  ") != 30 {
+		t.Errorf("%s", wide)
+	}
 }
 
 func TestProposeLevelsLogDirs(t *testing.T) {

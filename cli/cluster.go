@@ -63,6 +63,9 @@ func leaveCmd(a *app) *cobra.Command {
 		Long: `The node at --address hands its tasks over, gives up leadership, leaves the
 cluster for good and ends. To stop a node for a while just stop its process.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := a.std.noTable(); err != nil {
+				return err
+			}
 			s, err := answer(cmd.Context(), &a.nodes, func(ctx context.Context, c *api.Client) (*api.Status, error) { return c.Status(ctx, 0, 0) })
 			if err != nil {
 				return err
@@ -121,6 +124,9 @@ func removeCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "remove NODE", Short: "Take out a node that is gone for good", Args: oneArg("node"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := a.std.noTable(); err != nil {
+				return err
+			}
 			if dryRun {
 				a.std.note("would remove node %s; nothing was changed", args[0])
 				return nil

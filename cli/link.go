@@ -41,19 +41,19 @@ func describeCmd(a *app) *cobra.Command {
 				return err
 			}
 			l.Events = l.Events[:min(events, len(l.Events))]
-			return a.std.write(l, func(w io.Writer, look look) { linkText(w, look, l) }, taskTable(l.Tasks))
+			return a.std.write(l, func(w io.Writer, st style) { linkText(w, st, l) }, taskTable(l.Tasks))
 		}),
 	}
 	cmd.Flags().IntVar(&events, "events", events, "how many events to show")
 	return cmd
 }
 
-func linkText(w io.Writer, look look, l *api.LinkDetail) {
+func linkText(w io.Writer, st style, l *api.LinkDetail) {
 	line := func(key, format string, args ...any) { fmt.Fprintf(w, "%-14s %s\n", key, fmt.Sprintf(format, args...)) }
 	line("Link", "%s: %s -> %s", l.Name, l.Source, l.Target)
 	state := l.State
 	if string(l.Condition) != l.State {
-		state += ", " + look.paint(colored(l.Condition).color, string(l.Condition))
+		state += ", " + st.paint(colored(l.Condition).color, string(l.Condition))
 	}
 	if len(l.Unconfirmed) > 0 {
 		state += fmt.Sprintf(" (%s not confirmed)", strings.Join(l.Unconfirmed, ", "))
@@ -70,7 +70,7 @@ func linkText(w io.Writer, look look, l *api.LinkDetail) {
 	line("Created", "%s", moment(l.CreatedAt, l.AsOf).text)
 	t := l.Totals
 	line("Streams", "%d, %d stopped; %s records copied", t.Streams, t.Stopped, count(t.Records))
-	lag := maybe(t.LagRecords).text + " records, " + seconds(t.LagSeconds).text + " behind"
+	lag := optional(t.LagRecords).text + " records, " + seconds(t.LagSeconds).text + " behind"
 	if t.LagUnknown > 0 {
 		lag += fmt.Sprintf("; unknown of %s", plural(t.LagUnknown, "stream"))
 	}
@@ -79,17 +79,17 @@ func linkText(w io.Writer, look look, l *api.LinkDetail) {
 	line("As of", "%s, %s", l.AsOf.Format("2006-01-02 15:04:05Z"), freshness(l.Meta))
 	for _, x := range l.Tasks {
 		if x.Message != "" {
-			fmt.Fprintf(w, "\n%s %s: %s\n", look.paint(colored(x.State).color, "! "+stream(x)), x.State, x.Message)
+			fmt.Fprintf(w, "\n%s %s: %s\n", st.paint(colored(x.State).color, "! "+stream(x)), x.State, x.Message)
 			hint(w, l.Name, x)
 		}
 	}
 	if tasks := taskTable(l.Tasks); len(tasks.rows) > 0 {
 		fmt.Fprintln(w)
-		tasks.text(w, look)
+		tasks.text(w, st)
 	}
 	if events := eventTable(l.Events, l.AsOf); len(events.rows) > 0 {
 		fmt.Fprintln(w)
-		events.text(w, look)
+		events.text(w, st)
 	}
 }
 

@@ -35,6 +35,9 @@ func (ch *linkChange) cmd(a *app, short string) *cobra.Command {
 }
 
 func (ch *linkChange) run(ctx context.Context, a *app, link string) error {
+	if err := a.std.noTable(); err != nil {
+		return err
+	}
 	l, err := answer(ctx, &a.nodes, func(ctx context.Context, c *api.Client) (*api.LinkDetail, error) { return c.Link(ctx, link) })
 	if err != nil {
 		return err
@@ -54,13 +57,19 @@ func (ch *linkChange) run(ctx context.Context, a *app, link string) error {
 		if err != nil {
 			return err
 		}
-		if ch.wait {
-			err = confirmed(ctx, a, c, ack)
-		} else {
+		var said string // how it ended
+		switch {
+		case !ch.wait:
 			ack.Unconfirmed = []string{} // nobody has to stop
+		case ack.Operation != nil:
+			if said, err = attend(ctx, a, c, *ack.Operation); err == nil {
+				ack.State, ack.Unconfirmed = "deleted", []string{}
+			}
+		default:
+			err = confirmed(ctx, a, c, ack)
 		}
-		if said := a.std.say(ack, "%s", ackText(ack, ch.done)); said != nil {
-			return said
+		if written := a.std.say(ack, "%s", cmp.Or(said, ackText(ack, ch.done))); written != nil {
+			return written
 		}
 		return err
 	})

@@ -41,6 +41,7 @@ Exit codes: 0 good, 1 failed, 2 usage, 10 asked and the answer is bad.`,
 		linkCmd(a),
 		clusterCmd(a),
 		balanceCmd(a),
+		operationCmd(a),
 		generateCmd(a),
 		versionCmd(a),
 	)

@@ -2,8 +2,12 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -35,6 +39,17 @@ func testLocal() Local {
 		Version: func() VersionInfo {
 			return VersionInfo{Version: "v1.2.3", Commit: "abc", Date: "2026-01-31", Go: "go1.26"}
 		},
+		PrintConfig: func(w io.Writer, config string, origin bool) error {
+			_, err := fmt.Fprintln(w, "config", config, origin)
+			return err
+		},
+		Demo: func(_ context.Context, o DemoOptions) error {
+			fmt.Fprintln(o.Stdout, "demo", o.Check)
+			if o.Check {
+				return BadAnswer("the sides differ")
+			}
+			return nil
+		},
 		Server: func(_ context.Context, config string, o ServerOptions) error {
 			_, err := fmt.Println("server", config, o.Insecure, o.Join)
 			return err
@@ -43,7 +58,13 @@ func testLocal() Local {
 			_, err := os.Stat(config)
 			return []string{"a warning"}, err
 		},
-		CreateCA: func(dir string) error { _, err := fmt.Println("ca", dir); return err },
+		CreateCA: func(dir string) error {
+			if dir == "full" {
+				return errors.New("writing full/ca.pem: no space left on device")
+			}
+			_, err := fmt.Println("ca", dir)
+			return err
+		},
 		CreateCert: func(dir, name string, hosts []string) error {
 			_, err := fmt.Println("cert", dir, name, hosts)
 			return err
@@ -65,8 +86,17 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			f := apitest.New(t)
-			srv, _ := f.Serve(func(_ *api.Config, p *api.Parts) { p.Verify = &verifier{} })
+			srv, _ := f.Serve(func(_ *api.Config, p *api.Parts) { p.Verify, p.Preflight = &verifier{}, preflight{} })
 			env.Setenv("SLUICE_ADDRESS", srv.URL)
+			token := filepath.Join(env.WorkDir, "token")
+			if err := os.WriteFile(token, []byte("0123456789abcdef\n"), 0o600); err != nil {
+				return err
+			}
+			guarded, _ := f.Serve(func(c *api.Config, _ *api.Parts) { c.TokenFile = token })
+			env.Setenv("GUARDED", guarded.URL)
+			silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+			env.Defer(silent.Close)
+			env.Setenv("SILENT", silent.URL)
 			env.Setenv("NO_COLOR", "1")
 			env.Values["cluster"] = f
 			ctx, cancel := context.WithCancel(context.Background())
@@ -158,6 +188,16 @@ func change(f *apitest.Cluster, args []string) error {
 				}
 			}
 		})
+	case "unknown-outcomes": // unknown-outcomes N: of so many proposals
+		n, err := strconv.Atoi(args[1])
+		f.With(func(f *apitest.Cluster) { f.Dropped = n })
+		return err
+	case "leader":
+		f.With(func(f *apitest.Cluster) { f.NoLeader, f.Status.Leader, f.Status.Quorum = false, "id2", true })
+	case "level": // level N
+		n, err := strconv.ParseUint(args[1], 10, 32)
+		f.Do(&fsm.FeatureRaise{Level: uint32(n)})
+		return err
 	case "no-leader":
 		f.With(func(f *apitest.Cluster) { f.NoLeader, f.Status.Leader, f.Status.Quorum = true, "", false })
 	default:
@@ -186,6 +226,19 @@ func stop(f *apitest.Cluster, args []string) error {
 		return nil
 	}
 	return fmt.Errorf("no stream %s", args[0])
+}
+
+// preflight finds something in links of two names.
+type preflight struct{}
+
+func (preflight) Check(_ context.Context, _ *fsm.View, l fsm.LinkSpec, _ map[string]fsm.KafkaCluster) (api.Preflight, error) {
+	switch l.Name {
+	case "refused":
+		return api.Preflight{Refusals: []api.Finding{{Code: fsm.CodeNotEmpty, Message: "topic orders of eu is not empty"}}}, nil
+	case "warned":
+		return api.Preflight{Warnings: []api.Finding{{Message: "us keeps records for an hour"}}}, nil
+	}
+	return api.Preflight{}, nil
 }
 
 // verifier has two jobs: v1 found the sides equal, v2 did not.

@@ -72,38 +72,38 @@ func (f *statusFlags) get(ctx context.Context, a *app, c *api.Client) (*api.Stat
 }
 
 func showStatus(a *app, s *api.Status) error {
-	return a.std.write(s, func(w io.Writer, l look) { statusText(w, l, s) }, taskTable(s.Tasks))
+	return a.std.write(s, func(w io.Writer, st style) { statusText(w, st, s) }, taskTable(s.Tasks))
 }
 
 // statusText draws the picture.
-func statusText(w io.Writer, l look, s *api.Status) {
-	headline(w, l, s)
+func statusText(w io.Writer, st style, s *api.Status) {
+	headline(w, st, s)
 	for _, p := range s.Problems {
-		fmt.Fprintf(w, "%s %s\n", l.paint(red, "!"), p)
+		fmt.Fprintf(w, "%s %s\n", st.paint(red, "!"), p)
 	}
 	section := func(t *table) {
 		if len(t.rows) > 0 {
 			fmt.Fprintln(w)
-			t.text(w, l)
+			t.text(w, st)
 		}
 	}
 	section(nodeTable(s.Nodes))
 	section(linkTable(s.Links))
 	section(taskTable(s.Tasks))
 	if hidden := s.TaskCount - len(s.Tasks); hidden > 0 {
-		fmt.Fprintln(w, l.paint(dim, fmt.Sprintf("and %d more tasks, none worse (--tasks -1 shows all)", hidden)))
+		fmt.Fprintln(w, st.paint(dim, fmt.Sprintf("and %d more tasks, none worse (--tasks -1 shows all)", hidden)))
 	}
 	section(eventTable(s.Events, s.AsOf))
 }
 
-func headline(w io.Writer, l look, s *api.Status) {
+func headline(w io.Writer, st style, s *api.Status) {
 	health := map[api.Health]color{api.Healthy: green, api.Working: yellow, api.Unhealthy: red}[s.Health]
 	leader := "leader " + s.Leader
 	if s.Leader == "" {
-		leader = l.paint(red, "no leader")
+		leader = st.paint(red, "no leader")
 	}
-	fmt.Fprintf(w, "%s  %s  %s  %s in all, lag %s, %s\n", l.paint(health, string(s.Health)), leader, freshness(s.Meta),
-		plural(s.Totals.Streams, "stream"), maybe(s.Totals.LagRecords).text, rate(s.Totals.BytesPerSecond).text)
+	fmt.Fprintf(w, "%s  %s  %s  %s in all, lag %s, %s\n", st.paint(health, string(s.Health)), leader, freshness(s.Meta),
+		plural(s.Totals.Streams, "stream"), optional(s.Totals.LagRecords).text, rate(s.Totals.BytesPerSecond).text)
 }
 
 // freshness says on which facts an answer rests.
@@ -128,11 +128,11 @@ func watchStatus(ctx context.Context, a *app, f statusFlags) error {
 		func(s *api.Status, err error) error {
 			switch {
 			case err != nil:
-				redraw(&a.std, func(w io.Writer, l look) {
-					fmt.Fprintf(w, "%s %s\n", l.paint(red, "no answer:"), a.nodes.explain(err).Detail)
+				redraw(&a.std, func(w io.Writer, st style) {
+					fmt.Fprintf(w, "%s %s\n", st.paint(red, "no answer:"), a.nodes.explain(err).Detail)
 				})
 			case a.std.format == "text" || a.std.format == "wide":
-				redraw(&a.std, func(w io.Writer, l look) { statusText(w, l, s) })
+				redraw(&a.std, func(w io.Writer, st style) { statusText(w, st, s) })
 			default:
 				return showStatus(a, s)
 			}
@@ -142,9 +142,9 @@ func watchStatus(ctx context.Context, a *app, f statusFlags) error {
 
 // redraw writes over what it wrote before, without a flicker: each line is
 // cleared to its end, then all that is below.
-func redraw(s *streams, draw func(io.Writer, look)) {
+func redraw(s *streams, draw func(io.Writer, style)) {
 	var b strings.Builder
-	draw(&b, s.look())
+	draw(&b, s.style())
 	text := b.String()
 	if s.Terminal {
 		text = fit(s, text)
@@ -165,7 +165,7 @@ func fit(s *streams, text string) string {
 	if rows < 3 || len(lines) < rows {
 		return text
 	}
-	return strings.Join(lines[:rows-2], "") + s.look().paint(dim, fmt.Sprintf("(%d more lines; make the window higher)", len(lines)-rows+2)) + "\n"
+	return strings.Join(lines[:rows-2], "") + s.style().paint(dim, fmt.Sprintf("(%d more lines; make the window higher)", len(lines)-rows+2)) + "\n"
 }
 
 // untilHealthy waits, and shows on stderr for what.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,7 +27,7 @@ type streams struct {
 // write writes an answer as -o asks: data as JSON or YAML, text for a person,
 // rows as a table of tab-separated values. A nil rows means that the answer
 // has no such form, a nil text that a person reads the rows.
-func (s *streams) write(data any, text func(io.Writer, look), rows *table) error {
+func (s *streams) write(data any, text func(io.Writer, style), rows *table) error {
 	switch s.format {
 	case "json", "yaml":
 		b, err := json.MarshalIndent(data, "", "  ")
@@ -40,7 +41,7 @@ func (s *streams) write(data any, text func(io.Writer, look), rows *table) error
 		return s.put(string(b) + "\n")
 	case "tsv":
 		if rows == nil {
-			return &usageError{fmt.Errorf("this answer is no table; choose -o json")}
+			return s.noTable()
 		}
 		return s.put(rows.tsv(!s.noHeaders))
 	}
@@ -48,13 +49,21 @@ func (s *streams) write(data any, text func(io.Writer, look), rows *table) error
 		text = rows.text
 	}
 	var b strings.Builder
-	text(&b, s.look())
+	text(&b, s.style())
 	return s.put(b.String())
 }
 
 // say writes an answer that is one line for a person, and no table.
 func (s *streams) say(data any, format string, args ...any) error {
-	return s.write(data, func(w io.Writer, _ look) { fmt.Fprintf(w, format+"\n", args...) }, nil)
+	return s.write(data, func(w io.Writer, _ style) { fmt.Fprintf(w, format+"\n", args...) }, nil)
+}
+
+// noTable refuses -o tsv. A verb that changes something asks before it does.
+func (s *streams) noTable() error {
+	if s.format == "tsv" {
+		return &usageError{errors.New("this answer is no table; choose -o json")}
+	}
+	return nil
 }
 
 func (s *streams) put(text string) error {
@@ -64,15 +73,15 @@ func (s *streams) put(text string) error {
 	return nil
 }
 
-// look says how text on stdout is drawn.
-type look struct {
+// style says how text on stdout is drawn.
+type style struct {
 	wide    bool
 	headers bool
 	paint   func(color, string) string
 }
 
-func (s *streams) look() look {
-	return look{wide: s.format == "wide", headers: !s.noHeaders, paint: s.painter(s.Terminal)}
+func (s *streams) style() style {
+	return style{wide: s.format == "wide", headers: !s.noHeaders, paint: s.painter(s.Terminal)}
 }
 
 // color is an ANSI colour.
@@ -135,11 +144,11 @@ func (s *streams) confirm(format string, args ...any) error {
 		return &usageError{fmt.Errorf("%s; nobody can be asked here: give --yes to do it, or --dry-run to look", what)}
 	}
 	fmt.Fprintf(s.Stderr, "%s\nGo on? [y/N] ", what)
-	var answer string
-	if _, err := fmt.Fscanln(s.Stdin, &answer); err != nil && !errors.Is(err, io.EOF) && answer != "" {
-		return fmt.Errorf("reading the answer: %w", err)
+	answer, err := bufio.NewReader(s.Stdin).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("reading the answer: %w; nothing was changed", err)
 	}
-	if answer = strings.ToLower(answer); answer != "y" && answer != "yes" {
+	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
 		return errors.New("not confirmed; nothing was changed")
 	}
 	return nil

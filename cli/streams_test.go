@@ -13,8 +13,8 @@ import (
 	"sluice/fsm"
 )
 
-func plainLook() look {
-	return look{headers: true, paint: func(_ color, s string) string { return s }}
+func plainStyle() style {
+	return style{headers: true, paint: func(_ color, s string) string { return s }}
 }
 
 // TestTablesFit: whatever the names are, no line is wider than 80 columns, and
@@ -31,7 +31,7 @@ func TestTablesFit(t *testing.T) {
 			tab.add(c(word.Draw(rt, "name")), c(state), c("1234567"), c(message))
 		}
 		var b strings.Builder
-		tab.text(&b, plainLook())
+		tab.text(&b, plainStyle())
 		for line := range strings.Lines(b.String()) {
 			if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > textWidth {
 				rt.Fatalf("%d columns: %s", n, line)
@@ -72,14 +72,25 @@ func TestWords(t *testing.T) {
 			t.Errorf("%v: %s, not %s", d, got, want)
 		}
 	}
-	for n, want := range map[int64]string{0: "0", 999_999: "999999", 1_234_567: "1.23M", 12_345_678: "12.3M", 5_000_000_000: "5.00G"} {
+	for n, want := range map[int64]string{0: "0", 999_999: "999999", 1_234_567: "1.23M", 12_345_678: "12.3M", 5_000_000_000: "5.00G", 2_500_000_000_000: "2.50T"} {
 		if got := count(n); got != want {
 			t.Errorf("%d: %s, not %s", n, got, want)
 		}
 	}
-	five, nine := int64(5), int64(9)
-	if got := offsets(&five, &nine); got != "5-8" {
-		t.Errorf("offsets %s", got)
+	for r, want := range map[[2]int64]string{{5, 9}: "5-8", {5, 6}: "5"} {
+		if got := offsets(&r[0], &r[1]); got != want {
+			t.Errorf("offsets %s, not %s", got, want)
+		}
+	}
+	for b, want := range map[float64]string{0: "0", 0.4: "0", 12: "12B/s", 4096: "4.10kB/s", 25e6: "25.0MB/s", 1.5e9: "1.50GB/s"} {
+		if got := rate(b).text; got != want {
+			t.Errorf("%v: %s, not %s", b, got, want)
+		}
+	}
+	for s, want := range map[float64]string{59: "59s", 3 * 3600: "3h 0m", 30 * 3600: "30h 0m", 75 * 3600: "3d 3h"} {
+		if got := duration(s); got != want {
+			t.Errorf("%v: %s, not %s", s, got, want)
+		}
 	}
 	if colored("something-new").color != red || colored(fsm.CodeIdle).color != green {
 		t.Error("colours")

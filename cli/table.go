@@ -67,23 +67,23 @@ const textWidth = 80
 
 const gap = 2
 
-func (t *table) text(w io.Writer, l look) {
-	shown := t.shown(l)
+func (t *table) text(w io.Writer, st style) {
+	shown := t.shown(st)
 	if len(shown) == 0 {
 		return
 	}
-	width := t.widths(shown, l)
-	if l.headers {
-		t.line(w, l, shown, width, func(i int) (string, color) { return t.cols[i].head, dim })
+	width := t.widths(shown, st)
+	if st.headers {
+		t.line(w, st, shown, width, func(i int) (string, color) { return t.cols[i].head, dim })
 	}
 	last := shown[len(shown)-1]
 	for _, r := range t.rows {
 		parts := []string{r[last].text}
-		if t.cols[last].wrap && !l.wide {
+		if t.cols[last].wrap && !st.wide {
 			parts = wrap(r[last].text, width[len(shown)-1])
 		}
 		for n, part := range parts {
-			t.line(w, l, shown, width, func(i int) (string, color) {
+			t.line(w, st, shown, width, func(i int) (string, color) {
 				switch {
 				case i == last:
 					return part, r[i].color
@@ -100,7 +100,7 @@ func (t *table) text(w io.Writer, l look) {
 }
 
 // line writes one line of the columns shown.
-func (t *table) line(w io.Writer, l look, shown, width []int, value func(i int) (string, color)) {
+func (t *table) line(w io.Writer, st style, shown, width []int, value func(i int) (string, color)) {
 	var b strings.Builder
 	for n, i := range shown {
 		text, col := value(i)
@@ -110,9 +110,9 @@ func (t *table) line(w io.Writer, l look, shown, width []int, value func(i int) 
 			b.WriteString(strings.Repeat(" ", gap))
 		}
 		if t.cols[i].right {
-			b.WriteString(pad + l.paint(col, text))
+			b.WriteString(pad + st.paint(col, text))
 		} else {
-			b.WriteString(l.paint(col, text) + pad)
+			b.WriteString(st.paint(col, text) + pad)
 		}
 	}
 	fmt.Fprintln(w, strings.TrimRight(b.String(), " "))
@@ -136,10 +136,10 @@ func wrap(text string, n int) []string {
 	return append(lines, line)
 }
 
-func (t *table) shown(l look) []int {
+func (t *table) shown(st style) []int {
 	var out []int
 	for i, c := range t.cols {
-		if c.head != "" && (l.wide || !c.wide) {
+		if c.head != "" && (st.wide || !c.wide) {
 			out = append(out, i)
 		}
 	}
@@ -148,11 +148,11 @@ func (t *table) shown(l look) []int {
 
 // widths gives each column what it needs, and takes from the flexible ones
 // what is too much, the widest first.
-func (t *table) widths(shown []int, l look) []int {
+func (t *table) widths(shown []int, st style) []int {
 	width := make([]int, len(shown))
 	total := gap * (len(shown) - 1)
 	for n, i := range shown {
-		if l.headers {
+		if st.headers {
 			width[n] = utf8.RuneCountInString(t.cols[i].head)
 		}
 		for _, r := range t.rows {
@@ -160,7 +160,7 @@ func (t *table) widths(shown []int, l look) []int {
 		}
 		total += width[n]
 	}
-	for !l.wide && total > textWidth {
+	for !st.wide && total > textWidth {
 		widest := -1
 		for n, i := range shown {
 			if t.cols[i].flex && width[n] > 8 && (widest < 0 || width[n] > width[widest]) {

@@ -24,8 +24,8 @@ func nodeTable(nodes []api.Node) *table {
 		case "leaving":
 			state.color = yellow
 		}
-		t.add(c(n.Name), c(n.Role), state, c(dash(n.Datacenter)), c(strconv.Itoa(n.Tasks)), millis(n.AgeMillis),
-			c(strconv.FormatUint(n.Index, 10)), c(dash(n.Version)), c(n.Address), c(dash(n.HTTP)), c(n.ID))
+		t.add(c(n.Name), c(n.Role), state, c(orDash(n.Datacenter)), c(strconv.Itoa(n.Tasks)), millis(n.AgeMillis),
+			c(strconv.FormatUint(n.Index, 10)), c(orDash(n.Version)), c(n.Address), c(orDash(n.HTTP)), c(n.ID))
 	}
 	return t
 }
@@ -48,8 +48,8 @@ func linkTable(links []api.Link) *table {
 			stopped.color = red
 		}
 		t.add(c(l.Name), c(l.Source), c(l.Target), c(l.State), colored(l.Condition), c(strconv.Itoa(l.Totals.Streams)), stopped,
-			maybe(l.Totals.LagRecords), seconds(l.Totals.LagSeconds), rate(l.Totals.BytesPerSecond), number(l.Totals.Records),
-			c(dash(strings.Join(l.Unconfirmed, ","))), c(dash(l.Rename)), c(l.Offsets), c(strconv.FormatUint(l.Revision, 10)))
+			optional(l.Totals.LagRecords), seconds(l.Totals.LagSeconds), rate(l.Totals.BytesPerSecond), number(l.Totals.Records),
+			c(orDash(strings.Join(l.Unconfirmed, ","))), c(orDash(l.Rename)), c(l.Offsets), c(strconv.FormatUint(l.Revision, 10)))
 	}
 	return t
 }
@@ -65,15 +65,15 @@ func taskTable(tasks []api.Task) *table {
 		{key: "id", head: "TASK", right: true, wide: true}, {key: "offsets", head: "OFFSETS", wide: true}, {key: "message", head: "MESSAGE", wide: true},
 	}}
 	for _, x := range tasks {
-		t.add(c(x.Link), c(x.Kind), c(dash(x.Topic)), taskPartition(x), c(stream(x)), c(dash(x.Owner)), colored(x.State),
-			maybe(x.LagRecords), seconds(x.LagSeconds), rate(x.BytesPerSecond), c(dash(x.Phase)), exact(x.Shift), exact(x.Source), exact(x.Target),
-			number(x.Records), c(strconv.FormatUint(x.Turn, 10)), c(fmt.Sprint(x.ID)), c(offsets(x.From, x.To)), c(dash(x.Message)))
+		t.add(c(x.Link), c(x.Kind), c(orDash(x.Topic)), taskPartition(x), c(stream(x)), c(orDash(x.Owner)), colored(x.State),
+			optional(x.LagRecords), seconds(x.LagSeconds), rate(x.BytesPerSecond), c(orDash(x.Phase)), offset(x.Shift), offset(x.Source), offset(x.Target),
+			number(x.Records), c(strconv.FormatUint(x.Turn, 10)), c(fmt.Sprint(x.ID)), c(offsets(x.From, x.To)), c(orDash(x.Message)))
 	}
 	return t
 }
 
-// exact is a number that is never rounded: an offset.
-func exact(n *int64) cell {
+// offset is a number that is never rounded: an offset.
+func offset(n *int64) cell {
 	if n == nil {
 		return c("-")
 	}
@@ -88,7 +88,7 @@ func eventTable(events []api.Event, now time.Time) *table {
 	}}
 	for _, e := range events {
 		t.add(moment(e.Last, now), moment(e.First, now), c(strconv.FormatUint(e.Seq, 10)), c(strconv.Itoa(int(e.Count))),
-			c(dash(e.Link)), c(dash(e.Topic)), eventPartition(e), c(dash(e.Node)), c(string(e.Code)), exact(e.From), exact(e.To), cell{text: sentence(e), raw: e.Message})
+			c(orDash(e.Link)), c(orDash(e.Topic)), eventPartition(e), c(orDash(e.Node)), c(string(e.Code)), offset(e.From), offset(e.To), cell{text: sentence(e), raw: e.Message})
 	}
 	return t
 }
@@ -114,8 +114,8 @@ func kafkaTable(clusters []api.KafkaCluster) *table {
 		{key: "tls", head: "TLS"}, {key: "sasl", head: "SASL"}, {key: "cluster_id", head: "CLUSTER ID", flex: true}, {key: "links", head: "LINKS", flex: true},
 	}}
 	for _, k := range clusters {
-		t.add(c(k.Name), c(dash(k.Datacenter)), c(strings.Join(k.Bootstrap, ",")), c(strconv.FormatBool(k.TLS)), c(dash(k.SASL)),
-			c(dash(k.ClusterID)), c(dash(strings.Join(k.Links, ","))))
+		t.add(c(k.Name), c(orDash(k.Datacenter)), c(strings.Join(k.Bootstrap, ",")), c(strconv.FormatBool(k.TLS)), c(orDash(k.SASL)),
+			c(orDash(k.ClusterID)), c(orDash(strings.Join(k.Links, ","))))
 	}
 	return t
 }
@@ -129,7 +129,7 @@ func changeTable(changes []api.Change) *table {
 		for _, f := range x.Fields {
 			fields = append(fields, f.Path)
 		}
-		t.add(c(string(x.Action)), c(string(x.Kind)), c(x.Name), c(dash(strings.Join(fields, ","))))
+		t.add(c(string(x.Action)), c(string(x.Kind)), c(x.Name), c(orDash(strings.Join(fields, ","))))
 	}
 	return t
 }
@@ -149,7 +149,7 @@ func eventPartition(e api.Event) cell {
 	return c(strconv.Itoa(int(*e.Partition)))
 }
 
-func dash(s string) string {
+func orDash(s string) string {
 	if s == "" {
 		return "-"
 	}

@@ -92,23 +92,23 @@ func verdict(a *app, v *api.Verify) error {
 }
 
 func showVerify(a *app, v *api.Verify) error {
-	return a.std.write(v, func(w io.Writer, l look) { verifyText(w, l, v.Job) }, faultTable(v.Job.Faults))
+	return a.std.write(v, func(w io.Writer, st style) { verifyText(w, st, v.Job) }, faultTable(v.Job.Faults))
 }
 
-func verifyText(w io.Writer, l look, j api.VerifyJob) {
+func verifyText(w io.Writer, st style, j api.VerifyJob) {
 	n := j.Counts
 	switch {
 	case j.State == "running":
 		fmt.Fprintf(w, "%s runs on %s: `sluice link verify --id %s`\n", j.ID, j.Node, j.ID)
 		return
 	case j.State == "done" && j.Equal:
-		fmt.Fprintf(w, "%s link %s: %s records in %s are the same on both sides\n", l.paint(green, "equal"), j.Link, count(n.Compared), plural(j.Partitions, "partition"))
+		fmt.Fprintf(w, "%s link %s: %s records in %s are the same on both sides\n", st.paint(green, "equal"), j.Link, count(n.Compared), plural(j.Partitions, "partition"))
 	default:
 		word := "not equal"
 		if j.State != "done" {
 			word = j.State
 		}
-		fmt.Fprintf(w, "%s link %s: of %s records in %s %d missing, %d extra, %d differing, %d out of order, %d at another offset\n", l.paint(red, word), j.Link,
+		fmt.Fprintf(w, "%s link %s: of %s records in %s %d missing, %d extra, %d differing, %d out of order, %d at another offset\n", st.paint(red, word), j.Link,
 			count(n.Compared), plural(j.Partitions, "partition"), n.Missing, n.Extra, n.Differing, n.Misordered, n.OffsetMismatch)
 	}
 	for _, x := range []struct {
@@ -125,7 +125,7 @@ func verifyText(w io.Writer, l look, j api.VerifyJob) {
 		}
 	}
 	if len(j.Faults) > 0 {
-		faultTable(j.Faults).text(w, l)
+		faultTable(j.Faults).text(w, st)
 	}
 	if more := n.Faults() - int64(len(j.Faults)); more > 0 && j.State == "done" {
 		fmt.Fprintf(w, "and %d more\n", more)
@@ -138,7 +138,7 @@ func faultTable(list []api.Fault) *table {
 		{key: "source", head: "SOURCE", right: true}, {key: "target", head: "TARGET", right: true}, {key: "message", head: "MESSAGE", flex: true, wrap: true},
 	}}
 	for _, f := range list {
-		t.add(c(f.Kind), c(f.Topic), c(fmt.Sprint(f.Partition)), exact(f.Source), exact(f.Target), c(dash(f.Message)))
+		t.add(c(f.Kind), c(f.Topic), c(fmt.Sprint(f.Partition)), offset(f.Source), offset(f.Target), c(orDash(f.Message)))
 	}
 	return t
 }

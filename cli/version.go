@@ -15,7 +15,7 @@ func versionCmd(a *app) *cobra.Command {
 			if a.local.Version != nil {
 				v = a.local.Version()
 			}
-			return a.std.write(v, func(w io.Writer, _ look) {
+			return a.std.write(v, func(w io.Writer, _ style) {
 				fmt.Fprintf(w, "sluice %s", v.Version)
 				if v.Commit != "" {
 					fmt.Fprintf(w, " (%s, %s)", v.Commit, v.Date)

@@ -76,7 +76,7 @@ func scaled(f float64, unit string) string {
 
 func number(n int64) cell { return cell{text: count(n), raw: strconv.FormatInt(n, 10)} }
 
-func maybe(n *int64) cell {
+func optional(n *int64) cell {
 	if n == nil {
 		return c("-")
 	}

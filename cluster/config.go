@@ -34,6 +34,7 @@ type hooks struct {
 	store  func(raft.LogStore) raft.LogStore // wraps the log store, to make a disk fail
 	fsm    func(raft.FSM) raft.FSM           // wraps the machine, to let it lag
 	timing func(*timing)
+	level  uint32 // feature level that a node says it knows, 0: its own
 }
 
 // Profile is a preset of timings.

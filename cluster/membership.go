@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,7 +50,7 @@ type membership struct {
 func (m *membership) record() fsm.Node {
 	return fsm.Node{
 		ID: m.self.ServerID, Name: m.cfg.Name, Datacenter: m.cfg.Datacenter,
-		Addr: m.self.Advertise, HTTP: m.cfg.HTTP, Feature: fsm.FeatureLevel,
+		Addr: m.self.Advertise, HTTP: m.cfg.HTTP, Feature: cmp.Or(m.cfg.hooks.level, fsm.FeatureLevel),
 	}
 }
 

@@ -52,6 +52,9 @@ func (r *roster) add(ctx context.Context, node fsm.Node) error {
 			return nil
 		}
 	}
+	if level := r.consensus.facts.View().Feature; node.Feature < level {
+		return fmt.Errorf("node %s knows feature level %d, the cluster is at %d already: start it with a newer version of sluice", node.Name, node.Feature, level)
+	}
 	if err := r.removeFormer(ctx, node); err != nil {
 		return err
 	}

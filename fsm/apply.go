@@ -44,6 +44,8 @@ func (e *edit) apply(c Command) Result {
 				e.event(ev)
 			}
 		}
+	case *OperationStep:
+		return e.operationStep(c)
 	case *Barrier:
 	}
 	return Result{}
@@ -54,6 +56,9 @@ func (e *edit) featureRaise(c *FeatureRaise) {
 	e.v.Feature = max(before, c.Level)
 	if before < featureSpentByCluster && e.v.Feature >= featureSpentByCluster {
 		e.spentByCluster()
+	}
+	if before < featureOperations && e.v.Feature >= featureOperations {
+		e.operationsBegin()
 	}
 }
 
@@ -123,6 +128,7 @@ func (e *edit) objects(c *Objects) Result {
 		gone := *l
 		gone.Deleting, gone.Revision = true, e.index
 		e.v.Links = put(e.v.Links, &gone, byLink)
+		e.beginDeletion(&gone, c.By, c.At)
 	}
 	for _, k := range c.Kafka {
 		if old := e.v.KafkaCluster(k.Name); old != nil && old.ClusterID != "" {

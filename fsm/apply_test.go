@@ -75,13 +75,13 @@ func TestClusterAndNodes(t *testing.T) {
 			wantLast(t, v, 0, CodeNodeLeft, "n1 left")
 		}},
 		{name: "unknown node leaves", command: &NodeRemove{ID: "zz"}},
-		{name: "feature rises", command: &FeatureRaise{Level: 3}, check: func(t *testing.T, v *View) {
-			if v.Feature != 3 {
+		{name: "feature rises", command: &FeatureRaise{Level: 2}, check: func(t *testing.T, v *View) {
+			if v.Feature != 2 {
 				t.Errorf("feature %d", v.Feature)
 			}
 		}},
-		{name: "feature never falls", before: func(d *driver) { d.must(&FeatureRaise{Level: 3}) }, command: &FeatureRaise{Level: 2}, check: func(t *testing.T, v *View) {
-			if v.Feature != 3 {
+		{name: "feature never falls", before: func(d *driver) { d.must(&FeatureRaise{Level: 2}) }, command: &FeatureRaise{Level: 1}, check: func(t *testing.T, v *View) {
+			if v.Feature != 2 {
 				t.Errorf("feature %d", v.Feature)
 			}
 		}},

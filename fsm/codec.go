@@ -46,6 +46,7 @@ var formats = [...]format{
 	{(*TaskOrder)(nil), 1, 1},
 	{(*EventsAdd)(nil), 1, 1},
 	{(*Barrier)(nil), 1, 1},
+	{(*OperationStep)(nil), 1, featureOperations},
 }
 
 // formatOf finds the form of a command, nil when it has none.
@@ -121,6 +122,9 @@ func Decode(b []byte) (Command, error) {
 	}
 	if err := strict(body[3:], c); err != nil {
 		return nil, fmt.Errorf("decoding command type %d version %d: %w", b[1], b[2], err)
+	}
+	if f, ok := c.(*FeatureRaise); ok && f.Level > FeatureLevel {
+		return nil, fmt.Errorf("decoding feature level %d, this build knows %d: %w", f.Level, FeatureLevel, ErrUnknown)
 	}
 	return c, nil
 }

@@ -22,6 +22,7 @@ const (
 	TypeTaskOrder    Type = 15
 	TypeEvents       Type = 16
 	TypeBarrier      Type = 17 // does nothing; its index proves a working log
+	TypeOperation    Type = 18
 )
 
 // Command is a change of the replicated facts. Every command is idempotent or
@@ -59,6 +60,7 @@ type (
 		DeleteKafka []string       `json:"deleteKafka,omitempty"`
 		DeleteLinks []string       `json:"deleteLinks,omitempty"`
 		Expect      []Expectation  `json:"expect,omitempty"`
+		By          string         `json:"by,omitempty" feature:"2"` // name of the node that was asked
 		At          int64          `json:"at"`
 	}
 	// LinkPut creates the link of that name or changes its spec. Starts is
@@ -147,6 +149,18 @@ type (
 	EventsAdd struct {
 		Events []Event `json:"events"`
 	}
+	// OperationStep takes a running operation from one step to another, if it
+	// still stands at From; the same one only notes what it met. With a State
+	// other than running it ends there.
+	OperationStep struct {
+		Operation OperationID    `json:"operation"`
+		From      Step           `json:"from"`
+		To        Step           `json:"to"`
+		State     OperationState `json:"state"`
+		Message   string         `json:"message,omitempty"`
+		Event     *Event         `json:"event,omitempty"`
+		At        int64          `json:"at"`
+	}
 	// Barrier does nothing.
 	Barrier struct{}
 )
@@ -198,6 +212,9 @@ func (*TaskOrder) Type() Type { return TypeTaskOrder }
 
 // Type implements Command.
 func (*EventsAdd) Type() Type { return TypeEvents }
+
+// Type implements Command.
+func (*OperationStep) Type() Type { return TypeOperation }
 
 // Type implements Command.
 func (*Barrier) Type() Type { return TypeBarrier }

@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"reflect"
+	"slices"
 	"strconv"
 )
 
@@ -13,11 +14,12 @@ import (
 // What needs a level says so where it is declared: a command in formats, a
 // record of the snapshot in records, a field of either in its tag, as in
 // `feature:"2"`. A tagged field is left out where it is empty.
-const FeatureLevel = featureSpentByCluster
+const FeatureLevel = featureOperations
 
 // The feature levels: what the facts may hold from each on.
 const (
 	featureSpentByCluster = 2 // spent producer ids are remembered by the ids of both Kafka clusters
+	featureOperations     = 2 // deleting a link is an operation
 )
 
 // LevelOf is the feature level that a command needs, by its form and by the
@@ -74,5 +76,6 @@ func (v *View) Behind(level uint32) []string {
 			out = append(out, n.Name)
 		}
 	}
+	slices.Sort(out)
 	return out
 }

@@ -25,15 +25,19 @@ func eachField(path string, t reflect.Type, level uint32, visit func(path string
 	case reflect.Struct:
 		for i := range t.NumField() {
 			f := t.Field(i)
-			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-			if name == "" {
-				name = f.Name
-			}
 			below := max(level, levelOfField(f))
-			visit(path+" "+name, below, f)
-			eachField(path+" "+name, f.Type, below, visit)
+			visit(path+" "+fieldName(f), below, f)
+			eachField(path+" "+fieldName(f), f.Type, below, visit)
 		}
 	}
+}
+
+func fieldName(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	if name == "" {
+		return f.Name
+	}
+	return name
 }
 
 // forms are all commands and records of snapshots with their levels and types.
@@ -150,8 +154,12 @@ func TestLevelOf(t *testing.T) {
 		}
 	}
 	for name, c := range samples() {
-		if f := formatOf(c); LevelOf(c) != f.level {
-			t.Errorf("%s: level %d, its form needs %d", name, LevelOf(c), f.level)
+		want := formatOf(c).level
+		if name == "objects-by" {
+			want = 2
+		}
+		if LevelOf(c) != want {
+			t.Errorf("%s: level %d, want %d", name, LevelOf(c), want)
 		}
 	}
 	if LevelOf(nil) != 0 {
@@ -179,6 +187,7 @@ func TestUnknownFieldsStop(t *testing.T) {
 		{"of a command", seal(append([]byte{byte(TypeNodeRemove), 1}, `{"id":"a","why":"old"}`...))},
 		{"of an object", seal(append([]byte{byte(TypeObjects), 1}, `{"links":[{"spec":{"name":"l","colour":1}}]}`...))},
 		{"of an object behind a pointer", seal(append([]byte{byte(TypeTaskStop), 1}, `{"task":1,"turn":1,"stop":{},"event":{"code":"idle","sound":1}}`...))},
+		{"level", seal(append([]byte{byte(TypeFeatureLevel), 1}, fmt.Sprintf(`{"level":%d}`, FeatureLevel+1)...))},
 		{"flag of progress", seal([]byte{byte(TypeProgress), 1, 1, 'a', 0, 1, 2, 1, 1, 4, 0, 0, 0, 0, 0, 0})},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -208,6 +217,10 @@ func TestUnknownFieldsStop(t *testing.T) {
 	if _, err := ReadSnapshot(bytes.NewReader(sealed(rec(recHead, `{"nextTask":10,"colour":1}`), rec(recEnd, "1")))); !errors.Is(err, ErrUnknown) {
 		t.Errorf("the head: %v, want %v", err, ErrUnknown)
 	}
+	beyond := sealed(rec(recHead, fmt.Sprintf(`{"feature":%d}`, FeatureLevel+1)), rec(recEnd, "1"))
+	if _, err := ReadSnapshot(bytes.NewReader(beyond)); !errors.Is(err, ErrUnknown) {
+		t.Errorf("a level beyond this build's: %v, want %v", err, ErrUnknown)
+	}
 	if _, err := Decode(seal(append([]byte{byte(TypeBarrier), 1}, "{} {}"...))); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("two values: %v, want %v", err, ErrCorrupt)
 	}
@@ -215,7 +228,10 @@ func TestUnknownFieldsStop(t *testing.T) {
 
 // levelOfView is the level of what a snapshot of the View holds.
 func levelOfView(v *View) uint32 {
-	level := levelOfFields(reflect.ValueOf(snapshotHead{Spent: v.Spent}))
+	level := levelOfFields(reflect.ValueOf(snapshotHead{Spent: v.Spent, LastOperation: v.lastOperation}))
+	if len(v.Operations) > 0 {
+		level = max(level, featureOperations)
+	}
 	for _, part := range []any{v.Nodes, v.Kafka, v.Links, v.Events} {
 		level = max(level, levelOfFields(reflect.ValueOf(part)))
 	}

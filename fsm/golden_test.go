@@ -3,6 +3,7 @@ package fsm
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -51,46 +52,51 @@ func samples() map[string]Command {
 		"task-order": &TaskOrder{Link: 1, Topic: "a", Partition: 2, Order: OrderRecopy, At: 3},
 		"events-add": &EventsAdd{Events: []Event{event}},
 		"barrier":    &Barrier{},
+
+		"objects-by":     &Objects{DeleteLinks: []string{"y"}, By: "n1", At: 1},
+		"operation-step": &OperationStep{Operation: 1, From: StepStopping, To: StepReleasing, State: OperationRunning, Message: "m", Event: &event, At: 3},
 	}
 }
 
+// TestSamplesAreWhole: a golden file would not pin a field that is zero.
 func TestSamplesAreWhole(t *testing.T) {
-	seen := map[Type]bool{}
-	for name, c := range samples() {
-		seen[c.Type()] = true
-		if _, ok := c.(*Barrier); !ok {
-			wantSet(t, name, reflect.ValueOf(c).Elem())
-		}
+	set := map[string]bool{}
+	for _, c := range samples() {
+		f := formatOf(c)
+		setFields(fmt.Sprintf("command %d.%d", c.Type(), f.version), reflect.ValueOf(c), set)
 	}
 	for _, f := range formats {
-		if !seen[f.command.Type()] {
+		name := fmt.Sprintf("command %d.%d", f.command.Type(), f.version)
+		if !set[name] {
 			t.Errorf("no sample of %T", f.command)
 		}
+		eachField(name, reflect.TypeOf(f.command), f.level, func(path string, _ uint32, _ reflect.StructField) {
+			if !set[path] {
+				t.Errorf("%s is set in no sample", path)
+			}
+		})
 	}
 }
 
-// wantSet reports fields that are zero: a golden file would not pin them.
-func wantSet(t *testing.T, path string, v reflect.Value) {
-	t.Helper()
+// setFields notes the fields that are not zero, by the paths of eachField.
+func setFields(path string, v reflect.Value, set map[string]bool) {
 	switch v.Kind() {
 	case reflect.Pointer:
 		if !v.IsNil() {
-			wantSet(t, path, v.Elem())
-			return
+			setFields(path, v.Elem(), set)
+		}
+	case reflect.Slice, reflect.Array:
+		for i := range v.Len() {
+			setFields(path+"[]", v.Index(i), set)
 		}
 	case reflect.Struct:
+		set[path] = true
 		for i := range v.NumField() {
-			wantSet(t, path+"."+v.Type().Field(i).Name, v.Field(i))
+			if below := path + " " + fieldName(v.Type().Field(i)); !v.Field(i).IsZero() {
+				set[below] = true
+				setFields(below, v.Field(i), set)
+			}
 		}
-		return
-	case reflect.Slice:
-		if v.Len() > 0 {
-			wantSet(t, path, v.Index(0))
-			return
-		}
-	}
-	if v.IsZero() {
-		t.Errorf("%s is not set", path)
 	}
 }
 
@@ -173,22 +179,49 @@ func rich(t testing.TB) *State {
 	return d.s
 }
 
-func TestGoldenSnapshot(t *testing.T) {
-	got := snapshot(t, rich(t).View())
-	want := golden(t, "snapshot.v1", got)
-	if !bytes.Equal(got, want) {
-		t.Errorf("written\n%s\nreleased\n%s", got, want)
-	}
-	s, err := ReadSnapshot(bytes.NewReader(want))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if again := snapshot(t, s.View()); !bytes.Equal(again, want) {
-		t.Errorf("read and written again\n%s\nreleased\n%s", again, want)
-	}
-	for _, part := range []string{`"nextAt":12`, `"order":"continue"`, `"spent":`, `"deleting":true`, `"sasl":`, `"phase":3`, `"leaving":true`, `"stop":`} {
-		if !strings.Contains(string(want), part) {
-			t.Errorf("the golden snapshot pins no %s", part)
-		}
+// richer holds what level 2 adds.
+func richer(t testing.TB) *State {
+	d := &driver{t: t, s: rich(t)}
+	d.index = d.s.View().Index
+	d.must(
+		&KafkaPin{Name: "us", ClusterID: "id"},
+		&FeatureRaise{Level: 2}, // the link m is being deleted already
+		&LinkProducer{Link: linkL, ProducerID: 9, Prev: 8},
+		&Objects{DeleteLinks: []string{"l"}, By: "n2", At: 15},
+		&OperationStep{Operation: 1, From: StepStopping, To: StepReleasing, State: OperationRunning, At: 16},
+		&OperationStep{Operation: 1, From: StepReleasing, To: StepPurging, State: OperationDone, Message: "link m is deleted", At: 17},
+		&OperationStep{Operation: 2, From: StepStopping, To: StepReleasing, State: OperationRunning, Message: "eu does not answer", At: 18},
+	)
+	return d.s
+}
+
+func TestGoldenSnapshots(t *testing.T) {
+	for _, c := range []struct {
+		file  string
+		state *State
+		parts []string
+	}{
+		{"snapshot.v1", rich(t), []string{`"nextAt":12`, `"order":"continue"`, `"spent":`, `"deleting":true`, `"sasl":`, `"phase":3`, `"leaving":true`, `"stop":`}},
+		{"snapshot.v2", richer(t), []string{`"source":"id"`, `"target":"pinned"`, `"lastOperation":2`, `"by":"n2"`, `"state":"done"`, `"step":"releasing"`, `"started":16`, `"finished":17`}},
+	} {
+		t.Run(c.file, func(t *testing.T) {
+			got := snapshot(t, c.state.View())
+			want := golden(t, c.file, got)
+			if !bytes.Equal(got, want) {
+				t.Errorf("written\n%s\nreleased\n%s", got, want)
+			}
+			s, err := ReadSnapshot(bytes.NewReader(want))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if again := snapshot(t, s.View()); !bytes.Equal(again, want) {
+				t.Errorf("read and written again\n%s\nreleased\n%s", again, want)
+			}
+			for _, part := range c.parts {
+				if !strings.Contains(string(want), part) {
+					t.Errorf("the golden snapshot pins no %s", part)
+				}
+			}
+		})
 	}
 }

@@ -30,7 +30,7 @@ func drawCommand(r *rapid.T, v *View) Command {
 		topic := fmt.Sprint("t", small("topic", 3))
 		return StreamKey{topic, int32(small("partition", 400)), topic}
 	}
-	switch Type(1 + small("type", int(TypeBarrier)-1)) {
+	switch Type(1 + small("type", int(TypeOperation)-1)) {
 	case TypeClusterInit:
 		return &ClusterInit{ClusterID: rapid.SampledFrom([]string{"c1", "c1", "c2"}).Draw(r, "id")}
 	case TypeNodePut:
@@ -104,6 +104,13 @@ func drawCommand(r *rapid.T, v *View) Command {
 	case TypeTaskOrder:
 		s := stream()
 		return &TaskOrder{Link: link(), Topic: s.Topic, Partition: s.Partition - 1, Order: rapid.SampledFrom([]Order{OrderRetry, OrderContinue, OrderRecopy}).Draw(r, "order")}
+	case TypeOperation:
+		steps := []Step{StepStopping, StepReleasing, StepPurging}
+		states := []OperationState{OperationRunning, OperationRunning, OperationDone, OperationFailed}
+		return &OperationStep{
+			Operation: OperationID(small("operation", int(v.lastOperation)+1)), From: rapid.SampledFrom(steps).Draw(r, "from"), To: rapid.SampledFrom(steps).Draw(r, "to"),
+			State: rapid.SampledFrom(states).Draw(r, "state"), At: at,
+		}
 	case TypeEvents:
 		return &EventsAdd{Events: []Event{event(), event()}}
 	}
@@ -193,6 +200,16 @@ func TestPropertyViewIsSound(t *testing.T) {
 			}
 			if level := levelOfView(v); level > v.Feature {
 				r.Fatalf("facts of level %d at level %d: an older node cannot read the snapshot", level, v.Feature)
+			}
+			for i, o := range v.Operations {
+				if v.Operation(o.ID) != o || o.ID > v.lastOperation || i > 0 && o.ID <= v.Operations[i-1].ID || (o.State == OperationRunning) != (o.Finished == 0) {
+					r.Fatalf("operation %+v", o)
+				}
+			}
+			for _, l := range v.Links {
+				if l.Deleting && v.Feature >= featureOperations && v.OperationOn(l.ID, OperationDeleteLink) == nil {
+					r.Fatalf("nothing ends the link %+v", l)
+				}
 			}
 			if n != v.TaskCount() {
 				r.Fatalf("%d tasks, counted %d", n, v.TaskCount())

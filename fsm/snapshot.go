@@ -19,13 +19,14 @@ const (
 
 // Kinds of snapshot records.
 const (
-	recHead   byte = 1
-	recNode   byte = 2
-	recKafka  byte = 3
-	recLink   byte = 4
-	recTasks  byte = 5
-	recEvents byte = 6
-	recEnd    byte = 9
+	recHead      byte = 1
+	recNode      byte = 2
+	recKafka     byte = 3
+	recLink      byte = 4
+	recTasks     byte = 5
+	recEvents    byte = 6
+	recOperation byte = 7
+	recEnd       byte = 9
 )
 
 // record is one kind of record.
@@ -43,16 +44,18 @@ var records = [...]record{
 	{recLink, 1, Link{}},
 	{recTasks, 1, []wireTask{}},
 	{recEvents, 1, LinkEvents{}},
+	{recOperation, featureOperations, Operation{}},
 }
 
 type snapshotHead struct {
-	Index     uint64    `json:"index"`
-	ClusterID string    `json:"clusterId"`
-	Feature   uint32    `json:"feature"`
-	NextLink  LinkID    `json:"nextLink"`
-	NextTask  TaskID    `json:"nextTask"`
-	NextEvent uint64    `json:"nextEvent"`
-	Spent     []SpentID `json:"spent,omitempty"`
+	Index         uint64      `json:"index"`
+	ClusterID     string      `json:"clusterId"`
+	Feature       uint32      `json:"feature"`
+	NextLink      LinkID      `json:"nextLink"`
+	NextTask      TaskID      `json:"nextTask"`
+	NextEvent     uint64      `json:"nextEvent"`
+	Spent         []SpentID   `json:"spent,omitempty"`
+	LastOperation OperationID `json:"lastOperation,omitempty" feature:"2"`
 }
 
 // WriteSnapshot writes the View. It holds nothing but the pointer, so it may
@@ -60,7 +63,7 @@ type snapshotHead struct {
 func WriteSnapshot(w io.Writer, v *View) error {
 	s := &snapshotWriter{w: bufio.NewWriterSize(w, 64<<10)}
 	_, s.err = s.w.WriteString(snapshotMagic)
-	s.record(recHead, snapshotHead{v.Index, v.ClusterID, v.Feature, v.nextLink, v.nextTask, v.nextEvent, v.Spent})
+	s.record(recHead, snapshotHead{v.Index, v.ClusterID, v.Feature, v.nextLink, v.nextTask, v.nextEvent, v.Spent, v.lastOperation})
 	for _, n := range v.Nodes {
 		s.record(recNode, n)
 	}
@@ -83,6 +86,9 @@ func WriteSnapshot(w io.Writer, v *View) error {
 	}
 	for _, r := range v.Events {
 		s.record(recEvents, r)
+	}
+	for _, o := range v.Operations {
+		s.record(recOperation, o)
 	}
 	s.record(recEnd, s.count)
 	if s.err == nil {
@@ -174,8 +180,11 @@ func (v *View) restore(kind byte, j []byte) error {
 	case recHead:
 		var h snapshotHead
 		err = strict(j, &h)
+		if err == nil && h.Feature > FeatureLevel {
+			err = fmt.Errorf("feature level %d, this build knows %d: %w", h.Feature, FeatureLevel, ErrUnknown)
+		}
 		v.Index, v.ClusterID, v.Feature, v.Spent = h.Index, h.ClusterID, h.Feature, h.Spent
-		v.nextLink, v.nextTask, v.nextEvent = h.NextLink, h.NextTask, h.NextEvent
+		v.nextLink, v.nextTask, v.nextEvent, v.lastOperation = h.NextLink, h.NextTask, h.NextEvent, h.LastOperation
 	case recNode:
 		v.Nodes, err = appendJSON(v.Nodes, j)
 	case recKafka:
@@ -184,6 +193,8 @@ func (v *View) restore(kind byte, j []byte) error {
 		v.Links, err = appendJSON(v.Links, j)
 	case recEvents:
 		v.Events, err = appendJSON(v.Events, j)
+	case recOperation:
+		v.Operations, err = appendJSON(v.Operations, j)
 	case recTasks:
 		return v.restoreTasks(j)
 	default:

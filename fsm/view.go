@@ -18,11 +18,14 @@ type View struct {
 	Spent     []SpentID
 	Events    []LinkEvents // by Link; 0 is the cluster's own
 
-	nextLink  LinkID
-	nextTask  TaskID
-	nextEvent uint64
-	chunks    []*chunk
-	count     int
+	Operations []*Operation // by ID: those that run, and the last MaxFinished that do not
+
+	nextLink      LinkID
+	nextTask      TaskID
+	nextEvent     uint64
+	lastOperation OperationID
+	chunks        []*chunk
+	count         int
 }
 
 // chunkSize tasks are copied together when one of them changes.

@@ -47,6 +47,9 @@ func (c *Client) CreateTopics(ctx context.Context, topics ...CreateTopic) ([]Cre
 }
 
 func (c *Client) createTopics(ctx context.Context, topics []CreateTopic) ([]CreatedTopic, error) {
+	if len(topics) == 0 {
+		return nil, nil
+	}
 	// kadm gives all topics of a request the same partitions and configs.
 	req := kmsg.NewPtrCreateTopicsRequest()
 	req.TimeoutMillis = int32(adminTimeout.Milliseconds())
@@ -181,6 +184,9 @@ func (c *Client) BrokerConfigs(ctx context.Context, broker int32) ([]ConfigEntry
 // own is a default. By kadm one topic that may not be seen would fail them all,
 // without the broker's words.
 func configs(ctx context.Context, r Requester, kind kmsg.ConfigResourceType, names []string, own ...kmsg.ConfigSource) ([]ConfigsResult, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
 	req := kmsg.NewPtrDescribeConfigsRequest()
 	index := make(map[string]int, len(names))
 	for i, name := range names {

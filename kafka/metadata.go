@@ -1,8 +1,12 @@
 package kafka
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -29,8 +33,8 @@ type TopicMetadata struct {
 	Name       string
 	ID         [16]byte // zero: the brokers have no topic ids
 	Internal   bool
-	Err        error // a *kerr.Error, or nil
-	Partitions []PartitionMetadata
+	Err        error               // a *kerr.Error, or nil
+	Partitions []PartitionMetadata // by number
 }
 
 // PartitionMetadata is one partition.
@@ -71,17 +75,83 @@ func (c *Client) metadata(ctx context.Context, req *kmsg.MetadataRequest) (Metad
 		return Metadata{}, fmt.Errorf("asking for metadata: %w", err)
 	}
 	m := newMetadata(resp)
+	return m, c.learn(&m)
+}
+
+// learn keeps the brokers of an answer, unless another Kafka cluster gave it.
+func (c *Client) learn(m *Metadata) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.identify(m.ClusterID); err != nil {
-		return m, err
+		return err
 	}
 	c.brokers = make(map[int32]BrokerInfo, len(m.Brokers))
 	for _, b := range m.Brokers {
 		c.brokers[b.ID] = b
 	}
-	return m, nil
+	return nil
 }
+
+// AllTopics is the Metadata of every topic that we are allowed to see. It is
+// shared by all that look: nobody may change it.
+type AllTopics struct {
+	Metadata
+	body []byte // of the answer
+}
+
+// LookAll is AllMetadata for who looks often: where the answer is the same as
+// last (nil: none), it returns last itself and has decoded nothing.
+func (c *Client) LookAll(ctx context.Context, last *AllTopics) (*AllTopics, error) {
+	resp, err := c.kgo.Request(ctx, wholeMetadata{kmsg.NewPtrMetadataRequest()})
+	if err != nil {
+		return nil, fmt.Errorf("asking for metadata: %w", err)
+	}
+	answer := resp.(*undecoded)
+	if last != nil && bytes.Equal(last.body, answer.body) {
+		return last, c.learn(&last.Metadata)
+	}
+	if err := answer.MetadataResponse.ReadFrom(answer.body); err != nil {
+		return nil, fmt.Errorf("asking for metadata: %w: %w", ErrProtocol, err)
+	}
+	if answer.ErrorCode != 0 { // what it asks of a client, kgo knows
+		m, err := c.AllMetadata(ctx)
+		return &AllTopics{Metadata: m}, err
+	}
+	now := &AllTopics{Metadata: newMetadata(answer.MetadataResponse), body: answer.body}
+	if last != nil && !slices.Equal(last.Brokers, now.Brokers) {
+		if _, err := c.Metadata(ctx); err != nil { // kgo has not seen this answer
+			return nil, err
+		}
+	}
+	return now, c.learn(&now.Metadata)
+}
+
+// wholeMetadata is a metadata request that kgo passes on as it is: it would
+// decode the answer and copy all of it into a cache that nobody here asks.
+type wholeMetadata struct{ *kmsg.MetadataRequest }
+
+// ResponseKind implements kmsg.Request.
+func (r wholeMetadata) ResponseKind() kmsg.Response {
+	return &undecoded{MetadataResponse: r.MetadataRequest.ResponseKind().(*kmsg.MetadataResponse)}
+}
+
+// undecoded is an answer of which only the throttle time is read, for kgo to
+// obey.
+type undecoded struct {
+	*kmsg.MetadataResponse
+	body []byte
+}
+
+// ReadFrom implements kmsg.Response.
+func (u *undecoded) ReadFrom(body []byte) error {
+	if u.body = body; u.Version >= 3 && len(body) >= 4 {
+		u.ThrottleMillis = int32(binary.BigEndian.Uint32(body))
+	}
+	return nil
+}
+
+// UnsafeReadFrom is ReadFrom.
+func (u *undecoded) UnsafeReadFrom(body []byte) error { return u.ReadFrom(body) }
 
 func newMetadata(resp *kmsg.MetadataResponse) Metadata {
 	m := Metadata{
@@ -119,5 +189,6 @@ func newTopicMetadata(t *kmsg.MetadataResponseTopic) TopicMetadata {
 			Err: kerr.ErrorForCode(p.ErrorCode),
 		}
 	}
+	slices.SortFunc(out.Partitions, func(a, b PartitionMetadata) int { return cmp.Compare(a.Partition, b.Partition) })
 	return out
 }

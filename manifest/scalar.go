@@ -22,18 +22,18 @@ func scalarText(n ast.Node) (string, bool) {
 		return n.GetToken().Value, true
 	case *ast.MappingNode:
 		if len(x.Values) == 1 && x.Start.Type != token.MappingStartType {
-			return glued(x.Values[0])
+			return hostPort(x.Values[0])
 		}
 	case *ast.MappingValueNode:
-		return glued(x)
+		return hostPort(x)
 	}
 	return "", false
 }
 
-// glued reads host:port in a list within braces as the one text that it is:
+// hostPort reads host:port in a list within braces as the one text that it is:
 // goccy/go-yaml v1.19.2 makes a key and a value of it there, though no space
 // follows the colon.
-func glued(kv *ast.MappingValueNode) (string, bool) {
+func hostPort(kv *ast.MappingValueNode) (string, bool) {
 	key, colon, value := kv.Key.GetToken(), kv.Start, kv.Value.GetToken()
 	switch kv.Value.(type) {
 	case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode:

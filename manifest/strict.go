@@ -27,8 +27,8 @@ type decoder struct {
 	errs    Errors
 }
 
-// plain follows aliases and takes anchors off; nil after an error.
-func (d *decoder) plain(n ast.Node) ast.Node {
+// resolve follows aliases and takes anchors off; nil after an error.
+func (d *decoder) resolve(n ast.Node) ast.Node {
 	for range len(d.anchors) + 2 {
 		switch x := n.(type) {
 		case *ast.AnchorNode:
@@ -54,7 +54,7 @@ func (d *decoder) plain(n ast.Node) ast.Node {
 
 func (d *decoder) value(path string, n ast.Node, v reflect.Value) {
 	at := position(d.file, n)
-	n = d.plain(n)
+	n = d.resolve(n)
 	if n == nil {
 		return
 	}

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -94,22 +95,24 @@ func sharedTarget(a, b *route) string {
 // would run round for ever. Two clusters that copy to one another are fine,
 // since each link skips what the other wrote.
 func checkCycles(routes []*route, errs *Errors) {
+	links, topics := make([]fsm.LinkSpec, len(routes)), []string{anyTopic}
+	for i, r := range routes {
+		names, _ := r.exact()
+		links[i], topics = *r.spec, append(topics, names...)
+	}
+	passes := func(i int, topic string) bool { return routes[i].passes(topic) }
 	reported := map[string]bool{}
-	for _, first := range routes {
-		if !first.open() {
-			continue
-		}
-		cycle := findCycle(routes, []*route{first})
-		if cycle == nil {
+	for of, first := range routes {
+		mine := slices.DeleteFunc(slices.Clone(topics), func(t string) bool { return !first.passes(t) })
+		rings := fsm.Rings(links, of, mine, passes)
+		i := slices.IndexFunc(rings, func(r fsm.Ring) bool { return len(r.Links) > 2 })
+		if i < 0 {
 			continue
 		}
 		var at Pos
-		names := make([]string, len(cycle))
-		for i, r := range cycle {
-			names[i] = r.spec.Name
-			if at == (Pos{}) {
-				at = r.pos
-			}
+		var names []string
+		for _, n := range rings[i].Links {
+			names, at = append(names, routes[n].spec.Name), cmp.Or(at, routes[n].pos)
 		}
 		key := strings.Join(slices.Sorted(slices.Values(names)), ",")
 		if at != (Pos{}) && !reported[key] {
@@ -120,46 +123,20 @@ func checkCycles(routes []*route, errs *Errors) {
 	}
 }
 
-// open reports whether a copied record may pass on through the link under its
-// own name.
-func (r *route) open() bool { return r.sameName() && r.spec.Copies != fsm.CopiesSkipAll }
+// anyTopic stands for one of which only patterns tell; where all links of a
+// cycle have patterns, it cannot be ruled out that they share one.
+const anyTopic = ""
 
-// findCycle extends the path until it comes back to its source over more than
-// two clusters. It stops where no topic can have come all the way.
-func findCycle(routes, path []*route) []*route {
-	end := path[len(path)-1].spec.Target
-	for _, next := range routes {
-		if next.spec.Source != end || !next.open() || !overlap(append(path, next)) {
-			continue
-		}
-		longer := append(slices.Clone(path), next)
-		switch {
-		case next.spec.Target == path[0].spec.Source:
-			if len(longer) > 2 {
-				return longer
-			}
-		case !slices.ContainsFunc(path, func(r *route) bool { return r.spec.Source == next.spec.Target }):
-			if c := findCycle(routes, longer); c != nil {
-				return c
-			}
-		}
+// passes reports whether a copied record of the topic may pass on through the
+// link under the topic's own name.
+func (r *route) passes(topic string) bool {
+	if !r.sameName() || r.spec.Copies == fsm.CopiesSkipAll {
+		return false
 	}
-	return nil
-}
-
-// overlap reports whether one topic can be selected by all the links. Where
-// all have patterns it cannot be ruled out.
-func overlap(path []*route) bool {
-	for _, r := range path {
-		names, exact := r.exact()
-		if !exact {
-			continue
-		}
-		return slices.ContainsFunc(names, func(n string) bool {
-			return !slices.ContainsFunc(path, func(o *route) bool { return !o.sel.Selects(n) })
-		})
+	if _, exact := r.exact(); topic == anyTopic {
+		return !exact
 	}
-	return true
+	return r.sel.Selects(topic)
 }
 
 // checkClusters refuses a link whose ends are one Kafka cluster under two

@@ -4,6 +4,7 @@ package apitest
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +15,7 @@ import (
 
 	"sluice/api"
 	"sluice/fsm"
+	"sluice/operation"
 	"sluice/task"
 )
 
@@ -128,6 +130,9 @@ func (f *Cluster) Confirm(context.Context) (uint64, error) {
 func (f *Cluster) Propose(_ context.Context, c fsm.Command) (fsm.Result, error) {
 	if err := f.fault(); err != nil {
 		return fsm.Result{}, err
+	}
+	if v := f.View(); fsm.LevelOf(c) > v.Feature {
+		return fsm.Result{}, fmt.Errorf("%w: %v", api.ErrLevel, v.Behind(fsm.LevelOf(c)))
 	}
 	r, err := f.apply(c)
 	f.mu.Lock()
@@ -258,14 +263,26 @@ func (f *Cluster) Report(state fsm.Code, lag int64) {
 	}
 }
 
-// Follow lets living owners report after each change, and purges deleted links
-// as a leader does, until ctx ends.
+// Follow lets living owners report now and after each change, and ends deleted
+// links as a leader does, until ctx ends.
 func (f *Cluster) Follow(ctx context.Context) {
-	for index := f.View().Index; f.WaitIndex(ctx, index+1) == nil; index = f.View().Index {
+	for index := uint64(0); f.WaitIndex(ctx, index+1) == nil; {
 		f.Report(fsm.CodeCopying, 0)
-		for _, l := range f.View().Links {
-			if l.Deleting {
-				f.Do(&fsm.LinkPurge{Link: l.ID})
+		v := f.View()
+		index = v.Index
+		for _, o := range operation.Running(v, 1) {
+			if o.ID == 0 {
+				f.Do(&fsm.LinkPurge{Link: o.Link})
+				continue
+			}
+			seen := operation.Seen{Now: 4000, Carried: map[string]uint64{}, Tried: &operation.Try{Step: o.Step}}
+			f.With(func(f *Cluster) {
+				for _, m := range f.Nodes {
+					seen.Carried[m.ID] = m.Index
+				}
+			})
+			if c := operation.Next(v, o, seen).Command; c != nil {
+				f.Do(c)
 			}
 		}
 	}

@@ -10,8 +10,8 @@ import (
 	"sluice/api"
 	"sluice/cluster"
 	"sluice/fsm"
-	"sluice/kafka"
-	"sluice/replication/sync"
+	"sluice/kafka/catalog"
+	"sluice/replication/link"
 	"sluice/task"
 	"sluice/transport"
 )
@@ -105,10 +105,10 @@ func refused(err error) error {
 }
 
 // preflight looks at both Kafka clusters of a link before it is applied.
-type preflight struct{ pool *kafka.Pool }
+type preflight struct{ catalog *catalog.Catalog }
 
 func (p preflight) Check(ctx context.Context, v *fsm.View, spec fsm.LinkSpec, clusters map[string]fsm.KafkaCluster) (api.Preflight, error) {
-	f, err := sync.Preflight(ctx, p.pool, v, spec, clusters[spec.Source], clusters[spec.Target])
+	f, err := link.Preflight(ctx, p.catalog, v, spec, clusters[spec.Source], clusters[spec.Target])
 	out := api.Preflight{ClusterIDs: f.ClusterIDs, Starts: f.Starts}
 	for _, m := range f.Refusals {
 		out.Refusals = append(out.Refusals, api.Finding{Message: m})

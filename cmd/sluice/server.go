@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -20,8 +19,8 @@ import (
 	"sluice/fsm"
 	"sluice/kafka"
 	"sluice/kafka/catalog"
+	"sluice/replication/link"
 	"sluice/replication/stream"
-	"sluice/replication/sync"
 	"sluice/replication/verify"
 	"sluice/replication/wire"
 	"sluice/task"
@@ -56,17 +55,17 @@ func serve(ctx context.Context, path string, o cli.ServerOptions) error {
 
 // node is everything that one process runs.
 type node struct {
-	cfg       parts
-	log       *slog.Logger
-	transport *transport.Transport
-	cluster   *cluster.Node
-	pool      *kafka.Pool
-	catalog   *catalog.Catalog
-	streams   *stream.Runner
-	verify    *verify.Jobs
-	purger    *purger
-	runners   map[fsm.Kind]task.Runner
-	api       *api.Server
+	cfg        parts
+	log        *slog.Logger
+	transport  *transport.Transport
+	cluster    *cluster.Node
+	pool       *kafka.Pool
+	catalog    *catalog.Catalog
+	streams    *stream.Runner
+	verify     *verify.Jobs
+	operations *cluster.Operations
+	runners    map[fsm.Kind]task.Runner
+	api        *api.Server
 }
 
 // assemble builds the parts from the ground up; nothing runs yet.
@@ -89,24 +88,24 @@ func assemble(cfg parts, log *slog.Logger) (*node, error) {
 	if n.pool, err = kafka.NewPool(cfg.kafka, log); err != nil {
 		return nil, err
 	}
-	cfg.replication.Node, cfg.replication.Name = id.ServerID, cfg.cluster.Name
 	n.catalog = catalog.New(catalog.DefaultConfig(), n.pool, n.cluster.View, log)
+	cfg.replication.Node, cfg.replication.Name = id.ServerID, cfg.cluster.Name
 	if n.streams, err = stream.NewRunner(cfg.replication, n.catalog, budget, n.cluster, log); err != nil {
 		return nil, err
 	}
-	sc := sync.DefaultConfig()
-	sc.Node = cfg.cluster.Name
-	topics, err := sync.NewTasks(sc, n.pool, n.cluster, log)
+	lc := link.DefaultConfig()
+	lc.Node = cfg.cluster.Name
+	links, err := link.New(lc, n.catalog, n.cluster, log)
 	if err != nil {
 		return nil, err
 	}
-	n.runners = map[fsm.Kind]task.Runner{fsm.KindCopy: n.streams, fsm.KindLink: topics}
+	n.runners = map[fsm.Kind]task.Runner{fsm.KindCopy: n.streams, fsm.KindLink: links}
 	if n.verify, err = verify.New(verify.DefaultConfig(), n.pool, n.cluster); err != nil {
 		return nil, err
 	}
-	n.purger = &purger{node: n.cluster, pool: n.pool, log: log, since: map[fsm.LinkID]time.Time{}}
+	n.operations = cluster.NewOperations(n.cluster, acts(n.catalog), log)
 	n.api, err = api.New(cfg.api, api.Parts{
-		Control: control{n.cluster}, Cluster: membership{n.cluster}, Preflight: preflight{n.pool},
+		Control: control{n.cluster}, Cluster: membership{n.cluster}, Preflight: preflight{n.catalog},
 		Verify:  verifier{n.verify, cfg.cluster.Name},
 		Metrics: n.metrics(), Web: web.Handler(), Version: version, Log: log,
 	})
@@ -144,7 +143,7 @@ func (n *node) live(ctx context.Context, face func(context.Context) error) error
 	defer stopAbove()
 	var below errgroup.Group
 	for _, part := range []func(context.Context) error{
-		n.transport.Run, n.streams.Run, n.purger.Run, face,
+		n.transport.Run, n.streams.Run, n.operations.Run, face,
 	} {
 		below.Go(func() error {
 			defer stopAbove() // without one of them the node is none

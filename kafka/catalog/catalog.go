@@ -2,12 +2,13 @@
 // coalesced, cached look per cluster that all its streams, links and checks
 // share, and bounded ways to call and dial brokers.
 //
-// It knows topics, partitions, leaders and brokers' settings, and nothing of
-// what they are asked for.
+// It knows topics, partitions, leaders, offsets and brokers' settings, and
+// nothing of what they are asked for.
 package catalog
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -37,10 +38,12 @@ type Catalog struct {
 
 	ctx    context.Context // of the lookups, ends with Close
 	cancel context.CancelFunc
-	wg     sync.WaitGroup
 
 	mu       sync.Mutex
+	wg       sync.WaitGroup // added to under mu, not after Close
+	closed   bool
 	clusters map[string]*Cluster
+	aparts   int // that were made
 }
 
 // New returns a Catalog that has asked nothing yet. view gives the facts that
@@ -56,14 +59,49 @@ func (c *Catalog) Cluster(name string) *Cluster {
 	defer c.mu.Unlock()
 	k := c.clusters[name]
 	if k == nil {
-		k = newCluster(c, name)
+		k = newCluster(c.ctx, c, name, func(ctx context.Context) (*kafka.Client, error) {
+			spec := c.view().KafkaCluster(name)
+			if spec == nil {
+				return nil, fmt.Errorf("no Kafka cluster %s", name)
+			}
+			return c.pool.Client(ctx, *spec)
+		})
 		c.clusters[name] = k
 	}
 	return k
 }
 
-// Close ends all lookups and waits for them.
+// Apart returns a Kafka cluster as spec says, whatever the facts say of one of
+// that name, with a client of its own; close ends that, and all questions.
+func (c *Catalog) Apart(spec fsm.KafkaCluster) (k *Cluster, close func()) {
+	ctx, cancel := context.WithCancel(c.ctx)
+	c.mu.Lock()
+	c.aparts++
+	name, alias := spec.Name, fmt.Sprintf("%s, look %d", spec.Name, c.aparts)
+	c.mu.Unlock()
+	spec.Name = alias
+	k = newCluster(ctx, c, name, func(ctx context.Context) (*kafka.Client, error) { return c.pool.Client(ctx, spec) })
+	return k, func() {
+		cancel()
+		c.pool.Forget(alias)
+	}
+}
+
+// start runs f unless the Catalog is closed.
+func (c *Catalog) start(f func()) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed {
+		c.wg.Go(f)
+	}
+	return !c.closed
+}
+
+// Close ends all lookups and waits for them. Who waits for one gets an error.
 func (c *Catalog) Close() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
 	c.cancel()
 	c.wg.Wait()
 }

@@ -2,8 +2,6 @@ package catalog
 
 import (
 	"context"
-	"fmt"
-	"strconv"
 	"sync"
 	"time"
 
@@ -15,8 +13,11 @@ import (
 // Cluster is one Kafka cluster.
 type Cluster struct {
 	catalog *Catalog
+	ctx     context.Context // of its lookups
 	name    string
+	client  func(context.Context) (*kafka.Client, error)
 	topics  *topics
+	whole   whole
 	expiry  expiry
 
 	mu      sync.Mutex
@@ -35,9 +36,9 @@ type broker struct {
 	err      error
 }
 
-func newCluster(c *Catalog, name string) *Cluster {
-	k := &Cluster{catalog: c, name: name, brokers: map[int32]*broker{}, expiry: expiry{busy: make(chan struct{}, 1)}}
-	k.topics = newTopics(k)
+func newCluster(ctx context.Context, c *Catalog, name string, client func(context.Context) (*kafka.Client, error)) *Cluster {
+	k := &Cluster{catalog: c, ctx: ctx, name: name, client: client, brokers: map[int32]*broker{}}
+	k.topics, k.whole, k.expiry = newTopics(k), newWhole(), newExpiry()
 	return k
 }
 
@@ -55,14 +56,8 @@ func (k *Cluster) broker(id int32) *broker {
 // Name is the Kafka cluster's name.
 func (k *Cluster) Name() string { return k.name }
 
-// Client returns the pool's client for what the facts say of the cluster now.
-func (k *Cluster) Client(ctx context.Context) (*kafka.Client, error) {
-	spec := k.catalog.view().KafkaCluster(k.name)
-	if spec == nil {
-		return nil, fmt.Errorf("no Kafka cluster %s", k.name)
-	}
-	return k.catalog.pool.Client(ctx, *spec)
-}
+// Client returns the pool's client for what is said of the cluster now.
+func (k *Cluster) Client(ctx context.Context) (*kafka.Client, error) { return k.client(ctx) }
 
 // callTimeout bounds a one-shot call.
 const callTimeout = 10 * time.Second
@@ -131,69 +126,4 @@ func (k *Cluster) dialled(b *broker, err error) {
 		return
 	}
 	b.failures, b.failedAt = b.failures+1, time.Now()
-}
-
-// expiry is how long brokers remember an idle producer.
-type expiry struct {
-	busy chan struct{} // full while it is read: all others wait for the answer
-	ms   int64         // 0: never read
-	read time.Time
-	bad  time.Time // when reading it failed last
-}
-
-const (
-	expiryHolds   = 5 * time.Minute
-	expiryAgain   = 30 * time.Second
-	expiryTimeout = 2 * time.Second
-
-	// defaultExpiry is Kafka's producer.id.expiration.ms.
-	defaultExpiry = 24 * 3600_000
-)
-
-// ProducerExpiry returns after how many ms of silence the brokers forget a
-// producer id, as read within the last minutes or, while a broker does not
-// answer, before; 0 when it was never read.
-func (k *Cluster) ProducerExpiry(ctx context.Context, id int32) int64 {
-	e := &k.expiry
-	select {
-	case e.busy <- struct{}{}:
-		defer func() { <-e.busy }()
-	case <-ctx.Done():
-		return 0
-	}
-	if time.Since(e.read) < expiryHolds || time.Since(e.bad) < expiryAgain {
-		return e.ms
-	}
-	ms, err := k.readExpiry(ctx, id)
-	if err != nil {
-		e.bad = time.Now()
-		k.catalog.log.Warn("reading broker configuration", "kafka", k.name, "err", err, "expirationMs", e.ms)
-		return e.ms
-	}
-	e.ms, e.read = ms, time.Now()
-	return ms
-}
-
-// readExpiry asks a broker. Brokers before 3.5 know only the expiry of
-// transactional ids.
-func (k *Cluster) readExpiry(ctx context.Context, id int32) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, expiryTimeout)
-	defer cancel()
-	c, err := k.Client(ctx)
-	if err != nil {
-		return 0, err
-	}
-	entries, err := c.BrokerConfigs(ctx, id)
-	if err != nil {
-		return 0, err
-	}
-	found := int64(defaultExpiry)
-	for _, name := range []string{"transactional.id.expiration.ms", "producer.id.expiration.ms"} {
-		for _, e := range entries {
-			if v, err := strconv.ParseInt(e.Value, 10, 64); e.Name == name && err == nil {
-				found = v
-			}
-		}
-	}
-	return found, nil
 }

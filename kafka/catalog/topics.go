@@ -30,16 +30,19 @@ type topics struct {
 	cluster *Cluster
 
 	mu      sync.Mutex
+	client  *kafka.Client // that all below is from
 	known   map[string]*entry
-	next    *lookup       // collects topics until it is sent
-	keeping bool          // the loop runs
-	changed chan struct{} // closed and replaced when something that was known has changed
+	all     map[string]kafka.TopicMetadata // of the last look at all topics
+	allAt   time.Time                      // when that was sent
+	next    *lookup                        // collects topics until it is sent
+	keeping bool                           // the loop runs
+	changed chan struct{}                  // closed and replaced when something that was known has changed
 }
 
 // entry is one topic.
 type entry struct {
 	meta kafka.TopicMetadata
-	at   time.Time // when it was looked up
+	at   time.Time // when the request was sent that told it
 	used time.Time // when somebody asked last
 }
 
@@ -52,31 +55,42 @@ type lookup struct {
 
 const (
 	collectFor   = 3 * time.Millisecond // how long a lookup collects topics before it is sent
-	askTimeout   = 2500 * time.Millisecond
-	asks         = 4      // a broker that hangs is given little time: the next try is another's
-	topicsAtOnce = 1000   // of one metadata request
-	partitions   = 10_000 // so many may be looked up each LookupEvery; more take longer in proportion
-	unusedFor    = 4      // intervals after which a topic is looked up no more
+	topicsAtOnce = 1000                 // of one metadata request
+	partitions   = 10_000               // so many may be looked up each LookupEvery; more take longer in proportion
+	unusedFor    = 4                    // intervals after which a topic is looked up no more
 )
+
+// A broker that hangs is given little time: the next try is another's.
+const (
+	askTimeout = 2500 * time.Millisecond
+	asks       = 4
+)
+
+// errClosed says that the Catalog was closed.
+var errClosed = errors.New("catalog is closed")
 
 func newTopics(k *Cluster) *topics {
 	return &topics{cluster: k, known: map[string]*entry{}, changed: make(chan struct{})}
 }
 
 // Find returns where a partition is; with fresh, as a request sent after the
-// call says, else as was known within the last lookups. Errors wrap kerr's:
-// UnknownTopicOrPartition when the topic or the partition is not there.
+// call says, else as was known within the last lookups. A topic is in use, and
+// kept current, while somebody asks for it every few lookups. Errors wrap
+// kerr's: UnknownTopicOrPartition when the topic or the partition is not there.
 func (k *Cluster) Find(ctx context.Context, topic string, partition int32, fresh bool) (Place, error) {
-	meta, err := k.topics.find(ctx, topic, fresh)
+	meta, err := k.Topic(ctx, topic, fresh)
 	if err != nil {
 		return Place{}, err
 	}
-	for _, p := range meta.Partitions {
-		if p.Partition == partition {
-			return Place{meta.ID, p.Leader, p.LeaderEpoch, len(meta.Partitions)}, nil
-		}
+	return placeIn(&meta, partition)
+}
+
+// Topic is Find of a whole topic, which nobody may change.
+func (k *Cluster) Topic(ctx context.Context, topic string, fresh bool) (kafka.TopicMetadata, error) {
+	if err := k.topics.have(ctx, []string{topic}, fresh); err != nil {
+		return kafka.TopicMetadata{}, err
 	}
-	return Place{}, fmt.Errorf("looking up partition %d of topic %s: %w", partition, topic, kerr.UnknownTopicOrPartition)
+	return k.topics.told(topic)
 }
 
 // Changes returns a channel that is closed when a topic in use is found
@@ -87,45 +101,86 @@ func (k *Cluster) Changes() <-chan struct{} {
 	return k.topics.changed
 }
 
-func (t *topics) find(ctx context.Context, topic string, fresh bool) (kafka.TopicMetadata, error) {
-	meta, ok := t.cached(topic)
-	if fresh || !ok {
-		if err := t.ask(ctx, topic); err != nil {
-			return kafka.TopicMetadata{}, err
-		}
-		meta, _ = t.cached(topic)
+func placeIn(t *kafka.TopicMetadata, partition int32) (Place, error) {
+	if i, ok := slices.BinarySearchFunc(t.Partitions, partition, func(p kafka.PartitionMetadata, n int32) int { return int(p.Partition - n) }); ok {
+		p := &t.Partitions[i]
+		return Place{t.ID, p.Leader, p.LeaderEpoch, len(t.Partitions)}, nil
 	}
-	if err := meta.Err; err != nil {
-		if errors.Is(err, kerr.TopicAuthorizationFailed) {
-			err = fmt.Errorf("DESCRIBE on topic %s is needed: %w", topic, err)
-		}
-		return meta, fmt.Errorf("looking up topic %s: %w", topic, err)
-	}
-	return meta, nil
+	return Place{}, fmt.Errorf("looking up partition %d of topic %s: %w", partition, t.Name, kerr.UnknownTopicOrPartition)
 }
 
-// cached returns what is known of a topic, and notes that it is in use.
-func (t *topics) cached(topic string) (kafka.TopicMetadata, bool) {
+// have sees to it that the topics are known, or known anew.
+func (t *topics) have(ctx context.Context, names []string, fresh bool) error {
+	if !fresh {
+		names = t.unknown(names)
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return t.ask(ctx, names)
+}
+
+// unknown lists which of the topics are not known; the others are in use.
+func (t *topics) unknown(names []string) []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	e := t.known[topic]
-	if e == nil {
-		return kafka.TopicMetadata{}, false
+	var out []string
+	for _, name := range names {
+		if t.use(name) == nil {
+			out = append(out, name)
+		}
 	}
-	e.used = time.Now()
-	return e.meta, true
+	return out
+}
+
+// use returns a topic if it is known, and notes that somebody asked. Called
+// with mu held.
+func (t *topics) use(name string) *entry {
+	e := t.known[name]
+	if meta, ok := t.all[name]; ok && e == nil && time.Since(t.allAt) < t.cluster.catalog.cfg.LookupEvery {
+		e = &entry{meta: meta, at: t.allAt}
+		t.known[name] = e
+		t.keepKnown()
+	}
+	if e != nil {
+		e.used = time.Now()
+	}
+	return e
+}
+
+// told is what a lookup said of a topic.
+func (t *topics) told(name string) (kafka.TopicMetadata, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e := t.use(name)
+	if e == nil {
+		return kafka.TopicMetadata{}, fmt.Errorf("looking up topic %s: %w: it was not told of", name, kafka.ErrProtocol)
+	}
+	err := e.meta.Err
+	if errors.Is(err, kerr.TopicAuthorizationFailed) {
+		err = fmt.Errorf("DESCRIBE on topic %s is needed: %w", name, err)
+	}
+	if err != nil {
+		return e.meta, fmt.Errorf("looking up topic %s: %w", name, err)
+	}
+	return e.meta, nil
 }
 
 // ask joins the next lookup and waits for it.
-func (t *topics) ask(ctx context.Context, topic string) error {
+func (t *topics) ask(ctx context.Context, names []string) error {
 	t.mu.Lock()
 	l := t.next
 	if l == nil {
 		l = &lookup{topics: map[string]bool{}, done: make(chan struct{})}
+		if !t.cluster.catalog.start(func() { t.send(l) }) {
+			t.mu.Unlock()
+			return errClosed
+		}
 		t.next = l
-		t.cluster.catalog.wg.Go(func() { t.send(l) })
 	}
-	l.topics[topic] = true
+	for _, name := range names {
+		l.topics[name] = true
+	}
 	t.mu.Unlock()
 	select {
 	case <-l.done:
@@ -137,73 +192,132 @@ func (t *topics) ask(ctx context.Context, topic string) error {
 
 func (t *topics) send(l *lookup) {
 	defer close(l.done)
-	ctx := t.cluster.catalog.ctx
 	select {
 	case <-time.After(collectFor):
-	case <-ctx.Done():
+	case <-t.cluster.ctx.Done():
 	}
 	t.mu.Lock()
 	t.next = nil
 	names := slices.Sorted(maps.Keys(l.topics))
 	t.mu.Unlock()
-	l.err = t.lookUp(ctx, names)
+	l.err = t.lookUp(names)
 }
 
 // lookUp asks for topics and keeps the answers.
-func (t *topics) lookUp(ctx context.Context, names []string) error {
+func (t *topics) lookUp(names []string) error {
+	ctx := t.cluster.ctx
 	for chunk := range slices.Chunk(names, topicsAtOnce) {
-		md, err := t.request(ctx, chunk)
+		c, err := t.cluster.Client(ctx)
 		if err != nil {
 			return err
 		}
-		t.keep(md.Topics)
+		sent := time.Now()
+		md, err := attempt(ctx, 1, func(ctx context.Context) (kafka.Metadata, error) { return c.Metadata(ctx, chunk...) })
+		if err != nil {
+			return fmt.Errorf("asking Kafka cluster %s: %w", t.cluster.name, err)
+		}
+		t.keep(c, md.Topics, sent)
 	}
 	return nil
 }
 
-func (t *topics) request(ctx context.Context, names []string) (md kafka.Metadata, err error) {
-	c, err := t.cluster.Client(ctx)
-	if err != nil {
-		return md, err
-	}
+// attempt asks until an answer comes, each time another broker as kgo chooses;
+// growth multiplies the time that each is given over the one before it.
+func attempt[T any](ctx context.Context, growth int, ask func(context.Context) (T, error)) (got T, err error) {
+	timeout := askTimeout
 	for range asks {
-		tryCtx, cancel := context.WithTimeout(ctx, askTimeout)
-		md, err = c.Metadata(tryCtx, names...)
+		tryCtx, cancel := context.WithTimeout(ctx, timeout)
+		got, why := ask(tryCtx)
+		late := tryCtx.Err() != nil
 		cancel()
-		if err == nil {
-			return md, nil
+		if why == nil || ctx.Err() != nil || errors.Is(why, kafka.ErrClusterIDMismatch) {
+			return got, why
 		}
-		if ctx.Err() != nil {
-			break
+		if err == nil || !late { // an error of the network says more than that time is up
+			err = why
 		}
+		timeout *= time.Duration(growth)
 	}
-	return md, fmt.Errorf("asking Kafka cluster %s: %w", t.cluster.name, err)
+	return got, err
 }
 
-// keep notes answers, and tells who waits where one differs from what was
-// known.
-func (t *topics) keep(answers []kafka.TopicMetadata) {
+// keep notes the answers about topics that were asked for.
+func (t *topics) keep(c *kafka.Client, answers []kafka.TopicMetadata, sent time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now, changed := time.Now(), false
-	for _, meta := range answers {
-		e := t.known[meta.Name]
-		if e == nil {
-			e = &entry{used: now}
-			t.known[meta.Name] = e
+	changed := t.from(c)
+	for i := range answers {
+		name := answers[i].Name
+		if t.known[name] == nil {
+			t.known[name] = &entry{meta: answers[i], at: sent, used: time.Now()}
 		} else {
-			changed = changed || differ(&e.meta, &meta)
+			changed = t.update(name, &answers[i], sent) || changed
 		}
-		e.meta, e.at = meta, now
 	}
+	t.keepKnown()
+	t.tell(changed)
+}
+
+// feed notes what a look at all topics says of those that are known: the loop
+// need not ask for them. Those that it leaves out may be there, unseen.
+func (t *topics) feed(c *kafka.Client, look *kafka.AllTopics, same bool, sent time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	changed := t.from(c)
+	if !same || t.all == nil {
+		t.all = make(map[string]kafka.TopicMetadata, len(look.Topics))
+		for _, meta := range look.Topics {
+			t.all[meta.Name] = meta
+		}
+	}
+	before := t.allAt
+	t.allAt = sent
+	for name, e := range t.known {
+		if same && e.at.Equal(before) { // it is from the very answer
+			e.at = sent
+		} else if meta, ok := t.all[name]; ok {
+			changed = t.update(name, &meta, sent) || changed
+		}
+	}
+	t.tell(changed)
+}
+
+// from forgets everything that another client has told: under the name is
+// another Kafka cluster, or another way to it. It reports whether that was
+// something. Called with mu held.
+func (t *topics) from(c *kafka.Client) bool {
+	if t.client == c {
+		return false
+	}
+	had := len(t.known) > 0
+	t.client, t.all = c, nil
+	clear(t.known)
+	return had
+}
+
+// update takes over an answer about a known topic, unless a later request has
+// told of it, and reports whether it differs. Called with mu held.
+func (t *topics) update(name string, meta *kafka.TopicMetadata, sent time.Time) bool {
+	e := t.known[name]
+	if sent.Before(e.at) {
+		return false
+	}
+	changed := differ(&e.meta, meta)
+	e.meta, e.at = *meta, sent
+	return changed
+}
+
+// tell wakes who waits for a change. Called with mu held.
+func (t *topics) tell(changed bool) {
 	if changed {
 		close(t.changed)
 		t.changed = make(chan struct{})
 	}
-	if !t.keeping {
-		t.keeping = true
-		t.cluster.catalog.wg.Go(t.keepCurrent)
-	}
+}
+
+// keepKnown runs the loop unless it runs. Called with mu held.
+func (t *topics) keepKnown() {
+	t.keeping = t.keeping || t.cluster.catalog.start(t.keepCurrent)
 }
 
 func differ(a, b *kafka.TopicMetadata) bool {
@@ -214,19 +328,18 @@ func differ(a, b *kafka.TopicMetadata) bool {
 
 // keepCurrent looks the topics in use up again and again, until none is.
 func (t *topics) keepCurrent() {
-	ctx := t.cluster.catalog.ctx
 	for {
 		every := t.interval()
 		select {
 		case <-time.After(every):
-		case <-ctx.Done():
+		case <-t.cluster.ctx.Done():
 			return
 		}
 		names := t.inUse(time.Now(), every)
 		if names == nil {
 			return
 		}
-		if err := t.lookUp(ctx, names); err != nil && ctx.Err() == nil {
+		if err := t.lookUp(names); err != nil && t.cluster.ctx.Err() == nil {
 			t.cluster.catalog.log.Debug("looking up topics", "kafka", t.cluster.name, "topics", len(names), "err", err)
 		}
 	}

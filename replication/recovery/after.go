@@ -45,7 +45,7 @@ func (s *Situation) unsure(f Fault) Step {
 		}
 		return s.open()
 	case OwnerLost:
-		return End{fsm.Event{Code: fsm.CodeLostRace, From: -1, To: -1, Message: "another node owns the stream now: " + f.Message}}
+		return End{Lost(f.Message)}
 	case OwnerUnknown:
 		if f.Perhaps || f.Code == fsm.CodeStarting {
 			return Alone{f.Message}
@@ -53,6 +53,11 @@ func (s *Situation) unsure(f Fault) Step {
 		return Wait{Code: fsm.CodeWaiting, Message: f.Message, For: Backoff(s.Memory.Attempts)}
 	}
 	return Gather{What: NeedOwner}
+}
+
+// Lost is the event of a stream that is another node's by now.
+func Lost(why string) fsm.Event {
+	return fsm.Event{Code: fsm.CodeLostRace, From: -1, To: -1, Message: "another node owns the stream now: " + why}
 }
 
 // misplaced names every batch that stands elsewhere.

@@ -198,3 +198,44 @@ func (l *logs) ours(ctx context.Context, m *fsm.Mapping, from, to int64) ([]reco
 	})
 	return out, err
 }
+
+// endOnFresh asks the leader for its log end on a new connection, and says how
+// long the answer took.
+func (s *side) endOnFresh(ctx context.Context) (end int64, took time.Duration, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	conn, err := s.Dial(ctx, s.place.Leader)
+	if err != nil {
+		return 0, 0, s.fault(err)
+	}
+	defer func() { conn.Close(); <-conn.Done() }()
+	asked := time.Now()
+	if end, err = s.logEnd(ctx, conn.Broker()); err == nil && end < 0 {
+		end, err = s.offset(ctx, conn.Broker(), kafka.ReadUncommitted, kafka.Latest, s.place.LeaderEpoch)
+	}
+	return end, time.Since(asked), s.fault(err)
+}
+
+// newProducer asks the target for an unused producer id.
+func (l *logs) newProducer(ctx context.Context) (id int64, err error) {
+	err = l.target.call(ctx, func(ctx context.Context, b kafka.Broker) (err error) {
+		id, _, err = b.InitProducerID(ctx)
+		return err
+	})
+	return id, err
+}
+
+// holder is the producer with the oldest open transaction at the source, nil:
+// none.
+func (l *logs) holder(ctx context.Context) (holder *kafka.ProducerState, err error) {
+	err = l.source.call(ctx, func(ctx context.Context, b kafka.Broker) error {
+		all, err := b.DescribeProducers(ctx, l.source.topic, l.source.partition)
+		for i, p := range all {
+			if p.TxnStartOffset >= 0 && (holder == nil || p.TxnStartOffset < holder.TxnStartOffset) {
+				holder = &all[i]
+			}
+		}
+		return err
+	})
+	return holder, err
+}

@@ -190,12 +190,3 @@ func (p *progress) measure() Measurement {
 	}
 	return m
 }
-
-// Measure returns the stream's measurement.
-func (s *Stream) Measure() Measurement { return s.progress.measure() }
-
-// Status implements task.Running.
-func (s *Stream) Status() task.Status {
-	m := s.progress.measure()
-	return task.Status{State: m.State, Message: m.Message, Rate: m.BytesPerS, Lag: task.Lag{Records: m.LagRecords, Millis: m.LagMs}}
-}

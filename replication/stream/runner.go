@@ -13,42 +13,13 @@ import (
 	"sluice/task"
 )
 
-// Config of a Runner.
-type Config struct {
-	wire.Config
-	Node        string        // this node's ServerID
-	Name        string        // and its name, for events
-	Memory      int64         // bytes of batches held
-	LookupEvery time.Duration // how often an idle stream looks around
-	StandStill  time.Duration // how long a target must stand still before an owner that lost a race and can ask nobody goes on
-}
-
-// DefaultConfig returns the defaults of profile lan.
-func DefaultConfig() Config {
-	return Config{Config: wire.DefaultConfig(), Memory: 256 << 20, LookupEvery: 5 * time.Second, StandStill: 30 * time.Second}
-}
-
-// Validate checks and completes the configuration.
-func (c *Config) Validate() error {
-	if c.Memory < 16<<20 {
-		return fmt.Errorf("memory: %d bytes; at least 16 MiB are needed", c.Memory)
-	}
-	c.MaxFetch = min(c.MaxFetch, int(c.Memory/8))
-	return nil
-}
-
-// Runner owns the streams of this node and what they share.
+// Runner owns the streams of this node.
 type Runner struct {
-	cfg     Config
-	catalog *catalog.Catalog
-	ctl     task.Control
-	log     *slog.Logger
-	budget  *wire.Budget
-	conns   *wire.Conns
+	shared
+	budget *wire.Budget
 
 	mu      sync.Mutex
 	streams map[fsm.TaskID]*Stream
-	limits  map[fsm.LinkID]*wire.Limiter
 	ctx     context.Context // of all streams, ends with Close
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
@@ -63,8 +34,10 @@ func NewRunner(cfg Config, clusters *catalog.Catalog, budget *wire.Budget, ctl t
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Runner{
-		cfg: cfg, catalog: clusters, ctl: ctl, log: log, budget: budget, conns: wire.New(cfg.Config, budget, ctl.Lease),
-		streams: map[fsm.TaskID]*Stream{}, limits: map[fsm.LinkID]*wire.Limiter{}, ctx: ctx, cancel: cancel,
+		shared: shared{
+			cfg: cfg, catalog: clusters, ctl: ctl, log: log, conns: wire.New(cfg.Config, budget, ctl.Lease), limits: map[fsm.LinkID]*wire.Limiter{},
+		},
+		budget: budget, streams: map[fsm.TaskID]*Stream{}, ctx: ctx, cancel: cancel,
 	}, nil
 }
 
@@ -77,7 +50,7 @@ func (r *Runner) Start(ctx context.Context, t *fsm.Task) task.Running { return r
 func (r *Runner) StartStream(ctx context.Context, t *fsm.Task) *Stream {
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(r.ctx, cancel)
-	s := newStream(ctx, r, t)
+	s := newStream(ctx, &r.shared, t)
 	r.mu.Lock()
 	r.streams[t.ID] = s
 	r.mu.Unlock()
@@ -134,38 +107,3 @@ func (r *Runner) Close() {
 	r.wg.Wait()
 	r.conns.Close()
 }
-
-// limiter returns the limiter of a link.
-func (r *Runner) limiter(id fsm.LinkID) *wire.Limiter {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	l := r.limits[id]
-	if l == nil {
-		l = wire.NewLimiter(func() float64 { return share(r.ctl.View(), id, r.cfg.Node) })
-		r.limits[id] = l
-	}
-	return l
-}
-
-// share is the node's part of a link's limit in bytes/s, by the streams that
-// it owns of all the link's; 0: no limit.
-func share(v *fsm.View, id fsm.LinkID, node string) float64 {
-	link := v.Link(id)
-	if link == nil || link.Spec.Limit <= 0 {
-		return 0
-	}
-	ours, all := 0, 0
-	for t := range v.Tasks {
-		if t.Link != id || t.Kind != fsm.KindCopy {
-			continue
-		}
-		all++
-		if t.Owner == node {
-			ours++
-		}
-	}
-	return float64(link.Spec.Limit) * float64(ours) / float64(max(all, 1))
-}
-
-// nowMs is the wall clock; spans of time are measured by time.Now.
-func (r *Runner) nowMs() int64 { return r.cfg.Now().UnixMilli() }

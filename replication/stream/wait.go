@@ -8,7 +8,6 @@ import (
 	"sluice/fsm"
 	"sluice/kafka"
 	"sluice/replication/recovery"
-	"sluice/replication/wire"
 )
 
 // slowAnswer: a leader that takes longer to tell its log end may still have a
@@ -20,7 +19,7 @@ const slowAnswer = time.Second
 // may have been sent, then two equal log ends a second apart, each asked on a
 // fresh connection.
 func (s *Stream) waitForOldRequests() error {
-	life := s.r.cfg.Lease + s.r.cfg.Lifetime
+	life := s.cfg.Lease + s.cfg.Lifetime
 	if !s.memory.OldRequests {
 		s.oldUntil = time.Time{}
 		s.expectOldRequests(life)
@@ -50,23 +49,6 @@ func (s *Stream) waitForOldRequests() error {
 	return recovery.Faulty(recovery.Unsure, fsm.CodeHandover, "stopped while waiting")
 }
 
-// endOnFresh asks the leader for its log end on a new connection, and says how
-// long the answer took.
-func (s *side) endOnFresh(ctx context.Context) (end int64, took time.Duration, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	conn, err := s.Dial(ctx, s.place.Leader)
-	if err != nil {
-		return 0, 0, s.fault(err)
-	}
-	defer func() { conn.Close(); <-conn.Done() }()
-	asked := time.Now()
-	if end, err = s.logEnd(ctx, conn.Broker()); err == nil && end < 0 {
-		end, err = s.offset(ctx, conn.Broker(), kafka.ReadUncommitted, kafka.Latest, s.place.LeaderEpoch)
-	}
-	return end, time.Since(asked), s.fault(err)
-}
-
 // waitAlone waits, cut off from every leader, until nobody else can own the
 // stream: the target's log end has stood still for a while although the source
 // has more. It returns at once when a leader answers. False: another node owns
@@ -76,7 +58,7 @@ func (s *Stream) waitAlone() bool {
 	for !s.ending() {
 		s.progress.show(fsm.CodeWaiting, "lost a race for the target and cannot ask a leader who owns the stream")
 		s.pause(time.Second)
-		switch s.owner() {
+		switch s.assigned.owner(s.ctx) {
 		case recovery.OwnerConfirmed:
 			return true
 		case recovery.OwnerLost:
@@ -94,7 +76,7 @@ func (s *Stream) waitAlone() bool {
 			moved, end = time.Now(), now
 			continue
 		}
-		if time.Since(moved) >= s.r.cfg.StandStill {
+		if time.Since(moved) >= s.cfg.StandStill {
 			return true
 		}
 	}
@@ -109,54 +91,4 @@ func (s *Stream) sourceHasMore() bool {
 		return err
 	})
 	return err == nil && more
-}
-
-// heldBack is what a stream knows about records that an open transaction keeps
-// from being copied: those between the source's last stable offset and its
-// high watermark.
-type heldBack struct {
-	stable int64 // where the last stable offset stood when it was looked at before
-	told   bool
-}
-
-// openTransaction tells which producer holds the source's last stable offset
-// back, once that stood still between two looks while there is more behind it.
-// It is no fault of the stream, and changes nothing in it.
-func (s *Stream) openTransaction(p *wire.Partition) {
-	st := p.Status()
-	h := &s.held
-	switch {
-	case st.Stable < 0 || st.High <= st.Stable || st.Progress.Source < st.Stable || st.Stable != h.stable:
-		if h.told {
-			s.progress.show(fsm.CodeCopying, "")
-		}
-		h.stable, h.told = st.Stable, false
-		return
-	case h.told:
-		return
-	}
-	holder, err := s.logs.holder(s.ctx)
-	if err != nil || holder == nil || holder.TxnStartOffset > st.Stable {
-		return // looked at again, if it is still so
-	}
-	h.told = true
-	msg := fmt.Sprintf("an open transaction of producer id %d holds back source offsets from %d on; it last wrote at %s",
-		holder.ID, st.Stable, time.UnixMilli(holder.LastTimestamp).UTC().Format(time.RFC3339))
-	s.progress.show(fsm.CodeOpenTransaction, msg)
-	s.record(fsm.Event{Code: fsm.CodeOpenTransaction, From: st.Stable, To: -1, Message: msg})
-}
-
-// holder is the producer with the oldest open transaction at the source, nil:
-// none.
-func (l *logs) holder(ctx context.Context) (holder *kafka.ProducerState, err error) {
-	err = l.source.call(ctx, func(ctx context.Context, b kafka.Broker) error {
-		all, err := b.DescribeProducers(ctx, l.source.topic, l.source.partition)
-		for i, p := range all {
-			if p.TxnStartOffset >= 0 && (holder == nil || p.TxnStartOffset < holder.TxnStartOffset) {
-				holder = &all[i]
-			}
-		}
-		return err
-	})
-	return holder, err
 }

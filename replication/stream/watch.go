@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"time"
 
@@ -15,125 +16,157 @@ import (
 	"sluice/replication/wire"
 )
 
-// steadyAfter is how long after its position was derived a pipe counts as
-// having gone well: what ends it then is a new matter.
-const steadyAfter = 10 * time.Second
+// watcher looks after an open pipe: it ends one that is idle where deriving its
+// position anew may show something else.
+type watcher struct {
+	assigned  *assignment
+	every     time.Duration
+	logs      *logs
+	progress  *progress
+	pause     func(time.Duration)
+	partition *wire.Partition
+	mapping   *fsm.Mapping   // that the pipe began with
+	skip      map[int64]bool // producer ids that it does not copy
+	held      heldBack
+}
 
-// watch waits for the end of a pipe, and notes its fault. An idle pipe is
-// ended where deriving anew may show something else.
-func (s *Stream) watch(p *wire.Partition) {
-	tick := time.NewTicker(s.r.cfg.LookupEvery)
+// wait waits for the end of the pipe; false: it was stopped because ctx or
+// drain has ended.
+func (w *watcher) wait(ctx context.Context, drain <-chan struct{}) (ended bool) {
+	tick := time.NewTicker(w.every)
 	defer tick.Stop()
 	for {
-		source, target := s.logs.source.Changes(), s.logs.target.Changes()
+		source, target := w.logs.source.Changes(), w.logs.target.Changes()
 		select {
-		case <-p.Over():
-			s.faulted(s.close())
-			return
-		case <-s.drain:
-			p.Stop(recovery.Faulty(recovery.Unsure, fsm.CodeHandover, "drained"))
+		case <-w.partition.Over():
+			return true
+		case <-drain:
+			w.partition.Stop(recovery.Faulty(recovery.Unsure, fsm.CodeHandover, "drained"))
 			select {
-			case <-p.Over(): // nothing of it is in flight
-			case <-s.ctx.Done():
+			case <-w.partition.Over(): // nothing of it is in flight
+			case <-ctx.Done():
 			}
-			s.close()
-			return
-		case <-s.ctx.Done():
-			p.Stop(recovery.Faulty(recovery.Unsure, fsm.CodeHandover, "stopped"))
-			s.close()
-			return
-		case <-p.LookDue():
-			p.Looked(s.look(p))
+			return false
+		case <-ctx.Done():
+			w.partition.Stop(recovery.Faulty(recovery.Unsure, fsm.CodeHandover, "stopped"))
+			return false
+		case <-w.partition.LookDue():
+			w.partition.Looked(w.look(ctx))
 			continue
 		case <-source:
 		case <-target:
 		case <-tick.C:
 		}
-		s.lookAround(p)
+		if f := w.lookAround(ctx); f != nil {
+			w.partition.Stop(*f)
+			w.partition.HangUp(w.every)
+		}
 	}
-}
-
-// close takes the pipe off and keeps what it knew.
-func (s *Stream) close() recovery.Fault {
-	before := s.progress.memory(s.memory)
-	r := s.progress.close()
-	s.memory = r.Remember(before)
-	if time.Since(s.seen) > steadyAfter {
-		s.memory.Attempts = 0
-	}
-	if r.Fault.Perhaps || r.InFlight {
-		s.expectOldRequests(s.r.cfg.Lease + s.r.cfg.Lifetime)
-	}
-	return r.Fault
 }
 
 // look reads the target for a pipe that is to go on although no leader has
 // confirmed its turn lately. Where anything has changed, the pipe ends and the
 // position is derived anew.
-func (s *Stream) look(p *wire.Partition) *recovery.Fault {
-	st := p.Status()
-	log, err := s.logs.readTarget(s.ctx, s.mapping, s.pause)
+func (w *watcher) look(ctx context.Context) *recovery.Fault {
+	at := w.partition.Status().Progress
+	log, err := w.logs.readTarget(ctx, w.mapping, w.pause)
 	if err != nil {
 		f := wire.FaultOf(err, false)
 		return &f
 	}
-	pos := recovery.Derive(s.mapping, st.Progress, log.Observed, nil)
-	expiration := s.logs.target.ProducerExpiry(s.ctx, s.logs.target.place.Leader)
-	if pos.Outcome != recovery.Found || pos.Target != st.Progress.Target || !offsets.Guarded(pos.LastTime, s.r.nowMs(), expiration) {
-		f := recovery.Faulty(recovery.Retry, fsm.CodeStarting, "the target is not as it was left")
+	pos := recovery.Derive(w.mapping, at, log.Observed, nil)
+	expiration := w.logs.target.ProducerExpiry(ctx, w.logs.target.place.Leader)
+	if pos.Outcome == recovery.Found && pos.Target == at.Target && offsets.Guarded(pos.LastTime, w.assigned.now(), expiration) {
+		return nil
+	}
+	f := recovery.Faulty(recovery.Retry, fsm.CodeStarting, "the target is not as it was left")
+	return &f
+}
+
+// lookAround finds a pipe that is another node's by now, or whose partition
+// moved: a new leader may have lost what the old one acknowledged, and only
+// deriving anew shows it. Nil: all is as it was.
+func (w *watcher) lookAround(ctx context.Context) *recovery.Fault {
+	fault := func(kind recovery.Kind, code fsm.Code, message string) *recovery.Fault {
+		f := recovery.Faulty(kind, code, message)
 		return &f
 	}
+	if w.assigned.task() == nil {
+		return fault(recovery.Retry, fsm.CodeHandover, "the task changed hands")
+	}
+	src, dst := &w.logs.source, &w.logs.target
+	w.partition.Expires(dst.ProducerExpiry(ctx, dst.place.Leader))
+	switch now, err := dst.Find(ctx, dst.topic, dst.partition, false); {
+	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
+		return fault(recovery.TopicChanged, fsm.CodeUnreachable, "the target topic is gone")
+	case err == nil && (now.LeaderEpoch != dst.place.LeaderEpoch || now.TopicID != dst.place.TopicID):
+		return fault(recovery.TopicChanged, fsm.CodeStarting, "the target's leader changed")
+	}
+	now, err := src.Find(ctx, src.topic, src.partition, false)
+	switch {
+	case err != nil:
+	case now.Leader != src.place.Leader || now.TopicID != src.place.TopicID:
+		f := fault(recovery.TopicChanged, fsm.CodeStarting, "the source's leader changed")
+		f.Source = true
+		return f
+	default:
+		w.openTransaction(ctx)
+	}
+	if !maps.Equal(w.skip, w.assigned.loopIDs()) {
+		return fault(recovery.Retry, fsm.CodeStarting, "other links write into the source now")
+	}
+	w.replicated(ctx)
 	return nil
 }
 
-// lookAround ends an idle pipe that is another node's by now, or whose
-// partition moved: a new leader may have lost what the old one acknowledged,
-// and only deriving anew shows it.
-func (s *Stream) lookAround(p *wire.Partition) {
-	if s.task() == nil {
-		p.Stop(recovery.Faulty(recovery.Retry, fsm.CodeHandover, "the task changed hands"))
-		return
-	}
-	was := s.logs.target.place
-	p.Expires(s.logs.target.ProducerExpiry(s.ctx, was.Leader))
-	switch now, err := s.logs.target.Find(s.ctx, s.logs.target.topic, s.logs.target.partition, false); {
-	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
-		p.Stop(recovery.Faulty(recovery.TopicChanged, fsm.CodeUnreachable, "the target topic is gone"))
-		return
-	case err == nil && (now.LeaderEpoch != was.LeaderEpoch || now.TopicID != was.TopicID):
-		p.Stop(recovery.Faulty(recovery.TopicChanged, fsm.CodeStarting, "the target's leader changed"))
-		p.HangUp(s.r.cfg.LookupEvery)
-		return
-	}
-	now, err := s.logs.source.Find(s.ctx, s.logs.source.topic, s.logs.source.partition, false)
-	if was := s.logs.source.place; err == nil && (now.Leader != was.Leader || now.TopicID != was.TopicID) {
-		f := recovery.Faulty(recovery.TopicChanged, fsm.CodeStarting, "the source's leader changed")
-		f.Source = true
-		p.Stop(f)
-		return
-	} else if err == nil {
-		s.openTransaction(p)
-	}
-	if !maps.Equal(s.skip, s.r.ctl.View().LoopIDs(s.spec())) {
-		p.Stop(recovery.Faulty(recovery.Retry, fsm.CodeStarting, "other links write into the source now"))
-		return
-	}
-	s.replicated()
-}
-
 // replicated notes when a derived position has passed the high watermark.
-func (s *Stream) replicated() {
-	target, wait := s.progress.unreplicated()
+func (w *watcher) replicated(ctx context.Context) {
+	target, wait := w.progress.unreplicated()
 	if !wait {
 		return
 	}
-	t := &s.logs.target
-	err := t.call(s.ctx, func(ctx context.Context, b kafka.Broker) error {
+	t := &w.logs.target
+	err := t.call(ctx, func(ctx context.Context, b kafka.Broker) error {
 		high, err := t.offset(ctx, b, kafka.ReadUncommitted, kafka.Latest, -1)
 		wait = high < target
 		return err
 	})
 	if err == nil && !wait {
-		s.progress.replicated()
+		w.progress.replicated()
 	}
+}
+
+// heldBack is what is known about records that an open transaction keeps from
+// being copied: those between the source's last stable offset and its high
+// watermark.
+type heldBack struct {
+	stable int64 // where the last stable offset stood when it was looked at before
+	told   bool
+}
+
+// openTransaction tells which producer holds the source's last stable offset
+// back, once that stood still between two looks while there is more behind it.
+// It is no fault of the stream, and changes nothing in it.
+func (w *watcher) openTransaction(ctx context.Context) {
+	st := w.partition.Status()
+	h := &w.held
+	switch {
+	case st.Stable < 0 || st.High <= st.Stable || st.Progress.Source < st.Stable || st.Stable != h.stable:
+		if h.told {
+			w.progress.show(fsm.CodeCopying, "")
+		}
+		h.stable, h.told = st.Stable, false
+		return
+	case h.told:
+		return
+	}
+	holder, err := w.logs.holder(ctx)
+	if err != nil || holder == nil || holder.TxnStartOffset > st.Stable {
+		return // looked at again, if it is still so
+	}
+	h.told = true
+	msg := fmt.Sprintf("an open transaction of producer id %d holds back source offsets from %d on; it last wrote at %s",
+		holder.ID, st.Stable, time.UnixMilli(holder.LastTimestamp).UTC().Format(time.RFC3339))
+	w.progress.show(fsm.CodeOpenTransaction, msg)
+	w.assigned.record(&fsm.Event{Code: fsm.CodeOpenTransaction, From: st.Stable, To: -1, Message: msg})
 }

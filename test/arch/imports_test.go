@@ -45,7 +45,7 @@ var mayImport = map[string][]string{
 
 // pure are the packages without clock, chance, goroutine, lock or I/O.
 var pure = []string{
-	"fsm", "fsm/reason", "balance/work", "balance/data", "kafka/record",
+	"fsm", "fsm/reason", "operation", "balance/work", "balance/data", "kafka/record",
 	"replication/offsets", "replication/rewrite", "replication/recovery", "replication/pipe",
 }
 
@@ -131,19 +131,18 @@ func TestImportTable(t *testing.T) {
 		{"demo", "cmd/sluice", false},
 		{"cluster", "replication", false},
 		{"replication", "cluster", false},
-		{"replication/sync", "task", true},
+		{"replication/link", "task", true},
 		{"task", "cluster", false},
 		{"replication", "replication/rewrite", true},
-		{"replication", "replication/sync", false},
-		{"replication/sync", "replication", true},
-		{"replication/sync", "replication/offsets", true},
-		{"replication/sync", "replication/verify", false},
+		{"replication", "replication/link", false},
+		{"replication/link", "replication/offsets", true},
+		{"replication/link", "replication/verify", false},
 		{"replication/rewrite", "replication", false},
 		{"replication/rewrite", "replication/recovery", false},
 		{"replication/rewrite", "fsm", true},
 		{"replication/rewrite", "kafka/record", true},
 		{"replication/rewrite", "kafka", false},
-		{"replication/sync", "kafka/record", true},
+		{"replication/link", "kafka/record", true},
 		{"kafka", "kafka/record", true},
 		{"kafka", "kafka/catalog", false},
 		{"kafka/catalog", "kafka", true},

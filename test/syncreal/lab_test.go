@@ -2,7 +2,6 @@ package syncreal
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -14,7 +13,8 @@ import (
 
 	"sluice/fsm"
 	"sluice/kafka"
-	linksync "sluice/replication/sync"
+	"sluice/kafka/catalog"
+	linktask "sluice/replication/link"
 	"sluice/task"
 	"sluice/test/kafkalab"
 )
@@ -57,6 +57,7 @@ type lab struct {
 	*testing.T
 	ctx      context.Context
 	pool     *kafka.Pool
+	catalog  *catalog.Catalog
 	ctl      *control
 	us, eu   fsm.KafkaCluster
 	usC, euC *kafka.Client
@@ -74,6 +75,8 @@ func newLab(t *testing.T, source map[string]string) *lab {
 	l.us, l.usC, l.usP = l.cluster("us", kafkalab.Config{Version: kafkalab.V4, Overrides: source})
 	l.eu, l.euC, l.euP = l.cluster("eu", kafkalab.Config{Version: kafkalab.V3})
 	t.Cleanup(pool.Close)
+	l.catalog = catalog.New(catalog.DefaultConfig(), pool, l.ctl.View, slog.New(slog.DiscardHandler))
+	t.Cleanup(l.catalog.Close)
 	l.propose(&fsm.ClusterInit{ClusterID: "sluice-a"})
 	l.propose(&fsm.NodePut{Node: fsm.Node{ID: "n", Name: "n1"}})
 	return l
@@ -153,26 +156,22 @@ func (l *lab) until(what string, f func() bool) {
 	}
 }
 
-// link applies a link and runs its sync task.
-func (l *lab) link(spec fsm.LinkSpec) *linksync.Runner {
+// link applies a link and runs its task.
+func (l *lab) link(spec fsm.LinkSpec) *linktask.Task {
 	l.Helper()
 	l.propose(&fsm.Objects{Kafka: []fsm.KafkaCluster{l.us, l.eu}, Links: []fsm.LinkPut{{Spec: spec}}})
-	cfg := linksync.DefaultConfig()
+	cfg := linktask.DefaultConfig()
 	cfg.Node = "n1"
-	r, err := linksync.New(cfg, l.pool, l.ctl, l.ctl.View().Task(1), slog.New(slog.DiscardHandler))
+	r, err := linktask.New(cfg, l.catalog, l.ctl, slog.New(slog.DiscardHandler))
 	if err != nil {
 		l.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(l.ctx)
-	done := make(chan error, 1)
-	go func() { done <- r.Run(ctx) }()
+	t := r.StartTask(l.ctx, l.ctl.View().Task(1))
 	l.Cleanup(func() {
-		cancel()
-		if err := <-done; !errors.Is(err, context.Canceled) {
-			l.Error(err)
-		}
+		t.Drain()
+		<-t.Done()
 	})
-	return r
+	return t
 }
 
 // streams lists the copy tasks of a topic.

@@ -8,7 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"sluice/fsm"
-	linksync "sluice/replication/sync"
+	linktask "sluice/replication/link"
 )
 
 func spec(include ...string) fsm.LinkSpec {
@@ -61,15 +61,15 @@ func TestTopicsBetweenVersions(t *testing.T) {
 	}
 
 	// Another Sluice cluster is kept off, and let in when the link is released.
-	got, err := linksync.Preflight(l.ctx, l.pool, stranger(t), spec("later"), l.us, l.eu)
+	got, err := linktask.Preflight(l.ctx, l.catalog, stranger(t), spec("later"), l.us, l.eu)
 	if err != nil || !has(got.Refusals, "sluice-a") {
 		t.Errorf("%q, %v", got.Refusals, err)
 	}
 	us := l.ctl.View().KafkaCluster("us").ClusterID
-	if err := linksync.Release(l.ctx, l.euC, "sluice-a", us, "us-eu"); err != nil {
+	if err := linktask.Release(l.ctx, l.catalog.Cluster("eu"), "sluice-a", us, "us-eu"); err != nil {
 		t.Fatal(err)
 	}
-	if got, err = linksync.Preflight(l.ctx, l.pool, stranger(t), spec("later"), l.us, l.eu); err != nil || has(got.Refusals, "sluice-a") {
+	if got, err = linktask.Preflight(l.ctx, l.catalog, stranger(t), spec("later"), l.us, l.eu); err != nil || has(got.Refusals, "sluice-a") {
 		t.Errorf("%q, %v", got.Refusals, err)
 	}
 }
@@ -101,7 +101,7 @@ func TestPreflightOnRealBrokers(t *testing.T) {
 
 	s := spec("orders")
 	s.Start = at.Add(150 * time.Second).UTC().Format(time.RFC3339)
-	got, err := linksync.Preflight(l.ctx, l.pool, l.ctl.View(), s, l.us, l.eu)
+	got, err := linktask.Preflight(l.ctx, l.catalog, l.ctl.View(), s, l.us, l.eu)
 	if err != nil || len(got.Refusals) != 0 {
 		t.Fatalf("%q, %v", got.Refusals, err)
 	}
@@ -117,7 +117,7 @@ func TestPreflightOnRealBrokers(t *testing.T) {
 		t.Errorf("cluster ids %v", got.ClusterIDs)
 	}
 	s.ReplicationFactor = 2
-	if got, err = linksync.Preflight(l.ctx, l.pool, l.ctl.View(), s, l.us, l.eu); err != nil || !has(got.Refusals, "has 1 brokers") {
+	if got, err = linktask.Preflight(l.ctx, l.catalog, l.ctl.View(), s, l.us, l.eu); err != nil || !has(got.Refusals, "has 1 brokers") {
 		t.Errorf("%q, %v", got.Refusals, err)
 	}
 }

@@ -1,0 +1,70 @@
+package catalog
+
+import (
+	"context"
+	"time"
+
+	"sluice/kafka"
+)
+
+// whole is the last look at all topics of a Kafka cluster.
+type whole struct {
+	busy chan struct{} // full while one is under way: all others wait for it
+
+	// Of the holder of busy.
+	client *kafka.Client // that looked
+	last   *kafka.AllTopics
+	at     time.Time // when it was sent
+	err    error
+}
+
+func newWhole() whole { return whole{busy: make(chan struct{}, 1)} }
+
+// All returns all topics that can be seen, as a request told that was sent at
+// most maxAge before the call (0: after it). There is one request under way at
+// a time, whose answer everybody shares: nobody may change it. While nothing
+// changes it is the same one, in the same place, and costs next to nothing.
+// What it tells Find knows too.
+func (k *Cluster) All(ctx context.Context, maxAge time.Duration) (kafka.Metadata, error) {
+	w, called := &k.whole, time.Now()
+	select {
+	case w.busy <- struct{}{}:
+		defer func() { <-w.busy }()
+	case <-ctx.Done():
+		return kafka.Metadata{}, ctx.Err()
+	}
+	c, err := k.Client(ctx)
+	if err != nil {
+		return kafka.Metadata{}, err
+	}
+	if w.client != c {
+		w.client, w.last, w.err, w.at = c, nil, nil, time.Time{}
+	}
+	switch {
+	case w.err != nil && w.at.After(called): // a failure speaks for those alone who waited for it
+		return kafka.Metadata{}, w.err
+	case w.err == nil && w.last != nil && called.Sub(w.at) < maxAge:
+		return w.last.Metadata, nil
+	}
+	if err := k.look(ctx, c); err != nil {
+		return kafka.Metadata{}, err
+	}
+	return w.last.Metadata, nil
+}
+
+// look sends a request. Called with busy held.
+func (k *Cluster) look(ctx context.Context, c *kafka.Client) error {
+	w := &k.whole
+	at := time.Now()
+	// The answer of a large Kafka cluster takes its time.
+	now, err := attempt(ctx, 2, func(ctx context.Context) (*kafka.AllTopics, error) { return c.LookAll(ctx, w.last) })
+	if ctx.Err() != nil && err != nil {
+		return err // the caller's alone
+	}
+	w.at, w.err = at, err
+	if err == nil {
+		k.topics.feed(c, now, now == w.last, at)
+		w.last = now
+	}
+	return err
+}

@@ -1,0 +1,264 @@
+package link
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"sluice/fsm"
+	"sluice/fsm/reason"
+	"sluice/kafka"
+	"sluice/kafka/catalog"
+)
+
+// findings are what Preflight tells, in sentences.
+type findings struct {
+	refusals, warnings []string
+}
+
+func (f *findings) refuse(format string, args ...any) {
+	f.refusals = append(f.refusals, fmt.Sprintf(format, args...))
+}
+
+func (f *findings) warn(format string, args ...any) {
+	f.warnings = append(f.warnings, fmt.Sprintf(format, args...))
+}
+
+// explain says what an operator can do about an error of reaching a cluster.
+func explain(k fsm.KafkaCluster, err error) string {
+	hint := "is it up, and are its bootstrap addresses right from here: " + strings.Join(k.Bootstrap, ", ") + "?"
+	switch codeOf(err) {
+	case fsm.CodeAuthenticationFailed:
+		hint = "check its sasl user and password"
+	case fsm.CodeUnauthorized:
+		hint = "give its user the right that is named"
+	case fsm.CodeForeignWriter:
+		hint = ""
+	}
+	return fmt.Sprintf("Kafka cluster %s: %v; %s", k.Name, err, hint)
+}
+
+// selection lists what the link would copy now, by name, with the topics of the
+// source.
+func (f *findings) selection(in *topicsInput) (checks []TopicCheck, topics []kafka.TopicMetadata) {
+	for i := range in.source {
+		t := &in.source[i]
+		if !in.selects(t) {
+			continue
+		}
+		target := in.spec.TargetTopic(t.Name)
+		_, exists := in.target[target]
+		topics = append(topics, *t)
+		checks = append(checks, TopicCheck{Topic: t.Name, Target: target, Partitions: count(t), Exists: exists})
+	}
+	for _, name := range in.spec.Include {
+		if fsm.ValidTopic(name) && !strings.HasSuffix(name, "*") && !slices.Contains(namesOf(checks), name) && in.selector.Selects(name) {
+			f.warn("topic %s is not at Kafka cluster %s, or its user may not see it; it is copied from its start as soon as it appears", name, in.spec.Source)
+		}
+	}
+	if len(checks) == 0 {
+		f.warn("no topic of Kafka cluster %s is selected yet", in.spec.Source)
+	}
+	return checks, topics
+}
+
+// rings looks where records go after links[0] has copied them, over all the
+// links. Two links that send the same names to and fro are fine (a link skips
+// what came from its target); longer rings of the same names need copies:
+// skip-all on each of their links, and a ring that renames copies for ever.
+func (f *findings) rings(links []fsm.LinkSpec, topics []TopicCheck) {
+	selectors := make([]*fsm.Selector, len(links))
+	for i := range links {
+		var err error
+		if selectors[i], err = links[i].Selector(); err != nil {
+			f.refuse("link %s: %v", links[i].Name, err)
+			return
+		}
+	}
+	for _, r := range fsm.Rings(links, 0, namesOf(topics), func(link int, topic string) bool { return selectors[link].Selects(topic) }) {
+		var names []string
+		skipAll := true
+		for _, i := range r.Links {
+			names = append(names, links[i].Name)
+			skipAll = skipAll && links[i].Copies == fsm.CopiesSkipAll
+		}
+		switch {
+		case r.Topic != r.Back:
+			f.refuse("topic %s comes back as %s over the links %s, and so on without end: exclude one of the names", r.Topic, r.Back, strings.Join(names, ", "))
+		case len(names) > 2 && !skipAll:
+			f.refuse("topic %s goes round over the links %s: set copies: %s on each of them", r.Topic, strings.Join(names, ", "), fsm.CopiesSkipAll)
+		}
+	}
+}
+
+func namesOf(topics []TopicCheck) []string {
+	names := make([]string, len(topics))
+	for i, t := range topics {
+		names[i] = t.Topic
+	}
+	return names
+}
+
+// allLinks are the link as it would be, and all others.
+func allLinks(v *fsm.View, spec fsm.LinkSpec) []fsm.LinkSpec {
+	links := []fsm.LinkSpec{spec}
+	for _, l := range v.Links {
+		if !l.Deleting && l.Spec.Name != spec.Name {
+			links = append(links, l.Spec)
+		}
+	}
+	return links
+}
+
+// unfit tells which topics cannot be copied.
+func (f *findings) unfit(refused []Refused) {
+	for _, r := range refused {
+		f.refuse("topic %s (%s): %s; %s", r.Topic, r.Code, r.Message, reason.Of(r.Code).Advice)
+	}
+}
+
+// settings tells which settings of an existing target topic would refuse or
+// change records of the source.
+func (f *findings) settings(topic string, source, target kafka.ConfigsResult) {
+	if err := cmp.Or(source.Err, target.Err); err != nil {
+		f.warn("target topic %s: its settings cannot be compared with the source's: %v", topic, err)
+		return
+	}
+	for _, text := range compareConfigs(source.Entries, target.Entries) {
+		f.warn("target topic %s: %s", topic, text)
+	}
+}
+
+// offsetsAt is one offset of each partition.
+type offsetsAt = map[catalog.Partition]int64
+
+// startOffsets is where each partition starts: latest is the last stable
+// offset, for a transaction that is open now is copied whole from there on; a
+// time after the last record (-1) means the same.
+func startOffsets(latest, found offsetsAt) offsetsAt {
+	for p, offset := range found { // in any order
+		if offset < 0 {
+			found[p] = latest[p]
+		}
+	}
+	return found
+}
+
+func startsOf(topics []TopicCheck, at offsetsAt) []fsm.StartAt {
+	out := make([]fsm.StartAt, 0, len(topics))
+	for _, t := range topics {
+		s := fsm.StartAt{Topic: t.Topic, Offsets: make([]int64, t.Partitions)}
+		for i := range s.Offsets {
+			s.Offsets[i] = at[catalog.Partition{Topic: t.Topic, Number: int32(i)}]
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// shift: a stream that does not begin at offset 0 of its source begins at
+// another offset at the target, as long as there are no filler batches.
+func (f *findings) shift(in *topicsInput, topics []TopicCheck, heads, starts offsetsAt) {
+	shifted, example := 0, ""
+	for _, t := range topics {
+		for i := range t.Partitions {
+			p := catalog.Partition{Topic: t.Topic, Number: i}
+			at := max(heads[p], starts[p])
+			if in.copied[t.Topic].partitions[i] || at == 0 { // its start was decided long ago
+				continue
+			}
+			if shifted == 0 {
+				example = fmt.Sprintf("%s/%d begins at %d", t.Topic, i, at)
+			}
+			shifted++
+		}
+	}
+	switch {
+	case shifted == 0:
+	case in.spec.Offsets == fsm.OffsetsIdentical:
+		f.refuse("offsets: identical cannot be kept for %d partitions (%s): their first records are gone or left out; use offsets: auto", shifted, example)
+	case in.spec.Offsets == fsm.OffsetsAuto:
+		f.warn("%d partitions get shifted offsets at the target (%s)", shifted, example)
+	}
+}
+
+// safeExpiry is how long brokers should remember an idle producer.
+const safeExpiry = 24 * time.Hour
+
+// expiryWarning is about how long brokers remember an idle producer, in ms; 0:
+// unknown.
+func expiryWarning(ms int) string {
+	if d := time.Duration(ms) * time.Millisecond; ms > 0 && d <= safeExpiry {
+		return fmt.Sprintf("%s is %v: a stream whose last record is older waits some seconds longer at a takeover; raise it to 7 days on all brokers "+
+			"(kafka-configs.sh --alter --entity-type brokers --entity-default --add-config %s=604800000)", brokerPIDExpiry, d, brokerPIDExpiry)
+	}
+	return ""
+}
+
+// brokers is about what the target's brokers are set to.
+func (f *findings) brokers(spec fsm.LinkSpec, brokers int, configs []kafka.ConfigEntry, err error) {
+	if n := int(spec.ReplicationFactor); n > brokers {
+		f.refuse("targetTopics.replicationFactor is %d, Kafka cluster %s has %d brokers", n, spec.Target, brokers)
+	}
+	if err != nil {
+		f.warn("Kafka cluster %s: its broker settings cannot be read (%v); make sure that %s is above 24 h", spec.Target, err, brokerPIDExpiry)
+	}
+	if text := expiryWarning(number(configs, brokerPIDExpiry)); text != "" {
+		f.warn("Kafka cluster %s: %s", spec.Target, text)
+	}
+}
+
+// claims is about whether another Sluice cluster copies the link.
+func (f *findings) claims(spec fsm.LinkSpec, st standing, err error) {
+	switch {
+	case err != nil:
+		f.warn("Kafka cluster %s: topic %s cannot be read (%v): give the user CREATE, READ and WRITE on it", spec.Target, LedgerTopic, err)
+	case st.other != "":
+		f.refuse("link %s is claimed by the Sluice cluster %s (record in topic %s of Kafka cluster %s): delete it there first", spec.Name, st.other, LedgerTopic, spec.Target)
+	}
+}
+
+// compareConfigs tells which settings of an existing target topic would
+// refuse or change records of the source.
+func compareConfigs(source, target []kafka.ConfigEntry) []string {
+	var out []string
+	if have, need := number(target, cfgMaxBytes), number(source, cfgMaxBytes); have > 0 && have < need {
+		out = append(out, fmt.Sprintf("%s is %d, the source's %d: larger batches stop their stream (record-too-large); raise it", cfgMaxBytes, have, need))
+	}
+	if value(target, cfgTimestampType) == "LogAppendTime" {
+		out = append(out, cfgTimestampType+" is LogAppendTime: records get new timestamps; set it to CreateTime")
+	}
+	if c := value(target, cfgCompression); c != "" && c != "producer" {
+		out = append(out, fmt.Sprintf("%s is %s: the broker compresses every batch anew; set it to producer", cfgCompression, c))
+	}
+	for _, name := range []string{cfgTimestampBefore, cfgTimestampAfter, cfgTimestampDiff} {
+		if v := value(target, name); v != "" && v != widest {
+			out = append(out, fmt.Sprintf("%s is %s ms: other timestamps stop their stream (timestamp-refused); raise it to %s", name, v, widest))
+		}
+	}
+	return out
+}
+
+// emptyOf tells which partitions of topics hold no record.
+func emptyOf(topics []kafka.TopicMetadata, first, end offsetsAt) map[string][]bool {
+	out := make(map[string][]bool, len(topics))
+	for _, t := range topics {
+		empty := make([]bool, len(t.Partitions))
+		for i := range empty {
+			p := catalog.Partition{Topic: t.Name, Number: int32(i)}
+			empty[i] = first[p] == end[p]
+		}
+		out[t.Name] = empty
+	}
+	return out
+}
+
+// newToLink lists the target topics that exist and are new to the link.
+func newToLink(in *topicsInput, topics []TopicCheck) []TopicCheck {
+	return slices.DeleteFunc(slices.Clone(topics), func(t TopicCheck) bool {
+		_, ours := in.copied[t.Topic]
+		return ours || !t.Exists
+	})
+}

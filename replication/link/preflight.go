@@ -1,0 +1,198 @@
+package link
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	"sluice/fsm"
+	"sluice/kafka"
+	"sluice/kafka/catalog"
+)
+
+// Preflighted is what Preflight found out about a link.
+type Preflighted struct {
+	Refusals   []string          // why the link must not be applied, each with what to do
+	Warnings   []string          // what an operator should know
+	ClusterIDs map[string]string // by Kafka cluster: the id to pin
+	Starts     []fsm.StartAt     // what start means for the partitions that exist now; of a new link only
+	Topics     []TopicCheck      // that the selectors mean now, by name
+}
+
+// TopicCheck is a topic that the link would copy.
+type TopicCheck struct {
+	Topic, Target string
+	Partitions    int32
+	Exists        bool // the target topic is there already
+}
+
+// maxPreflight bounds how long Preflight waits for both Kafka clusters.
+const maxPreflight = 30 * time.Second
+
+// preflight is one Preflight under way.
+type preflight struct {
+	snapshot
+	findings
+	Preflighted
+	fresh    bool // a new link
+	in       topicsInput
+	selected []kafka.TopicMetadata // of the source
+}
+
+// Preflight contacts both Kafka clusters of a link that is about to be created
+// or changed. source and target are the objects as they would be applied, so
+// the View need not know them. What stands against the link is in Refusals;
+// the error is ctx's alone.
+func Preflight(ctx context.Context, k *catalog.Catalog, view *fsm.View, spec fsm.LinkSpec, source, target fsm.KafkaCluster) (Preflighted, error) {
+	limited, cancel := context.WithTimeout(ctx, maxPreflight)
+	defer cancel()
+	f := &preflight{snapshot: snapshot{link: &fsm.Link{Spec: spec}, view: view}, fresh: true}
+	if l := view.LinkNamed(spec.Name); l != nil && !l.Deleting {
+		f.link.ID, f.fresh = l.ID, false
+	}
+	specs := []*fsm.KafkaCluster{&source, &target}
+	for i, at := range []*side{&f.source, &f.target} {
+		var done func()
+		at.Cluster, done = open(k, view, specs[i])
+		defer done()
+	}
+	if f.reach(limited, specs) {
+		f.check(limited)
+	}
+	f.Refusals, f.Warnings = f.refusals, f.warnings
+	return f.Preflighted, ctx.Err()
+}
+
+// open keeps a pinned cluster id. An object that is not applied yet is reached
+// beside the one that is: under its name it would replace the client of running
+// streams.
+func open(k *catalog.Catalog, view *fsm.View, spec *fsm.KafkaCluster) (cluster *catalog.Cluster, done func()) {
+	have := view.KafkaCluster(spec.Name)
+	if have != nil && spec.ClusterID == "" {
+		spec.ClusterID = have.ClusterID
+	}
+	if have != nil && reflect.DeepEqual(*have, *spec) {
+		return k.Cluster(spec.Name), func() {}
+	}
+	return k.Apart(*spec)
+}
+
+// reach asks both sides for their topics.
+func (f *preflight) reach(ctx context.Context, specs []*fsm.KafkaCluster) bool {
+	f.ClusterIDs = map[string]string{}
+	var errs [2]error
+	var wg sync.WaitGroup
+	sides := []*side{&f.source, &f.target}
+	for i, at := range sides {
+		wg.Go(func() { errs[i] = at.look(ctx, 0) })
+	}
+	wg.Wait()
+	for i, at := range sides {
+		if errs[i] != nil {
+			f.refuse("%s", explain(*specs[i], errs[i]))
+			continue
+		}
+		f.ClusterIDs[at.Name()] = at.meta.ClusterID
+	}
+	return errs[0] == nil && errs[1] == nil
+}
+
+// check gathers what each finding rests on.
+func (f *preflight) check(ctx context.Context) {
+	var err error
+	if f.in, err = newTopicsInput(&f.snapshot, nil); err != nil {
+		f.refuse("link %s: %v", f.link.Spec.Name, err)
+		return
+	}
+	f.Topics, f.selected = f.selection(&f.in)
+	f.rings(allLinks(f.view, f.link.Spec), f.Topics)
+	f.checkTargets(ctx)
+	f.checkStarts(ctx)
+	if b := f.target.meta.Brokers; len(b) > 0 {
+		configs, err := f.target.client.BrokerConfigs(ctx, b[0].ID)
+		f.brokers(f.link.Spec, len(b), configs, err)
+	}
+	l, err := readLedger(ctx, f.target.Cluster)
+	f.claims(f.link.Spec, l.standing(f.claim()), err)
+}
+
+// checkTargets holds the selected topics against what is at the target.
+func (f *preflight) checkTargets(ctx context.Context) {
+	p := decideTopics(f.in)
+	if len(p.examine) > 0 {
+		var err error
+		if f.in.empty, err = f.target.empty(ctx, p.examine); err != nil {
+			f.refuse("Kafka cluster %s: %v", f.link.Spec.Target, err)
+			return
+		}
+		p = decideTopics(f.in)
+	}
+	f.unfit(p.refused)
+	for part := range slices.Chunk(newToLink(&f.in, f.Topics), topicsAtOnce) {
+		var source, target []string
+		for _, t := range part {
+			source, target = append(source, t.Topic), append(target, t.Target)
+		}
+		have, need := configsOf(ctx, f.target.client, target), configsOf(ctx, f.source.client, source)
+		for _, t := range part {
+			f.settings(t.Target, need[t.Topic], have[t.Target])
+		}
+	}
+}
+
+// configsOf is ConfigsOf by topic; an error as a whole concerns each of them.
+func configsOf(ctx context.Context, c *kafka.Client, topics []string) map[string]kafka.ConfigsResult {
+	names := slices.Compact(slices.Sorted(slices.Values(topics)))
+	got, err := c.ConfigsOf(ctx, names...)
+	out := make(map[string]kafka.ConfigsResult, len(names))
+	for i, name := range names {
+		if out[name] = (kafka.ConfigsResult{Err: err}); err == nil {
+			out[name] = got[i]
+		}
+	}
+	return out
+}
+
+// checkStarts resolves what start means now, and whether offsets can be
+// identical with it.
+func (f *preflight) checkStarts(ctx context.Context) {
+	spec := f.link.Spec
+	heads, err := f.source.offsets(ctx, f.selected, kafka.ReadUncommitted, kafka.Earliest)
+	if err != nil {
+		f.refuse("Kafka cluster %s: the log starts cannot be read: %v; try again when every partition has a leader", spec.Source, err)
+		return
+	}
+	starts := heads
+	if f.fresh && spec.Start != fsm.StartEarliest {
+		if starts, err = f.resolve(ctx, spec.Start); err != nil {
+			f.refuse("%v", err)
+			return
+		}
+		f.Starts = startsOf(f.Topics, starts)
+	}
+	f.shift(&f.in, f.Topics, heads, starts)
+}
+
+// resolve returns where each partition starts.
+func (f *preflight) resolve(ctx context.Context, start string) (offsetsAt, error) {
+	at := kafka.Latest
+	if start != fsm.StartLatest {
+		t, err := time.Parse(time.RFC3339, start)
+		if err != nil {
+			return nil, fmt.Errorf("start %q is neither earliest, latest nor an RFC 3339 time", start)
+		}
+		at = t.UnixMilli()
+	}
+	latest, err := f.source.offsets(ctx, f.selected, kafka.ReadCommitted, kafka.Latest)
+	found := latest
+	if err == nil && at != kafka.Latest {
+		found, err = f.source.offsets(ctx, f.selected, kafka.ReadCommitted, at)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("Kafka cluster %s: start %s cannot be resolved: %w; try again when every partition has a leader", f.link.Spec.Source, start, err)
+	}
+	return startOffsets(latest, found), nil
+}

@@ -1,0 +1,195 @@
+package link
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"sluice/fsm"
+	"sluice/test/load"
+)
+
+// preflightOf runs Preflight on empty facts unless cmds made some.
+func (l *lab) preflightOf(s fsm.LinkSpec, cmds ...fsm.Command) Preflighted {
+	l.t.Helper()
+	l.ctl.Store(newControl(l.t, cmds...))
+	f, err := Preflight(l.ctx, l.catalog, l.ctl.Load().View(), s, l.us, l.eu)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return f
+}
+
+// only expects one text that holds all the parts.
+func only(t *testing.T, what string, texts []string, parts ...string) {
+	t.Helper()
+	if len(texts) != 1 {
+		t.Errorf("%d %s, want 1: %q", len(texts), what, texts)
+		return
+	}
+	for _, p := range parts {
+		if !strings.Contains(texts[0], p) {
+			t.Errorf("%s %q does not tell %q", what, texts[0], p)
+		}
+	}
+}
+
+func TestPreflightOfAFitLink(t *testing.T) {
+	l := newLab(t)
+	l.create(l.usC, "orders", 2, nil)
+	l.create(l.usC, "pay-a", 1, nil)
+	l.produce(l.usLog, "orders", 0, 3)
+	got := l.preflightOf(spec())
+	if len(got.Refusals) != 0 {
+		t.Errorf("refusals %q", got.Refusals)
+	}
+	if want := map[string]string{"us": "id-us", "eu": "id-eu"}; !reflect.DeepEqual(got.ClusterIDs, want) {
+		t.Errorf("cluster ids %v, want %v", got.ClusterIDs, want)
+	}
+	if want := []TopicCheck{{"orders", "orders", 2, false}, {"pay-a", "pay-a", 1, false}}; !reflect.DeepEqual(got.Topics, want) {
+		t.Errorf("topics %v, want %v", got.Topics, want)
+	}
+	if got.Starts != nil {
+		t.Errorf("starts %v for earliest", got.Starts)
+	}
+}
+
+func TestPreflightResolvesStarts(t *testing.T) {
+	l := newLab(t)
+	l.create(l.usC, "orders", 2, nil)
+	l.create(l.usC, "pay-a", 1, nil)
+	base := time.Now().Add(-time.Hour).Truncate(time.Second)
+	for i := range 6 {
+		rec := &kgo.Record{Topic: "orders", Partition: 1, Timestamp: base.Add(time.Duration(i) * time.Minute), Value: []byte("v")}
+		if err := l.usLog.ProduceSync(l.ctx, rec).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for start, want := range map[string][]fsm.StartAt{
+		fsm.StartLatest: {{Topic: "orders", Offsets: []int64{0, 6}}, {Topic: "pay-a", Offsets: []int64{0}}},
+		base.Add(150 * time.Second).Format(time.RFC3339): {{Topic: "orders", Offsets: []int64{0, 3}}, {Topic: "pay-a", Offsets: []int64{0}}},
+		base.Add(time.Hour).Format(time.RFC3339):         {{Topic: "orders", Offsets: []int64{0, 6}}, {Topic: "pay-a", Offsets: []int64{0}}},
+	} {
+		s := spec()
+		s.Start = start
+		got := l.preflightOf(s)
+		if len(got.Refusals) != 0 || !reflect.DeepEqual(got.Starts, want) {
+			t.Errorf("start %s: %v, want %v (refusals %q)", start, got.Starts, want, got.Refusals)
+		}
+		if !strings.Contains(strings.Join(got.Warnings, "\n"), "1 partitions get shifted offsets") {
+			t.Errorf("start %s: no warning of the shift: %q", start, got.Warnings)
+		}
+		s.Offsets = fsm.OffsetsIdentical
+		only(t, "refusals", l.preflightOf(s).Refusals, "offsets: identical", "1 partitions")
+
+		// A link that is there already keeps what was resolved first.
+		s.Offsets = fsm.OffsetsAuto
+		old := &fsm.Objects{Kafka: []fsm.KafkaCluster{l.us, l.eu}, Links: []fsm.LinkPut{{Spec: s}}, At: 1}
+		if again := l.preflightOf(s, old); again.Starts != nil {
+			t.Errorf("start %s resolved again for a changed link", start)
+		}
+	}
+}
+
+func TestPreflightOfATrimmedHead(t *testing.T) {
+	l := newLab(t)
+	l.create(l.usC, "orders", 2, nil)
+	l.produce(l.usLog, "orders", 1, 5)
+	if err := load.DeleteRecords(l.ctx, []kgo.Opt{kgo.SeedBrokers(l.us.Bootstrap...)}, "orders", 1, 3); err != nil {
+		t.Fatal(err)
+	}
+	s := spec()
+	s.Offsets = fsm.OffsetsIdentical
+	only(t, "refusals", l.preflightOf(s).Refusals, "orders/1 begins at 3")
+}
+
+func TestPreflightRefusesTargetTopics(t *testing.T) {
+	l := newLab(t)
+	s := spec()
+	s.Include = []string{"orders"}
+	l.create(l.usC, "orders", 2, nil)
+	l.create(l.euC, "orders", 3, nil)
+	only(t, "refusals", l.preflightOf(s).Refusals, "orders", "partition-mismatch", "3 partitions", "the source has 2")
+
+	l.deleteTopic(l.euC, "orders")
+	l.create(l.euC, "orders", 2, map[string]string{"message.timestamp.type": "LogAppendTime", "max.message.bytes": "1000"})
+	got := l.preflightOf(s)
+	if len(got.Refusals) != 0 {
+		t.Errorf("an empty target topic is refused: %q", got.Refusals)
+	}
+	for _, part := range []string{"LogAppendTime", "max.message.bytes is 1000"} {
+		if !strings.Contains(strings.Join(got.Warnings, "\n"), part) {
+			t.Errorf("no warning of %s: %q", part, got.Warnings)
+		}
+	}
+
+	l.deleteTopic(l.euC, "orders")
+	l.create(l.euC, "orders", 2, nil)
+	l.produce(l.euL, "orders", 1, 1)
+	only(t, "refusals", l.preflightOf(s).Refusals, "orders", "not-empty", "partition 1")
+
+	// Not where the streams are there already.
+	applied := &fsm.Objects{Kafka: []fsm.KafkaCluster{l.us, l.eu}, Links: []fsm.LinkPut{{Spec: s}}, At: 1}
+	streams := &fsm.StreamsAdd{Link: 1, Streams: []fsm.StreamKey{{Topic: "orders", TargetTopic: "orders"}, {Topic: "orders", Partition: 1, TargetTopic: "orders"}}}
+	if got := l.preflightOf(s, applied, streams); len(got.Refusals) != 0 {
+		t.Errorf("our own target topic is refused: %q", got.Refusals)
+	}
+}
+
+func TestPreflightRefusesWhatCannotWork(t *testing.T) {
+	l := newLab(t)
+	l.create(l.usC, "orders", 1, nil)
+
+	s := spec()
+	s.Include = []string{"/(/"}
+	only(t, "refusals", l.preflightOf(s).Refusals, "/(/")
+
+	s = spec()
+	s.ReplicationFactor = 3
+	only(t, "refusals", l.preflightOf(s).Refusals, "replicationFactor is 3", "2 brokers")
+
+	s = spec()
+	s.Include = []string{"orders", "absent"}
+	if got := l.preflightOf(s); len(got.Refusals) != 0 || !strings.Contains(strings.Join(got.Warnings, "\n"), "absent") {
+		t.Errorf("%+v", got)
+	}
+
+	eu := l.eu
+	l.eu = l.us
+	l.eu.Name = "eu"
+	only(t, "refusals", l.preflightOf(spec()).Refusals, "the same topic of the same Kafka cluster")
+
+	l.eu = eu
+	l.eu.Name, l.eu.ClusterID = "eu-pinned", "another"
+	only(t, "refusals", l.preflightOf(spec()).Refusals, "eu-pinned", `"id-eu" instead of "another"`)
+
+	l.eu = fsm.KafkaCluster{Name: "eu", Bootstrap: []string{"127.0.0.1:1"}}
+	only(t, "refusals", l.preflightOf(spec()).Refusals, "Kafka cluster eu", "127.0.0.1:1")
+}
+
+func TestPreflightRefusesRings(t *testing.T) {
+	l := newLab(t)
+	l.create(l.usC, "orders", 1, nil)
+	ap := fsm.KafkaCluster{Name: "ap", Bootstrap: []string{"127.0.0.1:1"}}
+	ring := func(from, to string) fsm.LinkPut {
+		return fsm.LinkPut{Spec: fsm.LinkSpec{Name: fmt.Sprint(from, "-", to), Source: from, Target: to, Include: []string{"*"}}}
+	}
+	others := &fsm.Objects{Kafka: []fsm.KafkaCluster{l.us, l.eu, ap}, Links: []fsm.LinkPut{ring("eu", "ap"), ring("ap", "us")}, At: 1}
+	only(t, "refusals", l.preflightOf(spec(), others).Refusals, "us-eu, eu-ap, ap-us", "skip-all")
+}
+
+// An object that is not applied yet must not take the place of the client
+// that running streams use, not even for the time of the question.
+func TestPreflightLeavesTheClientsInUseAlone(t *testing.T) {
+	l := newLab(t)
+	applied := &fsm.Objects{Kafka: []fsm.KafkaCluster{l.us, l.eu}, At: 1}
+	l.eu.Bootstrap = []string{"127.0.0.1:1"}
+	only(t, "refusals", l.preflightOf(spec(), applied).Refusals, "Kafka cluster eu", "127.0.0.1:1")
+	if _, err := l.euC.Metadata(l.ctx); err != nil {
+		t.Errorf("the client in use: %v", err)
+	}
+}

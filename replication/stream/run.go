@@ -1,0 +1,155 @@
+package stream
+
+import (
+	"context"
+	"time"
+
+	"sluice/fsm"
+	"sluice/replication/pipe"
+	"sluice/replication/recovery"
+	"sluice/replication/wire"
+)
+
+// newStream makes the stream of a copy task that this node owns; run runs it.
+func newStream(ctx context.Context, r *shared, t *fsm.Task) *Stream {
+	key := t.Copy.Stream
+	s := &Stream{
+		assigned: &assignment{
+			ctl: r.ctl, node: r.cfg.Node, name: r.cfg.Name, now: r.nowMs,
+			id: t.ID, turn: t.Turn, link: t.Link, topic: key.Topic, partition: key.Partition,
+		},
+		cfg: &r.cfg, log: r.log, conns: r.conns, limit: r.limiter(t.Link), drain: make(chan struct{}), done: make(chan struct{}),
+		progress: newProgress(t), memory: recovery.Memory{Refused: -1},
+	}
+	s.ctx, s.cancel = context.WithCancel(ctx)
+	if l := r.ctl.View().Link(t.Link); l != nil {
+		s.logs = &logs{
+			source:    side{Cluster: r.catalog.Cluster(l.Spec.Source), topic: key.Topic, partition: key.Partition, isSource: true},
+			target:    side{Cluster: r.catalog.Cluster(l.Spec.Target), topic: key.TargetTopic, partition: key.Partition},
+			maxOpened: int(r.cfg.Memory / 4),
+		}
+		s.log = r.log.With("link", l.Spec.Name, "topic", key.Topic, "partition", key.Partition)
+	}
+	if t.Copy.Mapping != nil { // an earlier owner wrote under it, or this node before it started again
+		s.expectOldRequests(s.cfg.Lease + s.cfg.Lifetime)
+	}
+	return s
+}
+
+// run opens pipe after pipe until the stream is stopped, drained or lost.
+func (s *Stream) run() {
+	defer close(s.done)
+	defer s.report()
+	defer s.cancel()
+	if s.logs == nil {
+		return
+	}
+	for !s.ending() {
+		t := s.assigned.task()
+		if t == nil {
+			return
+		}
+		w := s.recover(t)
+		if w == nil {
+			continue
+		}
+		ended := w.wait(s.ctx, s.drain)
+		if f := s.close(); ended {
+			s.faulted(f)
+		}
+	}
+}
+
+// recover goes from step to step until a pipe is open; nil: it has waited, or
+// the stream is over.
+func (s *Stream) recover(t *fsm.Task) *watcher {
+	sit := s.situation(t)
+	s.fault = nil
+	for !s.ending() {
+		switch step := recovery.Next(sit).(type) {
+		case recovery.Gather:
+			sit.Failed = s.gather(&sit, step)
+		case recovery.Commit:
+			if sit.Failed = s.commit(&sit, step); sit.Task == nil {
+				return nil
+			}
+		case recovery.Open:
+			return s.open(&sit, step)
+		case recovery.Halt:
+			s.halt(step.Fault)
+			return nil
+		case recovery.Restart:
+			s.faulted(step.Fault)
+			return nil
+		case recovery.Alone:
+			if !s.waitAlone() {
+				s.lose(step.Message)
+			}
+			return nil
+		case recovery.End:
+			s.assigned.record(&step.Event)
+			s.over = true
+			return nil
+		case recovery.Wait:
+			s.assigned.record(step.Event)
+			s.progress.show(step.Code, step.Message)
+			s.pause(step.For)
+			return nil
+		}
+	}
+	return nil
+}
+
+// lose ends the stream here, as another node's, unless it is to end anyway.
+func (s *Stream) lose(why string) {
+	if s.ending() {
+		return
+	}
+	e := recovery.Lost(why)
+	s.assigned.record(&e)
+	s.over = true
+}
+
+// open opens a pipe at a derived position.
+func (s *Stream) open(sit *recovery.Situation, o recovery.Open) *watcher {
+	if o.Guarded && s.memory.OldRequests {
+		// A guarded stream goes on at once, but should it turn unguarded, a
+		// broker may by then still hold a whole window of earlier requests, one
+		// behind the other.
+		s.expectOldRequests(s.cfg.Lease + pipe.Window*s.cfg.Timeout)
+	}
+	m, src, dst := sit.Task.Mapping, &s.logs.source, &s.logs.target
+	s.memory.Unacked, s.memory.Misplaced, s.memory.Refused = nil, nil, -1
+	skip := s.assigned.loopIDs()
+	p := wire.Open(s.conns, src.Cluster, dst.Cluster, wire.Ends{
+		Task: s.assigned.id, Turn: s.assigned.turn, Link: s.assigned.link, Topic: src.topic, TargetTopic: dst.topic, Number: src.partition,
+		TopicID: src.place.TopicID, TargetTopicID: m.TargetTopicID, SourceLeader: src.place.Leader, TargetLeader: dst.place.Leader,
+		SourceEpoch: src.place.LeaderEpoch, Limit: s.limit,
+	}, pipe.Start{
+		Mapping: *m, Skip: skip, Position: o.Position, Progress: o.Progress, TargetEpoch: dst.place.LeaderEpoch,
+		Expiration: sit.Expiration, Guarded: o.Guarded, OldRequests: s.memory.OldRequests, Seen: s.seen, MaxOpened: s.logs.maxOpened,
+	})
+	s.progress.opened(p, o, m.Version)
+	s.assigned.record(o.Event)
+	return &watcher{
+		assigned: s.assigned, every: s.cfg.LookupEvery, logs: s.logs, progress: s.progress, pause: s.pause, partition: p, mapping: m, skip: skip,
+	}
+}
+
+// steadyAfter is how long after its position was derived a pipe counts as
+// having gone well: what ends it then is a new matter.
+const steadyAfter = 10 * time.Second
+
+// close takes the pipe off and keeps what it knew.
+func (s *Stream) close() recovery.Fault {
+	before := s.progress.memory(s.memory)
+	r := s.progress.close()
+	s.memory = r.Remember(before)
+	if time.Since(s.seen) > steadyAfter {
+		s.memory.Attempts = 0
+	}
+	if r.Fault.Perhaps || r.InFlight {
+		s.expectOldRequests(s.cfg.Lease + s.cfg.Lifetime)
+	}
+	return r.Fault
+}
