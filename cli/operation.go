@@ -40,7 +40,7 @@ func operationCmd(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return a.std.write(o, func(w io.Writer, style style) { operationText(w, style, o) }, operationTable([]api.Operation{o.Operation}, o.AsOf))
+				return a.std.write(o, func(w io.Writer, st style) { operationText(w, st, o) }, operationTable([]api.Operation{o.Operation}, o.AsOf))
 			},
 		},
 	)
@@ -78,12 +78,12 @@ func instant(t *time.Time, now time.Time) cell {
 	return moment(*t, now)
 }
 
-func operationText(w io.Writer, style style, d *api.OperationDetail) {
+func operationText(w io.Writer, st style, d *api.OperationDetail) {
 	o := d.Operation
 	line := func(key, format string, args ...any) { fmt.Fprintf(w, "%-14s %s\n", key, fmt.Sprintf(format, args...)) }
 	line("Operation", "%d: %s %s", o.ID, o.Kind, o.Name)
 	state := operationState(o)
-	line("State", "%s", style.paint(state.color, state.text))
+	line("State", "%s", st.paint(state.color, state.text))
 	line("Step", "%s since %s", o.Step, instant(o.Since, d.AsOf).text)
 	if len(o.WaitsFor) > 0 {
 		line("Waits for", "%s", strings.Join(o.WaitsFor, ", "))

@@ -68,7 +68,7 @@ func levelOfField(f reflect.StructField) uint32 {
 	return uint32(n)
 }
 
-// Behind names the nodes that do not know a feature level yet.
+// Behind names the nodes that do not know a feature level yet, sorted.
 func (v *View) Behind(level uint32) []string {
 	var out []string
 	for _, n := range v.Nodes {

@@ -168,7 +168,7 @@ func TestLevelOf(t *testing.T) {
 }
 
 func TestBehind(t *testing.T) {
-	v := &View{Nodes: []Node{{Name: "n1", Feature: 2}, {Name: "n2", Feature: 1}, {Name: "n3"}}}
+	v := &View{Nodes: []Node{{Name: "n1", Feature: 2}, {Name: "n3"}, {Name: "n2", Feature: 1}}}
 	if got := v.Behind(2); !slices.Equal(got, []string{"n2", "n3"}) {
 		t.Errorf("behind level 2: %q", got)
 	}

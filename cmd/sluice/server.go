@@ -100,7 +100,7 @@ func assemble(cfg parts, log *slog.Logger) (*node, error) {
 		return nil, err
 	}
 	n.runners = map[fsm.Kind]task.Runner{fsm.KindCopy: n.streams, fsm.KindLink: links}
-	if n.verify, err = verify.New(verify.DefaultConfig(), n.pool, n.cluster); err != nil {
+	if n.verify, err = verify.New(verify.DefaultConfig(), n.catalog, n.cluster); err != nil {
 		return nil, err
 	}
 	n.operations = cluster.NewOperations(n.cluster, acts(n.catalog), log)

@@ -64,11 +64,17 @@ func (f *findings) selection(in *topicsInput) (checks []TopicCheck, topics []kaf
 	return checks, topics
 }
 
-// rings looks where records go after links[0] has copied them, over all the
+// rings looks where records go after the link has copied them, over all other
 // links. Two links that send the same names to and fro are fine (a link skips
 // what came from its target); longer rings of the same names need copies:
 // skip-all on each of their links, and a ring that renames copies for ever.
-func (f *findings) rings(links []fsm.LinkSpec, topics []TopicCheck) {
+func (f *findings) rings(spec fsm.LinkSpec, others []*fsm.Link, topics []TopicCheck) {
+	links := []fsm.LinkSpec{spec}
+	for _, l := range others {
+		if !l.Deleting && l.Spec.Name != spec.Name {
+			links = append(links, l.Spec)
+		}
+	}
 	selectors := make([]*fsm.Selector, len(links))
 	for i := range links {
 		var err error
@@ -99,17 +105,6 @@ func namesOf(topics []TopicCheck) []string {
 		names[i] = t.Topic
 	}
 	return names
-}
-
-// allLinks are the link as it would be, and all others.
-func allLinks(v *fsm.View, spec fsm.LinkSpec) []fsm.LinkSpec {
-	links := []fsm.LinkSpec{spec}
-	for _, l := range v.Links {
-		if !l.Deleting && l.Spec.Name != spec.Name {
-			links = append(links, l.Spec)
-		}
-	}
-	return links
 }
 
 // unfit tells which topics cannot be copied.
@@ -237,20 +232,6 @@ func compareConfigs(source, target []kafka.ConfigEntry) []string {
 		if v := value(target, name); v != "" && v != widest {
 			out = append(out, fmt.Sprintf("%s is %s ms: other timestamps stop their stream (timestamp-refused); raise it to %s", name, v, widest))
 		}
-	}
-	return out
-}
-
-// emptyOf tells which partitions of topics hold no record.
-func emptyOf(topics []kafka.TopicMetadata, first, end offsetsAt) map[string][]bool {
-	out := make(map[string][]bool, len(topics))
-	for _, t := range topics {
-		empty := make([]bool, len(t.Partitions))
-		for i := range empty {
-			p := catalog.Partition{Topic: t.Name, Number: int32(i)}
-			empty[i] = first[p] == end[p]
-		}
-		out[t.Name] = empty
 	}
 	return out
 }

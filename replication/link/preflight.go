@@ -108,7 +108,7 @@ func (f *preflight) check(ctx context.Context) {
 		return
 	}
 	f.Topics, f.selected = f.selection(&f.in)
-	f.rings(allLinks(f.view, f.link.Spec), f.Topics)
+	f.rings(f.link.Spec, f.view.Links, f.Topics)
 	f.checkTargets(ctx)
 	f.checkStarts(ctx)
 	if b := f.target.meta.Brokers; len(b) > 0 {

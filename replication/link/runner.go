@@ -20,7 +20,7 @@ type Config struct {
 	ClaimEvery time.Duration // how often the claims of others are looked for
 }
 
-// DefaultConfig returns a Config that finds new topics within 2 s.
+// DefaultConfig returns a Config that finds new topics within 2.5 s.
 func DefaultConfig() Config {
 	return Config{Interval: 2 * time.Second, Timeout: 60 * time.Second, ClaimEvery: 30 * time.Second}
 }

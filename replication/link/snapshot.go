@@ -116,7 +116,14 @@ func (s *side) empty(ctx context.Context, topics []string) (map[string][]bool, e
 	if err != nil {
 		return nil, fmt.Errorf("asking for the ends of target topics: %w", err)
 	}
-	return emptyOf(list, first, end), nil
+	out := make(map[string][]bool, len(list))
+	for _, t := range list {
+		for _, p := range t.Partitions {
+			at := catalog.Partition{Topic: t.Name, Number: p.Partition}
+			out[t.Name] = append(out[t.Name], first[at] == end[at])
+		}
+	}
+	return out, nil
 }
 
 // rules reads what the target's defaults say about a topic that will be

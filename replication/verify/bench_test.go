@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"sluice/kafka"
+	"sluice/kafka/catalog"
 	"sluice/kafka/record"
 )
 
@@ -26,7 +27,7 @@ func BenchmarkCompare(b *testing.B) {
 				b.Fatal(err)
 			}
 			j := &Job{seed: maphash.MakeSeed(), limits: DefaultConfig().Limits}
-			readers := [2]*reader{j.reader(nil, "t", 0, 0, 256), j.reader(nil, "t", 0, 0, 256)}
+			readers := [2]*reader{j.reader(nil, catalog.Partition{}, 0, 256), j.reader(nil, catalog.Partition{}, 0, 256)}
 			b.SetBytes(2 * int64(len(batch)))
 			b.ReportAllocs()
 			for b.Loop() {

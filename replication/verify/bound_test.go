@@ -43,14 +43,19 @@ func TestBound(t *testing.T) {
 			sourceEnd: end.Source + 3, target: end.Target + 5, want: [4]int64{0, end.Source + 3, 0, end.Target + 3}},
 		{name: "translated, the source's end lies where segments are thinned out", phase: fsm.PhaseTranslated, segments: long, progress: fsm.Progress{Source: end.Source + 5, Target: end.Target + 5},
 			sourceEnd: 35, target: end.Target + 5, want: [4]int64{0, 30, 0, 24}, behind: 5},
+		{name: "translated, retention at the source where segments are thinned out", phase: fsm.PhaseTranslated, segments: long, progress: fsm.Progress{Source: end.Source, Target: end.Target},
+			sourceEnd: end.Source, target: end.Target, sourceHead: 34, want: [4]int64{40, end.Source, 32, end.Target}, trimmed: 40},
+		{name: "translated, retention at the target where segments are thinned out", phase: fsm.PhaseTranslated, segments: long, progress: fsm.Progress{Source: end.Source, Target: end.Target},
+			sourceEnd: end.Source, target: end.Target, targetHead: 27, want: [4]int64{40, end.Source, 32, end.Target}, trimmed: 40},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if tc.phase == 0 {
 				tc.phase = fsm.PhaseDense
 			}
-			s := &stream{sourceEnd: tc.sourceEnd, targetEnd: tc.targetEnd}
-			task := &fsm.Task{Kind: fsm.KindCopy, Copy: &fsm.Copy{Mapping: &fsm.Mapping{Phase: tc.phase, Segments: tc.segments}, Progress: tc.progress}}
-			b := s.bound(task, tc.sourceHead, tc.targetHead, tc.target)
+			m := newMapping(&fsm.Mapping{Phase: tc.phase, Segments: tc.segments}, false)
+			b := bound(m, tc.phase == fsm.PhaseTranslated, tc.progress, ends{
+				source: tc.sourceEnd, target: tc.targetEnd, sourceHead: tc.sourceHead, targetHead: tc.targetHead, targetNow: tc.target,
+			})
 			if got := [4]int64{b.sourceFrom, b.sourceTo, b.targetFrom, b.targetTo}; got != tc.want {
 				t.Errorf("source and target ranges %v, want %v", got, tc.want)
 			}

@@ -148,6 +148,14 @@ func (c *comparison) push(source, target []item, sourceEnd, targetEnd bool) {
 	}
 }
 
+// trim notes that retention took what lay below the source offset, or below
+// the target offset, while they were read; 0: nothing.
+func (c *comparison) trim(source, target int64) {
+	if source > 0 || target > 0 {
+		c.floor = max(c.floor, target, c.mapping.target(c.mapping.from(source, target)))
+	}
+}
+
 // step compares the heads; false when more records are needed.
 func (c *comparison) step() bool {
 	s, t := c.source.items, c.target.items

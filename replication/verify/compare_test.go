@@ -147,27 +147,14 @@ func TestFaultsAreBoundedCountsAreNot(t *testing.T) {
 
 // drawWorld draws a source with gaps, its mapping and a faithful target.
 func drawWorld(t *rapid.T) (m mapping, source, target []item) {
-	at, to := rapid.Int64Range(0, 50).Draw(t, "start"), rapid.Int64Range(0, 50).Draw(t, "target start")
-	m.segments = segments(at, to)
-	for i := range rapid.IntRange(0, 300).Draw(t, "records") {
-		if rapid.IntRange(0, 9).Draw(t, "gap?") == 0 {
-			at += rapid.Int64Range(1, 5).Draw(t, "gap")
-			m.segments = append(m.segments, fsm.Segment{Source: at, Target: to})
-		}
-		it := item{offset: at, value: uint64(i), key: uint64(rapid.IntRange(0, 2).Draw(t, "key"))}
+	segments, records := drawPlaces(t, false)
+	for i, r := range records {
+		it := item{offset: r.Source, value: uint64(i), key: uint64(rapid.IntRange(0, 2).Draw(t, "key"))}
 		source = append(source, it)
-		it.offset = to
+		it.offset = r.Target
 		target = append(target, it)
-		at, to = at+1, to+1
 	}
-	if n := len(m.segments); n > 1 && m.segments[n-1].Target == to { // nothing came after the last gap
-		m.segments = m.segments[:n-1]
-	}
-	// A gap at the very start replaces the first segment.
-	if len(m.segments) > 1 && m.segments[1].Target == m.segments[0].Target {
-		m.segments = m.segments[1:]
-	}
-	return m, source, target
+	return mapping{segments: segments}, source, target
 }
 
 func TestFaithfulCopiesAreEqual(t *testing.T) {
@@ -222,57 +209,6 @@ func TestOneFaultIsFound(t *testing.T) {
 		feed(c, source, target, rapid.IntRange(1, 50).Draw(t, "chunk"))
 		if !want(c.counts) || c.counts.Equal() {
 			t.Fatalf("%+v; faults %v", c.counts, c.faults)
-		}
-	})
-}
-
-func TestMappingAgreesWithItself(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		m, source, target := drawWorld(t)
-		for i := range source {
-			if p := m.locate(source[i].offset); p.skipped || p.lo != target[i].offset || p.hi != target[i].offset {
-				t.Fatalf("%v puts %d at %+v, want %d", m.segments, source[i].offset, p, target[i].offset)
-			}
-			if got := m.target(source[i].offset); got != target[i].offset {
-				t.Fatalf("target(%d) = %d, want %d", source[i].offset, got, target[i].offset)
-			}
-			// All records before a target position come from before its source position.
-			if got := m.source(target[i].offset); got > source[i].offset || i > 0 && got <= source[i-1].offset {
-				t.Fatalf("source(%d) = %d, records at %d", target[i].offset, got, source[i].offset)
-			}
-		}
-	})
-}
-
-// Where the facts have thinned out segments, the places of records are ranges
-// that hold the truth.
-func TestThinnedMapping(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		m, source, target := drawWorld(t)
-		// Thin as the facts do, so much that none but the newest are exact.
-		full := m.segments
-		m.translated = true
-		m.segments = nil
-		for i, s := range full {
-			if i == 0 || rapid.Bool().Draw(t, "kept") {
-				m.segments = append(m.segments, s)
-			}
-		}
-		last := m.segments[len(m.segments)-1]
-		for range fsm.MaxSegments / 4 { // the newest, which are all there
-			last.Source, last.Target = last.Source+1_000_000, last.Target+1_000
-			m.segments = append(m.segments, last)
-		}
-		for i := range source {
-			if source[i].offset > m.segments[len(m.segments)-fsm.MaxSegments/4-1].Source {
-				break
-			}
-			if p := m.locate(source[i].offset); !p.holds(target[i].offset) {
-				t.Fatalf("%v of %v puts %d at %+v, it is at %d", m.segments, full, source[i].offset, p, target[i].offset)
-			}
-			if at := m.settled(source[i].offset); at > source[i].offset || m.target(at) > target[i].offset {
-				t.Fatalf("settled(%d) = %d, which stands at %d", source[i].offset, at, m.target(at))
-			}
 		}
 	})
 }

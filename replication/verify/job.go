@@ -15,6 +15,7 @@ import (
 
 	"sluice/fsm"
 	"sluice/kafka"
+	"sluice/kafka/catalog"
 )
 
 // Request says what to compare.
@@ -65,6 +66,13 @@ type Facts interface {
 	View() *fsm.View
 }
 
+// link is what a comparison needs to know of the link.
+type link struct {
+	source, target *catalog.Cluster
+	shared         bool           // others write to the target too
+	skip           map[int64]bool // producer ids that it does not copy
+}
+
 // Job is one comparison.
 type Job struct {
 	id       string
@@ -76,8 +84,7 @@ type Job struct {
 	deadline time.Time // until when the target is waited for
 	cancel   context.CancelFunc
 
-	source, target side
-	skip           map[int64]bool
+	link link
 
 	mu       sync.Mutex
 	state    State
@@ -124,8 +131,8 @@ func (j *Job) Status() Status {
 func (j *Job) Ended() <-chan struct{} { return j.ended }
 
 // run is the whole job.
-func (j *Job) run(ctx context.Context, clients Clients) {
-	err := j.prepare(ctx, clients)
+func (j *Job) run(ctx context.Context, k *catalog.Catalog) {
+	err := j.prepare(ctx, k)
 	if err == nil {
 		err = j.compareAll(ctx)
 	}
@@ -144,38 +151,24 @@ func (j *Job) run(ctx context.Context, clients Clients) {
 }
 
 // prepare finds the streams and takes the positions.
-func (j *Job) prepare(ctx context.Context, clients Clients) error {
+func (j *Job) prepare(ctx context.Context, k *catalog.Catalog) error {
 	v := j.facts.View()
-	link := v.LinkNamed(j.request.Link)
-	if link == nil {
+	of := v.LinkNamed(j.request.Link)
+	if of == nil {
 		return fmt.Errorf("%w: %s", ErrNoLink, j.request.Link)
 	}
-	j.skip = v.LoopIDs(&link.Spec)
-	streams := streamsOf(v, link, j.request.Topics)
+	streams := streamsOf(v, of, j.request.Topics)
 	if len(streams) == 0 {
 		return fmt.Errorf("%w: %s", ErrNoStreams, j.request.Link)
 	}
-	var source, target []string
-	for _, s := range streams {
-		source, target = append(source, s.key.Topic), append(target, s.key.TargetTopic)
+	j.link = link{
+		source: k.Cluster(of.Spec.Source), target: k.Cluster(of.Spec.Target),
+		shared: of.Spec.Writers == fsm.WritersShared, skip: v.LoopIDs(&of.Spec),
 	}
-	open := func(name string, topics []string) (side, error) {
-		spec := v.KafkaCluster(name)
-		if spec == nil {
-			return side{}, fmt.Errorf("no Kafka cluster %s", name)
-		}
-		client, err := clients.Client(ctx, *spec)
-		if err != nil {
-			return side{}, err
-		}
-		slices.Sort(topics)
-		return newSide(ctx, client, slices.Compact(topics))
-	}
-	var err error
-	if j.source, err = open(link.Spec.Source, source); err != nil {
+	if _, err := j.link.source.All(ctx, topicsHold); err != nil {
 		return fmt.Errorf("reaching the source: %w", err)
 	}
-	if j.target, err = open(link.Spec.Target, target); err != nil {
+	if _, err := j.link.target.All(ctx, topicsHold); err != nil {
 		return fmt.Errorf("reaching the target: %w", err)
 	}
 	j.takeEnds(ctx, streams)
@@ -185,50 +178,27 @@ func (j *Job) prepare(ctx context.Context, clients Clients) error {
 	return ctx.Err()
 }
 
+// topicsHold is how old a look at the topics may be.
+const topicsHold = time.Second
+
 // takeEnds takes the target's ends first: what the target has then must come
 // from the source up to the end that is read after.
 func (j *Job) takeEnds(ctx context.Context, streams []*stream) {
-	var at, to []topicPartition
-	for _, s := range streams {
-		at = append(at, topicPartition{s.key.Topic, s.key.Partition})
-		to = append(to, topicPartition{s.key.TargetTopic, s.key.Partition})
+	at, to := make([]catalog.Partition, len(streams)), make([]catalog.Partition, len(streams))
+	var source, target []string
+	for i, s := range streams {
+		at[i], to[i] = s.source(), s.target()
+		source, target = append(source, s.key.Topic), append(target, s.key.TargetTopic)
 	}
-	targets, badTargets := j.target.ends(ctx, to, kafka.ReadUncommitted)
-	sources, badSources := j.source.ends(ctx, at, kafka.ReadCommitted)
-	type answer struct {
-		compacts bool
-		err      error
-	}
-	topics := map[string]answer{}
+	targets, badTargets := offsets(ctx, j.link.target, to, kafka.ReadUncommitted, kafka.Latest)
+	sources, badSources := offsets(ctx, j.link.source, at, kafka.ReadCommitted, kafka.Latest)
+	compactsSource, compactsTarget := compacted(ctx, j.link.source, source), compacted(ctx, j.link.target, target)
 	for i, s := range streams {
 		s.sourceEnd, s.targetEnd = sources[at[i]], targets[to[i]]
-		a, ok := topics[s.key.Topic]
-		if !ok {
-			a.compacts, a.err = j.compacts(ctx, s.key)
-			topics[s.key.Topic] = a
-		}
-		s.compacted = a.compacts
-		s.err = errors.Join(badSources[at[i]], badTargets[to[i]], a.err)
+		a, b := compactsSource[s.key.Topic], compactsTarget[s.key.TargetTopic]
+		s.compacted = a.yes || b.yes
+		s.err = errors.Join(badSources[at[i]], badTargets[to[i]], a.err, b.err)
 	}
-}
-
-// compacts reports whether either side removes records by their keys.
-func (j *Job) compacts(ctx context.Context, key fsm.StreamKey) (bool, error) {
-	for _, at := range []struct {
-		side  *side
-		topic string
-	}{{&j.source, key.Topic}, {&j.target, key.TargetTopic}} {
-		configs, err := at.side.client.TopicConfigs(ctx, at.topic)
-		if err != nil {
-			return false, err
-		}
-		for _, e := range configs {
-			if e.Name == "cleanup.policy" && strings.Contains(e.Value, "compact") {
-				return true, nil
-			}
-		}
-	}
-	return false, nil
 }
 
 // compareAll compares all streams, some at a time. A stream that cannot be

@@ -9,14 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"sluice/fsm"
-	"sluice/kafka"
+	"sluice/kafka/catalog"
 )
-
-// Clients gives the client of a Kafka cluster; *kafka.Pool does.
-type Clients interface {
-	Client(ctx context.Context, spec fsm.KafkaCluster) (*kafka.Client, error)
-}
 
 // Config of Jobs.
 type Config struct {
@@ -47,7 +41,7 @@ var ErrNoJob = errors.New("no such verify job")
 // with the request that started them.
 type Jobs struct {
 	cfg     Config
-	clients Clients
+	catalog *catalog.Catalog
 	facts   Facts
 	ctx     context.Context
 	stop    context.CancelFunc
@@ -59,12 +53,12 @@ type Jobs struct {
 }
 
 // New makes an empty set of jobs. It starts nothing.
-func New(cfg Config, clients Clients, facts Facts) (*Jobs, error) {
+func New(cfg Config, kafka *catalog.Catalog, facts Facts) (*Jobs, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Jobs{cfg: cfg, clients: clients, facts: facts, ctx: ctx, stop: cancel}, nil
+	return &Jobs{cfg: cfg, catalog: kafka, facts: facts, ctx: ctx, stop: cancel}, nil
 }
 
 // Start starts a job and returns it. Errors: ErrNoLink, ErrNoStreams.
@@ -96,7 +90,7 @@ func (s *Jobs) Start(r Request) (*Job, error) {
 	go func() {
 		defer s.wg.Done()
 		defer cancel()
-		j.run(ctx, s.clients)
+		j.run(ctx, s.catalog)
 	}()
 	return j, nil
 }

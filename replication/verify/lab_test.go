@@ -14,6 +14,7 @@ import (
 
 	"sluice/fsm"
 	"sluice/kafka"
+	"sluice/kafka/catalog"
 	"sluice/test/load"
 )
 
@@ -51,6 +52,7 @@ type lab struct {
 	t        *testing.T
 	ctx      context.Context
 	pool     *kafka.Pool
+	catalog  *catalog.Catalog
 	facts    *facts
 	us, eu   *kafka.Client
 	usP, euP *kgo.Client
@@ -85,7 +87,9 @@ func newLab(t *testing.T, partitions int32, configs map[string]string) *lab {
 		&fsm.Objects{Kafka: []fsm.KafkaCluster{usSpec, euSpec}, Links: []fsm.LinkPut{{Spec: link}}}, add)
 	cfg := DefaultConfig()
 	cfg.Wait, cfg.Retry, cfg.FetchBytes = 200*time.Millisecond, 2*time.Second, 4<<10
-	if l.jobs, err = New(cfg, pool, l.facts); err != nil {
+	l.catalog = catalog.New(catalog.DefaultConfig(), pool, l.facts.View, slog.New(slog.DiscardHandler))
+	t.Cleanup(l.catalog.Close)
+	if l.jobs, err = New(cfg, l.catalog, l.facts); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(l.jobs.Close)

@@ -4,124 +4,90 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"sluice/kafka"
+	"sluice/kafka/catalog"
 )
 
-// newSide learns the topics of one side.
-func newSide(ctx context.Context, client *kafka.Client, topics []string) (side, error) {
-	s := side{client: client, topics: map[string]kafka.TopicMetadata{}}
-	if len(topics) == 0 {
-		return s, nil
-	}
-	m, err := client.Metadata(ctx, topics...)
-	if err != nil {
-		return s, err
-	}
-	for _, t := range m.Topics {
-		s.topics[t.Name] = t
-	}
-	return s, nil
-}
+// tries to ask a partition's leader, which may be moving.
+const tries = 10
 
-// leader returns the leader that the last metadata named, -1: none.
-func (s *side) leader(topic string, partition int32) int32 {
-	t, ok := s.topics[topic]
-	if !ok || int(partition) >= len(t.Partitions) {
-		return -1
-	}
-	return t.Partitions[partition].Leader
-}
-
-// offset asks for one offset, following a leader that moves for a while.
-func (s *side) offset(ctx context.Context, topic string, partition int32, iso kafka.Isolation, timestamp int64) (int64, error) {
-	leader := s.leader(topic, partition)
-	var err error
-	for try := range 10 {
-		if try > 0 {
-			select {
-			case <-ctx.Done():
-				return 0, ctx.Err()
-			case <-time.After(retryPause):
-			}
-			if leader, err = s.newLeader(ctx, topic, partition); errors.Is(err, kerr.UnknownTopicOrPartition) {
-				break
-			} else if err != nil {
-				continue
-			}
-		}
-		if leader < 0 {
-			err = kerr.LeaderNotAvailable
-			continue
-		}
-		var got []kafka.OffsetResult
-		got, err = s.client.Broker(leader).ListOffsets(ctx, iso, []kafka.OffsetQuery{{Topic: topic, Partition: partition, LeaderEpoch: -1, Timestamp: timestamp}})
-		if err == nil {
-			err = got[0].Err
-		}
-		if err == nil {
-			return got[0].Offset, nil
-		}
-		if errors.Is(err, kerr.TopicAuthorizationFailed) {
+// offsets asks for one offset of each partition, for a while where a leader is
+// moving.
+func offsets(ctx context.Context, k *catalog.Cluster, list []catalog.Partition, iso kafka.Isolation, timestamp int64) (found map[catalog.Partition]int64, failed map[catalog.Partition]error) {
+	found, failed = k.Offsets(ctx, list, iso, timestamp, false)
+	for try := range tries - 1 {
+		again := slices.DeleteFunc(slices.Collect(maps.Keys(failed)), func(p catalog.Partition) bool { return try > 0 && final(failed[p]) })
+		if len(again) == 0 || !pause(ctx, retryPause) {
 			break
 		}
+		more, still := k.Offsets(ctx, again, iso, timestamp, true)
+		maps.Copy(found, more)
+		maps.DeleteFunc(failed, func(p catalog.Partition, _ error) bool { return slices.Contains(again, p) })
+		maps.Copy(failed, still)
 	}
-	return 0, fmt.Errorf("offset of %s/%d: %w", topic, partition, err)
+	for p, err := range failed {
+		failed[p] = fmt.Errorf("offset of %s/%d: %w", p.Topic, p.Number, err)
+	}
+	return found, failed
 }
 
-func (s *side) newLeader(ctx context.Context, topic string, partition int32) (int32, error) {
-	m, err := s.client.Metadata(ctx, topic)
-	if err != nil {
-		return -1, err
-	}
-	for _, t := range m.Topics {
-		if t.Name == topic && t.Err == nil && int(partition) < len(t.Partitions) {
-			return t.Partitions[partition].Leader, nil
-		}
-	}
-	return -1, fmt.Errorf("%s/%d: %w", topic, partition, kerr.UnknownTopicOrPartition)
+// final errors, once leaders were looked up anew, are not mended by asking
+// again.
+func final(err error) bool {
+	return errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.UnknownTopicOrPartition)
 }
 
-// ends asks for one end of many partitions, one request to each leader; those
-// that cannot be answered so are asked one by one.
-func (s *side) ends(ctx context.Context, keys []topicPartition, iso kafka.Isolation) (map[topicPartition]int64, map[topicPartition]error) {
-	byLeader := map[int32][]kafka.OffsetQuery{}
-	for _, k := range keys {
-		if l := s.leader(k.topic, k.partition); l >= 0 {
-			byLeader[l] = append(byLeader[l], kafka.OffsetQuery{Topic: k.topic, Partition: k.partition, LeaderEpoch: -1, Timestamp: kafka.Latest})
-		}
+// offset is offsets of one partition.
+func offset(ctx context.Context, k *catalog.Cluster, p catalog.Partition, timestamp int64) (int64, error) {
+	found, failed := offsets(ctx, k, []catalog.Partition{p}, kafka.ReadUncommitted, timestamp)
+	return found[p], failed[p]
+}
+
+// pause reports whether ctx lives after d.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
 	}
-	out := make(map[topicPartition]int64, len(keys))
-	for leader, queries := range byLeader {
-		got, err := s.client.Broker(leader).ListOffsets(ctx, iso, queries)
-		if err != nil {
-			continue
+}
+
+// compaction is whether a topic removes records by their keys.
+type compaction struct {
+	yes bool
+	err error
+}
+
+// compacted tells of topics whether they are compacted.
+func compacted(ctx context.Context, k *catalog.Cluster, topics []string) map[string]compaction {
+	out := map[string]compaction{}
+	client, err := k.Client(ctx)
+	for part := range slices.Chunk(slices.Compact(slices.Sorted(slices.Values(topics))), topicsAtOnce) {
+		var got []kafka.ConfigsResult
+		if err == nil {
+			got, err = client.ConfigsOf(ctx, part...)
 		}
-		for i, r := range got {
-			if r.Err == nil {
-				out[topicPartition{queries[i].Topic, queries[i].Partition}] = r.Offset
+		for i, topic := range part {
+			c := compaction{err: err}
+			if err == nil {
+				c.err = got[i].Err
+				c.yes = slices.ContainsFunc(got[i].Entries, func(e kafka.ConfigEntry) bool {
+					return e.Name == "cleanup.policy" && strings.Contains(e.Value, "compact")
+				})
 			}
+			out[topic] = c
 		}
 	}
-	failed := map[topicPartition]error{}
-	for _, k := range keys {
-		if _, ok := out[k]; ok {
-			continue
-		}
-		if offset, err := s.offset(ctx, k.topic, k.partition, iso, kafka.Latest); err != nil {
-			failed[k] = err
-		} else {
-			out[k] = offset
-		}
-	}
-	return out, failed
+	return out
 }
 
-// topicPartition names a partition.
-type topicPartition struct {
-	topic     string
-	partition int32
-}
+// topicsAtOnce are asked about in one request.
+const topicsAtOnce = 500

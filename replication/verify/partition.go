@@ -10,14 +10,9 @@ import (
 
 	"sluice/fsm"
 	"sluice/kafka"
+	"sluice/kafka/catalog"
 	"sluice/kafka/record"
 )
-
-// side is one Kafka cluster of the link.
-type side struct {
-	client *kafka.Client
-	topics map[string]kafka.TopicMetadata
-}
 
 // stream is one partition to compare.
 type stream struct {
@@ -32,45 +27,12 @@ type stream struct {
 	err       error        // its positions could not be taken
 }
 
-// bounds is what of a stream is compared.
-type bounds struct {
-	mapping              mapping
-	sourceFrom, sourceTo int64
-	targetFrom, targetTo int64
-	behind, trimmed      int64
+func (s *stream) source() catalog.Partition {
+	return catalog.Partition{Topic: s.key.Topic, Number: s.key.Partition}
 }
 
-// bound decides from which to which offset both sides are compared. heads are
-// the log starts, targetEnd the high watermark of the target now.
-func (s *stream) bound(task *fsm.Task, sourceHead, targetHead, targetEnd int64) bounds {
-	m := newMapping(task.Copy.Mapping)
-	b := bounds{mapping: m}
-	begin := m.segments[0].Source
-	if m.translated {
-		// Segments beyond the progress are not known yet.
-		b.sourceTo = max(begin, min(s.sourceEnd, task.Copy.Progress.Source))
-	} else {
-		// What the target has, and what it must have since it was acknowledged.
-		b.sourceTo = max(begin, min(s.sourceEnd, max(m.source(targetEnd), task.Copy.Progress.Source)))
-	}
-	if b.sourceTo == task.Copy.Progress.Source {
-		b.targetTo = task.Copy.Progress.Target
-	} else {
-		b.sourceTo = m.settled(b.sourceTo)
-		b.targetTo = m.target(b.sourceTo)
-	}
-	b.behind = max(0, s.sourceEnd-b.sourceTo)
-	if b.behind == 0 && !m.translated {
-		// What the target had before the source's end was read, and no more,
-		// must come from the source.
-		b.targetTo = max(b.targetTo, s.targetEnd)
-	}
-	b.targetTo = min(b.targetTo, targetEnd)
-	b.sourceFrom = max(begin, sourceHead, m.source(targetHead))
-	b.sourceFrom = min(b.sourceFrom, b.sourceTo)
-	b.trimmed = b.sourceFrom - begin
-	b.targetFrom = min(max(m.target(b.sourceFrom), targetHead), b.targetTo)
-	return b
+func (s *stream) target() catalog.Partition {
+	return catalog.Partition{Topic: s.key.TargetTopic, Number: s.key.Partition}
 }
 
 // compare compares one stream.
@@ -90,16 +52,16 @@ func (j *Job) compare(ctx context.Context, s *stream) (Counts, []Fault, error) {
 	}
 	c := &comparison{mapping: b.mapping, compacted: s.compacted, maxFaults: j.request.MaxFaults, topic: s.key.Topic, partition: s.key.Partition}
 	c.counts.Behind, c.counts.Trimmed = b.behind, b.trimmed
-	source := j.reader(j.source.client, s.key.Topic, s.key.Partition, b.sourceFrom, b.sourceTo)
-	source.committed, source.skip, source.topicID = true, j.skip, task.Copy.Mapping.SourceTopicID
-	target := j.reader(j.target.client, s.key.TargetTopic, s.key.Partition, b.targetFrom, b.targetTo)
+	source := j.reader(j.link.source, s.source(), b.sourceFrom, b.sourceTo)
+	source.committed, source.skip, source.topicID = true, j.link.skip, task.Copy.Mapping.SourceTopicID
+	target := j.reader(j.link.target, s.target(), b.targetFrom, b.targetTo)
 	target.topicID = task.Copy.Mapping.TargetTopicID
 	err = s.run(ctx, c, source, target)
 	return c.counts, c.faults, err
 }
 
-func (j *Job) reader(client *kafka.Client, topic string, partition int32, from, to int64) *reader {
-	return &reader{client: client, topic: topic, partition: partition, seed: j.seed, limits: j.limits, next: from, end: to, codec: record.NewCodec()}
+func (j *Job) reader(k *catalog.Cluster, p catalog.Partition, from, to int64) *reader {
+	return &reader{kafka: k, Partition: p, seed: j.seed, limits: j.limits, next: from, end: to, codec: record.NewCodec()}
 }
 
 // chunk is what a reader hands over.
@@ -128,10 +90,7 @@ func (s *stream) run(ctx context.Context, c *comparison, source, target *reader)
 			if c.target.wants() && !receive(ctx, targets, &to) {
 				return ctx.Err()
 			}
-			if in.floor > 0 {
-				c.floor = max(c.floor, c.mapping.target(in.floor))
-			}
-			c.floor = max(c.floor, to.floor)
+			c.trim(in.floor, to.floor)
 			c.push(in.items, to.items, in.end, to.end)
 			s.records.Store(c.counts.Compared)
 		}
@@ -189,27 +148,25 @@ func (j *Job) await(ctx context.Context, s *stream) (b bounds, ok bool, err erro
 		} else if late || s.sourceEnd == 0 {
 			return bounds{}, false, nil
 		}
-		select {
-		case <-ctx.Done():
+		if !pause(ctx, waitPause) {
 			return bounds{}, false, ctx.Err()
-		case <-time.After(waitPause):
 		}
 	}
 }
 
 // look asks for the log starts of both sides and the end of the target.
 func (j *Job) look(ctx context.Context, s *stream, task *fsm.Task) (bounds, error) {
-	sourceHead, err := j.source.offset(ctx, s.key.Topic, s.key.Partition, kafka.ReadUncommitted, kafka.Earliest)
-	if err != nil {
+	e := ends{source: s.sourceEnd, target: s.targetEnd}
+	var err error
+	if e.sourceHead, err = offset(ctx, j.link.source, s.source(), kafka.Earliest); err != nil {
 		return bounds{}, fmt.Errorf("asking the source: %w", err)
 	}
-	targetHead, err := j.target.offset(ctx, s.key.TargetTopic, s.key.Partition, kafka.ReadUncommitted, kafka.Earliest)
+	if e.targetHead, err = offset(ctx, j.link.target, s.target(), kafka.Earliest); err == nil {
+		e.targetNow, err = offset(ctx, j.link.target, s.target(), kafka.Latest)
+	}
 	if err != nil {
 		return bounds{}, fmt.Errorf("asking the target: %w", err)
 	}
-	targetEnd, err := j.target.offset(ctx, s.key.TargetTopic, s.key.Partition, kafka.ReadUncommitted, kafka.Latest)
-	if err != nil {
-		return bounds{}, fmt.Errorf("asking the target: %w", err)
-	}
-	return s.bound(task, sourceHead, targetHead, targetEnd), nil
+	m := task.Copy.Mapping
+	return bound(newMapping(m, j.link.shared), m.Phase == fsm.PhaseTranslated, task.Copy.Progress, e), nil
 }

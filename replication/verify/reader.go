@@ -11,16 +11,16 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"sluice/kafka"
+	"sluice/kafka/catalog"
 	"sluice/kafka/record"
 )
 
 // reader reads a range of one partition as items. It follows leader changes
 // and lost connections for a while.
 type reader struct {
-	client    *kafka.Client
-	topic     string
-	topicID   [16]byte // a topic that was recreated meanwhile is an error; zero: not checked
-	partition int32
+	kafka *catalog.Cluster
+	catalog.Partition
+	topicID   [16]byte       // a topic that was recreated meanwhile is an error; zero: not checked
 	committed bool           // read_committed, else everything
 	skip      map[int64]bool // producer ids whose records are passed over
 	seed      maphash.Seed
@@ -32,7 +32,6 @@ type reader struct {
 	codec   *record.Codec
 	scratch []byte
 	conn    *kafka.Conn
-	leader  int32
 }
 
 // Limits bound what one job takes.
@@ -67,13 +66,11 @@ func (r *reader) read(ctx context.Context) (items []item, end bool, err error) {
 			if err == nil {
 				err = fmt.Errorf("%w: no records at offset %d, which is below the end %d", kafka.ErrProtocol, r.next, r.end)
 			}
-			return nil, false, fmt.Errorf("reading %s/%d: %w", r.topic, r.partition, err)
+			return nil, false, fmt.Errorf("reading %s/%d: %w", r.Topic, r.Number, err)
 		}
 		r.close()
-		select {
-		case <-ctx.Done():
+		if !pause(ctx, retryPause) {
 			return nil, false, ctx.Err()
-		case <-time.After(retryPause):
 		}
 	}
 	return nil, true, nil
@@ -102,15 +99,31 @@ func (r *reader) once(ctx context.Context) ([]item, error) {
 		return nil, err
 	}
 	err = kerr.ErrorForCode(p.ErrorCode)
-	if errors.Is(err, kerr.OffsetOutOfRange) && p.LogStartOffset > r.next {
-		r.next = min(p.LogStartOffset, r.end)
-		r.floor = r.next
-		return nil, nil
+	if errors.Is(err, kerr.OffsetOutOfRange) {
+		return nil, r.trimmed(ctx, err)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return r.digest(&p)
+}
+
+// trimmed goes on at the log start where that has passed next, else err holds.
+// Brokers do not tell the log start with their refusal.
+func (r *reader) trimmed(ctx context.Context, err error) error {
+	q := kafka.OffsetQuery{Topic: r.Topic, Partition: r.Number, LeaderEpoch: -1, Timestamp: kafka.Earliest}
+	start, failed := r.conn.Broker().ListOffsets(ctx, kafka.ReadUncommitted, []kafka.OffsetQuery{q})
+	switch {
+	case failed != nil:
+		return failed
+	case start[0].Err != nil:
+		return start[0].Err
+	case start[0].Offset <= r.next:
+		return err
+	}
+	r.next = min(start[0].Offset, r.end)
+	r.floor = r.next
+	return nil
 }
 
 // connect dials the partition's leader unless the connection lives.
@@ -119,25 +132,18 @@ func (r *reader) connect(ctx context.Context) error {
 		return nil
 	}
 	r.close()
-	m, err := r.client.Metadata(ctx, r.topic)
-	if err != nil {
-		return err
-	}
-	if len(m.Topics) != 1 || errors.Is(m.Topics[0].Err, kerr.UnknownTopicOrPartition) {
-		return errTopicChanged
-	}
-	t := m.Topics[0]
+	at, err := r.kafka.Find(ctx, r.Topic, r.Number, true)
 	switch {
-	case t.Err != nil:
-		return t.Err
-	case t.ID != r.topicID && r.topicID != [16]byte{} && t.ID != [16]byte{}, int(r.partition) >= len(t.Partitions):
+	case errors.Is(err, kerr.UnknownTopicOrPartition),
+		err == nil && at.TopicID != r.topicID && r.topicID != [16]byte{} && at.TopicID != [16]byte{}:
 		return errTopicChanged
-	case t.Partitions[r.partition].Leader < 0:
+	case err != nil:
+		return err
+	case at.Leader < 0:
 		return kerr.LeaderNotAvailable
 	}
-	r.topicID = t.ID
-	r.leader = t.Partitions[r.partition].Leader
-	r.conn, err = r.client.Dial(ctx, r.leader)
+	r.topicID = at.TopicID
+	r.conn, err = r.kafka.Dial(ctx, at.Leader)
 	return err
 }
 
@@ -148,7 +154,7 @@ func (r *reader) fetch(ctx context.Context) (kafka.FetchResponse, error) {
 		o.Isolation = kafka.ReadCommitted
 	}
 	return r.conn.FetchOne(ctx, kafka.FetchPartition{
-		Topic: r.topic, TopicID: r.topicID, Partition: r.partition, Offset: r.next,
+		Topic: r.Topic, TopicID: r.topicID, Partition: r.Number, Offset: r.next,
 		LeaderEpoch: -1, LastFetchedEpoch: -1, MaxBytes: r.limits.FetchBytes,
 	}, o)
 }
@@ -157,10 +163,8 @@ func (r *reader) fetch(ctx context.Context) (kafka.FetchResponse, error) {
 func (r *reader) digest(p *kafka.FetchedPartition) ([]item, error) {
 	aborted := record.NewAborted(p.Aborted)
 	var items []item
-	for rest := p.Records; ; {
-		var batch record.Batch
-		var err error
-		if batch, rest, err = record.NextBatch(rest); err != nil || batch == nil {
+	for batch, err := range record.Batches(p.Records) {
+		if err != nil {
 			return items, err
 		}
 		h, err := record.ParseHeader(batch)
@@ -171,17 +175,16 @@ func (r *reader) digest(p *kafka.FetchedPartition) ([]item, error) {
 		if err != nil {
 			return items, err
 		}
-		passed := r.skip[h.ProducerID]
-		if h.BaseOffset < r.end && !dropped && !passed && h.Attributes&record.AttrControl == 0 {
+		if h.BaseOffset < r.end && !dropped && !r.skip[h.ProducerID] && h.Attributes&record.AttrControl == 0 {
 			if items, err = r.digestBatch(items, batch); err != nil {
 				return items, err
 			}
 		}
-		r.next = max(r.next, h.LastOffset()+1)
-		if r.next >= r.end {
-			return items, nil
+		if r.next = max(r.next, h.LastOffset()+1); r.next >= r.end {
+			break
 		}
 	}
+	return items, nil
 }
 
 func (r *reader) digestBatch(items []item, batch record.Batch) ([]item, error) {
@@ -190,16 +193,15 @@ func (r *reader) digestBatch(items []item, batch record.Batch) ([]item, error) {
 		return items, err
 	}
 	r.scratch = rs.Scratch
-	var rec record.Record
-	for {
-		more, err := rs.Next(&rec)
-		if err != nil || !more {
+	for rec, err := range rs.All() {
+		if err != nil {
 			return items, err
 		}
 		if rec.Offset >= r.next && rec.Offset < r.end {
-			items = append(items, r.item(&rec))
+			items = append(items, r.item(rec))
 		}
 	}
+	return items, nil
 }
 
 // item digests one record. Null and empty differ. Headers are digested as

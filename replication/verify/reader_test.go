@@ -3,15 +3,75 @@ package verify
 import (
 	"fmt"
 	"hash/maphash"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"sluice/fsm"
+	"sluice/kafka/catalog"
 )
+
+// Retention may overtake a reader. Brokers refuse the offset and do not tell
+// where the log starts.
+func TestRetentionOvertakesAReader(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "t"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	l := newLab(t, 1, nil)
+	k, done := l.catalog.Apart(fsm.KafkaCluster{Name: "trimmed", Bootstrap: c.ListenAddrs()})
+	defer done()
+	p := l.producer(c.ListenAddrs())
+	for n := range 20 {
+		if err := p.ProduceSync(l.ctx, &kgo.Record{Topic: "t", Value: fmt.Append(nil, n)}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var start atomic.Int64
+	c.ControlKey(int16(kmsg.Fetch), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		req := kreq.(*kmsg.FetchRequest)
+		if req.Topics[0].Partitions[0].FetchOffset >= start.Load() {
+			return nil, nil, false
+		}
+		refused := kmsg.NewFetchResponseTopicPartition()
+		refused.ErrorCode, refused.HighWatermark, refused.LastStableOffset, refused.LogStartOffset = kerr.OffsetOutOfRange.Code, -1, -1, -1
+		topic := kmsg.NewFetchResponseTopic()
+		topic.Topic, topic.TopicID, topic.Partitions = req.Topics[0].Topic, req.Topics[0].TopicID, append(topic.Partitions, refused)
+		resp := req.ResponseKind().(*kmsg.FetchResponse)
+		resp.Topics = append(resp.Topics, topic)
+		return resp, nil, true
+	})
+	j := &Job{seed: maphash.MakeSeed(), limits: Limits{FetchBytes: 100, Budget: 1 << 20, Retry: 10 * time.Second}}
+	r := j.reader(k, catalog.Partition{Topic: "t"}, 0, 20)
+	defer r.close()
+	var got []int64
+	for end := false; !end; {
+		var items []item
+		if items, end, err = r.read(l.ctx); err != nil {
+			t.Fatal(err)
+		}
+		for _, it := range items {
+			got = append(got, it.offset)
+		}
+		if start.Load() == 0 {
+			if err := c.DeleteRecords("t", 0, 15); err != nil {
+				t.Fatal(err)
+			}
+			start.Store(15)
+		}
+	}
+	if len(got) < 6 || len(got) > 15 || !slices.Equal(got[len(got)-5:], []int64{15, 16, 17, 18, 19}) || r.floor != 15 {
+		t.Errorf("offsets %v, floor %d", got, r.floor)
+	}
+}
 
 // A leader that moves is followed.
 func TestLeaderMoves(t *testing.T) {
@@ -21,10 +81,8 @@ func TestLeaderMoves(t *testing.T) {
 	}
 	defer c.Close()
 	l := newLab(t, 1, nil)
-	client, err := l.pool.Client(l.ctx, fsm.KafkaCluster{Name: "moving", Bootstrap: c.ListenAddrs()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	moving, done := l.catalog.Apart(fsm.KafkaCluster{Name: "moving", Bootstrap: c.ListenAddrs()})
+	defer done()
 	p := l.producer(c.ListenAddrs())
 	for n := range 20 {
 		if err := p.ProduceSync(l.ctx, &kgo.Record{Topic: "t", Value: fmt.Append(nil, n)}).FirstErr(); err != nil {
@@ -42,7 +100,7 @@ func TestLeaderMoves(t *testing.T) {
 		return nil, nil, false
 	})
 	j := &Job{seed: maphash.MakeSeed(), limits: Limits{FetchBytes: 100, Budget: 1 << 20, Retry: 10 * time.Second}}
-	r := j.reader(client, "t", 0, 0, 20)
+	r := j.reader(moving, catalog.Partition{Topic: "t"}, 0, 20)
 	defer r.close()
 	var got []int64
 	for end := false; !end; {

@@ -12,6 +12,7 @@ import (
 
 	"sluice/fsm"
 	"sluice/kafka"
+	"sluice/kafka/catalog"
 	"sluice/replication/stream"
 	"sluice/replication/verify"
 	"sluice/test/faults"
@@ -150,7 +151,9 @@ func (l *lab) agrees(t *testing.T, p *rig.Pair, records int64) {
 		t.Fatal(err)
 	}
 	defer pool.Close()
-	jobs, err := verify.New(verify.DefaultConfig(), pool, p)
+	known := catalog.New(catalog.DefaultConfig(), pool, p.View, slog.New(slog.DiscardHandler))
+	defer known.Close()
+	jobs, err := verify.New(verify.DefaultConfig(), known, p)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -178,7 +178,7 @@ func (l *lab) equal(topic string, c copied) verify.Status {
 	l.propose(&fsm.MappingPut{Task: task.ID, Turn: task.Turn + 1,
 		Mapping:  fsm.Mapping{Version: 1, Phase: phase, Segments: c.segments, SourceTopicID: l.metadata(l.usC, topic).ID, TargetTopicID: l.metadata(l.euC, topic).ID},
 		Progress: fsm.Progress{Source: c.cursor.Source, Target: c.cursor.Target}})
-	jobs, err := verify.New(verify.DefaultConfig(), l.pool, l.ctl)
+	jobs, err := verify.New(verify.DefaultConfig(), l.catalog, l.ctl)
 	if err != nil {
 		l.Fatal(err)
 	}

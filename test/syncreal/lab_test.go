@@ -130,7 +130,8 @@ func (l *lab) produce(p *kgo.Client, records ...*kgo.Record) {
 	}
 }
 
-// metadata waits until every partition of the topic has a leader.
+// metadata waits until every partition of the topic has a leader that takes
+// requests, which is a moment later.
 func (l *lab) metadata(c *kafka.Client, topic string) kafka.TopicMetadata {
 	l.Helper()
 	var t kafka.TopicMetadata
@@ -140,7 +141,11 @@ func (l *lab) metadata(c *kafka.Client, topic string) kafka.TopicMetadata {
 			return false
 		}
 		t = m.Topics[0]
-		return !slices.ContainsFunc(t.Partitions, func(p kafka.PartitionMetadata) bool { return p.Leader < 0 })
+		return !slices.ContainsFunc(t.Partitions, func(p kafka.PartitionMetadata) bool {
+			q := kafka.OffsetQuery{Topic: topic, Partition: p.Partition, LeaderEpoch: -1, Timestamp: kafka.Latest}
+			got, err := c.Broker(p.Leader).ListOffsets(l.ctx, kafka.ReadUncommitted, []kafka.OffsetQuery{q})
+			return p.Leader < 0 || err != nil || got[0].Err != nil
+		})
 	})
 	return t
 }
