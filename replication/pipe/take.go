@@ -218,7 +218,7 @@ func (p *Pipe) push(it item) {
 	it.memory.Retain()
 	it.sum.Sequence = offsets.Sequence(&p.mapping, it.sum.Target)
 	record.Rewrite(it.batch, p.mapping.ProducerID, p.mapping.ProducerEpoch, it.sum.Sequence)
-	p.out.queue = append(p.out.queue, it)
+	p.out.queue.push(it)
 	p.out.queued += len(it.batch)
 	// A segment that the mapping already knows begins here: jump its gap.
 	if p.mapping.Phase == fsm.PhaseDense {

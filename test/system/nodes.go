@@ -21,7 +21,6 @@ import (
 type Nodes struct {
 	t       testing.TB
 	dir     string
-	bin     string
 	options Options
 	list    []*Node
 }
@@ -47,22 +46,16 @@ type Options struct {
 	Nodes  int
 	Memory string       // of each node, 64MiB when empty
 	Mesh   *faults.Mesh // stands between the nodes where it is not nil
-}
-
-// build makes the binary in a folder that ends with the test.
-func build(t testing.TB) string {
-	t.Helper()
-	bin := filepath.Join(t.TempDir(), "sluice")
-	if out, err := exec.Command("go", "build", "-o", bin, "sluice/cmd/sluice").CombinedOutput(); err != nil {
-		t.Fatalf("building sluice: %v\n%s", err, out)
-	}
-	return bin
+	Binary string       // of Build; built when empty
 }
 
 // Start writes certificates and configurations and starts all nodes.
 func Start(t testing.TB, o Options) *Nodes {
 	t.Helper()
-	n := &Nodes{t: t, dir: t.TempDir(), bin: build(t), options: o}
+	if o.Binary == "" {
+		o.Binary = Build(t, "")
+	}
+	n := &Nodes{t: t, dir: t.TempDir(), options: o}
 	if err := transport.CreateCA(n.dir); err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +176,7 @@ func (n *Node) Start() {
 		n.n.t.Fatal(err)
 	}
 	defer log.Close()
-	cmd := exec.Command(n.n.bin, "server", "-c", n.yaml)
+	cmd := exec.Command(n.n.options.Binary, "server", "-c", n.yaml)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {

@@ -252,3 +252,9 @@ func (w *World) alive() *Node {
 	w.t.Fatal("no node answers")
 	return nil
 }
+
+// Settle lets time pass that the fault or the measurement itself needs.
+func Settle(t testing.TB, d time.Duration) {
+	began := time.Now()
+	rig.Until(t, d+5*time.Second, "time passes", func() bool { return time.Since(began) > d })
+}
