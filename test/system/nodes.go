@@ -21,7 +21,6 @@ import (
 type Nodes struct {
 	t       testing.TB
 	dir     string
-	bin     string
 	options Options
 	list    []*Node
 }
@@ -31,6 +30,7 @@ type Node struct {
 	Name string
 	Peer string // listens for other nodes here
 	HTTP string
+	Bin  string // the program; another one counts from the next start on
 	n    *Nodes
 	yaml string
 	log  string
@@ -45,16 +45,20 @@ type Node struct {
 // Options of a cluster of nodes.
 type Options struct {
 	Nodes  int
+	Bin    string       // the program, built from these sources when empty
 	Memory string       // of each node, 64MiB when empty
 	Mesh   *faults.Mesh // stands between the nodes where it is not nil
 }
 
-// build makes the binary in a folder that ends with the test.
-func build(t testing.TB) string {
+// build makes the program of the sources that dir lies in, in a folder that
+// ends with the test.
+func build(t testing.TB, dir string) string {
 	t.Helper()
 	bin := filepath.Join(t.TempDir(), "sluice")
-	if out, err := exec.Command("go", "build", "-o", bin, "sluice/cmd/sluice").CombinedOutput(); err != nil {
-		t.Fatalf("building sluice: %v\n%s", err, out)
+	cmd := exec.Command("go", "build", "-o", bin, "sluice/cmd/sluice")
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("building sluice in %s: %v\n%s", dir, err, out)
 	}
 	return bin
 }
@@ -62,7 +66,10 @@ func build(t testing.TB) string {
 // Start writes certificates and configurations and starts all nodes.
 func Start(t testing.TB, o Options) *Nodes {
 	t.Helper()
-	n := &Nodes{t: t, dir: t.TempDir(), bin: build(t), options: o}
+	if o.Bin == "" {
+		o.Bin = build(t, ".")
+	}
+	n := &Nodes{t: t, dir: t.TempDir(), options: o}
 	if err := transport.CreateCA(n.dir); err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +99,7 @@ func (n *Nodes) Join() *Node {
 func (n *Nodes) add() *Node {
 	n.t.Helper()
 	name := fmt.Sprintf("n%d", len(n.list)+1)
-	node := &Node{Name: name, Peer: FreePort(n.t), HTTP: FreePort(n.t), n: n,
+	node := &Node{Name: name, Peer: FreePort(n.t), HTTP: FreePort(n.t), Bin: n.options.Bin, n: n,
 		yaml: filepath.Join(n.dir, name+".yaml"), log: filepath.Join(n.dir, name+".log")}
 	node.advertise = node.Peer
 	if mesh := n.options.Mesh; mesh != nil {
@@ -183,7 +190,7 @@ func (n *Node) Start() {
 		n.n.t.Fatal(err)
 	}
 	defer log.Close()
-	cmd := exec.Command(n.n.bin, "server", "-c", n.yaml)
+	cmd := exec.Command(n.Bin, "server", "-c", n.yaml)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
