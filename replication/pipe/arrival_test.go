@@ -157,8 +157,8 @@ func TestTake(t *testing.T) {
 			if p.in.cursor != c.cursor {
 				t.Errorf("cursor %+v, want %+v", p.in.cursor, c.cursor)
 			}
-			if memory.held != len(p.out.queue) {
-				t.Errorf("memory is held %d times for %d batches", memory.held, len(p.out.queue))
+			if memory.held != p.out.queue.len() {
+				t.Errorf("memory is held %d times for %d batches", memory.held, p.out.queue.len())
 			}
 			if p.Life() == Finishing {
 				drain(t, p)
@@ -177,7 +177,7 @@ func TestAppendTimeIsKept(t *testing.T) {
 	s.MaxStamp = wall + 5
 	p := begin(mapping(fsm.PhaseDense, seg(0, 0)), 10, 10)
 	take(p, &counted{}, encoded(t, s))
-	rb, es := oracle.Decode(t, p.out.queue[0].batch)
+	rb, es := oracle.Decode(t, p.out.queue.at(0).batch)
 	if rb.Attributes != 0 || es[0].Timestamp != wall+5 || es[1].Timestamp != wall+5 {
 		t.Errorf("attributes %d, records %+v", rb.Attributes, es)
 	}
@@ -193,7 +193,7 @@ func TestSegmentsAreHandedOnWithTheirBatches(t *testing.T) {
 	}
 	for i, want := range [][]fsm.Segment{nil, {seg(13, 11)}, {seg(15, 12), seg(18, 13)}} {
 		pop(t, p)
-		p.Acknowledged(p.out.inFlight[0].sum.Target, at())
+		p.Acknowledged(p.out.inFlight.at(0).sum.Target, at())
 		if _, got := p.Checkpoint(); !slices.Equal(got, want) {
 			t.Errorf("batch %d: %v, want %v", i, got, want)
 		}

@@ -49,6 +49,7 @@ func TestNothingIsAllocatedPerBatch(t *testing.T) {
 // loop is one pipe whose source never runs dry and whose target answers as
 // soon as the window is full.
 type loop struct {
+	memory  counted
 	pipe    *Pipe
 	codec   *rewrite.Rebuilder
 	answer  []byte         // of a fetch
@@ -104,7 +105,7 @@ func (l *loop) fetch() {
 		l.next += int64(l.records)
 	}
 	l.pipe.Coming(len(l.answer))
-	l.pipe.Take(&Arrival{Records: l.answer, Stable: l.next, High: l.next, Memory: uncounted{}}, l.codec)
+	l.pipe.Take(&Arrival{Records: l.answer, Stable: l.next, High: l.next, Memory: &l.memory}, l.codec)
 }
 
 func (l *loop) leased() bool { return true }

@@ -12,7 +12,7 @@ import (
 // Invariant checks what is promised at type Pipe; that the mapping never
 // changes, its caller can tell by what is sent.
 func (p *Pipe) Invariant() error {
-	way := slices.Concat(p.out.inFlight, p.out.queue)
+	way := slices.Concat(p.out.inFlight.all(), p.out.queue.all())
 	if err := p.inOrder(way); err != nil {
 		return err
 	}
@@ -20,18 +20,18 @@ func (p *Pipe) Invariant() error {
 	if p.out.pace == Probing || p.out.route == Unguarded {
 		most = 1
 	}
-	for i := range p.out.queue {
-		queued += len(p.out.queue[i].batch)
+	for _, it := range p.out.queue.all() {
+		queued += len(it.batch)
 	}
 	switch {
-	case len(p.out.inFlight) > most:
-		return fmt.Errorf("%d batches in flight, %s on the %s route", len(p.out.inFlight), p.out.pace, p.out.route)
+	case p.out.inFlight.len() > most:
+		return fmt.Errorf("%d batches in flight, %s on the %s route", p.out.inFlight.len(), p.out.pace, p.out.route)
 	case p.out.pace == Streaming && p.out.route != Guarded:
 		return fmt.Errorf("%s on the %s route", p.out.pace, p.out.route)
 	case queued != p.out.queued:
 		return fmt.Errorf("%d bytes counted, %d wait", p.out.queued, queued)
-	case p.life == Ended && len(p.out.queue) > 0:
-		return fmt.Errorf("it has ended and %d batches wait", len(p.out.queue))
+	case p.life == Ended && p.out.queue.len() > 0:
+		return fmt.Errorf("it has ended and %d batches wait", p.out.queue.len())
 	case (p.life == Taking) != (p.fault == recovery.Fault{}):
 		return fmt.Errorf("it is %s with the fault %+v", p.life, p.fault)
 	case p.mapping.Phase == fsm.PhaseDense && p.in.cursor.Source != p.knownNext():
@@ -40,6 +40,15 @@ func (p *Pipe) Invariant() error {
 		return fmt.Errorf("source %d is acknowledged, the cursor is at %d", p.done.progress.Source, p.in.cursor.Source)
 	}
 	return nil
+}
+
+// all is what it holds, oldest first.
+func (r *ring) all() []item {
+	var out []item
+	for i := range r.len() {
+		out = append(out, *r.at(i))
+	}
+	return out
 }
 
 // inOrder checks that what is on its way follows what is acknowledged without

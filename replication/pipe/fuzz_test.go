@@ -58,7 +58,7 @@ func FuzzTake(f *testing.F) {
 			}
 			p.Pop(at())
 			sound(t, p)
-			p.Acknowledged(p.out.inFlight[0].sum.Target, at())
+			p.Acknowledged(p.out.inFlight.at(0).sum.Target, at())
 			sound(t, p)
 		}
 		if memory.held != 0 || p.Life() == Finishing || p.Life() == Ended && !p.Over() {

@@ -94,7 +94,7 @@ func take(p *Pipe, m Memory, records []byte, aborted ...record.AbortedTxn) {
 func queue(t testing.TB, p *Pipe) string {
 	t.Helper()
 	var out []string
-	for _, it := range p.out.queue {
+	for _, it := range p.out.queue.all() {
 		_, es := oracle.Decode(t, it.batch)
 		var keys []string
 		for _, e := range es {
@@ -131,7 +131,7 @@ func drain(t testing.TB, p *Pipe) {
 	t.Helper()
 	for p.Sendable() {
 		pop(t, p)
-		p.Acknowledged(p.out.inFlight[0].sum.Target, at())
+		p.Acknowledged(p.out.inFlight.at(0).sum.Target, at())
 		sound(t, p)
 	}
 }

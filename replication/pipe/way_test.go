@@ -288,7 +288,7 @@ func (w *way) check(t *rapid.T) {
 			t.Fatalf("source %d stands at %d, the segments %v have it at %d (%v)", source, i, m.Segments, got, ok)
 		}
 	}
-	if held := len(w.pipe.out.queue) + len(w.pipe.out.inFlight); w.memory.held != held {
+	if held := w.pipe.out.queue.len() + w.pipe.out.inFlight.len(); w.memory.held != held {
 		t.Fatalf("memory is held %d times for %d batches", w.memory.held, held)
 	}
 }

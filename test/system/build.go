@@ -9,7 +9,8 @@ import (
 )
 
 // Build makes the program in a folder that ends with the test: from the tree
-// as it is, or from a commit of the repository.
+// as it is, or from a commit of the repository. A test is left out where the
+// clone does not hold the commit.
 func Build(t testing.TB, commit string) string {
 	t.Helper()
 	bin := filepath.Join(t.TempDir(), "sluice")
@@ -38,6 +39,11 @@ func root(t testing.TB) string {
 // checkout unpacks a commit into a folder that ends with the test.
 func checkout(t testing.TB, repository, commit string) string {
 	t.Helper()
+	has := exec.Command("git", "cat-file", "-e", commit+"^{commit}")
+	has.Dir = repository
+	if has.Run() != nil {
+		t.Skipf("commit %s is not in this clone's history", commit)
+	}
 	dir := t.TempDir()
 	tree := filepath.Join(dir, "tree.tar")
 	archive := exec.Command("git", "archive", "--output", tree, commit)

@@ -27,12 +27,13 @@ type Nodes struct {
 
 // Node is one process, or where one was.
 type Node struct {
-	Name string
-	Peer string // listens for other nodes here
-	HTTP string
-	n    *Nodes
-	yaml string
-	log  string
+	Name   string
+	Peer   string // listens for other nodes here
+	HTTP   string
+	Binary string // the program; another one counts from the next start on
+	n      *Nodes
+	yaml   string
+	log    string
 
 	advertise, dialFrom string
 
@@ -44,9 +45,9 @@ type Node struct {
 // Options of a cluster of nodes.
 type Options struct {
 	Nodes  int
+	Binary string       // the program, built from these sources when empty
 	Memory string       // of each node, 64MiB when empty
 	Mesh   *faults.Mesh // stands between the nodes where it is not nil
-	Binary string       // of Build; built when empty
 }
 
 // Start writes certificates and configurations and starts all nodes.
@@ -85,7 +86,7 @@ func (n *Nodes) Join() *Node {
 func (n *Nodes) add() *Node {
 	n.t.Helper()
 	name := fmt.Sprintf("n%d", len(n.list)+1)
-	node := &Node{Name: name, Peer: FreePort(n.t), HTTP: FreePort(n.t), n: n,
+	node := &Node{Name: name, Peer: FreePort(n.t), HTTP: FreePort(n.t), Binary: n.options.Binary, n: n,
 		yaml: filepath.Join(n.dir, name+".yaml"), log: filepath.Join(n.dir, name+".log")}
 	node.advertise = node.Peer
 	if mesh := n.options.Mesh; mesh != nil {
@@ -176,7 +177,7 @@ func (n *Node) Start() {
 		n.n.t.Fatal(err)
 	}
 	defer log.Close()
-	cmd := exec.Command(n.n.options.Binary, "server", "-c", n.yaml)
+	cmd := exec.Command(n.Binary, "server", "-c", n.yaml)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
