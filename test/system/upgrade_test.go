@@ -68,7 +68,7 @@ func (w *World) led(bin string) {
 // while not all know what an operation is, and another one afterwards.
 func TestUpgradeNodeByNode(t *testing.T) {
 	if !Proving() {
-		t.Skip("left out: minutes long; SLUICE_PROVE=1 runs it")
+		t.Skip("left out: it takes a minute; SLUICE_PROVE=1 runs it")
 	}
 	kafkalab.Require(t)
 	old, bin := Build(t, levelOne), Build(t, "")
