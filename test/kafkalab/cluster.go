@@ -11,7 +11,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
+
+	"sluice/test/scratch"
 )
 
 // Cluster is a running Kafka cluster. All methods may be called concurrently.
@@ -19,7 +20,7 @@ type Cluster struct {
 	cfg   Config
 	in    *install
 	dir   string
-	lock  *os.File // tells other labs that dir is in use
+	files *scratch.Folder // at dir
 	id    string
 	certs *certs // nil without TLS
 
@@ -66,9 +67,10 @@ func open(ctx context.Context, cfg Config, in *install) (*Cluster, error) {
 
 func (c *Cluster) start(ctx context.Context) error {
 	var err error
-	if c.dir, c.lock, err = makeDir(c.cfg.Dir); err != nil {
+	if c.files, err = scratch.Make(c.cfg.Dir, dirPrefix); err != nil {
 		return err
 	}
+	c.dir = c.files.Path
 	if c.cfg.anyListener(func(l Listener) bool { return l.TLS }) {
 		if c.certs, err = makeCerts(c.dir); err != nil {
 			return err
@@ -101,39 +103,8 @@ func (c *Cluster) start(ctx context.Context) error {
 	return c.createUsers(ctx)
 }
 
-// makeDir makes a folder in parent ("" for os.TempDir) with a lock that says that it is in use, and
-// removes those whose owners are gone.
-func makeDir(parent string) (dir string, lock *os.File, err error) {
-	if parent == "" {
-		parent = os.TempDir()
-	}
-	sweep(parent)
-	if dir, err = os.MkdirTemp(parent, dirPrefix); err != nil {
-		return "", nil, fmt.Errorf("making the lab's folder: %w", err)
-	}
-	if lock, err = tryLockFile(filepath.Join(dir, "in-use")); err != nil {
-		return "", nil, fmt.Errorf("locking the lab's folder: %w", err)
-	}
-	return dir, lock, nil
-}
-
+// dirPrefix begins the names of clusters' folders.
 const dirPrefix = "sluice-kafkalab-cluster-"
-
-// sweep removes the folders of labs whose test process was killed. A folder is younger than its
-// lock for a moment: a minute is left to its owner. Failures are of no interest.
-func sweep(parent string) {
-	found, _ := filepath.Glob(filepath.Join(parent, dirPrefix+"*"))
-	for _, dir := range found {
-		info, err := os.Stat(dir)
-		if err != nil || time.Since(info.ModTime()) < time.Minute {
-			continue
-		}
-		if lock, err := tryLockFile(filepath.Join(dir, "in-use")); err == nil && lock != nil {
-			os.RemoveAll(dir)
-			lock.Close()
-		}
-	}
-}
 
 // reserve gives a node its ports and asks for what it advertises.
 func (c *Cluster) reserve(n *node) error {
@@ -225,11 +196,8 @@ func (c *Cluster) Close() error {
 			p.release()
 		}
 	}
-	if c.dir != "" {
-		errs = append(errs, os.RemoveAll(c.dir))
-	}
-	if c.lock != nil {
-		c.lock.Close()
+	if c.files != nil {
+		errs = append(errs, c.files.Remove())
 	}
 	return errors.Join(errs...)
 }

@@ -8,8 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"time"
+
+	"sluice/test/scratch"
 )
 
 //go:embed maven/pom-*.xml maven/*.properties
@@ -38,7 +39,7 @@ func openInstall(ctx context.Context, version string) (*install, error) {
 	if err := os.MkdirAll(root, 0o755); err != nil {
 		return nil, fmt.Errorf("making the cache folder: %w", err)
 	}
-	unlock, err := lockFile(in.dir + ".lock")
+	unlock, err := scratch.Lock(in.dir + ".lock")
 	if err != nil {
 		return nil, fmt.Errorf("locking the cache: %w", err)
 	}
@@ -158,36 +159,6 @@ func (in *install) archiveClasses(ctx context.Context) error {
 		}
 	}
 	return os.Rename(tmp, in.archive())
-}
-
-// lockFile takes an exclusive lock on path, waiting for it; the lock ends with the process too.
-func lockFile(path string) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return func() { f.Close() }, nil
-}
-
-// tryLockFile takes an exclusive lock on path if nobody has it; nil without error if somebody has.
-func tryLockFile(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if err == nil {
-		return f, nil
-	}
-	f.Close()
-	if err == syscall.EWOULDBLOCK {
-		return nil, nil
-	}
-	return nil, err
 }
 
 func fileExists(path string) bool {

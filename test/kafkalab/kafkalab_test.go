@@ -12,7 +12,11 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"sluice/test/scratch"
 )
+
+func TestMain(m *testing.M) { os.Exit(scratch.In(m).Run()) }
 
 // testContext ends with the test or after a time that no healthy run needs.
 func testContext(t *testing.T) context.Context {
@@ -50,6 +54,7 @@ func TestListeners(t *testing.T) {
 	listeners := []Listener{Plaintext(), TLS(), MutualTLS(), SASLPlain(), SCRAM(), SCRAM256(), SCRAM().WithTLS()}
 	for _, version := range []string{V4, V3} {
 		t.Run(version, func(t *testing.T) {
+			t.Parallel()
 			c := Start(t, Config{Version: version, Listeners: listeners})
 			ctx := testContext(t)
 			if err := c.CreateTopic(ctx, Topic{Name: "t"}); err != nil {
@@ -69,6 +74,7 @@ func TestListeners(t *testing.T) {
 }
 
 func TestBrokersDieAndReturn(t *testing.T) {
+	t.Parallel()
 	var asked []string
 	c := Start(t, Config{Brokers: 2, SeparateController: true, Racks: []string{"a", "b"},
 		Overrides: map[string]string{"broker.session.timeout.ms": "3000", "replica.lag.time.max.ms": "2000"},
@@ -141,6 +147,7 @@ func TestBrokersDieAndReturn(t *testing.T) {
 }
 
 func TestCloseLeavesNothing(t *testing.T) {
+	t.Parallel()
 	Require(t)
 	ctx := testContext(t)
 	c, err := Open(ctx, Config{Dir: t.TempDir()})
@@ -184,12 +191,14 @@ func TestStartAndWait(t *testing.T) {
 }
 
 func TestBrokersDieWithTheirOwner(t *testing.T) {
+	t.Parallel()
 	Require(t)
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux ends children with their parent")
 	}
+	dir := t.TempDir()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestStartAndWait$")
-	cmd.Env = append(os.Environ(), "KAFKALAB_TEST_DIR="+t.TempDir())
+	cmd.Env = append(os.Environ(), "KAFKALAB_TEST_DIR="+dir)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -218,32 +227,51 @@ func TestBrokersDieWithTheirOwner(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+	// The next lab takes away what is left of its files.
+	next, err := scratch.Make(dir, dirPrefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := next.Remove(); err != nil {
+		t.Error(err)
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(left) > 0 {
+		t.Errorf("left: %q, %v", left, err)
+	}
 }
 
-func TestSweepRemovesOrphans(t *testing.T) {
-	parent := t.TempDir()
-	orphan, used := filepath.Join(parent, dirPrefix+"1"), filepath.Join(parent, dirPrefix+"2")
-	old := time.Now().Add(-time.Hour)
-	for _, d := range []string{orphan, used} {
-		if err := os.Mkdir(d, 0o755); err != nil {
+// TestPortsAreReserved: no two labs get one port, and its reservation is gone
+// with it.
+func TestPortsAreReserved(t *testing.T) {
+	seen := map[int]bool{}
+	var ports []port
+	for range 50 {
+		p, err := reservePort()
+		if err != nil {
 			t.Fatal(err)
 		}
-		lock, err := tryLockFile(filepath.Join(d, "in-use"))
-		if err != nil || lock == nil {
-			t.Fatalf("locking: %v, %v", lock, err)
+		if seen[p.number] {
+			t.Errorf("port %d is reserved twice", p.number)
 		}
-		if d == orphan {
-			lock.Close()
-		} else {
-			defer lock.Close()
+		if lock, err := scratch.TryLock(p.lock.Name()); lock != nil || err != nil {
+			t.Errorf("port %d is not locked: %v", p.number, err)
 		}
-		if err := os.Chtimes(d, old, old); err != nil {
-			t.Fatal(err)
+		seen[p.number] = true
+		ports = append(ports, p)
+	}
+	for _, p := range ports {
+		p.release()
+		if fileExists(p.lock.Name()) {
+			t.Errorf("the reservation of port %d is left", p.number)
 		}
 	}
-	sweep(parent)
-	if fileExists(orphan) || !fileExists(used) {
-		t.Errorf("orphan there: %v, used there: %v", fileExists(orphan), fileExists(used))
+	p, err := reservePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.release()
+	if named(p.lock) {
+		t.Error("a file that is gone has its name")
 	}
 }
 

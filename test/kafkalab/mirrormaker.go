@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"sluice/test/scratch"
 )
 
 // MirrorConfig says what MirrorMaker 2 copies, in dedicated mode, with identical topic names. Without
@@ -34,7 +36,7 @@ type MirrorConfig struct {
 // MirrorMaker is a running MirrorMaker 2 process.
 type MirrorMaker struct {
 	dir    string
-	lock   *os.File // tells other labs that dir is in use
+	files  *scratch.Folder // at dir
 	proc   *process
 	closed atomic.Bool
 }
@@ -67,11 +69,11 @@ func OpenMirrorMaker(ctx context.Context, cfg MirrorConfig) (*MirrorMaker, error
 	if err != nil {
 		return nil, err
 	}
-	dir, lock, err := makeDir(cfg.Dir)
+	files, err := scratch.Make(cfg.Dir, dirPrefix)
 	if err != nil {
 		return nil, err
 	}
-	m := &MirrorMaker{dir: dir, lock: lock}
+	m := &MirrorMaker{dir: files.Path, files: files}
 	if err := m.start(in, cfg); err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
@@ -183,7 +185,5 @@ func (m *MirrorMaker) Close() error {
 	if m.proc != nil {
 		err = m.proc.kill()
 	}
-	err = errors.Join(err, os.RemoveAll(m.dir))
-	m.lock.Close()
-	return err
+	return errors.Join(err, m.files.Remove())
 }
