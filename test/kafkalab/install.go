@@ -3,7 +3,6 @@ package kafkalab
 import (
 	"context"
 	"embed"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"sluice/test/scratch"
+	"sluice/test/wait"
 )
 
 //go:embed maven/pom-*.xml maven/*.properties
@@ -169,25 +169,7 @@ func fileExists(path string) bool {
 // pollEvery is how often the lab looks again for what it waits for.
 const pollEvery = 20 * time.Millisecond
 
-// poll calls f until it returns nil, or until ctx ends: then with f's last error.
+// poll calls f until it returns nil, until ctx ends, or until nothing has moved for long.
 func poll(ctx context.Context, f func(context.Context) error) error {
-	for {
-		err := f(ctx)
-		if err == nil {
-			return nil
-		}
-		if end := (finalError{}); errors.As(err, &end) {
-			return end.error
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%w; last: %w", context.Cause(ctx), err)
-		case <-time.After(pollEvery):
-		}
-	}
+	return wait.Until(ctx, pollEvery, wait.Patience, f)
 }
-
-// finalError ends a poll: waiting longer cannot help.
-type finalError struct{ error }
-
-func final(err error) error { return finalError{err} }

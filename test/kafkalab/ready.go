@@ -10,6 +10,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"sluice/test/wait"
 )
 
 // WaitReady waits until every broker that runs (and is not paused) is ready: it answers a metadata
@@ -21,7 +23,7 @@ func (c *Cluster) WaitReady(ctx context.Context) error {
 	return poll(ctx, func(ctx context.Context) error {
 		up := c.runningBrokers()
 		if len(up) == 0 {
-			return final(fmt.Errorf("no broker runs"))
+			return wait.Final(fmt.Errorf("no broker runs"))
 		}
 		for _, n := range up {
 			if err := n.ready(ctx, up); err != nil {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"sluice/test/wait"
 )
 
 // Topic is a topic and how many of its partitions, from 0, are meant.
@@ -101,7 +103,7 @@ func NewProducer(cfg Config) (*Producer, error) {
 	return p, nil
 }
 
-// Run produces until ctx ends or all records are made, then waits up to 30 s for the last
+// Run produces until ctx ends or all records are made, then waits up to two minutes for the last
 // acknowledgements. It returns an error if any record was refused or not acknowledged in that time.
 func (p *Producer) Run(ctx context.Context) error {
 	opts := []kgo.Opt{
@@ -119,7 +121,7 @@ func (p *Producer) Run(ctx context.Context) error {
 	defer cl.Close()
 	p.produce(ctx, cl)
 	// The records already handed over must be known to be written or not: not under ctx, which ended.
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), wait.Patience)
 	defer cancel()
 	if err := cl.Flush(last); err != nil {
 		return fmt.Errorf("waiting for the last acknowledgements: %w", err)
@@ -217,17 +219,7 @@ func (p *Producer) WaitAcked(ctx context.Context, n int64) error {
 	})
 }
 
-// poll calls f every 10 ms until it returns nil, or until ctx ends: then with f's last error.
+// poll calls f every 10 ms until it returns nil, until ctx ends, or until nothing has moved for long.
 func poll(ctx context.Context, f func() error) error {
-	for {
-		err := f()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%w; last: %w", context.Cause(ctx), err)
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
+	return wait.Until(ctx, 10*time.Millisecond, wait.Patience, func(context.Context) error { return f() })
 }

@@ -147,17 +147,17 @@ func (w *Watcher) Gaps() []Gap {
 }
 
 // WaitNew waits until every partition has got a record that was sent after the mark and returns the
-// gaps, the longest first; when ctx ends before, with an error that names a partition without one.
+// gaps, the longest first; when ctx ends before, or nothing has moved for long, with an error that
+// names a partition without one.
 func (w *Watcher) WaitNew(ctx context.Context) ([]Gap, error) {
 	var gaps []Gap
 	err := poll(ctx, func() error {
 		gaps = w.Gaps()
-		for _, g := range gaps {
-			if !g.Seen {
-				return fmt.Errorf("%s/%d: no new record for %v", g.Topic, g.Partition, g.New.Round(time.Millisecond))
-			}
+		silent := slices.DeleteFunc(slices.Clone(gaps), func(g Gap) bool { return g.Seen })
+		if len(silent) == 0 {
+			return nil
 		}
-		return nil
+		return fmt.Errorf("%d of %d partitions got no new record, %s/%d among them", len(silent), len(gaps), silent[0].Topic, silent[0].Partition)
 	})
 	return gaps, err
 }
