@@ -1,12 +1,10 @@
 package kafka
 
 import (
-	"encoding/binary"
-	"errors"
 	"fmt"
-	"io"
-	"net"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // writeLoop writes queued calls in order until the Conn is dead.
@@ -95,205 +93,39 @@ func (c *Conn) write(cl *call) error {
 	return nil
 }
 
-// awaitHead sets the read deadline for the oldest call in flight. A broker
-// answers the requests of a connection one after another, so the time of a
-// request runs from when it became the oldest. A socket that refuses is closed,
-// which the next read tells. Called with mu held.
-func (c *Conn) awaitHead() {
-	var at time.Time // none: an idle connection may be silent
-	if cl := c.inFlight.peek(); cl != nil {
-		at = time.Now().Add(transferTime(c.cfg.requestTimeout+cl.wait, cl.size()))
-	}
-	_ = c.nc.SetReadDeadline(at)
-}
-
-// readLoop reads responses and runs callbacks until the Conn is dead.
-func (c *Conn) readLoop() error {
-	for {
-		cl, size, err := c.readHead()
-		if err != nil {
-			return err
-		}
-		if cl.onFetch != nil {
-			err = c.readFetch(cl, size)
-		} else {
-			err = c.readPlain(cl, size)
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-// readHead reads size and correlation id and returns the call that they
-// belong to, still in flight, and the size of what follows.
-func (c *Conn) readHead() (*call, int, error) {
-	head, err := c.in.Peek(8)
-	if err != nil {
-		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
-		}
-		return nil, 0, timeoutError("reading response", err)
-	}
-	size := int(int32(binary.BigEndian.Uint32(head))) - 4
-	corr := int32(binary.BigEndian.Uint32(head[4:]))
-	if size < 0 || size > c.cfg.maxResponse {
-		return nil, 0, fmt.Errorf("%w: response of %d bytes", ErrProtocol, size)
-	}
-	if _, err := c.in.Discard(len(head)); err != nil {
-		return nil, 0, fmt.Errorf("reading response: %w", err)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	cl := c.inFlight.peek()
-	if cl == nil {
-		return nil, 0, fmt.Errorf("%w: response %d to nothing", ErrProtocol, corr)
-	}
-	if cl.corr != corr {
-		return nil, 0, fmt.Errorf("%w: response %d, expected %d", ErrProtocol, corr, cl.corr)
-	}
-	c.stats.got(size + 8)
-	return cl, size, nil
-}
-
-// readBody fills b. It must not be slower than minRate.
-func (c *Conn) readBody(b []byte) error {
-	if len(b) > c.in.Buffered() {
-		_ = c.nc.SetReadDeadline(time.Now().Add(transferTime(c.cfg.requestTimeout, len(b))))
-	}
-	if _, err := io.ReadFull(c.in, b); err != nil {
-		return timeoutError("reading response", err)
-	}
-	return nil
-}
-
-// retire takes the answered call out of flight. A broker may answer before
-// our writer has noticed that the request is out: the caller's batches are
-// still in use then, so retire waits for the writer. An answer that is here is
-// handed over even if the Conn has died since.
-func (c *Conn) retire(cl *call) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for !cl.written && c.err == nil {
-		c.changed.Wait()
-	}
-	if !cl.written {
-		return c.err
-	}
-	c.inFlight.pop()
-	c.awaitHead()
-	return nil
-}
-
-// readFetch reads a fetch response into a pooled buffer and hands it over.
-func (c *Conn) readFetch(cl *call, size int) error {
-	into := c.cfg.buffers
-	if cl.into != nil {
-		into = cl.into
-	}
-	buf, err := into.Get(c.ctx, size)
-	if err != nil {
-		return fmt.Errorf("getting a buffer for a response: %w", err)
-	}
-	resp := FetchResponse{Version: cl.version, Buf: buf}
-	err = c.readBody(buf.Bytes())
-	if err == nil {
-		err = resp.parseHead()
-	}
-	if err == nil {
-		err = c.retire(cl)
-	}
-	if err != nil {
-		buf.Release()
-		return err
-	}
-	resp.RTT = time.Since(cl.sent)
-	c.mute(resp.Throttle)
-	c.answer(cl, func() { cl.onFetch(resp, nil) })
-	return nil
-}
-
-// readPlain reads the response of a produce or plain request and hands it
-// over. Plain ones get bytes of their own, for what kmsg decodes may alias
-// them.
-func (c *Conn) readPlain(cl *call, size int) error {
-	if cl.onBody != nil || cap(c.scratch) < size || cap(c.scratch) > maxKeptHead {
-		c.scratch = make([]byte, size)
-	}
-	body := c.scratch[:size]
-	if err := c.readBody(body); err != nil {
-		return err
-	}
-	var resp ProduceResponse
-	if cl.onProduce != nil {
-		var err error
-		if resp, err = c.parseProduce(cl, body); err != nil {
-			return err
-		}
-	}
-	if err := c.retire(cl); err != nil {
-		return err
-	}
-	if cl.onBody != nil {
-		c.scratch = nil
-		c.answer(cl, func() { cl.onBody(body, nil) })
+// renewLogin logs in anew when it is time (KIP-368), between two requests of
+// the writer: a broker closes a connection that goes on with an expired login,
+// but an idle one may renew it late.
+func (c *Conn) renewLogin() error {
+	if c.loginAgain.IsZero() || time.Now().Before(c.loginAgain) {
 		return nil
 	}
-	resp.RTT = time.Since(cl.sent)
-	c.mute(resp.Throttle)
-	c.answer(cl, func() { cl.onProduce(resp, nil) })
+	holds, err := c.cfg.login(c.ctx, c.askNow)
+	if err != nil {
+		return fmt.Errorf("renewing login: %w", err)
+	}
+	c.loggedIn(holds)
 	return nil
 }
 
-// transferTime is what moving size bytes may take beyond d.
-func transferTime(d time.Duration, size int) time.Duration {
-	return d + time.Duration(size)*time.Second/minRate
-}
-
-// timeoutError names the read or write that a deadline ended.
-func timeoutError(doing string, err error) error {
-	var timeout net.Error
-	if errors.As(err, &timeout) && timeout.Timeout() {
-		return fmt.Errorf("%s: %w: %w", doing, ErrTimeout, err)
+// askNow writes req ahead of everything queued and waits for its answer. Only
+// the writing goroutine may call it.
+func (c *Conn) askNow(req kmsg.Request) (kmsg.Response, error) {
+	cl, resp, answer, err := c.plainCall(req)
+	if err != nil {
+		return nil, err
 	}
-	return fmt.Errorf("%s: %w", doing, err)
-}
-
-// vectorWriter writes calls to a socket: a TCP socket takes the pieces as
-// they are (writev); any other, TLS above all, gets them in one piece, for
-// each Write may cost a record and a system call there.
-type vectorWriter struct {
-	nc    net.Conn
-	tcp   bool
-	parts [][]byte
-	vec   net.Buffers
-	flat  []byte
-}
-
-func newVectorWriter(nc net.Conn) vectorWriter {
-	_, tcp := nc.(*net.TCPConn)
-	return vectorWriter{nc: nc, tcp: tcp}
-}
-
-func (w *vectorWriter) write(cl *call) error {
-	w.parts = cl.pieces(w.parts[:0])
-	if w.tcp {
-		w.vec = w.parts // WriteTo consumes vec and clears what parts points to
-		_, err := w.vec.WriteTo(w.nc)
-		return err
+	c.mu.Lock()
+	cl.setCorrelation(c.nextCorr)
+	c.nextCorr++
+	c.mu.Unlock()
+	if err := c.write(cl); err != nil {
+		return nil, err
 	}
-	w.flat = w.flat[:0]
-	for _, p := range w.parts {
-		w.flat = append(w.flat, p...)
+	select {
+	case err := <-answer:
+		return resp, err
+	case <-c.ctx.Done():
+		return nil, c.Err()
 	}
-	clear(w.parts)
-	_, err := w.nc.Write(w.flat)
-	if cap(w.flat) > maxKeptFlat {
-		w.flat = nil
-	}
-	return err
 }
-
-// maxKeptFlat bounds what a vectorWriter keeps, in bytes: a little more than
-// a produce request of the usual size.
-const maxKeptFlat = 1 << 20
