@@ -22,13 +22,6 @@ type Preflighted struct {
 	Topics     []TopicCheck      // that the selectors mean now, by name
 }
 
-// TopicCheck is a topic that the link would copy.
-type TopicCheck struct {
-	Topic, Target string
-	Partitions    int32
-	Exists        bool // the target topic is there already
-}
-
 // maxPreflight bounds how long Preflight waits for both Kafka clusters.
 const maxPreflight = 30 * time.Second
 
