@@ -14,7 +14,7 @@ import (
 func (p *picture) status(maxTasks, maxEvents int) Status {
 	all := p.tasks(func(*fsm.Task) bool { return true })
 	s := Status{
-		Meta: p.meta("Status"), Health: Healthy, Problems: []string{}, ClusterID: p.v.ClusterID,
+		Meta: p.meta("Status"), Health: Healthy, Problems: []string{}, ClusterID: p.v.ClusterID, Feature: p.v.Feature,
 		Nodes: p.nodes(), Links: p.links(all), TaskCount: len(all), Totals: totals(all),
 		Events: p.events(eventQuery{limit: maxEvents}).Items,
 	}

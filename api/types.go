@@ -44,6 +44,7 @@ type Status struct {
 	Health    Health   `json:"health" enum:"healthy,working,unhealthy"`
 	Problems  []string `json:"problems" doc:"Why it is unhealthy, for a person."`
 	ClusterID string   `json:"clusterId"`
+	Feature   uint32   `json:"feature" doc:"Feature level: what all nodes know and the facts may hold. It rises by itself."`
 	Nodes     []Node   `json:"nodes"`
 	Links     []Link   `json:"links"`
 	Tasks     []Task   `json:"tasks" doc:"Worst first, at most as many as were asked for."`
@@ -74,6 +75,7 @@ type Node struct {
 	State      string `json:"state" enum:"alive,silent,leaving"`
 	AgeMillis  *int64 `json:"ageMillis" doc:"Milliseconds since its newest report; null: none has come."`
 	Version    string `json:"version"`
+	Feature    uint32 `json:"feature" doc:"Highest feature level that it knows."`
 	Index      uint64 `json:"index" doc:"Index of the facts that it has carried out."`
 	Tasks      int    `json:"tasks" doc:"How many it owns."`
 }

@@ -28,6 +28,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	gauge("is_leader", "1 if this node leads.", leads)
 	gauge("raft_term", "Raft's term.", float64(s.Term))
 	gauge("index", "Index of the facts that this node knows.", float64(s.Index))
+	gauge("feature_level", "What all nodes know and the facts may hold.", float64(s.Feature))
 	gauge("leader_confirmed_age_seconds", "Seconds since a leader confirmed this node's facts, -1: never.", age)
 	lives := map[Life]int{LifeAlive: 0, LifeSilent: 0, LifeDead: 0}
 	for _, m := range s.Members {

@@ -69,7 +69,7 @@ func TestCollector(t *testing.T) {
 			s.t.Fatal(err)
 		}
 		families, err := registry.Gather()
-		if err != nil || len(families) != 8 {
+		if err != nil || len(families) != 9 {
 			s.t.Errorf("%d families, %v", len(families), err)
 		}
 		for _, f := range families {

@@ -17,7 +17,7 @@ import (
 // the predecessor goes on, expired producer state, unclean elections, foreign
 // writers, gaps, retention that overtakes the stream, and raised epochs.
 func TestNeverTwiceNeverMissing(t *testing.T) {
-	for range 60 { // a hundred histories each
+	for range 100 { // a hundred histories each
 		rapid.Check(t, checkHistory)
 	}
 }
@@ -62,13 +62,24 @@ func checkHistory(t *rapid.T) {
 		"foreign":      func(t *rapid.T) { w.foreign(t) },
 		"retention":    func(t *rapid.T) { w.trim(t) },
 		"marker":       func(t *rapid.T) { w.marker(t) },
-		"": func(t *rapid.T) {
-			if err := w.broker.check(w.start, w.skipped); err != nil {
-				t.Fatal(err)
-			}
-		},
+		"":             w.check,
 	})
 	w.settle(t)
+}
+
+// check: each record stands in the target once and in order, and both pipes
+// keep what they promise.
+func (w *model) check(t *rapid.T) {
+	if err := w.broker.check(w.start, w.skipped); err != nil {
+		t.Fatal(err)
+	}
+	for i := range w.nodes {
+		if p := w.nodes[i].pipe; p != nil {
+			if err := p.Invariant(); err != nil {
+				t.Fatalf("node %d: %v", i, err)
+			}
+		}
+	}
 }
 
 func (w *model) orphan(t *rapid.T, arrives bool) {
@@ -193,15 +204,18 @@ func (w *model) settle(t *rapid.T) {
 	if w.stuck {
 		return
 	}
-	if err := w.broker.check(w.start, w.skipped); err != nil {
-		t.Fatal(err)
-	}
+	w.check(t)
 	for range 12 {
 		w.deliver(i, false)
 		w.recover(t, i)
 	}
-	if n := &w.nodes[i]; n.pipe == nil || n.pipe.Status().Progress.Target != w.broker.end() {
+	n := &w.nodes[i]
+	if n.pipe == nil {
 		t.Fatalf("it stands: %+v, log end %d", n.memory, w.broker.end())
+	}
+	p, m := n.pipe.Status().Progress, n.task.Mapping
+	if p.Target != w.broker.end() || m.Phase == fsm.PhaseDense && offsets.Source(m, p.Target) < p.Source {
+		t.Fatalf("progress %+v, log end %d of %+v", p, w.broker.end(), m)
 	}
 }
 

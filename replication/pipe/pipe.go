@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"sluice/fsm"
-	"sluice/kafka/record"
 	"sluice/replication/recovery"
 	"sluice/replication/rewrite"
 )
@@ -73,7 +72,7 @@ type Start struct {
 //     target offset is the end of the one before it;
 //   - what is queued or in flight was made ready under the one mapping that the
 //     pipe began with, which never changes;
-//   - len(inFlight) <= 1 while Probing or Unguarded, <= Window always;
+//   - inFlight holds <= 1 while Probing or Unguarded, <= Window always;
 //   - Streaming only on the Guarded route;
 //   - nothing is queued once Ended, and fault says why it ended.
 type Pipe struct {
@@ -101,13 +100,16 @@ type intake struct {
 
 // sending is what goes to the target, and by which rules.
 type sending struct {
-	queue    []item
+	queue    ring
 	queued   int // bytes of queue
-	inFlight []item
+	inFlight ring
 	pace     Pace
 	route    Route
 	guard    guard
 }
+
+// empty reports that nothing is on its way.
+func (s *sending) empty() bool { return s.queue.len() == 0 && s.inFlight.len() == 0 }
 
 // guard is what the rules of sending rest on.
 type guard struct {
@@ -127,30 +129,6 @@ type acknowledged struct {
 	bytes     int64         // of batches
 	unacked   []recovery.Batch
 	misplaced []recovery.Misplacement
-}
-
-// Memory is what holds the bytes of fetched batches.
-type Memory interface {
-	Retain()
-	Release()
-}
-
-// item is one batch on its way.
-type item struct {
-	memory  Memory // nil when given back
-	batch   record.Batch
-	from    int64 // first source offset
-	epoch   int32 // source leader epoch
-	maxTime int64 // ms, of its records
-	sent    time.Time
-	sum     recovery.Batch
-}
-
-func (it *item) release() {
-	if it.memory != nil {
-		it.memory.Release()
-		it.memory = nil
-	}
 }
 
 // New begins a pipe.
@@ -180,10 +158,10 @@ func (p *Pipe) End(f recovery.Fault) {
 		return
 	}
 	p.life, p.fault = Ended, f
-	for i := range p.out.queue {
-		p.out.queue[i].release()
+	for i := range p.out.queue.len() {
+		p.out.queue.at(i).release()
 	}
-	p.out.queue, p.out.queued = nil, 0
+	p.out.queue, p.out.queued = ring{}, 0
 }
 
 // finish ends the pipe at something of the source that cannot be copied, once
@@ -197,7 +175,7 @@ func (p *Pipe) finish(f recovery.Fault) {
 
 // finished ends a pipe that waited for its last acknowledgement.
 func (p *Pipe) finished() {
-	if p.life == Finishing && len(p.out.queue) == 0 && len(p.out.inFlight) == 0 {
+	if p.life == Finishing && p.out.empty() {
 		p.End(p.fault)
 	}
 }
@@ -206,14 +184,14 @@ func (p *Pipe) finished() {
 // behind the last transaction, as done once all before them is. A dense stream
 // crosses none.
 func (p *Pipe) passGap() {
-	idle := p.life != Ended && len(p.out.queue) == 0 && len(p.out.inFlight) == 0
+	idle := p.life != Ended && p.out.empty()
 	if p.mapping.Phase != fsm.PhaseDense && idle && p.in.cursor.Source > p.done.progress.Source {
 		p.done.progress.Source, p.done.progress.SourceEpoch = p.in.cursor.Source, p.in.epoch
 	}
 }
 
 // Over reports that the pipe has ended and nothing is in flight any more.
-func (p *Pipe) Over() bool { return p.life == Ended && len(p.out.inFlight) == 0 }
+func (p *Pipe) Over() bool { return p.life == Ended && p.out.inFlight.len() == 0 }
 
 // Life returns the pipe's life.
 func (p *Pipe) Life() Life { return p.life }
@@ -232,7 +210,7 @@ type Result struct {
 func (p *Pipe) Result() Result {
 	return Result{
 		Fault: p.fault, Progress: p.done.progress, Segments: p.done.segments,
-		Unacked: p.done.unacked, Misplaced: p.done.misplaced, InFlight: len(p.out.inFlight) > 0,
+		Unacked: p.done.unacked, Misplaced: p.done.misplaced, InFlight: p.out.inFlight.len() > 0,
 	}
 }
 
@@ -253,10 +231,12 @@ func (r *Result) Remember(m recovery.Memory) recovery.Memory {
 }
 
 // Checkpoint returns what is acknowledged, and the segments that came since the
-// last call.
+// last call. It is asked now and then, not for every batch, and gives back
+// memory that the pipe needs no more.
 func (p *Pipe) Checkpoint() (fsm.Progress, []fsm.Segment) {
 	segments := p.done.segments
 	p.done.segments = nil
+	p.out.queue.settle()
 	return p.done.progress, segments
 }
 

@@ -31,7 +31,7 @@ const LookAfter = time.Second / 2
 
 // Sendable reports whether something waits and room is in flight.
 func (p *Pipe) Sendable() bool {
-	return p.life != Ended && len(p.out.queue) > 0 && len(p.out.inFlight) < p.window()
+	return p.life != Ended && p.out.queue.len() > 0 && p.out.inFlight.len() < p.window()
 }
 
 func (p *Pipe) window() int {
@@ -46,10 +46,10 @@ func (p *Pipe) Route() Route { return p.out.route }
 
 // NextSize is the size of the next batch in bytes, 0: none waits.
 func (p *Pipe) NextSize() int {
-	if len(p.out.queue) == 0 {
+	if p.out.queue.len() == 0 {
 		return 0
 	}
-	return len(p.out.queue[0].batch)
+	return len(p.out.queue.at(0).batch)
 }
 
 // Next judges the next batch. The predecessor decides whether the broker surely
@@ -63,7 +63,7 @@ func (p *Pipe) Next(now time.Time, wall int64, leased func() bool) Verdict {
 	}
 	g := &p.out.guard
 	route := Unguarded
-	if offsets.Guarded(g.last, wall, g.expiration) && offsets.Guarded(p.out.queue[0].maxTime, wall, g.expiration) {
+	if offsets.Guarded(g.last, wall, g.expiration) && offsets.Guarded(p.out.queue.at(0).maxTime, wall, g.expiration) {
 		route = Guarded
 		if now.Sub(g.seen) > LookAfter && !leased() {
 			return p.look()
@@ -72,7 +72,7 @@ func (p *Pipe) Next(now time.Time, wall int64, leased func() bool) Verdict {
 	if route == p.out.route {
 		return Ready
 	}
-	if len(p.out.inFlight) > 0 {
+	if p.out.inFlight.len() > 0 {
 		return Hold // judged again when all is acknowledged
 	}
 	p.out.pace = Probing
@@ -86,7 +86,7 @@ func (p *Pipe) Next(now time.Time, wall int64, leased func() bool) Verdict {
 
 // look: perhaps somebody has written behind us what makes the broker forget us.
 func (p *Pipe) look() Verdict {
-	if g := &p.out.guard; len(p.out.inFlight) == 0 && !g.looking {
+	if g := &p.out.guard; p.out.inFlight.len() == 0 && !g.looking {
 		g.looking = true
 		return Look
 	}
@@ -107,19 +107,18 @@ func (p *Pipe) Looked(now time.Time, f *recovery.Fault) {
 // Pop puts the next batch in flight and returns it. Its bytes stay as they are
 // until it is answered.
 func (p *Pipe) Pop(now time.Time) record.Batch {
-	it := p.out.queue[0]
-	p.out.queue[0] = item{}
-	p.out.queue = p.out.queue[1:]
+	it := p.out.queue.pop()
 	p.out.queued -= len(it.batch)
 	it.sent = now
-	p.out.inFlight = append(p.out.inFlight, it)
+	p.out.inFlight.push(it)
 	p.out.guard.last = it.maxTime
 	return it.batch
 }
 
 // Acknowledged takes the broker's answer for the oldest batch in flight: that
-// it stands at base. It returns the records and bytes that are new at the
-// target.
+// it stands at base. So all before it stands there too, even where the answer
+// about that was a time-out. It returns the batch's records and bytes, none
+// where it stands elsewhere than it should.
 func (p *Pipe) Acknowledged(base int64, now time.Time) (records, bytes int) {
 	it := p.answered(p.life == Ended)
 	defer it.release()
@@ -128,10 +127,15 @@ func (p *Pipe) Acknowledged(base int64, now time.Time) (records, bytes int) {
 		p.End(recovery.AtTarget(recovery.Misplaced, fsm.CodeForeignWriter, it.sum.Target, base, "a batch was written at another offset than expected"))
 		return 0, 0
 	}
+	for _, b := range p.done.unacked {
+		if b.Target >= p.done.progress.Target && b.Target < it.sum.Target {
+			p.done.segments = append(p.done.segments, b.Segments...)
+		}
+	}
 	p.done.time, p.done.moved, p.out.guard.seen = it.maxTime, now, now
 	p.done.progress = fsm.Progress{
 		Source: it.sum.Next, SourceEpoch: it.epoch, Target: it.sum.End(), TargetEpoch: p.targetEpoch,
-		Records: p.done.progress.Records + int64(it.sum.Count), At: now.UnixMilli(),
+		Records: p.done.progress.Records + it.sum.End() - p.done.progress.Target, At: now.UnixMilli(),
 	}
 	p.done.segments = append(p.done.segments, it.sum.Segments...)
 	p.done.bytes += int64(len(it.batch))
@@ -158,9 +162,7 @@ func (p *Pipe) Refused(f recovery.Fault) {
 // answered takes the oldest batch out of flight; unsure: it is perhaps not
 // written.
 func (p *Pipe) answered(unsure bool) item {
-	it := p.out.inFlight[0]
-	p.out.inFlight[0] = item{}
-	p.out.inFlight = p.out.inFlight[1:]
+	it := p.out.inFlight.pop()
 	if unsure {
 		p.done.unacked = append(p.done.unacked, it.sum)
 	}
@@ -176,8 +178,8 @@ func (p *Pipe) Expires(after int64) { p.out.guard.expiration = after }
 
 // Unanswered is how long the target has been silent about what is in flight.
 func (p *Pipe) Unanswered(now time.Time) time.Duration {
-	if len(p.out.inFlight) == 0 {
+	if p.out.inFlight.len() == 0 {
 		return 0
 	}
-	return now.Sub(p.out.inFlight[0].sent)
+	return now.Sub(p.out.inFlight.at(0).sent)
 }

@@ -98,11 +98,8 @@ func (t *taking) unreadable(b record.Batch, rest []byte, err error) {
 // corrupt ends the pipe at source offsets that cannot be copied.
 func (t *taking) corrupt(from, to int64, err error) {
 	code := fsm.CodeCorruptBatch
-	switch {
-	case errors.Is(err, record.ErrOverBudget):
+	if errors.Is(err, record.ErrOverBudget) {
 		code = fsm.CodeOverBudget
-	case errors.Is(err, record.ErrUnsupportedFormat):
-		code = fsm.CodeUnsupportedFormat
 	}
 	t.finish(recovery.AtSource(recovery.Blocked, code, from, max(to, from+1), err.Error()))
 }
@@ -221,7 +218,7 @@ func (p *Pipe) push(it item) {
 	it.memory.Retain()
 	it.sum.Sequence = offsets.Sequence(&p.mapping, it.sum.Target)
 	record.Rewrite(it.batch, p.mapping.ProducerID, p.mapping.ProducerEpoch, it.sum.Sequence)
-	p.out.queue = append(p.out.queue, it)
+	p.out.queue.push(it)
 	p.out.queued += len(it.batch)
 	// A segment that the mapping already knows begins here: jump its gap.
 	if p.mapping.Phase == fsm.PhaseDense {

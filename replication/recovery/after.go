@@ -125,6 +125,7 @@ func (s *Situation) gap(f Fault) Step {
 	}
 	m := s.successor()
 	m.Phase = fsm.PhaseTranslated
+	m.Segments = offsets.Cut(&m, p.Target) // a translated stream knows of none ahead
 	if f.Range.To > p.Source {
 		m.Segments = append(m.Segments, fsm.Segment{Source: f.Range.To, Target: p.Target})
 		p.Source, p.SourceEpoch = f.Range.To, -1 // not the epoch of what takes the gap

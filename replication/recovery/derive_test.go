@@ -49,6 +49,8 @@ func TestDerive(t *testing.T) {
 		{"all of them lost", plain, at(40, 40), Observed{LogEnd: 0}, want{LostAcked, 0, 0, 40, -1, -1}},
 		{"the start itself lost", raised, at(120, 120), Observed{LogEnd: 90}, want{Truncated, 0, 90, 100, -1, -1}},
 		{"foreign records behind ours", plain, at(10, 10), Observed{LogEnd: 25, Producer: state(0, 19)}, foreign(20, 25, 20)},
+		{"foreign records behind a repeat of ours", plain, at(15, 15), Observed{LogEnd: 25, Producer: state(0, 9)}, foreign(15, 25, 15)},
+		{"the log ends before records that are said to be foreign", plain, at(30, 30), Observed{LogEnd: 25, Producer: state(0, 9)}, foreign(10, 25, 10)},
 		{"state ahead of the log", plain, at(10, 10), Observed{LogEnd: 15, Producer: state(0, 19)}, want{RaiseEpoch, 0, -1, -1, -1, 5}},
 		{"an epoch of ours that we do not know", plain, at(10, 10), Observed{LogEnd: 15, Producer: state(1, 4)}, foreign(-1, 15, -1)},
 		{"raised, nothing written in it", raised, at(150, 150), Observed{LogEnd: 150, Producer: state(2, 49)}, found(150, -1)},

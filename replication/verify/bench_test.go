@@ -6,9 +6,11 @@ import (
 	"hash/maphash"
 	"testing"
 
+	"sluice/fsm"
 	"sluice/kafka"
 	"sluice/kafka/catalog"
 	"sluice/kafka/record"
+	"sluice/replication/offsets"
 )
 
 // BenchmarkCompare digests and compares both sides of a partition whose
@@ -31,7 +33,7 @@ func BenchmarkCompare(b *testing.B) {
 			b.SetBytes(2 * int64(len(batch)))
 			b.ReportAllocs()
 			for b.Loop() {
-				c := &comparison{mapping: mapping{segments: segments(0, 0)}, tally: tally{maxFaults: 20}}
+				c := &comparison{mapping: offsets.Translate(&fsm.Mapping{Segments: segments(0, 0)}, false), tally: tally{maxFaults: 20}}
 				var sides [2][]item
 				for i, r := range readers {
 					r.next = 0

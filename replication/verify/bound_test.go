@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"sluice/fsm"
+	"sluice/replication/offsets"
 )
 
 func TestBound(t *testing.T) {
@@ -52,7 +53,7 @@ func TestBound(t *testing.T) {
 			if tc.phase == 0 {
 				tc.phase = fsm.PhaseDense
 			}
-			m := newMapping(&fsm.Mapping{Phase: tc.phase, Segments: tc.segments}, false)
+			m := offsets.Translate(&fsm.Mapping{Phase: tc.phase, Segments: tc.segments}, false)
 			b := bound(m, tc.phase == fsm.PhaseTranslated, tc.progress, ends{
 				source: tc.sourceEnd, target: tc.targetEnd, sourceHead: tc.sourceHead, targetHead: tc.targetHead, targetNow: tc.target,
 			})

@@ -2,6 +2,8 @@ package verify
 
 import (
 	"fmt"
+
+	"sluice/replication/offsets"
 )
 
 // lookahead is how many records of each side are searched for the place where
@@ -12,7 +14,7 @@ const lookahead = 32
 // chunks, until both sides have ended.
 type comparison struct {
 	tally
-	mapping        mapping
+	mapping        offsets.Translation
 	floor          int64 // target offset; what stands below it is trimmed from either side
 	source, target queue
 }
@@ -48,7 +50,7 @@ func (c *comparison) push(source, target []item, sourceEnd, targetEnd bool) {
 // the target offset, while they were read; 0: nothing.
 func (c *comparison) trim(source, target int64) {
 	if source > 0 || target > 0 {
-		c.floor = max(c.floor, target, c.mapping.target(c.mapping.from(source, target)))
+		c.floor = max(c.floor, target, c.mapping.Target(c.mapping.From(source, target)))
 	}
 }
 
@@ -56,7 +58,7 @@ func (c *comparison) trim(source, target int64) {
 func (c *comparison) step() bool {
 	s, t := c.source.items, c.target.items
 	if len(s) > 0 {
-		if p := c.mapping.locate(s[0].offset); p.skipped || p.hi < c.floor {
+		if p := c.mapping.Place(s[0].offset); p.Skipped || p.Hi < c.floor {
 			c.passOver(p)
 			return true
 		}
@@ -77,7 +79,7 @@ func (c *comparison) step() bool {
 		c.source.pop(1)
 		return true
 	case s[0].same(t[0]):
-		if c.compacted && !c.mapping.locate(s[0].offset).holds(t[0].offset) {
+		if c.compacted && !c.mapping.Place(s[0].offset).Holds(t[0].offset) {
 			c.byOffset(s[0], t[0])
 			return true
 		}
@@ -96,8 +98,8 @@ func (c *comparison) step() bool {
 }
 
 // passOver leaves out the source's head.
-func (c *comparison) passOver(p place) {
-	if p.skipped {
+func (c *comparison) passOver(p offsets.Place) {
+	if p.Skipped {
 		c.counts.Skipped++
 	} else {
 		c.counts.Trimmed++
@@ -108,7 +110,7 @@ func (c *comparison) passOver(p place) {
 // pair counts two equal records.
 func (c *comparison) pair(s, t item) {
 	c.counts.Compared++
-	if p := c.mapping.locate(s.offset); !p.holds(t.offset) {
+	if p := c.mapping.Place(s.offset); !p.Holds(t.offset) {
 		c.counts.OffsetMismatch++
 		c.fault(OffsetMismatch, s.offset, t.offset, fmt.Sprintf("promised at target offset %s", p))
 	}
@@ -117,24 +119,17 @@ func (c *comparison) pair(s, t item) {
 	c.target.pop(1)
 }
 
-func (p place) String() string {
-	if p.lo == p.hi {
-		return fmt.Sprint(p.lo)
-	}
-	return fmt.Sprintf("%d to %d", p.lo, p.hi)
-}
-
 // byOffset compares the heads of a compacted topic, where each side may lack
 // any record and offsets alone tell which belong together.
 func (c *comparison) byOffset(s, t item) {
-	switch p := c.mapping.locate(s.offset); {
-	case t.offset < p.lo:
+	switch p := c.mapping.Place(s.offset); {
+	case t.offset < p.Lo:
 		c.counts.Compacted++
 		c.target.pop(1)
-	case t.offset > p.hi:
+	case t.offset > p.Hi:
 		c.counts.Compacted++
 		c.source.pop(1)
-	case p.lo == p.hi:
+	case p.Lo == p.Hi:
 		c.differ(s, t)
 		c.source.pop(1)
 		c.target.pop(1)
@@ -173,7 +168,7 @@ func (c *comparison) realign() {
 
 // agree finds i and j, least in sum, so that the i-th record of the source is
 // equal to the j-th of the target.
-func (c *comparison) agree(offsets bool) (i, j int, ok bool) {
+func (c *comparison) agree(inPlace bool) (i, j int, ok bool) {
 	s, t := c.source.items, c.target.items
 	for sum := 1; sum <= 2*lookahead; sum++ {
 		for i := max(0, sum-lookahead); i <= min(sum, lookahead); i++ {
@@ -181,7 +176,7 @@ func (c *comparison) agree(offsets bool) (i, j int, ok bool) {
 			if i >= len(s) || j >= len(t) || !s[i].same(t[j]) {
 				continue
 			}
-			if !offsets || c.mapping.locate(s[i].offset).holds(t[j].offset) {
+			if !inPlace || c.mapping.Place(s[i].offset).Holds(t[j].offset) {
 				return i, j, true
 			}
 		}

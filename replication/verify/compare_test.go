@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"sluice/fsm"
+	"sluice/replication/offsets"
 )
 
 func segments(pairs ...int64) []fsm.Segment {
@@ -105,7 +106,7 @@ func TestCompare(t *testing.T) {
 				if tc.segments == nil {
 					tc.segments = segments(0, 0)
 				}
-				c := &comparison{mapping: mapping{segments: tc.segments}, floor: tc.floor, tally: tally{compacted: tc.compacted, maxFaults: 20, topic: "t"}}
+				c := &comparison{mapping: offsets.Translate(&fsm.Mapping{Segments: tc.segments}, false), floor: tc.floor, tally: tally{compacted: tc.compacted, maxFaults: 20, topic: "t"}}
 				feed(c, records(tc.source, 0), records(tc.target, tc.base), n)
 				if c.counts != tc.want {
 					t.Errorf("got  %+v\nwant %+v", c.counts, tc.want)
@@ -126,7 +127,7 @@ func TestCompare(t *testing.T) {
 }
 
 func TestDuplicateIsNamed(t *testing.T) {
-	c := &comparison{mapping: mapping{segments: segments(0, 0)}, tally: tally{maxFaults: 20}}
+	c := &comparison{mapping: offsets.Translate(&fsm.Mapping{Segments: segments(0, 0)}, false), tally: tally{maxFaults: 20}}
 	feed(c, records("A B C", 0), records("A B C B", 0), 100)
 	if len(c.faults) != 1 || !strings.Contains(c.faults[0].Message, "duplicate of target offset 1") {
 		t.Errorf("%+v", c.faults)
@@ -134,7 +135,7 @@ func TestDuplicateIsNamed(t *testing.T) {
 }
 
 func TestFaultsAreBoundedCountsAreNot(t *testing.T) {
-	c := &comparison{mapping: mapping{segments: segments(0, 0)}, tally: tally{maxFaults: 3}}
+	c := &comparison{mapping: offsets.Translate(&fsm.Mapping{Segments: segments(0, 0)}, false), tally: tally{maxFaults: 3}}
 	var s []item
 	for i := range int64(5000) {
 		s = append(s, item{offset: i, value: uint64(i)})
@@ -145,8 +146,34 @@ func TestFaultsAreBoundedCountsAreNot(t *testing.T) {
 	}
 }
 
+// drawPlaces draws where the records of a stream stand, and the segments that
+// say so: gaps in the source, and with foreign also other writers' records in
+// the target.
+func drawPlaces(t *rapid.T, foreign bool) (segments, records []fsm.Segment) {
+	at, to := rapid.Int64Range(0, 50).Draw(t, "start"), rapid.Int64Range(0, 50).Draw(t, "target start")
+	segments = []fsm.Segment{{Source: at, Target: to}}
+	for range rapid.IntRange(0, 300).Draw(t, "records") {
+		gap, jump := int64(0), int64(0)
+		if rapid.IntRange(0, 9).Draw(t, "gap?") == 0 {
+			gap = rapid.Int64Range(1, 5).Draw(t, "gap")
+		}
+		if foreign && rapid.IntRange(0, 9).Draw(t, "jump?") == 0 {
+			jump = rapid.Int64Range(1, 5).Draw(t, "jump")
+		}
+		at, to = at+gap, to+jump
+		if p := (fsm.Segment{Source: at, Target: to}); gap != jump && at > segments[len(segments)-1].Source {
+			segments = append(segments, p)
+		} else if gap != 0 || jump != 0 { // a segment begins behind the one before it
+			at, to = at-gap, to-jump
+		}
+		records = append(records, fsm.Segment{Source: at, Target: to})
+		at, to = at+1, to+1
+	}
+	return segments, records
+}
+
 // drawWorld draws a source with gaps, its mapping and a faithful target.
-func drawWorld(t *rapid.T) (m mapping, source, target []item) {
+func drawWorld(t *rapid.T) (m offsets.Translation, source, target []item) {
 	segments, records := drawPlaces(t, false)
 	for i, r := range records {
 		it := item{offset: r.Source, value: uint64(i), key: uint64(rapid.IntRange(0, 2).Draw(t, "key"))}
@@ -154,7 +181,7 @@ func drawWorld(t *rapid.T) (m mapping, source, target []item) {
 		it.offset = r.Target
 		target = append(target, it)
 	}
-	return mapping{segments: segments}, source, target
+	return offsets.Translate(&fsm.Mapping{Segments: segments}, false), source, target
 }
 
 func TestFaithfulCopiesAreEqual(t *testing.T) {

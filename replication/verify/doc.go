@@ -6,7 +6,7 @@
 // to the same place. Records are held as digests in small windows, so memory
 // does not depend on what is compared.
 //
-// The comparison itself (mapping.go, bound.go, compare.go) is pure; readers and jobs
+// The comparison itself (bound.go, compare.go) is pure; readers and jobs
 // around it do the I/O. The package reads only: it must not know how records
 // are copied, and it writes to no Kafka cluster and to no facts.
 package verify

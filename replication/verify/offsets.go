@@ -17,9 +17,9 @@ import (
 // tries to ask a partition's leader, which may be moving.
 const tries = 10
 
-// offsets asks for one offset of each partition, for a while where a leader is
+// askOffsets asks for one offset of each partition, for a while where a leader is
 // moving.
-func offsets(ctx context.Context, k *catalog.Cluster, list []catalog.Partition, iso kafka.Isolation, timestamp int64) (found map[catalog.Partition]int64, failed map[catalog.Partition]error) {
+func askOffsets(ctx context.Context, k *catalog.Cluster, list []catalog.Partition, iso kafka.Isolation, timestamp int64) (found map[catalog.Partition]int64, failed map[catalog.Partition]error) {
 	found, failed = k.Offsets(ctx, list, iso, timestamp, false)
 	for try := range tries - 1 {
 		again := slices.DeleteFunc(slices.Collect(maps.Keys(failed)), func(p catalog.Partition) bool { return try > 0 && final(failed[p]) })
@@ -43,9 +43,9 @@ func final(err error) bool {
 	return errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.UnknownTopicOrPartition)
 }
 
-// offset is offsets of one partition.
+// offset is askOffsets of one partition.
 func offset(ctx context.Context, k *catalog.Cluster, p catalog.Partition, timestamp int64) (int64, error) {
-	found, failed := offsets(ctx, k, []catalog.Partition{p}, kafka.ReadUncommitted, timestamp)
+	found, failed := askOffsets(ctx, k, []catalog.Partition{p}, kafka.ReadUncommitted, timestamp)
 	return found[p], failed[p]
 }
 

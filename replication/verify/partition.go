@@ -11,6 +11,7 @@ import (
 	"sluice/kafka"
 	"sluice/kafka/catalog"
 	"sluice/kafka/record"
+	"sluice/replication/offsets"
 )
 
 // compare compares one stream.
@@ -148,5 +149,5 @@ func (j *Job) look(ctx context.Context, s *stream, task *fsm.Task) (bounds, erro
 		return bounds{}, fmt.Errorf("asking the target: %w", err)
 	}
 	m := task.Copy.Mapping
-	return bound(newMapping(m, j.link.shared), m.Phase == fsm.PhaseTranslated, task.Copy.Progress, e), nil
+	return bound(offsets.Translate(m, j.link.shared), m.Phase == fsm.PhaseTranslated, task.Copy.Progress, e), nil
 }

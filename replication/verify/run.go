@@ -74,8 +74,8 @@ func (j *Job) takeEnds(ctx context.Context, streams []*stream) {
 		at[i], to[i] = s.source(), s.target()
 		source, target = append(source, s.key.Topic), append(target, s.key.TargetTopic)
 	}
-	targets, badTargets := offsets(ctx, j.link.target, to, kafka.ReadUncommitted, kafka.Latest)
-	sources, badSources := offsets(ctx, j.link.source, at, kafka.ReadCommitted, kafka.Latest)
+	targets, badTargets := askOffsets(ctx, j.link.target, to, kafka.ReadUncommitted, kafka.Latest)
+	sources, badSources := askOffsets(ctx, j.link.source, at, kafka.ReadCommitted, kafka.Latest)
 	compactsSource, compactsTarget := compacted(ctx, j.link.source, source), compacted(ctx, j.link.target, target)
 	for i, s := range streams {
 		s.sourceEnd, s.targetEnd = sources[at[i]], targets[to[i]]

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -71,20 +70,4 @@ func TestLooksOnceInAWhile(t *testing.T) {
 			t.Errorf("%d looks in a second, at most %d", builds, most)
 		}
 	})
-}
-
-func TestBudgetLetsALargeAnswerThroughAlone(t *testing.T) {
-	b := NewBudget(100)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-	defer cancel()
-	if err := b.Reserve(t.Context(), 500); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.Reserve(ctx, 1); err == nil {
-		t.Error("more fits beside it")
-	}
-	b.Release(500)
-	if err := b.Reserve(t.Context(), 100); err != nil {
-		t.Error(err)
-	}
 }

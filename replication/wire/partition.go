@@ -239,8 +239,16 @@ func (p *Partition) answered(r *kafka.ProducedPartition, err error) {
 	})
 }
 
-// reconnected implements writer.
-func (p *Partition) reconnected() { p.change((*pipe.Pipe).Reconnected) }
+// reconnected implements writer: the first batch on the sender's new
+// connection goes alone. On the old one nothing is in flight; what goes to the
+// other sender is not concerned.
+func (p *Partition) reconnected(s *Sender) {
+	p.change(func(q *pipe.Pipe) {
+		if p.senders[q.Route()] == s {
+			q.Reconnected()
+		}
+	})
+}
 
 // unreadable ends the pipe; its owner looks for the leader and comes back.
 func (p *Partition) unreadable(err error) { p.Stop(FaultOf(err, true)) }

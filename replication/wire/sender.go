@@ -24,7 +24,7 @@ type writer interface {
 	// the oldest batch in flight.
 	answered(r *kafka.ProducedPartition, err error)
 	// reconnected: the first batch on a new connection goes alone.
-	reconnected()
+	reconnected(*Sender)
 	// unwritable: the sender's broker cannot be reached.
 	unwritable(s *Sender, err error)
 }
@@ -128,7 +128,7 @@ func (s *Sender) connected(ctx context.Context) (*kafka.Conn, error) {
 	attached := s.attached()
 	s.mu.Unlock()
 	for _, p := range attached {
-		p.reconnected()
+		p.reconnected(s)
 	}
 	return conn, nil
 }

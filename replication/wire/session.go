@@ -152,13 +152,19 @@ type delivery struct {
 	f kafka.FetchedPartition
 }
 
-// collect parses the answer to a request, and moves each sub behind what was
-// fetched.
-func (s *session) collect(number uint64, resp *kafka.FetchResponse) ([]delivery, error) {
+// answer is what a broker says about the partitions of a request;
+// *kafka.FetchResponse is one.
+type answer interface {
+	Next(f *kafka.FetchedPartition) (bool, error)
+}
+
+// collect goes through the answer to a request, and moves each sub behind what
+// was fetched.
+func (s *session) collect(number uint64, a answer) ([]delivery, error) {
 	var got []delivery
 	for {
 		var f kafka.FetchedPartition
-		ok, err := resp.Next(&f)
+		ok, err := a.Next(&f)
 		if err != nil || !ok {
 			return got, err
 		}

@@ -23,7 +23,7 @@ var impure = []string{
 // decisions are the pure files of packages that also do I/O.
 var decisions = map[string][]string{
 	"replication/link":   {"claim.go", "configs.go", "findings.go", "ledger.go", "topics.go"},
-	"replication/verify": {"bound.go", "compare.go", "fault.go", "item.go", "loose.go", "mapping.go"},
+	"replication/verify": {"bound.go", "compare.go", "fault.go", "item.go", "loose.go"},
 }
 
 // clocks are what package time reads or waits for.

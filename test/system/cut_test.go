@@ -6,7 +6,6 @@ import (
 
 	"sluice/test/faults"
 	"sluice/test/kafkalab"
-	"sluice/test/rig"
 )
 
 // clientOf is the client id by which a node shows at brokers.
@@ -31,7 +30,7 @@ func TestCutOffFromPeers(t *testing.T) {
 		gaps := w.After(func() { mesh.Isolate(victim.Name) }, 40*time.Second)
 		t.Logf("round %d: %s cut off from its peers: longest gap %v", round, victim.Name, gaps[0].New)
 		w.Moving(20 * time.Second)
-		settle(t, 8*time.Second)
+		Settle(t, 8*time.Second)
 		w.Moving(20 * time.Second)
 		mesh.HealAll(victim.Name, heal)
 		w.Spread()
@@ -56,7 +55,7 @@ func TestOneWayCuts(t *testing.T) {
 			}
 		}
 		w.Moving(40 * time.Second)
-		settle(t, 6*time.Second)
+		Settle(t, 6*time.Second)
 		gap := w.Moving(20 * time.Second)
 		t.Logf("round %d: one way (%s) of %s held: longest gap after a while %v", round, dir, victim.Name, gap.New)
 		mesh.HealAll(victim.Name, faults.Deliver)
@@ -74,15 +73,9 @@ func TestCutOffFromKafka(t *testing.T) {
 	victim := w.List()[0]
 	owned := w.Owns(w.alive(), victim)
 	heal := proxy.Cut(clientOf(victim))
-	settle(t, 8*time.Second)
+	Settle(t, 8*time.Second)
 	heal(faults.Deliver)
 	gap := w.Moving(60 * time.Second)
 	t.Logf("%s, owner of %d, cut off from the target for 8 s: new records %v after healing", victim.Name, len(owned), gap.New)
 	w.Equal()
-}
-
-// settle lets time pass that the fault itself needs.
-func settle(t *testing.T, d time.Duration) {
-	began := time.Now()
-	rig.Until(t, d+5*time.Second, "time passes", func() bool { return time.Since(began) > d })
 }

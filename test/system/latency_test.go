@@ -19,14 +19,14 @@ func TestLatency(t *testing.T) {
 	go func() { done <- direct.Run(ctx) }()
 	defer func() { cancel(); <-done }()
 	w.Spread()
-	settle(t, 3*time.Second)
+	Settle(t, 3*time.Second)
 	w.Watch.ResetLatency()
 	direct.ResetLatency()
 	d := 8 * time.Second
 	if Proving() {
 		d = time.Minute
 	}
-	settle(t, d)
+	Settle(t, d)
 	through, at := w.Watch.Latency(), direct.Latency()
 	t.Logf("source to target: p50 %v p99 %v of %d records; at the source alone: p50 %v p99 %v", through.P50, through.P99, through.Records, at.P50, at.P99)
 	if through.Records == 0 || at.Records == 0 {

@@ -21,19 +21,19 @@ import (
 type Nodes struct {
 	t       testing.TB
 	dir     string
-	bin     string
 	options Options
 	list    []*Node
 }
 
 // Node is one process, or where one was.
 type Node struct {
-	Name string
-	Peer string // listens for other nodes here
-	HTTP string
-	n    *Nodes
-	yaml string
-	log  string
+	Name   string
+	Peer   string // listens for other nodes here
+	HTTP   string
+	Binary string // the program; another one counts from the next start on
+	n      *Nodes
+	yaml   string
+	log    string
 
 	advertise, dialFrom string
 
@@ -45,24 +45,18 @@ type Node struct {
 // Options of a cluster of nodes.
 type Options struct {
 	Nodes  int
+	Binary string       // the program, built from these sources when empty
 	Memory string       // of each node, 64MiB when empty
 	Mesh   *faults.Mesh // stands between the nodes where it is not nil
-}
-
-// build makes the binary in a folder that ends with the test.
-func build(t testing.TB) string {
-	t.Helper()
-	bin := filepath.Join(t.TempDir(), "sluice")
-	if out, err := exec.Command("go", "build", "-o", bin, "sluice/cmd/sluice").CombinedOutput(); err != nil {
-		t.Fatalf("building sluice: %v\n%s", err, out)
-	}
-	return bin
 }
 
 // Start writes certificates and configurations and starts all nodes.
 func Start(t testing.TB, o Options) *Nodes {
 	t.Helper()
-	n := &Nodes{t: t, dir: t.TempDir(), bin: build(t), options: o}
+	if o.Binary == "" {
+		o.Binary = Build(t, "")
+	}
+	n := &Nodes{t: t, dir: t.TempDir(), options: o}
 	if err := transport.CreateCA(n.dir); err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +86,7 @@ func (n *Nodes) Join() *Node {
 func (n *Nodes) add() *Node {
 	n.t.Helper()
 	name := fmt.Sprintf("n%d", len(n.list)+1)
-	node := &Node{Name: name, Peer: FreePort(n.t), HTTP: FreePort(n.t), n: n,
+	node := &Node{Name: name, Peer: FreePort(n.t), HTTP: FreePort(n.t), Binary: n.options.Binary, n: n,
 		yaml: filepath.Join(n.dir, name+".yaml"), log: filepath.Join(n.dir, name+".log")}
 	node.advertise = node.Peer
 	if mesh := n.options.Mesh; mesh != nil {
@@ -183,7 +177,7 @@ func (n *Node) Start() {
 		n.n.t.Fatal(err)
 	}
 	defer log.Close()
-	cmd := exec.Command(n.n.bin, "server", "-c", n.yaml)
+	cmd := exec.Command(n.Binary, "server", "-c", n.yaml)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {

@@ -1,6 +1,7 @@
 package system
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,6 +38,7 @@ type WorldConfig struct {
 	Replicas     int16             // 1 when 0
 	TopicConfigs map[string]string // of the source topic
 	Rate         int               // records/s, 1,000 when 0
+	Select       string            // the line of the link's spec that selects topics, AllTopics when empty
 	Link         string            // further lines of the link's spec
 }
 
@@ -72,7 +74,7 @@ func NewWorld(t testing.TB, cfg WorldConfig) *World {
 		t.Fatal(err)
 	}
 	w.Ready()
-	w.Apply(LinkYAML(w.Src, w.Dst, AllTopics+cfg.Link))
+	w.Apply(LinkYAML(w.Src, w.Dst, cmp.Or(cfg.Select, AllTopics)+cfg.Link))
 	w.Copying(w.List()[0], int(cfg.Partitions), 60*time.Second)
 	w.startLoad(cfg)
 	return w
@@ -251,4 +253,10 @@ func (w *World) alive() *Node {
 	}
 	w.t.Fatal("no node answers")
 	return nil
+}
+
+// Settle lets time pass that the fault or the measurement itself needs.
+func Settle(t testing.TB, d time.Duration) {
+	began := time.Now()
+	rig.Until(t, d+5*time.Second, "time passes", func() bool { return time.Since(began) > d })
 }

@@ -1,0 +1,157 @@
+package offsets
+
+import (
+	"fmt"
+	"sort"
+
+	"sluice/fsm"
+)
+
+// Translation says where source records stand at the target, exactly or within
+// a range. It is a value: nobody changes its segments.
+type Translation struct {
+	segments []fsm.Segment
+	// thinned segments at the front end not where the next one begins: the facts
+	// drop segments of translated streams, all but the newest. What stands
+	// between two of them is known within a range.
+	thinned int
+	foreign bool // records of other writers may stand between ours
+}
+
+// Translate returns the translation of a stream's mapping; shared says that
+// others write to its target partition too. Where a shift grows, others have
+// written, shared or not.
+func Translate(m *fsm.Mapping, shared bool) Translation {
+	out := Translation{segments: m.Segments, foreign: shared}
+	if m.Phase == fsm.PhaseTranslated {
+		out.thinned = max(0, len(m.Segments)-fsm.MaxSegments/4)
+	}
+	for i := 1; i < len(m.Segments); i++ {
+		out.foreign = out.foreign || m.Segments[i].Shift() > m.Segments[i-1].Shift()
+	}
+	return out
+}
+
+// Start is the source offset that the stream starts with.
+func (t Translation) Start() int64 { return t.segments[0].Source }
+
+// at is the segment that a source offset lies in, -1: before the first.
+func (t Translation) at(source int64) int {
+	return sort.Search(len(t.segments), func(i int) bool { return t.segments[i].Source > source }) - 1
+}
+
+// exact reports whether Target is exact at a source position of segment i.
+func (t Translation) exact(i int, source int64) bool {
+	return i < 0 || i >= t.thinned || source == t.segments[i].Source
+}
+
+// Settled gives the last source position up to source where Target is exact.
+func (t Translation) Settled(source int64) int64 {
+	if i := t.at(source); !t.exact(i, source) {
+		return t.segments[i].Source
+	}
+	return source
+}
+
+// Settles gives the first source position from source on where Target is
+// exact.
+func (t Translation) Settles(source int64) int64 {
+	if i := t.at(source); !t.exact(i, source) {
+		return t.segments[i+1].Source // the last segment is exact
+	}
+	return source
+}
+
+// Place is the range of target offsets where a record may stand, never empty.
+// Skipped: it stands nowhere, for the mapping itself says that it was not
+// copied.
+type Place struct {
+	Lo, Hi  int64
+	Skipped bool
+}
+
+// Holds reports whether the record may stand at the target offset.
+func (p Place) Holds(target int64) bool { return !p.Skipped && p.Lo <= target && target <= p.Hi }
+
+func (p Place) String() string {
+	if p.Lo == p.Hi {
+		return fmt.Sprint(p.Lo)
+	}
+	return fmt.Sprintf("%d to %d", p.Lo, p.Hi)
+}
+
+// Place gives the place of a source offset. A record that would stand where
+// the next segment begins, or later, was left out: that is how a gap that an
+// operator accepted, or a filter, shows in the mapping.
+//
+// Between two segments of which others were dropped a record stands behind what
+// stands before the first and before the second. Where nobody else writes, each
+// segment that was dropped left source offsets out, so it also stands no further
+// than the first one's shift puts it, and there is a source offset for each
+// target offset up to the second one.
+func (t Translation) Place(source int64) Place {
+	i := t.at(source)
+	if i < 0 {
+		return Place{Skipped: true}
+	}
+	seg := t.segments[i]
+	p := Place{Lo: source + seg.Shift(), Hi: source + seg.Shift()}
+	if i+1 == len(t.segments) {
+		return p
+	}
+	next := t.segments[i+1]
+	switch {
+	case t.exact(i, source):
+	case t.foreign:
+		p.Lo, p.Hi = seg.Target, next.Target-1
+	default:
+		p.Lo = max(seg.Target, next.Target-(next.Source-source))
+		p.Hi = min(p.Hi, next.Target-1)
+	}
+	if p.Lo > p.Hi || p.Lo >= next.Target {
+		return Place{Skipped: true}
+	}
+	return p
+}
+
+// Target gives the target offset that belongs to a source position: where the
+// first record at or after it stands or will stand. Where it is not exact
+// (Settled, Settles) and nobody else writes, it is the highest that this may be.
+func (t Translation) Target(source int64) int64 {
+	i := t.at(source)
+	if i < 0 {
+		return t.segments[0].Target
+	}
+	at := source + t.segments[i].Shift()
+	if i+1 < len(t.segments) {
+		at = min(at, t.segments[i+1].Target)
+	}
+	return at
+}
+
+// Source gives the source position that belongs to a target position: all
+// before it stands before target.
+func (t Translation) Source(target int64) int64 {
+	i := sort.Search(len(t.segments), func(i int) bool { return t.segments[i].Target > target }) - 1
+	if i < 0 {
+		return t.segments[0].Source
+	}
+	if i < t.thinned && t.foreign {
+		return t.segments[i].Source // further on it is not known
+	}
+	s := target - t.segments[i].Shift()
+	if i+1 < len(t.segments) {
+		s = min(s, t.segments[i+1].Source)
+	}
+	return s
+}
+
+// From gives the first source position from source on where Target is exact and
+// gives no less than the target position.
+func (t Translation) From(source, target int64) int64 {
+	s := t.Settles(max(source, t.Source(target)))
+	for t.Target(s) < target {
+		s = t.segments[t.at(s)+1].Source
+	}
+	return s
+}

@@ -1,0 +1,195 @@
+package offsets
+
+import (
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"sluice/fsm"
+)
+
+// drawPlaces draws where the records of a stream stand, and the segments that
+// say so: gaps in the source, and with foreign also other writers' records in
+// the target.
+func drawPlaces(t *rapid.T, foreign bool) (segments, records []fsm.Segment) {
+	at, to := rapid.Int64Range(0, 50).Draw(t, "start"), rapid.Int64Range(0, 50).Draw(t, "target start")
+	segments = []fsm.Segment{{Source: at, Target: to}}
+	for range rapid.IntRange(0, 300).Draw(t, "records") {
+		gap, jump := int64(0), int64(0)
+		if rapid.IntRange(0, 9).Draw(t, "gap?") == 0 {
+			gap = rapid.Int64Range(1, 5).Draw(t, "gap")
+		}
+		if foreign && rapid.IntRange(0, 9).Draw(t, "jump?") == 0 {
+			jump = rapid.Int64Range(1, 5).Draw(t, "jump")
+		}
+		at, to = at+gap, to+jump
+		if p := (fsm.Segment{Source: at, Target: to}); gap != jump && at > segments[len(segments)-1].Source {
+			segments = append(segments, p)
+		} else if gap != 0 || jump != 0 { // a segment begins behind the one before it
+			at, to = at-gap, to-jump
+		}
+		records = append(records, fsm.Segment{Source: at, Target: to})
+		at, to = at+1, to+1
+	}
+	return segments, records
+}
+
+// drawThinned draws a mapping whose older segments have been thinned, as the facts
+// do, with all its records.
+func drawThinned(t *rapid.T) (m Translation, records []fsm.Segment) {
+	foreign := rapid.Bool().Draw(t, "foreign")
+	full, records := drawPlaces(t, foreign)
+	kept := []fsm.Segment{full[0]}
+	for _, s := range full[1:] {
+		if rapid.Bool().Draw(t, "kept") {
+			kept = append(kept, s)
+		}
+	}
+	last := full[len(full)-1]
+	if n := len(records); n > 0 {
+		last = records[n-1]
+	}
+	for range fsm.MaxSegments / 4 { // the newest, which are all there
+		last.Source, last.Target = last.Source+1_000_000, last.Target+1_000
+		kept, records = append(kept, last), append(records, last)
+	}
+	return Translate(&fsm.Mapping{Phase: fsm.PhaseTranslated, Segments: kept}, foreign), records
+}
+
+func TestTranslationAgreesWithItself(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		segments, records := drawPlaces(t, rapid.Bool().Draw(t, "foreign"))
+		m := Translate(&fsm.Mapping{Phase: fsm.PhaseDense, Segments: segments}, false)
+		for i, r := range records {
+			if p := m.Place(r.Source); p.Skipped || p.Lo != r.Target || p.Hi != r.Target {
+				t.Fatalf("%v puts %d at %+v, want %d", m.segments, r.Source, p, r.Target)
+			}
+			if got := m.Target(r.Source); got != r.Target {
+				t.Fatalf("Target(%d) = %d, want %d", r.Source, got, r.Target)
+			}
+			// All records before a target position come from before its source position.
+			if got := m.Source(r.Target); got > r.Source || i > 0 && got <= records[i-1].Source {
+				t.Fatalf("Source(%d) = %d, records at %d", r.Target, got, r.Source)
+			}
+			if m.Settled(r.Source) != r.Source || m.Settles(r.Source) != r.Source {
+				t.Fatalf("a dense mapping is exact everywhere, not at %d", r.Source)
+			}
+		}
+	})
+}
+
+// Where the facts have thinned out segments, the places of records are ranges
+// that hold the truth.
+func TestThinnedMapping(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m, records := drawThinned(t)
+		at := map[int64]int64{}
+		for _, r := range records {
+			at[r.Source] = r.Target
+		}
+		for _, r := range records {
+			p := m.Place(r.Source)
+			if p.Lo > p.Hi || !p.Holds(r.Target) {
+				t.Fatalf("%v puts %d at %+v, it is at %d", m.segments, r.Source, p, r.Target)
+			}
+			settled, settles := m.Settled(r.Source), m.Settles(r.Source)
+			if settled > r.Source || settles < r.Source {
+				t.Fatalf("settled(%d) = %d, settles = %d", r.Source, settled, settles)
+			}
+			for _, s := range []int64{settled, settles} {
+				if stands, ok := at[s]; ok && m.Target(s) != stands {
+					t.Fatalf("Target(%d) = %d, it is at %d", s, m.Target(s), stands)
+				}
+			}
+			// What lies before a position stands before it, what lies behind stands behind.
+			from := m.From(0, r.Target)
+			if m.Target(from) < r.Target {
+				t.Fatalf("From(0, %d) = %d, which is target offset %d", r.Target, from, m.Target(from))
+			}
+			for _, o := range records {
+				if o.Source < from && o.Target >= m.Target(from) || o.Source >= from && o.Target < m.Target(from) {
+					t.Fatalf("From(0, %d) = %d parts %d from its place %d", r.Target, from, o.Source, o.Target)
+				}
+				if before := m.Source(r.Target); o.Source < before && o.Target >= r.Target {
+					t.Fatalf("Source(%d) = %d, but %d stands at %d", r.Target, before, o.Source, o.Target)
+				}
+			}
+		}
+	})
+}
+
+// thinnedBy is a mapping of which only the given segments are left of its older
+// part; the newer one begins at source offset 1000 with the shift of the last.
+func thinnedBy(shared bool, pairs ...int64) Translation {
+	older := segments(pairs...)
+	shift := older[len(older)-1].Shift()
+	for i := range int64(fsm.MaxSegments / 4) {
+		older = append(older, fsm.Segment{Source: 1000 + 2*i, Target: 1000 + shift + i})
+	}
+	return Translate(&fsm.Mapping{Phase: fsm.PhaseTranslated, Segments: older}, shared)
+}
+
+func TestPlaceWhereSegmentsAreThinned(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		m      Translation
+		source int64
+		want   Place
+	}{
+		{"the start of a segment is exact", thinnedBy(false, 0, 0, 100, 60), 100, Place{Lo: 100 - 40, Hi: 100 - 40}},
+		{"gaps somewhere before or behind", thinnedBy(false, 0, 0, 100, 60), 50, Place{Lo: 10, Hi: 50}},
+		{"few records behind", thinnedBy(false, 0, 0, 100, 60), 99, Place{Lo: 59, Hi: 59}},
+		{"few records before", thinnedBy(false, 0, 0, 100, 60), 1, Place{Lo: 0, Hi: 1}},
+		{"no gap was left out", thinnedBy(false, 0, 0, 100, 100), 50, Place{Lo: 50, Hi: 50}},
+		// The log started with offsets that held no record: the first one stands
+		// at the target's start, though a segment that was dropped said so.
+		{"the first record lies behind the start", thinnedBy(false, 0, 0, 10, 1), 6, Place{Lo: 0, Hi: 0}},
+		{"nothing stands between", thinnedBy(false, 0, 5, 10, 5), 6, Place{Skipped: true}},
+		// Others' records: the bounds that rest on gaps alone contradict one another.
+		{"others wrote more than was left out", thinnedBy(false, 0, 0, 100, 150), 50, Place{Lo: 0, Hi: 149}},
+		{"others may have written as much as was left out", thinnedBy(true, 0, 0, 100, 60), 50, Place{Lo: 0, Hi: 59}},
+		{"before the first", thinnedBy(false, 10, 0, 100, 60), 9, Place{Skipped: true}},
+		{"a gap in the newer part", thinnedBy(false, 0, 0), 1001, Place{Skipped: true}},
+		{"behind the last", thinnedBy(false, 0, 0), 5000, Place{Lo: 5000 - 127, Hi: 5000 - 127}},
+	} {
+		if got := tc.m.Place(tc.source); got != tc.want {
+			t.Errorf("%s: %+v, want %+v", tc.name, got, tc.want)
+		}
+	}
+}
+
+func TestPositionsWhereSegmentsAreThinned(t *testing.T) {
+	ours, shared := thinnedBy(false, 0, 0, 100, 60, 200, 160), thinnedBy(true, 0, 0, 100, 60, 200, 180)
+	for _, tc := range []struct {
+		name      string
+		got, want int64
+	}{
+		{"settled inside", ours.Settled(150), 100},
+		{"settled at a start", ours.Settled(100), 100},
+		{"settled in the newer part", ours.Settled(1001), 1001},
+		{"settles inside", ours.Settles(150), 200},
+		{"settles at a start", ours.Settles(200), 200},
+		{"settles in the newer part", ours.Settles(1001), 1001},
+		{"from a source position", ours.From(150, 0), 200},
+		{"from a target position", ours.From(0, 61), 200},
+		{"from the target position of a start", ours.From(0, 60), 100},
+		{"from both", ours.From(150, 161), 1000},
+		{"from the start", ours.From(0, 0), 0},
+		{"from behind the end", ours.From(0, 5000), 5000 + 40 + 127},
+		{"shared, from a target position", shared.From(0, 61), 200},
+		{"shared, from the target position of a start", shared.From(0, 60), 100},
+		{"shared, from a source position", shared.From(150, 0), 200},
+	} {
+		if tc.got != tc.want {
+			t.Errorf("%s: %d, want %d", tc.name, tc.got, tc.want)
+		}
+	}
+}
+
+func segments(pairs ...int64) []fsm.Segment {
+	var out []fsm.Segment
+	for i := 0; i < len(pairs); i += 2 {
+		out = append(out, fsm.Segment{Source: pairs[i], Target: pairs[i+1]})
+	}
+	return out
+}

@@ -1,0 +1,84 @@
+package pipe
+
+import (
+	"time"
+
+	"sluice/kafka/record"
+	"sluice/replication/recovery"
+)
+
+// Memory is what holds the bytes of fetched batches.
+type Memory interface {
+	Retain()
+	Release()
+}
+
+// item is one batch on its way.
+type item struct {
+	memory  Memory // nil when given back
+	batch   record.Batch
+	from    int64 // first source offset
+	epoch   int32 // source leader epoch
+	maxTime int64 // ms, of its records
+	sent    time.Time
+	sum     recovery.Batch
+}
+
+func (it *item) release() {
+	if it.memory != nil {
+		it.memory.Release()
+		it.memory = nil
+	}
+}
+
+// ring is a queue of items in memory of its own, which it keeps while the pipe
+// is busy: a batch under way allocates nothing.
+type ring struct {
+	slots []item // a power of two of them, or none
+	first int    // slot of the oldest item
+	n     int
+}
+
+// Sizes of a ring, in items: the smallest, and what an idle one keeps.
+const (
+	minRing  = 4
+	keepRing = 16
+)
+
+func (r *ring) len() int { return r.n }
+
+// at is the i-th item, 0 the oldest.
+func (r *ring) at(i int) *item { return &r.slots[(r.first+i)&(len(r.slots)-1)] }
+
+func (r *ring) push(it item) {
+	if r.n == len(r.slots) {
+		r.grow()
+	}
+	r.n++
+	*r.at(r.n - 1) = it
+}
+
+// pop takes the oldest item out.
+func (r *ring) pop() item {
+	slot := r.at(0)
+	it := *slot
+	*slot = item{}
+	r.first = (r.first + 1) & (len(r.slots) - 1)
+	r.n--
+	return it
+}
+
+func (r *ring) grow() {
+	slots := make([]item, max(2*len(r.slots), minRing))
+	for i := range r.n {
+		slots[i] = *r.at(i)
+	}
+	r.slots, r.first = slots, 0
+}
+
+// settle gives back what a burst took, once all of it is gone.
+func (r *ring) settle() {
+	if r.n == 0 && len(r.slots) > keepRing {
+		*r = ring{}
+	}
+}

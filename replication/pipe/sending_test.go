@@ -1,0 +1,239 @@
+package pipe
+
+import (
+	"testing"
+	"time"
+
+	"sluice/fsm"
+	"sluice/replication/recovery"
+	"sluice/test/oracle"
+)
+
+// aged is a batch of one record of this age in ms.
+func aged(offset, age int64) oracle.Source {
+	s := data(offset, offset+1)
+	s.Entries[0].Timestamp = wall - age
+	return s
+}
+
+// TestNext judges the next batch in each situation that the rules tell apart.
+// The producer is forgotten after an hour, of which a quarter is kept clear.
+func TestNext(t *testing.T) {
+	const (
+		fresh = int64(0)
+		edge  = expiration - expiration/4 // the first age that is not guarded
+		none  = int64(-1)                 // no batch yet
+	)
+	long := LookAfter + 1
+	for _, c := range []struct {
+		name        string
+		predecessor int64 // age in ms of the last batch in the log
+		next        int64 // of the batch to be sent
+		guarded     bool  // the route that it begins on
+		silent      time.Duration
+		leased      bool
+		old         bool // requests may still be appended
+		verdict     Verdict
+		route       Route
+	}{
+		{"young behind young", fresh, fresh, true, 0, false, false, Ready, Guarded},
+		{"young behind young, just young enough", edge - 1, edge - 1, true, 0, false, false, Ready, Guarded},
+		{"young behind old", edge, fresh, true, 0, false, false, Ready, Unguarded},
+		{"old behind young", fresh, edge, true, 0, false, false, Ready, Unguarded},
+		{"old behind old", edge, edge, false, 0, false, false, Ready, Unguarded},
+		{"the first batch ever", none, fresh, false, 0, false, false, Ready, Unguarded},
+		{"young behind young, begun unguarded", fresh, fresh, false, 0, false, false, Ready, Guarded},
+		{"silent for as long as may be", fresh, fresh, true, LookAfter, false, false, Ready, Guarded},
+		{"silent for longer", fresh, fresh, true, long, false, false, Look, Guarded},
+		{"silent for longer, under a lease", fresh, fresh, true, long, true, false, Ready, Guarded},
+		{"silent for longer, begun unguarded", fresh, fresh, false, long, false, false, Look, Unguarded},
+		{"unguarded, silent for longer: the lease is asked before the write", edge, edge, false, long, false, false, Ready, Unguarded},
+		{"guarded, earlier requests", fresh, fresh, true, 0, false, true, Ready, Guarded},
+		{"turns unguarded, earlier requests", fresh, edge, true, 0, false, true, Nothing, Guarded},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			last := wall - c.predecessor
+			if c.predecessor == none {
+				last = -1
+			}
+			p := New(Start{
+				Mapping: mapping(fsm.PhaseDense, seg(0, 0)), Position: recovery.Position{LastTime: last}, Expiration: expiration,
+				Guarded: c.guarded, OldRequests: c.old, Seen: at(),
+			})
+			take(p, &counted{}, encoded(t, aged(0, c.next)))
+			asked := false
+			got := p.Next(at().Add(c.silent), wall, func() bool { asked = true; return c.leased })
+			if got != c.verdict || p.Route() != c.route {
+				t.Errorf("%s on the %s route, want %s on the %s one", got, p.Route(), c.verdict, c.route)
+			}
+			if want := c.silent > LookAfter && c.route == Guarded || c.verdict == Look; asked != want {
+				t.Errorf("asked for a lease: %v", asked)
+			}
+			if ended := p.Life() == Ended; ended != (c.verdict == Nothing) {
+				t.Errorf("it is %s", p.Life())
+			} else if f := p.Result().Fault; ended && f.Kind != recovery.OldRequest {
+				t.Errorf("fault %+v", f)
+			}
+			sound(t, p)
+		})
+	}
+}
+
+// filled is a guarded pipe with n batches of one young record.
+func filled(t testing.TB, n int64) *Pipe {
+	t.Helper()
+	p := begin(mapping(fsm.PhaseDense, seg(0, 0)), 0, 0)
+	var batches []oracle.Source
+	for o := range n {
+		batches = append(batches, aged(o, 0))
+	}
+	take(p, &counted{}, encoded(t, batches...))
+	return p
+}
+
+// flight is how many batches go before the pipe wants an answer.
+func flight(t testing.TB, p *Pipe) int {
+	t.Helper()
+	n := 0
+	for ; p.Next(at(), wall, never) == Ready; n++ {
+		p.Pop(at())
+		sound(t, p)
+	}
+	return n
+}
+
+// TestWindow: one batch in flight until the first is acknowledged, then five;
+// one again on a new connection.
+func TestWindow(t *testing.T) {
+	p := filled(t, 20)
+	if n := flight(t, p); n != 1 {
+		t.Fatalf("%d batches go before anything is acknowledged", n)
+	}
+	p.Acknowledged(0, at())
+	if n := flight(t, p); n != Window {
+		t.Fatalf("%d go then", n)
+	}
+	if v := p.Next(at(), wall, never); v != Nothing {
+		t.Errorf("with all places taken: %s", v)
+	}
+	p.Acknowledged(1, at())
+	if n := flight(t, p); n != 1 {
+		t.Errorf("%d go when one is acknowledged", n)
+	}
+	for base := int64(2); base < 7; base++ {
+		p.Acknowledged(base, at())
+	}
+	p.Reconnected()
+	sound(t, p)
+	if n := flight(t, p); n != 1 {
+		t.Errorf("%d go first on a new connection", n)
+	}
+	p.Acknowledged(7, at())
+	if n := flight(t, p); n != Window {
+		t.Errorf("%d go then", n)
+	}
+}
+
+// TestUnguardedGoesAlone: whatever was acknowledged.
+func TestUnguardedGoesAlone(t *testing.T) {
+	p := begin(mapping(fsm.PhaseDense, seg(0, 0)), 0, 0)
+	take(p, &counted{}, encoded(t, aged(0, 2*expiration), aged(1, 2*expiration), aged(2, 2*expiration)))
+	for base := range int64(3) {
+		if n := flight(t, p); n != 1 || p.Route() != Unguarded {
+			t.Fatalf("%d batches go on the %s route", n, p.Route())
+		}
+		p.Acknowledged(base, at())
+		sound(t, p)
+	}
+}
+
+// TestTurns: the route changes only when nothing is in flight, and the first
+// batch on another route goes alone.
+func TestTurns(t *testing.T) {
+	p := begin(mapping(fsm.PhaseDense, seg(0, 0)), 0, 0)
+	batches := []oracle.Source{aged(0, 0), aged(1, 0), aged(2, 0), aged(3, 2*expiration)}
+	for o := int64(4); o < 9; o++ {
+		batches = append(batches, aged(o, 0))
+	}
+	take(p, &counted{}, encoded(t, batches...))
+	step := func(what string, n int, route Route, v Verdict) {
+		t.Helper()
+		if got := flight(t, p); got != n || p.Route() != route {
+			t.Errorf("%s: %d batches go on the %s route, want %d on the %s one", what, got, p.Route(), n, route)
+		}
+		if got := p.Next(at(), wall, never); got != v {
+			t.Errorf("%s: %s, want %s", what, got, v)
+		}
+	}
+	step("the first", 1, Guarded, Nothing)
+	p.Acknowledged(0, at())
+	step("two more before an old one", 2, Guarded, Hold)
+	p.Acknowledged(1, at())
+	step("one is not acknowledged", 0, Guarded, Hold)
+	p.Acknowledged(2, at())
+	step("the old one", 1, Unguarded, Nothing)
+	p.Acknowledged(3, at())
+	step("a young one behind it", 1, Unguarded, Nothing)
+	p.Acknowledged(4, at())
+	step("a young one behind that", 1, Guarded, Nothing)
+	p.Acknowledged(5, at())
+	step("and the others", 3, Guarded, Nothing)
+}
+
+// TestLooks: nothing is sent until the target was looked at, once all that is
+// in flight is answered; an answer counts as a look.
+func TestLooks(t *testing.T) {
+	later := at().Add(2 * LookAfter)
+	p := filled(t, 9)
+	if v := p.Next(later, wall, never); v != Look {
+		t.Fatalf("%s", v)
+	}
+	if v := p.Next(later, wall, never); v != Hold {
+		t.Errorf("while it is looked: %s", v)
+	}
+	p.Looked(later, nil)
+	if v := p.Next(later, wall, never); v != Ready {
+		t.Errorf("looked: %s", v)
+	}
+	p.Pop(later)
+	p.Acknowledged(0, later.Add(2*LookAfter))
+	later = later.Add(3 * LookAfter)
+	if v := p.Next(later, wall, never); v != Ready {
+		t.Errorf("answered half a look ago: %s", v)
+	}
+	p.Pop(later)
+	later = later.Add(2 * LookAfter)
+	if v := p.Next(later, wall, never); v != Hold {
+		t.Errorf("with one in flight: %s", v)
+	}
+	p.Acknowledged(1, later)
+	later = later.Add(2 * LookAfter)
+	if v := p.Next(later, wall, never); v != Look {
+		t.Errorf("%s", v)
+	}
+	fault := recovery.Faulty(recovery.Retry, fsm.CodeStarting, "the target is not as it was left")
+	p.Looked(later, &fault)
+	if p.Life() != Ended || p.Result().Fault != fault {
+		t.Errorf("%s with %+v", p.Life(), p.Result().Fault)
+	}
+	sound(t, p)
+}
+
+// TestGuardFollowsTheBrokersSetting: a shorter expiration at the target is
+// heeded by pipes that are under way.
+func TestGuardFollowsTheBrokersSetting(t *testing.T) {
+	const hour, now = int64(3600_000), int64(1_000_000_000_000)
+	p := New(Start{
+		Mapping:  fsm.Mapping{Phase: fsm.PhaseDense, Segments: []fsm.Segment{{}}},
+		Position: recovery.Position{LastTime: now - 2*hour}, Expiration: 24 * hour, Guarded: true, Seen: time.Unix(0, 0),
+	})
+	take(p, &counted{}, encoded(t, oracle.Source{Producer: -1, Entries: []oracle.Entry{{Timestamp: now}}}))
+	next := func() Verdict { return p.Next(time.Unix(0, 0), now, func() bool { return true }) }
+	if v := next(); v != Ready || p.Route() != Guarded {
+		t.Fatalf("%s on the %s route: a predecessor of two hours is guarded for a day", v, p.Route())
+	}
+	p.Expires(hour)
+	if v := next(); v != Ready || p.Route() != Unguarded {
+		t.Errorf("%s on the %s route: a predecessor of two hours is not guarded where the broker forgets after one", v, p.Route())
+	}
+}
