@@ -237,6 +237,7 @@ func (p *Pipe) Checkpoint() (fsm.Progress, []fsm.Segment) {
 	segments := p.done.segments
 	p.done.segments = nil
 	p.out.queue.settle()
+	p.out.inFlight.settle()
 	return p.done.progress, segments
 }
 

@@ -39,11 +39,8 @@ type ring struct {
 	n     int
 }
 
-// Sizes of a ring, in items: the smallest, and what an idle one keeps.
-const (
-	minRing  = 4
-	keepRing = 16
-)
+// minRing is the smallest ring that holds anything, in items.
+const minRing = 4
 
 func (r *ring) len() int { return r.n }
 
@@ -76,9 +73,9 @@ func (r *ring) grow() {
 	r.slots, r.first = slots, 0
 }
 
-// settle gives back what a burst took, once all of it is gone.
+// settle gives an empty ring's memory back.
 func (r *ring) settle() {
-	if r.n == 0 && len(r.slots) > keepRing {
+	if r.n == 0 {
 		*r = ring{}
 	}
 }
