@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sluice/balance/data"
+	"sluice/manifest"
 )
 
 func balanceCmd(a *app) *cobra.Command {
@@ -171,32 +172,19 @@ func parsePart(s string) (float64, error) {
 	return v, nil
 }
 
-// byteUnits are the units of sizes, the longer ones before their endings.
-var byteUnits = []struct {
-	name string
-	size float64
-}{
-	{"PiB", 1 << 50}, {"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10},
-	{"PB", 1e15}, {"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"KB", 1e3}, {"B", 1},
-}
+// maxSize is the largest size that a flag may give, in bytes.
+const maxSize = 1e18
 
 // parseBytes reads a size such as 10TB, 50MiB or 1000; nothing is 0.
 func parseBytes(s string) (int64, error) {
 	if s == "" {
 		return 0, nil
 	}
-	number, unit := s, 1.0
-	for _, u := range byteUnits {
-		if n, ok := strings.CutSuffix(s, u.name); ok {
-			number, unit = n, u.size
-			break
-		}
-	}
-	v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-	if err != nil || !(v >= 0 && v*unit <= 1e18) { // NaN is neither
+	v, err := manifest.ParseSize(s)
+	if err != nil || v > maxSize {
 		return 0, fmt.Errorf("%q is no size: write 10TB or 50MiB", s)
 	}
-	return int64(v * unit), nil
+	return int64(v), nil
 }
 
 func (f *proposeFlags) model() (*data.Model, error) {

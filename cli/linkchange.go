@@ -85,20 +85,6 @@ func ackText(ack *api.Ack, done string) string {
 	return fmt.Sprintf("link %s %s", ack.Name, done)
 }
 
-// unconfirmed names the nodes that may still do what a link must not do any
-// more.
-func unconfirmed(link, state string, nodes []string) string {
-	return fmt.Sprintf("link %s is %s; %s not confirmed", link, being(state), strings.Join(nodes, ", "))
-}
-
-// being words a state after "is".
-func being(state string) string {
-	if state == "deleting" {
-		return "being deleted"
-	}
-	return state
-}
-
 // confirmed waits until every owner has reported that it carried the change
 // out, and a link that is deleted is gone. ack then says what holds; when the
 // time is up before, that is a bad answer.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -113,25 +114,14 @@ func verbs(c *cobra.Command) []string {
 	return out
 }
 
-// noArgs refuses arguments with words of its own.
-func noArgs(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return fmt.Errorf("%s takes no argument, found %q", cmd.CommandPath(), args[0])
-	}
-	return nil
-}
-
-// oneArg wants exactly one argument, called what.
-func oneArg(what string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) != 1 {
-			return fmt.Errorf("%s wants one %s, found %d", cmd.CommandPath(), what, len(args))
-		}
-		return nil
-	}
-}
-
-// dryRunFlag gives a verb its --dry-run.
-func dryRunFlag(cmd *cobra.Command, to *bool) {
-	cmd.Flags().BoolVar(to, "dry-run", false, "show what would be done, and do nothing")
+// Run carries out one command line and returns its exit code: 0 good, 1
+// failed, 2 usage, 10 asked and the answer is bad.
+func Run(ctx context.Context, args []string, env Env, local Local) int {
+	a := &app{std: streams{Env: env}, local: local}
+	root := rootCmd(a)
+	root.SetArgs(args)
+	root.SetIn(env.Stdin)
+	root.SetOut(env.Stdout)
+	root.SetErr(env.Stderr)
+	return a.finish(root.ExecuteContext(ctx))
 }

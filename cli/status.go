@@ -106,21 +106,6 @@ func headline(w io.Writer, st style, s *api.Status) {
 		plural(s.Totals.Streams, "stream"), optional(s.Totals.LagRecords).text, rate(s.Totals.BytesPerSecond).text)
 }
 
-// freshness says on which facts an answer rests.
-func freshness(m api.Meta) string {
-	if m.AgeMillis == nil {
-		return fmt.Sprintf("index %d of %s, never confirmed", m.Index, m.Node)
-	}
-	return fmt.Sprintf("index %d of %s, %s old", m.Index, m.Node, millis(m.AgeMillis).text)
-}
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
 // watchStatus shows the picture again and again: on a terminal in place,
 // elsewhere one after the other. A node that does not answer is waited for.
 func watchStatus(ctx context.Context, a *app, f statusFlags) error {

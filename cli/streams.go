@@ -6,12 +6,34 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/goccy/go-yaml"
 
 	"sluice/api"
 )
+
+// Env is what a command line runs in.
+type Env struct {
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	Getenv         func(string) string
+	Terminal       bool       // Stdout is one
+	Watched        bool       // Stderr is one
+	Height         func() int // of the terminal in lines, now; 0: unknown
+	Interactive    bool       // Stdin is one: a person can be asked
+}
+
+// OSEnv is the environment of this process.
+func OSEnv() Env {
+	return Env{
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv,
+		Terminal: terminal(os.Stdout), Watched: terminal(os.Stderr), Interactive: terminal(os.Stdin), Height: func() int { return height(os.Stdout) },
+	}
+}
+
+func terminal(f *os.File) bool { return isTerminal(f) && os.Getenv("TERM") != "dumb" }
 
 // streams are where a command line reads and writes, and in which form: data
 // to stdout, all else to stderr.
@@ -73,27 +95,9 @@ func (s *streams) put(text string) error {
 	return nil
 }
 
-// style says how text on stdout is drawn.
-type style struct {
-	wide    bool
-	headers bool
-	paint   func(color, string) string
-}
-
 func (s *streams) style() style {
 	return style{wide: s.format == "wide", headers: !s.noHeaders, paint: s.painter(s.Terminal)}
 }
-
-// color is an ANSI colour.
-type color string
-
-const (
-	plain  color = ""
-	red    color = "31"
-	green  color = "32"
-	yellow color = "33"
-	dim    color = "2"
-)
 
 // painter colours text where a terminal shows it.
 func (s *streams) painter(terminal bool) func(color, string) string {

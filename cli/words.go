@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"sluice/api"
@@ -129,4 +130,33 @@ func offsets(from, to *int64) string {
 		return strconv.FormatInt(*from, 10)
 	}
 	return fmt.Sprintf("%d-%d", *from, *to-1)
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// freshness says on which facts an answer rests.
+func freshness(m api.Meta) string {
+	if m.AgeMillis == nil {
+		return fmt.Sprintf("index %d of %s, never confirmed", m.Index, m.Node)
+	}
+	return fmt.Sprintf("index %d of %s, %s old", m.Index, m.Node, millis(m.AgeMillis).text)
+}
+
+// unconfirmed names the nodes that may still do what a link must not do any
+// more.
+func unconfirmed(link, state string, nodes []string) string {
+	return fmt.Sprintf("link %s is %s; %s not confirmed", link, being(state), strings.Join(nodes, ", "))
+}
+
+// being words a state after "is".
+func being(state string) string {
+	if state == "deleting" {
+		return "being deleted"
+	}
+	return state
 }

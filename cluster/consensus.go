@@ -101,10 +101,6 @@ func (c *consensus) leader() (transport.Target, error) {
 	return c.targetOf(string(id))
 }
 
-// verifyAgain is the pace of asking Raft again whether it leads, while the
-// answers that count are under way.
-const verifyAgain = 50 * time.Millisecond
-
 // proveLeadership returns the index of the last command that was committed when
 // it was called: whoever has applied it knows every change of before. The proof is a quorum of appends or heartbeats sent after the call
 // and acknowledged. Raft counts nodes without a vote too, so that its own

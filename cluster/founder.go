@@ -31,6 +31,9 @@ type introduction struct {
 	Join      []string `json:"join,omitempty"` // whom else it asks
 }
 
+// pathWhoami takes an introduction.
+const pathWhoami = "/whoami"
+
 // founder finds the cluster that this node belongs to, or founds it, once,
 // before anything else runs; it answers to others as long as the node runs.
 // Whoever has asked this node counts as a peer: of two that ask each other at

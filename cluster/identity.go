@@ -24,7 +24,11 @@ type Identity struct {
 // ErrLogLost: a part of the data dir is gone.
 var ErrLogLost = errors.New("the data dir holds the identity of a member without its Raft log; empty it to let the node join as a new one")
 
-const identityFile = "node.json"
+// What lies in a data dir.
+const (
+	identityFile = "node.json"
+	raftDir      = "raft"
+)
 
 // OpenIdentity reads the identity in a data dir, or makes one there. It is
 // called before the transport is built, which presents the ServerID.

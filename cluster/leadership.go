@@ -18,7 +18,6 @@ import (
 
 // Pace of the leader's decisions.
 const (
-	leaderTick  = 250 * time.Millisecond // lives are judged
 	planMinimum = 100 * time.Millisecond // between two plans
 	planMaximum = time.Second            // rates alone are looked at that often
 	assignBatch = 256                    // assignments of one command, about 20 KB

@@ -2,7 +2,9 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -10,6 +12,8 @@ import (
 	"github.com/hashicorp/raft"
 	"golang.org/x/sync/errgroup"
 
+	"sluice/fsm"
+	"sluice/task"
 	"sluice/transport"
 )
 
@@ -24,9 +28,91 @@ const (
 	LifeDead   Life = "dead"
 )
 
-// listening is how long one listens at least before one calls anybody dead:
-// everybody reports that often, and at once to a new leader.
-const listening = reportEvery + leaderTick
+// Pace of hearing and judging.
+const (
+	// reportEvery is the interval of reports: every node sends them to every
+	// member, so that a new leader knows the living within a second.
+	reportEvery = time.Second
+	leaderTick  = 250 * time.Millisecond // a leader judges lives
+	// listening is how long one listens at least before one calls anybody dead:
+	// everybody reports that often, and at once to a new leader.
+	listening = reportEvery + leaderTick
+)
+
+// Report is the last report of a node, as this node received it.
+type Report struct {
+	ServerID   string
+	At         time.Time // when it came; zero: never
+	Index      uint64    // of the node's View
+	Reconciled uint64    // index whose stops it has carried out
+	Confirmed  bool      // a leader has confirmed facts to its process
+	Deaf       time.Duration
+	Version    string // of its program
+	Refused    bool   // its process is gone: connections ended and dials are refused
+	Tasks      map[fsm.TaskID]task.Status
+}
+
+// table holds the last report of each node, and rates smoothed over reports.
+type table struct {
+	mu      sync.Mutex
+	reports map[string]Report
+	rates   map[fsm.TaskID]int64
+}
+
+func newTable() *table {
+	return &table{reports: map[string]Report{}, rates: map[fsm.TaskID]int64{}}
+}
+
+// rateWeight smooths rates over about eight seconds.
+const rateWeight = 8
+
+// put stores a report and takes its rates.
+func (t *table) put(r Report) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.reports[r.ServerID] = r
+	for id, s := range r.Tasks {
+		old, ok := t.rates[id]
+		if !ok {
+			old = s.Rate
+		}
+		t.rates[id] = old + (s.Rate-old)/rateWeight
+	}
+}
+
+// refuse notes that a node's process is gone; it reports whether that is news.
+// A later report lifts it.
+func (t *table) refuse(id string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r := t.reports[id]
+	news := !r.Refused
+	r.ServerID, r.Refused = id, true
+	t.reports[id] = r
+	return news
+}
+
+// get returns the last report of a node, empty before the first.
+func (t *table) get(id string) Report {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.reports[id]
+}
+
+// smoothed returns the rates of the tasks that the View still holds.
+func (t *table) smoothed(v *fsm.View) map[fsm.TaskID]int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	maps.DeleteFunc(t.rates, func(id fsm.TaskID, _ int64) bool { return v.Task(id) == nil })
+	return maps.Clone(t.rates)
+}
+
+// keep drops the reports of nodes that are no members any more.
+func (t *table) keep(member func(id string) bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	maps.DeleteFunc(t.reports, func(id string, _ Report) bool { return !member(id) })
+}
 
 // judge says from its last report whether a node is alive. since is when one
 // began to listen (the begin of a leader's term): a leader that was cut
@@ -144,6 +230,9 @@ func (l *liveness) dialled(id string, err error) {
 		l.changed.fire()
 	}
 }
+
+// ErrQuorum: those who would remain could change nothing any more.
+var ErrQuorum = errors.New("too few voters would remain alive")
 
 // quorumWithout says whether the cluster can do without a voter, as far as
 // reports heard since then tell: of those who remain a majority must be alive,

@@ -22,8 +22,6 @@ var (
 	ErrLastNode = errors.New("the only node of a cluster cannot leave it")
 	// ErrLeaving: it leaves already.
 	ErrLeaving = errors.New("this node is leaving the cluster already")
-	// ErrQuorum: those who would remain could change nothing any more.
-	ErrQuorum = errors.New("too few voters would remain alive")
 )
 
 const (

@@ -107,16 +107,6 @@ func (n *Node) saveIdentity(id Identity) error {
 	return err
 }
 
-// The calls between nodes.
-const (
-	pathWhoami  = "/whoami"
-	pathJoin    = "/join"
-	pathRemove  = "/remove"
-	pathPropose = "/propose"
-	pathConfirm = "/confirm"
-	pathReport  = "/report"
-)
-
 // handler serves this node to other nodes.
 func (n *Node) handler() http.Handler {
 	mux := http.NewServeMux()

@@ -35,6 +35,9 @@ type claim struct {
 	Node string     `json:"node"`
 }
 
+// pathConfirm takes a claim.
+const pathConfirm = "/confirm"
+
 // confirm asks a leader, now; see task.Facts.
 func (o *ownership) confirm(ctx context.Context, id fsm.TaskID, turn uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, o.t.rpc)

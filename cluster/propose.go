@@ -12,16 +12,8 @@ import (
 	"sluice/transport"
 )
 
-// Errors of proposing and asking.
-var (
-	// ErrNoLeader: nothing was changed, and nothing can be now.
-	ErrNoLeader = errors.New("no leader")
-	// ErrAmbiguous: the change may have been made or may yet be made; read
-	// again, then decide again.
-	ErrAmbiguous = errors.New("outcome unknown")
-	// ErrLevel: a node is too old to read the command; nothing was changed.
-	ErrLevel = errors.New("a node is too old")
-)
+// ErrLevel: a node is too old to read the command; nothing was changed.
+var ErrLevel = errors.New("a node is too old")
 
 // proposeRetry is how long a proposal waits for a leader between tries.
 const proposeRetry = 50 * time.Millisecond
@@ -153,6 +145,9 @@ func remoteError(err error) error {
 type proposal struct {
 	Command []byte `json:"command"`
 }
+
+// pathPropose takes a proposal.
+const pathPropose = "/propose"
 
 func (c *consensus) handlePropose(ctx context.Context, p proposal) (fsm.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.t.propose)

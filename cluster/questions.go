@@ -2,11 +2,21 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
+)
+
+// Errors of asking Raft and of proposing.
+var (
+	// ErrNoLeader: nothing was changed, and nothing can be now.
+	ErrNoLeader = errors.New("no leader")
+	// ErrAmbiguous: the change may have been made or may yet be made; read
+	// again, then decide again.
+	ErrAmbiguous = errors.New("outcome unknown")
 )
 
 // questions counts what Raft has been asked and has not answered. Raft forgets

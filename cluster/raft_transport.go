@@ -143,6 +143,10 @@ func (t *raftTransport) Close() error {
 	return t.NetworkTransport.Close()
 }
 
+// verifyAgain is the pace of asking Raft again whether it leads, while the
+// answers that count are under way.
+const verifyAgain = 50 * time.Millisecond
+
 // acknowledged waits, no longer than verifyAgain and ctx, until so many of the
 // servers listed have acknowledged a request sent at or after since.
 func (t *raftTransport) acknowledged(ctx context.Context, since time.Time, voters []raft.ServerID, want int) bool {

@@ -3,20 +3,14 @@ package cluster
 import (
 	"context"
 	"fmt"
-	"maps"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"sluice/fsm"
 	"sluice/task"
 	"sluice/transport"
 )
-
-// reportEvery is the interval of reports: every node sends them to every member,
-// so that a new leader knows the living within a second.
-const reportEvery = time.Second
 
 // report is what a node tells every member each second.
 type report struct {
@@ -30,87 +24,15 @@ type report struct {
 	Details    task.Details `json:"details,omitempty"` // of these; nodes of the first release do not read it
 }
 
+// pathReport takes a report.
+const pathReport = "/report"
+
 // reportAnswer is what a member answers. Index is set when a leader answers
 // that has proven its leadership after the report was sent.
 type reportAnswer struct {
 	Leader bool   `json:"leader"`
 	Index  uint64 `json:"index"`
 	Member bool   `json:"member"` // the reporting node belongs to the cluster
-}
-
-// Report is the last report of a node, as this node received it.
-type Report struct {
-	ServerID   string
-	At         time.Time // when it came; zero: never
-	Index      uint64    // of the node's View
-	Reconciled uint64    // index whose stops it has carried out
-	Confirmed  bool      // a leader has confirmed facts to its process
-	Deaf       time.Duration
-	Version    string // of its program
-	Refused    bool   // its process is gone: connections ended and dials are refused
-	Tasks      map[fsm.TaskID]task.Status
-}
-
-// table holds the last report of each node, and rates smoothed over reports.
-type table struct {
-	mu      sync.Mutex
-	reports map[string]Report
-	rates   map[fsm.TaskID]int64
-}
-
-func newTable() *table {
-	return &table{reports: map[string]Report{}, rates: map[fsm.TaskID]int64{}}
-}
-
-// rateWeight smooths rates over about eight seconds.
-const rateWeight = 8
-
-// put stores a report and takes its rates.
-func (t *table) put(r Report) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.reports[r.ServerID] = r
-	for id, s := range r.Tasks {
-		old, ok := t.rates[id]
-		if !ok {
-			old = s.Rate
-		}
-		t.rates[id] = old + (s.Rate-old)/rateWeight
-	}
-}
-
-// refuse notes that a node's process is gone; it reports whether that is news.
-// A later report lifts it.
-func (t *table) refuse(id string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	r := t.reports[id]
-	news := !r.Refused
-	r.ServerID, r.Refused = id, true
-	t.reports[id] = r
-	return news
-}
-
-// get returns the last report of a node, empty before the first.
-func (t *table) get(id string) Report {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.reports[id]
-}
-
-// smoothed returns the rates of the tasks that the View still holds.
-func (t *table) smoothed(v *fsm.View) map[fsm.TaskID]int64 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	maps.DeleteFunc(t.rates, func(id fsm.TaskID, _ int64) bool { return v.Task(id) == nil })
-	return maps.Clone(t.rates)
-}
-
-// keep drops the reports of nodes that are no members any more.
-func (t *table) keep(member func(id string) bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	maps.DeleteFunc(t.reports, func(id string, _ Report) bool { return !member(id) })
 }
 
 // reporter sends this node's report each second to every member, itself

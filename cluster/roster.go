@@ -171,6 +171,12 @@ type removal struct {
 	Leaves bool   `json:"leaves"` // by its own will, drained
 }
 
+// What a leader is asked to do with nodes.
+const (
+	pathJoin   = "/join"   // takes an fsm.Node
+	pathRemove = "/remove" // takes a removal
+)
+
 // request asks the leader to remove a dead node, named or by ServerID.
 func (r *roster) request(ctx context.Context, nameOrID string) error {
 	id := ""

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -13,21 +12,6 @@ import (
 	"sluice/api"
 	"sluice/manifest"
 )
-
-// Config of a demo.
-type Config struct {
-	Check  bool      // run by itself: copy, kill, compare, print the summary, end
-	Binary string    // the sluice executable that the nodes run
-	Out    io.Writer // the summary
-	Err    io.Writer // what is going on
-	Rate   int       // records a second
-	HTTP   int       // port of the first node's page; the others follow
-}
-
-// DefaultConfig shows the page at http://127.0.0.1:8080.
-func DefaultConfig() Config {
-	return Config{Out: os.Stdout, Err: os.Stderr, Rate: 500, HTTP: 8080}
-}
 
 // ErrDiffers: the two sides are not equal.
 var ErrDiffers = errors.New("source and target differ")
@@ -188,23 +172,6 @@ func (s *scene) show(ctx context.Context) error {
 	<-ctx.Done()
 	load.stop()
 	return nil
-}
-
-// Summary is what the check found, as JSON on standard output.
-type Summary struct {
-	Equal            bool    `json:"equal"`
-	Records          int64   `json:"records"`
-	Partitions       int     `json:"partitions"`
-	Missing          int64   `json:"missing"`
-	Duplicates       int64   `json:"duplicates"`
-	OutOfOrder       int64   `json:"outOfOrder"`
-	Differing        int64   `json:"differing"`
-	OffsetsIdentical bool    `json:"offsetsIdentical"`
-	Killed           string  `json:"killed"`
-	Owned            int     `json:"ownedByKilled"`
-	GapSeconds       float64 `json:"longestGapSeconds"`
-	Seconds          float64 `json:"seconds"`
-	Note             string  `json:"note"`
 }
 
 // note says what the embedded clusters do not show.

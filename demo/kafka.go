@@ -139,6 +139,23 @@ func compare(ctx context.Context, k *kafkas) (Summary, error) {
 	return sum, errs
 }
 
+// Summary is what the check found, as JSON on standard output.
+type Summary struct {
+	Equal            bool    `json:"equal"`
+	Records          int64   `json:"records"`
+	Partitions       int     `json:"partitions"`
+	Missing          int64   `json:"missing"`
+	Duplicates       int64   `json:"duplicates"`
+	OutOfOrder       int64   `json:"outOfOrder"`
+	Differing        int64   `json:"differing"`
+	OffsetsIdentical bool    `json:"offsetsIdentical"`
+	Killed           string  `json:"killed"`
+	Owned            int     `json:"ownedByKilled"`
+	GapSeconds       float64 `json:"longestGapSeconds"`
+	Seconds          float64 `json:"seconds"`
+	Note             string  `json:"note"`
+}
+
 // read reads a partition up to the offset end.
 func read(ctx context.Context, addr, topic string, p int32, end int64) ([]*kgo.Record, error) {
 	cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.FetchMaxWait(100*time.Millisecond),

@@ -12,13 +12,6 @@ import (
 	"strings"
 )
 
-// Errors of decoding; a node that meets one must stop, since it can no longer
-// be equal to the others.
-var (
-	ErrCorrupt = errors.New("corrupt command")
-	ErrUnknown = errors.New("unknown command or field: this node is older than the cluster's feature level")
-)
-
 // format is one form of a command in the log.
 type format struct {
 	command Command // a nil pointer of its Go type
@@ -57,6 +50,16 @@ func formatOf(c Command) *format {
 		}
 	}
 	return nil
+}
+
+// LevelOf is the feature level that a command needs, by its form and by the
+// fields that are set in it. 0: this build has no form for it.
+func LevelOf(c Command) uint32 {
+	f := formatOf(c)
+	if f == nil {
+		return 0
+	}
+	return max(f.level, levelOfFields(reflect.ValueOf(c)))
 }
 
 // newCommand gives an empty command of a type and version, nil for an unknown

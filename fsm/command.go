@@ -1,5 +1,7 @@
 package fsm
 
+import "errors"
+
 // Type is the type of a command. Numbers are in the log: never reuse one.
 type Type uint8
 
@@ -30,6 +32,13 @@ const (
 type Command interface {
 	Type() Type
 }
+
+// Errors of decoding; a node that meets one must stop, since it can no longer
+// be equal to the others.
+var (
+	ErrCorrupt = errors.New("corrupt command")
+	ErrUnknown = errors.New("unknown command or field: this node is older than the cluster's feature level")
+)
 
 // The commands. At is always the proposer's clock in unix ms.
 type (
@@ -200,9 +209,6 @@ func (*Assign) Type() Type { return TypeAssign }
 
 // Type implements Command.
 func (*MappingPut) Type() Type { return TypeMappingPut }
-
-// Type implements Command.
-func (*ProgressBatch) Type() Type { return TypeProgress }
 
 // Type implements Command.
 func (*TaskStop) Type() Type { return TypeTaskStop }

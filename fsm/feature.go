@@ -2,7 +2,6 @@ package fsm
 
 import (
 	"reflect"
-	"slices"
 	"strconv"
 )
 
@@ -21,16 +20,6 @@ const (
 	featureSpentByCluster = 2 // spent producer ids are remembered by the ids of both Kafka clusters
 	featureOperations     = 2 // deleting a link is an operation
 )
-
-// LevelOf is the feature level that a command needs, by its form and by the
-// fields that are set in it. 0: this build has no form for it.
-func LevelOf(c Command) uint32 {
-	f := formatOf(c)
-	if f == nil {
-		return 0
-	}
-	return max(f.level, levelOfFields(reflect.ValueOf(c)))
-}
 
 // levelOfFields is the highest level that a field which is set needs.
 func levelOfFields(v reflect.Value) uint32 {
@@ -66,16 +55,4 @@ func levelOfField(f reflect.StructField) uint32 {
 		return 1
 	}
 	return uint32(n)
-}
-
-// Behind names the nodes that do not know a feature level yet, sorted.
-func (v *View) Behind(level uint32) []string {
-	var out []string
-	for _, n := range v.Nodes {
-		if n.Feature < level {
-			out = append(out, n.Name)
-		}
-	}
-	slices.Sort(out)
-	return out
 }

@@ -24,6 +24,9 @@ type ProgressItem struct {
 	Release  bool
 }
 
+// Type implements Command.
+func (*ProgressBatch) Type() Type { return TypeProgress }
+
 // MaxProgressBytes bounds one encoded ProgressBatch; a node with more to
 // report sends several.
 const MaxProgressBytes = 64 << 10

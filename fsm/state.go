@@ -65,33 +65,6 @@ func newStateOf(v *View) *State {
 // View returns the state after the last applied command.
 func (s *State) View() *View { return s.view }
 
-// Apply applies the encoded command at a Raft index. An error (ErrCorrupt,
-// ErrUnknown) means that this node can no longer be equal to the others and
-// must stop; the state is unchanged then.
-func (s *State) Apply(index uint64, data []byte) (Result, error) {
-	c, err := Decode(data)
-	if err != nil {
-		return Result{}, fmt.Errorf("applying index %d: %w", index, err)
-	}
-	next := *s.view
-	next.Index = index
-	e := &edit{State: s, v: &next, index: index, own: map[int]bool{}}
-	r := e.apply(c)
-	r.Index = index
-	if r.Refused != RefusedNot {
-		// A refused command changes nothing but the index.
-		kept := *s.view
-		kept.Index = index
-		s.view = &kept
-		return r, nil
-	}
-	for _, f := range e.keys {
-		f(s.byKey)
-	}
-	s.view = &next
-	return r, nil
-}
-
 // edit is one Apply under way: a shallow copy of the View whose chunks are
 // copied when first written to.
 type edit struct {

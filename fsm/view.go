@@ -108,6 +108,42 @@ func (v *View) LinkEvents(id LinkID) LinkEvents {
 	return LinkEvents{Link: id}
 }
 
+// Operation returns the operation of an id, nil when there is none.
+func (v *View) Operation(id OperationID) *Operation {
+	i, ok := slices.BinarySearchFunc(v.Operations, id, func(o *Operation, id OperationID) int { return cmp.Compare(o.ID, id) })
+	if !ok {
+		return nil
+	}
+	return v.Operations[i]
+}
+
+// OperationOn returns the last operation of a kind about a link, nil when there
+// is none.
+func (v *View) OperationOn(link LinkID, kind OperationKind) *Operation {
+	for _, o := range slices.Backward(v.Operations) {
+		if o.Link == link && o.Kind == kind {
+			return o
+		}
+	}
+	return nil
+}
+
+// HasOperations reports whether the facts hold operations; below their feature
+// level they do not.
+func (v *View) HasOperations() bool { return v.Feature >= featureOperations }
+
+// Behind names the nodes that do not know a feature level yet, sorted.
+func (v *View) Behind(level uint32) []string {
+	var out []string
+	for _, n := range v.Nodes {
+		if n.Feature < level {
+			out = append(out, n.Name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
 // Active reports whether the task should run now: it has an owner, its link
 // runs and it is not stopped. A stopped stream's owner still watches it.
 func (v *View) Active(t *Task) bool {
@@ -142,3 +178,5 @@ func byNode(a, b Node) int          { return cmp.Compare(a.ID, b.ID) }
 func byKafka(a, b KafkaCluster) int { return cmp.Compare(a.Name, b.Name) }
 func byLink(a, b *Link) int         { return cmp.Compare(a.ID, b.ID) }
 func byRing(a, b LinkEvents) int    { return cmp.Compare(a.Link, b.Link) }
+
+func byOperation(a, b *Operation) int { return cmp.Compare(a.ID, b.ID) }

@@ -20,6 +20,17 @@ type Requester interface {
 // broker refuses is a *kerr.Error, wrapped.
 type Broker struct{ r Requester }
 
+// Isolation says how far a consumer reads.
+type Isolation int8
+
+const (
+	// ReadUncommitted reads up to the high watermark.
+	ReadUncommitted Isolation = 0
+	// ReadCommitted reads up to the last stable offset and is told which
+	// transactions were aborted.
+	ReadCommitted Isolation = 1
+)
+
 // Timestamps of an OffsetQuery with a meaning of their own.
 const (
 	Latest   int64 = -1
@@ -204,21 +215,4 @@ func pause(ctx context.Context, d time.Duration) bool {
 // Request issues any request.
 func (b Broker) Request(ctx context.Context, req kmsg.Request) (kmsg.Response, error) {
 	return b.r.Request(ctx, req)
-}
-
-// withMessage returns the *kerr.Error of code with the broker's words, nil for
-// success.
-func withMessage(code int16, message *string) error {
-	if message == nil {
-		return kerr.ErrorForCode(code)
-	}
-	return worded(kerr.ErrorForCode(code), *message)
-}
-
-// worded adds a broker's words, if any, to an error.
-func worded(err error, message string) error {
-	if err == nil || message == "" {
-		return err
-	}
-	return fmt.Errorf("%w: %s", err, message)
 }

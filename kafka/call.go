@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"encoding/binary"
+	"net"
 	"sync/atomic"
 	"time"
 )
@@ -108,6 +109,24 @@ func (cl *call) fail(err error) {
 	}
 }
 
+// find returns the index of a partition in the request, looking at guess
+// first; -1: not there.
+func (cl *call) find(key *partitionKey, name []byte, guess int) int {
+	n := len(cl.partitions)
+	for i := range n {
+		at := (guess + i) % n
+		p := &cl.partitions[at]
+		if p.partition != key.partition {
+			continue
+		}
+		if cl.version >= idProduceVersion && p.id == key.id ||
+			cl.version < idProduceVersion && p.topic == string(name) {
+			return at
+		}
+	}
+	return -1
+}
+
 // fifo is a queue of calls that keeps its memory.
 type fifo struct {
 	calls []*call
@@ -146,3 +165,42 @@ func (f *fifo) pop() *call {
 	}
 	return cl
 }
+
+// vectorWriter writes calls to a socket: a TCP socket takes the pieces as
+// they are (writev); any other, TLS above all, gets them in one piece, for
+// each Write may cost a record and a system call there.
+type vectorWriter struct {
+	nc    net.Conn
+	tcp   bool
+	parts [][]byte
+	vec   net.Buffers
+	flat  []byte
+}
+
+func newVectorWriter(nc net.Conn) vectorWriter {
+	_, tcp := nc.(*net.TCPConn)
+	return vectorWriter{nc: nc, tcp: tcp}
+}
+
+func (w *vectorWriter) write(cl *call) error {
+	w.parts = cl.pieces(w.parts[:0])
+	if w.tcp {
+		w.vec = w.parts // WriteTo consumes vec and clears what parts points to
+		_, err := w.vec.WriteTo(w.nc)
+		return err
+	}
+	w.flat = w.flat[:0]
+	for _, p := range w.parts {
+		w.flat = append(w.flat, p...)
+	}
+	clear(w.parts)
+	_, err := w.nc.Write(w.flat)
+	if cap(w.flat) > maxKeptFlat {
+		w.flat = nil
+	}
+	return err
+}
+
+// maxKeptFlat bounds what a vectorWriter keeps, in bytes: a little more than
+// a produce request of the usual size.
+const maxKeptFlat = 1 << 20

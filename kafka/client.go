@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
-	"strconv"
+	"reflect"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -20,11 +21,12 @@ import (
 // Conns of our own. Get it anew from the Pool rather than keep it for long:
 // after a change of its object every call fails.
 type Client struct {
-	pool  *Pool
+	cfg   Config
 	kgo   *kgo.Client
 	dial  dialFunc // TLS included
 	mech  sasl.Mechanism
 	total *counters
+	open  *sync.WaitGroup // the pool's: a Conn adds to it
 
 	mu       sync.Mutex
 	spec     fsm.KafkaCluster
@@ -35,7 +37,8 @@ type Client struct {
 	conns    map[*Conn]struct{}
 }
 
-func newClient(p *Pool, spec fsm.KafkaCluster, total *counters) (*Client, error) {
+// newClient makes a Client that connects nowhere yet.
+func newClient(cfg Config, spec fsm.KafkaCluster, total *counters, open *sync.WaitGroup, log *slog.Logger) (*Client, error) {
 	if _, err := tlsConfig(spec.TLS); err != nil {
 		return nil, err // each connection reads it anew; here it is found early
 	}
@@ -44,18 +47,18 @@ func newClient(p *Pool, spec fsm.KafkaCluster, total *counters) (*Client, error)
 		return nil, err
 	}
 	c := &Client{
-		pool: p, spec: spec, mech: mech, total: total,
-		dial:  secured(p.cfg.DialContext, spec.TLS),
+		cfg: cfg, spec: spec, mech: mech, total: total, open: open,
+		dial:  secured(cfg.DialContext, spec.TLS),
 		conns: map[*Conn]struct{}{},
 	}
 	opts := []kgo.Opt{
 		kgo.SeedBrokers(spec.Bootstrap...),
-		kgo.ClientID(p.cfg.ClientID),
+		kgo.ClientID(cfg.ClientID),
 		kgo.Dialer(c.dialWithin),
-		kgo.RequestTimeoutOverhead(p.cfg.RequestTimeout),
-		kgo.RetryTimeout(p.cfg.RequestTimeout),
+		kgo.RequestTimeoutOverhead(cfg.RequestTimeout),
+		kgo.RetryTimeout(cfg.RequestTimeout),
 		kgo.DisableClientMetrics(),
-		kgo.WithLogger(kgoLogger{p.log.With("cluster", spec.Name)}),
+		kgo.WithLogger(kgoLogger{log.With("cluster", spec.Name)}),
 	}
 	if mech != nil {
 		opts = append(opts, kgo.SASL(mech))
@@ -68,7 +71,7 @@ func newClient(p *Pool, spec fsm.KafkaCluster, total *counters) (*Client, error)
 
 // dialWithin opens a connection within the dial timeout, for kgo.
 func (c *Client) dialWithin(ctx context.Context, network, addr string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.pool.cfg.DialTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.DialTimeout)
 	defer cancel()
 	return c.dial(ctx, network, addr)
 }
@@ -94,53 +97,6 @@ func (c *Client) Spec() fsm.KafkaCluster {
 // Kgo returns the client beneath, for what this package does not offer.
 func (c *Client) Kgo() *kgo.Client { return c.kgo }
 
-// Check asks for the Kafka cluster's id and returns it; ErrClusterIDMismatch,
-// with the id, when another one is pinned.
-func (c *Client) Check(ctx context.Context) (clusterID string, err error) {
-	m, err := c.Metadata(ctx)
-	return m.ClusterID, err
-}
-
-// Supports reports whether every broker that answers speaks version of the
-// API key. It asks the brokers once per Client.
-func (c *Client) Supports(ctx context.Context, key, version int16) (bool, error) {
-	c.mu.Lock()
-	versions := c.versions
-	c.mu.Unlock()
-	if versions == nil {
-		var err error
-		if versions, err = c.askVersions(ctx); err != nil {
-			return false, fmt.Errorf("asking for API versions: %w", err)
-		}
-		c.mu.Lock()
-		c.versions = versions
-		c.mu.Unlock()
-	}
-	return versions.supports(key, version), nil
-}
-
-// askVersions returns what all brokers that answer speak.
-func (c *Client) askVersions(ctx context.Context) (apiVersions, error) {
-	m, err := c.Metadata(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var versions apiVersions
-	var errs []error
-	for _, b := range m.Brokers {
-		speaks, err := c.brokerVersions(ctx, b.ID)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("broker %d: %w", b.ID, err))
-			continue
-		}
-		versions = versions.and(speaks)
-	}
-	if versions == nil {
-		return nil, errors.Join(errs...)
-	}
-	return versions, nil
-}
-
 func (c *Client) brokerVersions(ctx context.Context, broker int32) (apiVersions, error) {
 	req := newVersionsRequest()
 	resp, err := req.RequestWith(ctx, c.kgo.Broker(int(broker)))
@@ -151,57 +107,6 @@ func (c *Client) brokerVersions(ctx context.Context, broker int32) (apiVersions,
 		return nil, err
 	}
 	return newAPIVersions(resp), nil
-}
-
-// Dial opens a connection of the caller's own to a broker: TCP, TLS, API
-// versions, SASL, cluster id. The broker's address is what the last Metadata told, and is
-// asked for anew when there is none or it failed last time. Errors:
-// ErrUnknownBroker, ErrClusterIDMismatch, ErrClosed, *kerr.Error of a refused
-// login, the network's.
-func (c *Client) Dial(ctx context.Context, broker int32) (*Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.pool.cfg.DialTimeout)
-	defer cancel()
-	info, err := c.broker(ctx, broker)
-	if err != nil {
-		return nil, fmt.Errorf("dialling broker %d: %w", broker, err)
-	}
-	addr := net.JoinHostPort(info.Host, strconv.Itoa(int(info.Port)))
-	nc, err := c.dial(ctx, "tcp", addr)
-	if err != nil {
-		c.forgetBroker(broker)
-		return nil, fmt.Errorf("dialling broker %d: %w", broker, err)
-	}
-	login := newLogin(c.mech, info.Host)
-	versions, lifetime, err := shake(ctx, nc, c.pool.cfg.ClientID, login, c.checkCluster)
-	if err != nil {
-		nc.Close()
-		c.forgetBroker(broker)
-		return nil, fmt.Errorf("dialling broker %d: %w", broker, err)
-	}
-	return c.adoptConn(nc, connConfig{
-		broker: broker, versions: versions, clientID: c.pool.cfg.ClientID, login: login, loginHolds: lifetime,
-		requestTimeout: c.pool.cfg.RequestTimeout, maxResponse: c.pool.cfg.MaxResponse,
-		buffers: c.pool.cfg.Buffers, total: c.total, onDone: c.dropConn,
-	})
-}
-
-// checkCluster asks on a new connection which Kafka cluster answers there:
-// behind an address may be another one since the last look, and what is sent
-// to it would be lost.
-func (c *Client) checkCluster(ask askFunc) error {
-	req := kmsg.NewPtrMetadataRequest()
-	req.Topics = []kmsg.MetadataRequestTopic{} // not nil: no topics
-	resp, err := ask(req)
-	if err != nil {
-		return fmt.Errorf("asking for the cluster id: %w", err)
-	}
-	id := resp.(*kmsg.MetadataResponse).ClusterID
-	if id == nil {
-		return fmt.Errorf("asking for the cluster id: %w: none told", ErrProtocol)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.identify(*id)
 }
 
 // identify holds the id of a Kafka cluster that answered against the pinned
@@ -218,49 +123,6 @@ func (c *Client) identify(id string) error {
 		return fmt.Errorf("%w: %q instead of %q", ErrClusterIDMismatch, id, want)
 	}
 	return nil
-}
-
-// adoptConn starts a Conn that close will find.
-func (c *Client) adoptConn(nc net.Conn, cfg connConfig) (*Conn, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		nc.Close()
-		return nil, fmt.Errorf("dialling broker %d: %w", cfg.broker, ErrClosed)
-	}
-	conn := newConn(nc, cfg)
-	c.conns[conn] = struct{}{}
-	c.pool.open.Add(1)
-	return conn, nil
-}
-
-func (c *Client) dropConn(conn *Conn) {
-	c.mu.Lock()
-	delete(c.conns, conn)
-	c.mu.Unlock()
-	c.pool.open.Done()
-}
-
-// broker returns where a broker is, asking when it is not known.
-func (c *Client) broker(ctx context.Context, id int32) (BrokerInfo, error) {
-	for range 2 {
-		c.mu.Lock()
-		info, ok := c.brokers[id]
-		c.mu.Unlock()
-		if ok {
-			return info, nil
-		}
-		if _, err := c.Metadata(ctx); err != nil {
-			return BrokerInfo{}, err
-		}
-	}
-	return BrokerInfo{}, fmt.Errorf("%w: %d", ErrUnknownBroker, id)
-}
-
-func (c *Client) forgetBroker(id int32) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.brokers, id)
 }
 
 // close ends the Client and its Conns without waiting for their callbacks.
@@ -348,4 +210,23 @@ func ofNetwork(err error) bool {
 // Request issues a request over kgo, which chooses the broker and retries.
 func (c *Client) Request(ctx context.Context, req kmsg.Request) (kmsg.Response, error) {
 	return bound{c.kgo}.Request(ctx, req)
+}
+
+// BrokerInfo says where a broker is.
+type BrokerInfo struct {
+	ID   int32
+	Host string
+	Port int32
+	Rack string // empty: none
+}
+
+// sameAccess reports whether two objects reach the same brokers in the same
+// way: all fields equal but the datacenter and a cluster id pinned since.
+func sameAccess(a, b fsm.KafkaCluster) bool {
+	if a.ClusterID != "" && a.ClusterID != b.ClusterID {
+		return false
+	}
+	a.ClusterID, b.ClusterID = "", ""
+	a.Datacenter, b.Datacenter = "", ""
+	return reflect.DeepEqual(a, b)
 }

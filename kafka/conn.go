@@ -4,10 +4,13 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // Conn is one ordered, pipelined connection to one broker.
@@ -72,40 +75,6 @@ const minRate = 128 << 10
 // small response costs one read; larger bodies are read straight into place.
 const readBuffer = 4 << 10
 
-// newConn starts a Conn on a socket that is logged in.
-func newConn(nc net.Conn, cfg connConfig) *Conn {
-	ctx, cancel := context.WithCancel(context.Background())
-	c := &Conn{
-		nc: nc, out: newVectorWriter(nc), in: bufio.NewReaderSize(nc, readBuffer),
-		cfg: cfg, ctx: ctx, cancel: cancel,
-		done: make(chan struct{}), callbacks: make(chan struct{}, 1),
-	}
-	c.changed.L = &c.mu
-	c.stats.total = cfg.total
-	c.loggedIn(cfg.loginHolds)
-	c.stats.open()
-	go c.run()
-	return c
-}
-
-// run reads until the Conn is dead, waits for the writer, fails what is
-// outstanding and closes done.
-func (c *Conn) run() {
-	writer := make(chan struct{})
-	go func() {
-		defer close(writer)
-		c.fail(c.writeLoop())
-	}()
-	c.fail(c.readLoop())
-	<-writer
-	c.drain()
-	c.stats.close()
-	if c.cfg.onDone != nil {
-		c.cfg.onDone(c)
-	}
-	close(c.done)
-}
-
 // Done is closed when the Conn is dead and all callbacks have run.
 func (c *Conn) Done() <-chan struct{} { return c.done }
 
@@ -169,6 +138,44 @@ func (c *Conn) newCall() *call {
 	return cl
 }
 
+// plainCall returns a call for req in the best version that both sides speak,
+// and where the outcome will be told once resp is decoded.
+func (c *Conn) plainCall(req kmsg.Request) (cl *call, resp kmsg.Response, told <-chan error, err error) {
+	version, err := c.cfg.versions.best(req.Key(), 0, req.MaxVersion())
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	req.SetVersion(version)
+	resp = req.ResponseKind()
+	resp.SetVersion(version)
+	answer := make(chan error, 1)
+	cl = &call{key: req.Key(), version: req.GetVersion()}
+	cl.head = kmsg.NewRequestFormatter(kmsg.FormatterClientID(c.cfg.clientID)).AppendRequest(nil, req, 0)
+	if t, ok := req.(kmsg.TimeoutRequest); ok {
+		cl.wait = time.Duration(t.Timeout()) * time.Millisecond
+	}
+	cl.onBody = func(body []byte, err error) {
+		if err == nil {
+			err = c.decodePlain(resp, body)
+		}
+		answer <- err
+	}
+	return cl, resp, answer, nil
+}
+
+// decodePlain decodes a response and obeys its throttle.
+func (c *Conn) decodePlain(resp kmsg.Response, body []byte) error {
+	if err := decode(resp, body); err != nil {
+		return fmt.Errorf("%w: %w", ErrPerhapsSent, err)
+	}
+	if t, ok := resp.(kmsg.ThrottleResponse); ok {
+		if millis, after := t.Throttle(); after {
+			c.mute(time.Duration(millis) * time.Millisecond)
+		}
+	}
+	return nil
+}
+
 // recycle keeps cl for newCall.
 func (c *Conn) recycle(cl *call) {
 	cl.reset()
@@ -228,4 +235,39 @@ func closeNow(nc net.Conn) {
 		nc = tc.NetConn()
 	}
 	nc.Close()
+}
+
+// loggedIn notes that the login of now holds for so long (0: for ever). It is
+// renewed a little earlier, at 85 % as Kafka's own clients do at the earliest.
+func (c *Conn) loggedIn(holds time.Duration) {
+	c.loginAgain = time.Time{}
+	if holds > 0 {
+		c.loginAgain = time.Now().Add(holds * 85 / 100)
+	}
+}
+
+// awaitHead sets the read deadline for the oldest call in flight. A broker
+// answers the requests of a connection one after another, so the time of a
+// request runs from when it became the oldest. A socket that refuses is closed,
+// which the next read tells. Called with mu held.
+func (c *Conn) awaitHead() {
+	var at time.Time // none: an idle connection may be silent
+	if cl := c.inFlight.peek(); cl != nil {
+		at = time.Now().Add(transferTime(c.cfg.requestTimeout+cl.wait, cl.size()))
+	}
+	_ = c.nc.SetReadDeadline(at)
+}
+
+// transferTime is what moving size bytes may take beyond d.
+func transferTime(d time.Duration, size int) time.Duration {
+	return d + time.Duration(size)*time.Second/minRate
+}
+
+// timeoutError names the read or write that a deadline ended.
+func timeoutError(doing string, err error) error {
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return fmt.Errorf("%s: %w: %w", doing, ErrTimeout, err)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
 }

@@ -1,6 +1,11 @@
 package kafka
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+)
 
 var (
 	// ErrNotSent says that no byte of the request was written: it may be
@@ -24,3 +29,20 @@ var (
 	// ErrTimeout says that a broker was silent for longer than it may be.
 	ErrTimeout = errors.New("broker silent for too long")
 )
+
+// withMessage returns the *kerr.Error of code with the broker's words, nil for
+// success.
+func withMessage(code int16, message *string) error {
+	if message == nil {
+		return kerr.ErrorForCode(code)
+	}
+	return worded(kerr.ErrorForCode(code), *message)
+}
+
+// worded adds a broker's words, if any, to an error.
+func worded(err error, message string) error {
+	if err == nil || message == "" {
+		return err
+	}
+	return fmt.Errorf("%w: %s", err, message)
+}

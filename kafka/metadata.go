@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -18,14 +19,6 @@ type Metadata struct {
 	Controller int32 // -1: unknown
 	Brokers    []BrokerInfo
 	Topics     []TopicMetadata
-}
-
-// BrokerInfo says where a broker is.
-type BrokerInfo struct {
-	ID   int32
-	Host string
-	Port int32
-	Rack string // empty: none
 }
 
 // TopicMetadata is one topic.
@@ -64,6 +57,53 @@ func (c *Client) Metadata(ctx context.Context, topics ...string) (Metadata, erro
 // AllMetadata is Metadata of every topic that we are allowed to see.
 func (c *Client) AllMetadata(ctx context.Context) (Metadata, error) {
 	return c.metadata(ctx, kmsg.NewPtrMetadataRequest())
+}
+
+// Check asks for the Kafka cluster's id and returns it; ErrClusterIDMismatch,
+// with the id, when another one is pinned.
+func (c *Client) Check(ctx context.Context) (clusterID string, err error) {
+	m, err := c.Metadata(ctx)
+	return m.ClusterID, err
+}
+
+// Supports reports whether every broker that answers speaks version of the
+// API key. It asks the brokers once per Client.
+func (c *Client) Supports(ctx context.Context, key, version int16) (bool, error) {
+	c.mu.Lock()
+	versions := c.versions
+	c.mu.Unlock()
+	if versions == nil {
+		var err error
+		if versions, err = c.askVersions(ctx); err != nil {
+			return false, fmt.Errorf("asking for API versions: %w", err)
+		}
+		c.mu.Lock()
+		c.versions = versions
+		c.mu.Unlock()
+	}
+	return versions.supports(key, version), nil
+}
+
+// askVersions returns what all brokers that answer speak.
+func (c *Client) askVersions(ctx context.Context) (apiVersions, error) {
+	m, err := c.Metadata(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var versions apiVersions
+	var errs []error
+	for _, b := range m.Brokers {
+		speaks, err := c.brokerVersions(ctx, b.ID)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("broker %d: %w", b.ID, err))
+			continue
+		}
+		versions = versions.and(speaks)
+	}
+	if versions == nil {
+		return nil, errors.Join(errs...)
+	}
+	return versions, nil
 }
 
 func (c *Client) metadata(ctx context.Context, req *kmsg.MetadataRequest) (Metadata, error) {

@@ -56,9 +56,6 @@ func (c *connCounters) read() ConnStats {
 	}
 }
 
-// poolCollector reads a Pool's counters when it is scraped.
-type poolCollector struct{ pool *Pool }
-
 // clusterMetric is one exported counter, labelled by Kafka cluster.
 type clusterMetric struct {
 	name, help string
@@ -81,21 +78,4 @@ func clusterMetrics() []clusterMetric {
 		{"sluice_kafka_throttled_seconds_total", "Time that brokers asked to wait.", prometheus.CounterValue,
 			func(c *counters) float64 { return time.Duration(c.throttledNanos.Load()).Seconds() }},
 	}
-}
-
-// Describe sends no descriptors: which clusters there are is known at scrape
-// time only.
-func (poolCollector) Describe(chan<- *prometheus.Desc) {}
-
-// Collect sends one sample per metric and Kafka cluster.
-func (c poolCollector) Collect(out chan<- prometheus.Metric) {
-	clusters := c.pool.allCounters()
-	for _, m := range clusterMetrics() {
-		desc := prometheus.NewDesc(m.name, m.help, []string{"cluster"}, nil)
-		for name, n := range clusters {
-			out <- prometheus.MustNewConstMetric(desc, m.kind, m.value(n), name)
-		}
-	}
-	desc := prometheus.NewDesc("sluice_kafka_idle_buffer_bytes", "Bytes of pooled buffers not in use.", nil, nil)
-	out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(c.pool.cfg.Buffers.Idle()))
 }

@@ -2,59 +2,15 @@ package kafka
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"reflect"
 	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"sluice/fsm"
 )
-
-// Config of a Pool.
-type Config struct {
-	ClientID       string        // in every request's header; brokers log it and set quotas by it
-	DialTimeout    time.Duration // of TCP, TLS, API versions and SASL together
-	RequestTimeout time.Duration // silence beyond what the oldest request may take by itself
-	MaxResponse    int           // bytes; a larger response ends a Conn
-	// DialContext opens TCP connections, those of kgo too; nil means net.Dialer.
-	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
-	// Buffers are what fetch responses are read into; nil means buffers of the
-	// Pool's own, without a budget.
-	Buffers *Buffers
-}
-
-// DefaultConfig returns a Config that suits most networks.
-func DefaultConfig() Config {
-	return Config{
-		ClientID:       "sluice",
-		DialTimeout:    10 * time.Second,
-		RequestTimeout: 30 * time.Second,
-		MaxResponse:    256 << 20,
-	}
-}
-
-// defaultIdle is what Buffers of the Pool's own keep unused, in bytes.
-const defaultIdle = 32 << 20
-
-// Validate names everything that is wrong with the Config.
-func (c Config) Validate() error {
-	var errs []error
-	if c.ClientID == "" || len(c.ClientID) > 255 {
-		errs = append(errs, errors.New("kafka: client id must have 1 to 255 bytes"))
-	}
-	if c.DialTimeout <= 0 || c.RequestTimeout <= 0 {
-		errs = append(errs, errors.New("kafka: timeouts must be positive"))
-	}
-	if c.MaxResponse < 1<<20 || c.MaxResponse > 1<<30 {
-		errs = append(errs, errors.New("kafka: largest response must be 1 MiB to 1 GiB"))
-	}
-	return errors.Join(errs...)
-}
 
 // Pool holds one Client per Kafka cluster name.
 type Pool struct {
@@ -100,7 +56,7 @@ func (p *Pool) Client(_ context.Context, spec fsm.KafkaCluster) (*Client, error)
 	if p.counters[spec.Name] == nil {
 		p.counters[spec.Name] = new(counters)
 	}
-	c, err := newClient(p, spec, p.counters[spec.Name])
+	c, err := newClient(p.cfg, spec, p.counters[spec.Name], &p.open, p.log)
 	if err != nil {
 		return nil, fmt.Errorf("making client of Kafka cluster %s: %w", spec.Name, err)
 	}
@@ -141,6 +97,26 @@ func (p *Pool) Close() {
 // Collector exports the traffic of Conns per Kafka cluster.
 func (p *Pool) Collector() prometheus.Collector { return poolCollector{p} }
 
+// poolCollector reads a Pool's counters when it is scraped.
+type poolCollector struct{ pool *Pool }
+
+// Describe sends no descriptors: which clusters there are is known at scrape
+// time only.
+func (poolCollector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect sends one sample per metric and Kafka cluster.
+func (c poolCollector) Collect(out chan<- prometheus.Metric) {
+	clusters := c.pool.allCounters()
+	for _, m := range clusterMetrics() {
+		desc := prometheus.NewDesc(m.name, m.help, []string{"cluster"}, nil)
+		for name, n := range clusters {
+			out <- prometheus.MustNewConstMetric(desc, m.kind, m.value(n), name)
+		}
+	}
+	desc := prometheus.NewDesc("sluice_kafka_idle_buffer_bytes", "Bytes of pooled buffers not in use.", nil, nil)
+	out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(c.pool.cfg.Buffers.Idle()))
+}
+
 // allCounters returns a copy of the map of counters.
 func (p *Pool) allCounters() map[string]*counters {
 	p.mu.Lock()
@@ -150,15 +126,4 @@ func (p *Pool) allCounters() map[string]*counters {
 		out[name] = n
 	}
 	return out
-}
-
-// sameAccess reports whether two objects reach the same brokers in the same
-// way: all fields equal but the datacenter and a cluster id pinned since.
-func sameAccess(a, b fsm.KafkaCluster) bool {
-	if a.ClusterID != "" && a.ClusterID != b.ClusterID {
-		return false
-	}
-	a.ClusterID, b.ClusterID = "", ""
-	a.Datacenter, b.Datacenter = "", ""
-	return reflect.DeepEqual(a, b)
 }

@@ -6,6 +6,25 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+// Fetch versions that we speak: 12 is the first with LastFetchedEpoch (Kafka
+// 2.7), from 13 on topics go by id, and 17 changes nothing for consumers
+// after 13 but what they may be told in tagged fields.
+const (
+	keyFetch        = 1
+	minFetchVersion = 12
+	idFetchVersion  = 13
+	maxFetchVersion = 17
+)
+
+// Produce versions that we speak: 9 is the first flexible one (Kafka 2.4),
+// from 10 on a refusal may name the leader, from 13 on topics go by id.
+const (
+	keyProduce        = 0
+	minProduceVersion = 9
+	idProduceVersion  = 13
+	maxProduceVersion = 13
+)
+
 // apiVersions is what a broker said it speaks. Read-only once made.
 type apiVersions map[int16]versionRange
 

@@ -8,7 +8,60 @@ import (
 	"io"
 	"net"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
+
+// Run listens until ctx ends, then closes every connection and waits for the
+// goroutines that it started.
+func (t *Transport) Run(ctx context.Context) error {
+	ln, err := t.net.Listen(ctx, "tcp", t.cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("listening for nodes on %s: %w", t.cfg.Listen, err)
+	}
+	defer t.close()
+	t.log.Info("listening for nodes", "address", t.cfg.Listen, "advertise", t.cfg.Advertise, "tls", t.tls != nil)
+	var group errgroup.Group
+	stop := context.AfterFunc(ctx, func() { ln.Close(); t.close() })
+	defer stop()
+	group.Go(func() error { return t.acceptLoop(ctx, ln, &group) })
+	return group.Wait()
+}
+
+// acceptLoop starts one handshake per connection. Errors of accept other than
+// the end (out of file descriptors) are waited out.
+func (t *Transport) acceptLoop(ctx context.Context, ln net.Listener, group *errgroup.Group) error {
+	slots := make(chan struct{}, t.cfg.MaxHandshakes)
+	for {
+		nc, err := ln.Accept()
+		if ctx.Err() != nil {
+			if err == nil {
+				nc.Close()
+			}
+			return nil
+		}
+		if err != nil {
+			t.log.Warn("accepting a node's connection", "error", err)
+			select {
+			case <-time.After(100 * time.Millisecond):
+			case <-ctx.Done():
+			}
+			continue
+		}
+		select {
+		case slots <- struct{}{}:
+		default:
+			t.stats.refused("too-many").Add(1)
+			nc.Close()
+			continue
+		}
+		group.Go(func() error {
+			defer func() { <-slots }()
+			t.serve(nc)
+			return nil
+		})
+	}
+}
 
 // serve carries one inbound connection through TLS and hello and hands it to
 // its listener.
@@ -126,12 +179,4 @@ func (t *Transport) mayWarn(key string) bool {
 	}
 	t.warned[key] = now
 	return true
-}
-
-// rawOf returns the socket below a TLS session.
-func rawOf(nc net.Conn) net.Conn {
-	if s, ok := nc.(*tls.Conn); ok {
-		return s.NetConn()
-	}
-	return nc
 }

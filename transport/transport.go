@@ -1,16 +1,15 @@
 package transport
 
 import (
-	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // Transport is one node's port. Its methods may be used by any goroutine,
@@ -78,57 +77,6 @@ func (t *Transport) tellLost(peer Identity) {
 	select {
 	case t.lost <- peer:
 	default:
-	}
-}
-
-// Run listens until ctx ends, then closes every connection and waits for the
-// goroutines that it started.
-func (t *Transport) Run(ctx context.Context) error {
-	ln, err := t.net.Listen(ctx, "tcp", t.cfg.Listen)
-	if err != nil {
-		return fmt.Errorf("listening for nodes on %s: %w", t.cfg.Listen, err)
-	}
-	defer t.close()
-	t.log.Info("listening for nodes", "address", t.cfg.Listen, "advertise", t.cfg.Advertise, "tls", t.tls != nil)
-	var group errgroup.Group
-	stop := context.AfterFunc(ctx, func() { ln.Close(); t.close() })
-	defer stop()
-	group.Go(func() error { return t.acceptLoop(ctx, ln, &group) })
-	return group.Wait()
-}
-
-// acceptLoop starts one handshake per connection. Errors of accept other than
-// the end (out of file descriptors) are waited out.
-func (t *Transport) acceptLoop(ctx context.Context, ln net.Listener, group *errgroup.Group) error {
-	slots := make(chan struct{}, t.cfg.MaxHandshakes)
-	for {
-		nc, err := ln.Accept()
-		if ctx.Err() != nil {
-			if err == nil {
-				nc.Close()
-			}
-			return nil
-		}
-		if err != nil {
-			t.log.Warn("accepting a node's connection", "error", err)
-			select {
-			case <-time.After(100 * time.Millisecond):
-			case <-ctx.Done():
-			}
-			continue
-		}
-		select {
-		case slots <- struct{}{}:
-		default:
-			t.stats.refused("too-many").Add(1)
-			nc.Close()
-			continue
-		}
-		group.Go(func() error {
-			defer func() { <-slots }()
-			t.serve(nc)
-			return nil
-		})
 	}
 }
 
@@ -225,4 +173,89 @@ func (t *Transport) removeListener(l *Listener) {
 	for _, c := range conns {
 		c.Close()
 	}
+}
+
+// Conn is a connection after the handshake. It is tracked until it is closed.
+type Conn struct {
+	net.Conn
+	t       *Transport
+	kind    Kind
+	peer    Identity
+	inbound bool
+	closed  atomic.Bool // by this side
+	lost    atomic.Bool // PeerLost was told
+}
+
+// Peer returns what the other side said of itself.
+func (c *Conn) Peer() Identity { return c.peer }
+
+// Read reads; an end or a reset that this side did not cause is told to
+// PeerLost once.
+func (c *Conn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.t.stats.in(c.kind).Add(uint64(n))
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) && !c.closed.Load() && !c.lost.Swap(true) {
+		c.t.tellLost(c.peer)
+	}
+	return n, err
+}
+
+// Write writes.
+func (c *Conn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.t.stats.out(c.kind).Add(uint64(n))
+	return n, err
+}
+
+// Close closes the connection and forgets it. It may be called often.
+func (c *Conn) Close() error {
+	if c.closed.Swap(true) {
+		return nil
+	}
+	c.t.untrack(c)
+	return c.Conn.Close()
+}
+
+// addr is a net.Addr for an address that others dial.
+type addr string
+
+func (addr) Network() string { return "tcp" }
+
+func (a addr) String() string { return string(a) }
+
+// Listener hands out the inbound connections of one kind. Closing it closes
+// every connection of that kind, in both directions: a library that forgets
+// its connections forgets them here.
+type Listener struct {
+	t     *Transport
+	kind  Kind
+	queue chan *Conn
+	done  chan struct{}
+}
+
+// Accept waits for the next connection; ErrClosed (net.ErrClosed too) ends it.
+func (l *Listener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.queue:
+		return c, nil
+	case <-l.done:
+		return nil, errors.Join(ErrClosed, net.ErrClosed)
+	}
+}
+
+// Addr returns the address that other nodes dial.
+func (l *Listener) Addr() net.Addr { return addr(l.t.cfg.Advertise) }
+
+// Close stops Accept and closes the kind's connections.
+func (l *Listener) Close() error {
+	l.t.removeListener(l)
+	return nil
+}
+
+// rawOf returns the socket below a TLS session.
+func rawOf(nc net.Conn) net.Conn {
+	if s, ok := nc.(*tls.Conn); ok {
+		return s.NetConn()
+	}
+	return nc
 }

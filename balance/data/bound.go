@@ -154,17 +154,6 @@ func (w *bounder) repairs() []float64 {
 	return bytes
 }
 
-// copiesIn counts the copies of p in a rack, on brokers that stay.
-func (l *layout) copiesIn(p, rack int32) int {
-	n := 0
-	for r := l.first[p]; r < l.first[p+1]; r++ {
-		if b := l.at[r]; l.rackOf[b] == rack && !l.leaves(b) {
-			n++
-		}
-	}
-	return n
-}
-
 func add(sum *[4]float64, v [4]float64) {
 	for i := range v {
 		sum[i] += v[i]

@@ -4,9 +4,6 @@ import (
 	"slices"
 )
 
-// hop is a replica of a partition going from one broker to another.
-type hop struct{ p, from, to int32 }
-
 // propose writes down the way from the original layout to the present one.
 func (q *planner) propose() *Proposal {
 	q.final = slices.Clone(q.at)
@@ -44,17 +41,6 @@ func (q *planner) route() [][]hop {
 		}
 	}
 	return q.taken
-}
-
-// hops adds to each stage's replicas where they come from and go.
-func (l *layout) hops(from []int32, stages [][]int32) [][]hop {
-	all := make([][]hop, len(stages))
-	for i, stage := range stages {
-		for _, r := range stage {
-			all[i] = append(all[i], hop{l.part[r], from[r], l.at[r]})
-		}
-	}
-	return all
 }
 
 // changes lists the partitions that a stage or a new list concerns; it returns

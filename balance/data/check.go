@@ -120,15 +120,6 @@ func (c *checker) copies(list []int32, rack int32) int {
 	return n
 }
 
-func sameSet(a, b []int32) bool {
-	for _, x := range a {
-		if !slices.Contains(b, x) {
-			return false
-		}
-	}
-	return len(a) == len(b)
-}
-
 // stages checks that the steps are legal on the way and lead to the changes.
 func (c *checker) stages() error {
 	lists := make([][]int32, len(c.p.Changes))

@@ -33,15 +33,6 @@ func (q *pass) drain(margin float64) bool {
 	return true
 }
 
-// pending is what must still leave a broker.
-type pending struct {
-	bytes int64
-	count int32
-}
-
-func (p *pending) add(size int64) { p.bytes, p.count = p.bytes+size, p.count+1 }
-func (p *pending) sub(size int64) { p.bytes, p.count = p.bytes-size, p.count-1 }
-
 // mustMove lists the free replicas that hold a hard rule broken, the largest
 // first, and enters them as pending.
 func (q *pass) mustMove(margin float64) []int32 {

@@ -227,11 +227,6 @@ func (s *exactScore) miss(v float64) {
 	}
 }
 
-// off is how far n lies outside the span, in parts of it.
-func (s span) off(n int32) float64 {
-	return float64(max(n-s.hi, s.lo-n, 0)) / math.Max(1, float64(s.lo))
-}
-
 // sharesNow returns the targets of the present layout. They depend on which
 // broker holds which giant only, unless a broker is cordoned.
 func (e *exact) sharesNow() *targets {

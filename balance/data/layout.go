@@ -248,3 +248,44 @@ func (l *layout) setLeader(r int32) {
 	to.out += p.Out
 	l.lead[pi] = r
 }
+
+// staying counts the brokers of each rack that do not leave.
+func (l *layout) staying() []int32 {
+	stay := make([]int32, l.racks)
+	for b := range l.load {
+		if !l.leaves(int32(b)) {
+			stay[l.rackOf[b]]++
+		}
+	}
+	return stay
+}
+
+// homeOf returns the replica of r's partition whose home b is, -1 if it is
+// none's.
+func (l *layout) homeOf(r, b int32) int32 {
+	p := l.part[r]
+	for s := l.first[p]; s < l.first[p+1]; s++ {
+		if l.home[s] == b {
+			return s
+		}
+	}
+	return -1
+}
+
+// claim makes b the home of r if it is that of another replica of the same
+// partition: these are alike, and the other one gets r's home.
+func (l *layout) claim(r, b int32) {
+	if s := l.homeOf(r, b); s >= 0 {
+		l.home[r], l.home[s] = l.home[s], l.home[r]
+	}
+}
+
+// sameSet reports whether two lists without repetition hold the same.
+func sameSet(a, b []int32) bool {
+	for _, x := range a {
+		if !slices.Contains(b, x) {
+			return false
+		}
+	}
+	return len(a) == len(b)
+}

@@ -138,16 +138,6 @@ func (f *flow) shift(b, c int32) {
 	f.eachOf(f.part[r], func(i int, r int32) { f.bucket[i] = append(f.bucket[i], r) })
 }
 
-// run evens out what the goals ask for.
-func (f *flow) run() {
-	if f.o.Goals.Has(GoalLeaders) {
-		f.evenLeaders()
-	}
-	if f.o.Goals.Has(GoalBytesOut) {
-		f.evenOut()
-	}
-}
-
 // evenLeaders takes leaders from brokers above their ceiling, then gives to
 // those below their floor, over the shortest chains.
 func (f *flow) evenLeaders() {

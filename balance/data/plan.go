@@ -1,28 +1,12 @@
 package data
 
 import (
-	"math"
 	"slices"
 )
 
 // margins are the parts of the band's margin that a plan tries in turn when a
 // wider one ends outside the band.
 var margins = [...]float64{1, 0.9, 0.7, 0.4}
-
-// improve is the part by which a pass must lessen what lies outside the
-// bands, to be worth its bytes.
-const improve = 0.05
-
-// planner makes a proposal from passes over one layout.
-type planner struct {
-	*layout
-	o      Options
-	orig   []int32 // by replica: where it is in the model
-	begin  []load  // by broker: what it carries in the model
-	taken  [][]hop // the stages of all passes so far
-	final  []int32 // by replica, leaders first: where the last round left it
-	rounds int
-}
 
 // Plan returns what should change in m. The model must be valid and sorted.
 // Errors are about the input only; demands that cannot be met stand in the
@@ -132,21 +116,21 @@ func (q *planner) round() bool {
 	return moved || led
 }
 
-// finalList returns the partition's brokers by id as the last round left them:
-// the leader first, the rest in the order they had.
-func (q *planner) finalList(p int32) []int32 {
-	list := make([]int32, 0, q.rf(p))
-	for _, b := range q.final[q.first[p]:q.first[p+1]] {
-		list = append(list, q.m.Brokers[b].ID)
-	}
-	return list
-}
-
 // leaders evens out leaders and reports whether any changed.
 func (q *planner) leaders() bool {
 	before := slices.Clone(q.lead)
 	newFlow(q.layout, q.o).run()
 	return !slices.Equal(before, q.lead)
+}
+
+// run evens out what the goals ask for.
+func (f *flow) run() {
+	if f.o.Goals.Has(GoalLeaders) {
+		f.evenLeaders()
+	}
+	if f.o.Goals.Has(GoalBytesOut) {
+		f.evenOut()
+	}
 }
 
 // replicas makes the best pass, if one is worth it, and reports whether.
@@ -180,20 +164,6 @@ func (q *planner) replicas() bool {
 	q.restore(kept)
 	q.taken = append(q.taken, taken...)
 	return true
-}
-
-// budget returns the bytes that may still travel.
-func (q *planner) budget() int64 {
-	if q.o.MaxBytes == 0 {
-		return math.MaxInt64
-	}
-	left := q.o.MaxBytes
-	for _, stage := range q.taken {
-		for _, h := range stage {
-			left -= q.m.Partitions[h.p].Size
-		}
-	}
-	return left
 }
 
 // pass runs all phases with the bands' margins scaled.
@@ -254,23 +224,4 @@ func (l *layout) inPerByte() float64 {
 		return 0
 	}
 	return in / bytes
-}
-
-// saved is a layout that can be returned to.
-type saved struct {
-	at, home, lead []int32
-	load           []load
-	spread         []int32
-}
-
-func (q *planner) save() saved {
-	return saved{slices.Clone(q.at), slices.Clone(q.home), slices.Clone(q.lead), slices.Clone(q.load), slices.Clone(q.spread)}
-}
-
-func (q *planner) restore(s saved) {
-	copy(q.at, s.at)
-	copy(q.home, s.home)
-	copy(q.lead, s.lead)
-	copy(q.load, s.load)
-	copy(q.spread, s.spread)
 }

@@ -98,3 +98,18 @@ func (l *layout) crowded(r int32) bool {
 	p := l.part[r]
 	return l.copiesIn(p, l.rackOf[l.at[r]]) > int(l.caps[l.rf(p)])
 }
+
+// improve is the part by which a pass must lessen what lies outside the
+// bands, to be worth its bytes.
+const improve = 0.05
+
+// copiesIn counts the copies of p in a rack, on brokers that stay.
+func (l *layout) copiesIn(p, rack int32) int {
+	n := 0
+	for r := l.first[p]; r < l.first[p+1]; r++ {
+		if b := l.at[r]; l.rackOf[b] == rack && !l.leaves(b) {
+			n++
+		}
+	}
+	return n
+}

@@ -126,17 +126,6 @@ func (l *layout) limits(weight []float64, item func(p *Partition) float64) *fill
 	return f
 }
 
-// staying counts the brokers of each rack that do not leave.
-func (l *layout) staying() []int32 {
-	stay := make([]int32, l.racks)
-	for b := range l.load {
-		if !l.leaves(int32(b)) {
-			stay[l.rackOf[b]]++
-		}
-	}
-	return stay
-}
-
 // fix adds an amount that stays on broker b.
 func (f *filling) fix(b int32, v float64) {
 	if f.weight[b] == 0 {
@@ -207,4 +196,9 @@ func spans(shares []float64) []span {
 		s[b] = span{int32(math.Floor(v)), int32(math.Ceil(v))}
 	}
 	return s
+}
+
+// off is how far n lies outside the span, in parts of it.
+func (s span) off(n int32) float64 {
+	return float64(max(n-s.hi, s.lo-n, 0)) / math.Max(1, float64(s.lo))
 }

@@ -146,3 +146,17 @@ func (s *stager) end(stage []int32) {
 	}
 	clear(s.in)
 }
+
+// hop is a replica of a partition going from one broker to another.
+type hop struct{ p, from, to int32 }
+
+// hops adds to each stage's replicas where they come from and go.
+func (l *layout) hops(from []int32, stages [][]int32) [][]hop {
+	all := make([][]hop, len(stages))
+	for i, stage := range stages {
+		for _, r := range stage {
+			all[i] = append(all[i], hop{l.part[r], from[r], l.at[r]})
+		}
+	}
+	return all
+}

@@ -163,26 +163,6 @@ func (e *swapper) placeIn(list []int32, size float64) int {
 	return i
 }
 
-// homeOf returns the replica of r's partition whose home b is, -1 if it is
-// none's.
-func (l *layout) homeOf(r, b int32) int32 {
-	p := l.part[r]
-	for s := l.first[p]; s < l.first[p+1]; s++ {
-		if l.home[s] == b {
-			return s
-		}
-	}
-	return -1
-}
-
-// claim makes b the home of r if it is that of another replica of the same
-// partition: these are alike, and the other one gets r's home.
-func (l *layout) claim(r, b int32) {
-	if s := l.homeOf(r, b); s >= 0 {
-		l.home[r], l.home[s] = l.home[s], l.home[r]
-	}
-}
-
 // diskRoom is how many bytes can go from a to b without taking either out of
 // its band on the other side.
 func (e *swapper) diskRoom(a, b int32) float64 {

@@ -179,19 +179,6 @@ func (t *targets) poolLevels(x, share []float64, margin float64, pool int32) (hi
 	return hi, lo
 }
 
-// diskLevels are the levels of bytes, within the disk limits.
-func (q *pass) diskLevels(margin float64) levels {
-	x := make([]float64, len(q.load))
-	for b := range x {
-		x[b] = q.settled(int32(b))
-	}
-	v := q.t.levels(x, q.t.disk, margin)
-	for b := range x {
-		v.hi[b] = math.Min(v.hi[b], q.t.limit[b])
-	}
-	return v
-}
-
 // bisect returns the smallest x in [a, b] for which yes holds, given that it
 // holds from some x on; b if it holds nowhere.
 func bisect(a, b float64, yes func(float64) bool) float64 {

@@ -28,6 +28,9 @@ import (
 	"sluice/web"
 )
 
+// version is set by the linker.
+var version = "dev"
+
 // idleBuffers is how much of the memory limit may lie unused in buffers.
 const idleBuffers = 4
 

@@ -1,9 +1,6 @@
 package reason
 
 import (
-	"maps"
-	"slices"
-
 	"sluice/fsm"
 )
 
@@ -82,35 +79,4 @@ type Row struct {
 	Batch    bool // the stop is about what comes next at the source, which stays so wherever the target stands
 	Meaning  string
 	Advice   string
-}
-
-// Of is the row of a code. An unknown one, of a newer node, is taken for bad.
-func Of(c fsm.Code) Row {
-	r, ok := table[c]
-	if !ok {
-		r = Row{
-			Severity: Stopped, Side: Both, Acts: AtSluice, Meaning: "this version does not know the code",
-			Advice: "read the message; a newer version of Sluice says more",
-		}
-	}
-	r.Code = c
-	return r
-}
-
-// SeverityOf says how bad a reason code is.
-func SeverityOf(c fsm.Code) Severity {
-	if r, ok := table[c]; ok {
-		return r.Severity
-	}
-	return Stopped
-}
-
-// All are the rows of all codes: the worst first, then by code.
-func All() []Row {
-	var out []Row
-	for _, c := range slices.Sorted(maps.Keys(table)) {
-		out = append(out, Of(c))
-	}
-	slices.SortStableFunc(out, func(a, b Row) int { return int(b.Severity - a.Severity) })
-	return out
 }

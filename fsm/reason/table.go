@@ -1,6 +1,11 @@
 package reason
 
-import "sluice/fsm"
+import (
+	"maps"
+	"slices"
+
+	"sluice/fsm"
+)
 
 // Advice that several rows give.
 const (
@@ -261,4 +266,35 @@ var table = map[fsm.Code]Row{
 		Meaning: "a node joined the cluster",
 		Advice:  nothing,
 	},
+}
+
+// Of is the row of a code. An unknown one, of a newer node, is taken for bad.
+func Of(c fsm.Code) Row {
+	r, ok := table[c]
+	if !ok {
+		r = Row{
+			Severity: Stopped, Side: Both, Acts: AtSluice, Meaning: "this version does not know the code",
+			Advice: "read the message; a newer version of Sluice says more",
+		}
+	}
+	r.Code = c
+	return r
+}
+
+// SeverityOf says how bad a reason code is.
+func SeverityOf(c fsm.Code) Severity {
+	if r, ok := table[c]; ok {
+		return r.Severity
+	}
+	return Stopped
+}
+
+// All are the rows of all codes: the worst first, then by code.
+func All() []Row {
+	var out []Row
+	for _, c := range slices.Sorted(maps.Keys(table)) {
+		out = append(out, Of(c))
+	}
+	slices.SortStableFunc(out, func(a, b Row) int { return int(b.Severity - a.Severity) })
+	return out
 }

@@ -11,23 +11,10 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"time"
 
 	"sluice/fsm"
 	"sluice/kafka"
 )
-
-// Config of a Catalog.
-type Config struct {
-	LookupEvery time.Duration // how often the topics in use are looked up
-	Calls       int64         // one-shot calls under way to a broker, at most
-	Dials       int64         // connections being made to a broker, at most
-}
-
-// DefaultConfig suits most clusters.
-func DefaultConfig() Config {
-	return Config{LookupEvery: 5 * time.Second, Calls: 32, Dials: 4}
-}
 
 // Catalog is the Kafka clusters of a node, by name.
 type Catalog struct {
@@ -39,9 +26,9 @@ type Catalog struct {
 	ctx    context.Context // of the lookups, ends with Close
 	cancel context.CancelFunc
 
+	lookups lookups
+
 	mu       sync.Mutex
-	wg       sync.WaitGroup // added to under mu, not after Close
-	closed   bool
 	clusters map[string]*Cluster
 	aparts   int // that were made
 }
@@ -59,7 +46,7 @@ func (c *Catalog) Cluster(name string) *Cluster {
 	defer c.mu.Unlock()
 	k := c.clusters[name]
 	if k == nil {
-		k = newCluster(c.ctx, c, name, func(ctx context.Context) (*kafka.Client, error) {
+		k = c.newCluster(c.ctx, name, func(ctx context.Context) (*kafka.Client, error) {
 			spec := c.view().KafkaCluster(name)
 			if spec == nil {
 				return nil, fmt.Errorf("no Kafka cluster %s", name)
@@ -80,28 +67,18 @@ func (c *Catalog) Apart(spec fsm.KafkaCluster) (k *Cluster, close func()) {
 	name, alias := spec.Name, fmt.Sprintf("%s, look %d", spec.Name, c.aparts)
 	c.mu.Unlock()
 	spec.Name = alias
-	k = newCluster(ctx, c, name, func(ctx context.Context) (*kafka.Client, error) { return c.pool.Client(ctx, spec) })
+	k = c.newCluster(ctx, name, func(ctx context.Context) (*kafka.Client, error) { return c.pool.Client(ctx, spec) })
 	return k, func() {
 		cancel()
 		c.pool.Forget(alias)
 	}
 }
 
-// start runs f unless the Catalog is closed.
-func (c *Catalog) start(f func()) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.closed {
-		c.wg.Go(f)
-	}
-	return !c.closed
+func (c *Catalog) newCluster(ctx context.Context, name string, reach func(context.Context) (*kafka.Client, error)) *Cluster {
+	return newCluster(access{ctx: ctx, name: name, reach: reach, cfg: c.cfg, lookups: &c.lookups, log: c.log})
 }
 
 // Close ends all lookups and waits for them. Who waits for one gets an error.
 func (c *Catalog) Close() {
-	c.mu.Lock()
-	c.closed = true
-	c.mu.Unlock()
-	c.cancel()
-	c.wg.Wait()
+	c.lookups.close(c.cancel)
 }

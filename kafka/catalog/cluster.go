@@ -12,13 +12,10 @@ import (
 
 // Cluster is one Kafka cluster.
 type Cluster struct {
-	catalog *Catalog
-	ctx     context.Context // of its lookups
-	name    string
-	client  func(context.Context) (*kafka.Client, error)
-	topics  *topics
-	whole   whole
-	expiry  expiry
+	access access
+	topics *topics
+	whole  *whole
+	expiry *expiry
 
 	mu      sync.Mutex
 	brokers map[int32]*broker
@@ -36,10 +33,9 @@ type broker struct {
 	err      error
 }
 
-func newCluster(ctx context.Context, c *Catalog, name string, client func(context.Context) (*kafka.Client, error)) *Cluster {
-	k := &Cluster{catalog: c, ctx: ctx, name: name, client: client, brokers: map[int32]*broker{}}
-	k.topics, k.whole, k.expiry = newTopics(k), newWhole(), newExpiry()
-	return k
+func newCluster(a access) *Cluster {
+	t := newTopics(a)
+	return &Cluster{access: a, topics: t, whole: newWhole(a, t), expiry: newExpiry(a), brokers: map[int32]*broker{}}
 }
 
 func (k *Cluster) broker(id int32) *broker {
@@ -47,17 +43,59 @@ func (k *Cluster) broker(id int32) *broker {
 	defer k.mu.Unlock()
 	b := k.brokers[id]
 	if b == nil {
-		b = &broker{calls: semaphore.NewWeighted(k.catalog.cfg.Calls), dials: semaphore.NewWeighted(k.catalog.cfg.Dials)}
+		b = &broker{calls: semaphore.NewWeighted(k.access.cfg.Calls), dials: semaphore.NewWeighted(k.access.cfg.Dials)}
 		k.brokers[id] = b
 	}
 	return b
 }
 
 // Name is the Kafka cluster's name.
-func (k *Cluster) Name() string { return k.name }
+func (k *Cluster) Name() string { return k.access.name }
 
 // Client returns the pool's client for what is said of the cluster now.
-func (k *Cluster) Client(ctx context.Context) (*kafka.Client, error) { return k.client(ctx) }
+func (k *Cluster) Client(ctx context.Context) (*kafka.Client, error) { return k.access.reach(ctx) }
+
+// Find returns where a partition is; with fresh, as a request sent after the
+// call says, else as was known within the last lookups. A topic is in use, and
+// kept current, while somebody asks for it every few lookups. Errors wrap
+// kerr's: UnknownTopicOrPartition when the topic or the partition is not there.
+func (k *Cluster) Find(ctx context.Context, topic string, partition int32, fresh bool) (Place, error) {
+	meta, err := k.Topic(ctx, topic, fresh)
+	if err != nil {
+		return Place{}, err
+	}
+	return placeIn(&meta, partition)
+}
+
+// Topic is Find of a whole topic, which nobody may change.
+func (k *Cluster) Topic(ctx context.Context, topic string, fresh bool) (kafka.TopicMetadata, error) {
+	if err := k.topics.have(ctx, []string{topic}, fresh); err != nil {
+		return kafka.TopicMetadata{}, err
+	}
+	return k.topics.told(topic)
+}
+
+// Changes returns a channel that is closed when a topic in use is found
+// changed: its id, its partitions, their leaders, or whether it is there.
+func (k *Cluster) Changes() <-chan struct{} {
+	k.topics.mu.Lock()
+	defer k.topics.mu.Unlock()
+	return k.topics.changed
+}
+
+// All returns all topics that can be seen, as a request told that was sent at
+// most maxAge before the call (0: after it). There is one request under way at
+// a time, whose answer everybody shares: nobody may change it. While nothing
+// changes it is the same one, in the same place, and costs next to nothing.
+// What it tells Find knows too.
+func (k *Cluster) All(ctx context.Context, maxAge time.Duration) (kafka.Metadata, error) {
+	return k.whole.get(ctx, maxAge)
+}
+
+// ProducerExpiry returns after how many ms of silence the brokers forget a
+// producer id, as read within the last minutes or, while a broker does not
+// answer, before; 0 when it was never read.
+func (k *Cluster) ProducerExpiry(ctx context.Context, id int32) int64 { return k.expiry.get(ctx, id) }
 
 // callTimeout bounds a one-shot call.
 const callTimeout = 10 * time.Second

@@ -27,7 +27,7 @@ type Place struct {
 // after a failure), and one loop keeps what is in use current, so that idle
 // streams ask nothing.
 type topics struct {
-	cluster *Cluster
+	access
 
 	mu      sync.Mutex
 	client  *kafka.Client // that all below is from
@@ -69,36 +69,8 @@ const (
 // errClosed says that the Catalog was closed.
 var errClosed = errors.New("catalog is closed")
 
-func newTopics(k *Cluster) *topics {
-	return &topics{cluster: k, known: map[string]*entry{}, changed: make(chan struct{})}
-}
-
-// Find returns where a partition is; with fresh, as a request sent after the
-// call says, else as was known within the last lookups. A topic is in use, and
-// kept current, while somebody asks for it every few lookups. Errors wrap
-// kerr's: UnknownTopicOrPartition when the topic or the partition is not there.
-func (k *Cluster) Find(ctx context.Context, topic string, partition int32, fresh bool) (Place, error) {
-	meta, err := k.Topic(ctx, topic, fresh)
-	if err != nil {
-		return Place{}, err
-	}
-	return placeIn(&meta, partition)
-}
-
-// Topic is Find of a whole topic, which nobody may change.
-func (k *Cluster) Topic(ctx context.Context, topic string, fresh bool) (kafka.TopicMetadata, error) {
-	if err := k.topics.have(ctx, []string{topic}, fresh); err != nil {
-		return kafka.TopicMetadata{}, err
-	}
-	return k.topics.told(topic)
-}
-
-// Changes returns a channel that is closed when a topic in use is found
-// changed: its id, its partitions, their leaders, or whether it is there.
-func (k *Cluster) Changes() <-chan struct{} {
-	k.topics.mu.Lock()
-	defer k.topics.mu.Unlock()
-	return k.topics.changed
+func newTopics(a access) *topics {
+	return &topics{access: a, known: map[string]*entry{}, changed: make(chan struct{})}
 }
 
 func placeIn(t *kafka.TopicMetadata, partition int32) (Place, error) {
@@ -137,7 +109,7 @@ func (t *topics) unknown(names []string) []string {
 // with mu held.
 func (t *topics) use(name string) *entry {
 	e := t.known[name]
-	if meta, ok := t.all[name]; ok && e == nil && time.Since(t.allAt) < t.cluster.catalog.cfg.LookupEvery {
+	if meta, ok := t.all[name]; ok && e == nil && time.Since(t.allAt) < t.cfg.LookupEvery {
 		e = &entry{meta: meta, at: t.allAt}
 		t.known[name] = e
 		t.keepKnown()
@@ -172,7 +144,7 @@ func (t *topics) ask(ctx context.Context, names []string) error {
 	l := t.next
 	if l == nil {
 		l = &lookup{topics: map[string]bool{}, done: make(chan struct{})}
-		if !t.cluster.catalog.start(func() { t.send(l) }) {
+		if !t.lookups.start(func() { t.send(l) }) {
 			t.mu.Unlock()
 			return errClosed
 		}
@@ -194,7 +166,7 @@ func (t *topics) send(l *lookup) {
 	defer close(l.done)
 	select {
 	case <-time.After(collectFor):
-	case <-t.cluster.ctx.Done():
+	case <-t.ctx.Done():
 	}
 	t.mu.Lock()
 	t.next = nil
@@ -205,16 +177,16 @@ func (t *topics) send(l *lookup) {
 
 // lookUp asks for topics and keeps the answers.
 func (t *topics) lookUp(names []string) error {
-	ctx := t.cluster.ctx
+	ctx := t.ctx
 	for chunk := range slices.Chunk(names, topicsAtOnce) {
-		c, err := t.cluster.Client(ctx)
+		c, err := t.reach(ctx)
 		if err != nil {
 			return err
 		}
 		sent := time.Now()
 		md, err := attempt(ctx, 1, func(ctx context.Context) (kafka.Metadata, error) { return c.Metadata(ctx, chunk...) })
 		if err != nil {
-			return fmt.Errorf("asking Kafka cluster %s: %w", t.cluster.name, err)
+			return fmt.Errorf("asking Kafka cluster %s: %w", t.name, err)
 		}
 		t.keep(c, md.Topics, sent)
 	}
@@ -317,7 +289,7 @@ func (t *topics) tell(changed bool) {
 
 // keepKnown runs the loop unless it runs. Called with mu held.
 func (t *topics) keepKnown() {
-	t.keeping = t.keeping || t.cluster.catalog.start(t.keepCurrent)
+	t.keeping = t.keeping || t.lookups.start(t.keepCurrent)
 }
 
 func differ(a, b *kafka.TopicMetadata) bool {
@@ -332,15 +304,15 @@ func (t *topics) keepCurrent() {
 		every := t.interval()
 		select {
 		case <-time.After(every):
-		case <-t.cluster.ctx.Done():
+		case <-t.ctx.Done():
 			return
 		}
 		names := t.inUse(time.Now(), every)
 		if names == nil {
 			return
 		}
-		if err := t.lookUp(names); err != nil && t.cluster.ctx.Err() == nil {
-			t.cluster.catalog.log.Debug("looking up topics", "kafka", t.cluster.name, "topics", len(names), "err", err)
+		if err := t.lookUp(names); err != nil && t.ctx.Err() == nil {
+			t.log.Debug("looking up topics", "kafka", t.name, "topics", len(names), "err", err)
 		}
 	}
 }
@@ -353,7 +325,7 @@ func (t *topics) interval() time.Duration {
 	for _, e := range t.known {
 		n += len(e.meta.Partitions)
 	}
-	return t.cluster.catalog.cfg.LookupEvery * time.Duration(1+n/partitions)
+	return t.cfg.LookupEvery * time.Duration(1+n/partitions)
 }
 
 // inUse lists the topics that somebody has asked about lately and nobody has

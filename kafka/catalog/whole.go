@@ -9,7 +9,9 @@ import (
 
 // whole is the last look at all topics of a Kafka cluster.
 type whole struct {
-	busy chan struct{} // full while one is under way: all others wait for it
+	access
+	topics *topics       // that hear of it too
+	busy   chan struct{} // full while one is under way: all others wait for it
 
 	// Of the holder of busy.
 	client *kafka.Client // that looked
@@ -18,22 +20,20 @@ type whole struct {
 	err    error
 }
 
-func newWhole() whole { return whole{busy: make(chan struct{}, 1)} }
+func newWhole(a access, t *topics) *whole {
+	return &whole{access: a, topics: t, busy: make(chan struct{}, 1)}
+}
 
-// All returns all topics that can be seen, as a request told that was sent at
-// most maxAge before the call (0: after it). There is one request under way at
-// a time, whose answer everybody shares: nobody may change it. While nothing
-// changes it is the same one, in the same place, and costs next to nothing.
-// What it tells Find knows too.
-func (k *Cluster) All(ctx context.Context, maxAge time.Duration) (kafka.Metadata, error) {
-	w, called := &k.whole, time.Now()
+// get is Cluster.All.
+func (w *whole) get(ctx context.Context, maxAge time.Duration) (kafka.Metadata, error) {
+	called := time.Now()
 	select {
 	case w.busy <- struct{}{}:
 		defer func() { <-w.busy }()
 	case <-ctx.Done():
 		return kafka.Metadata{}, ctx.Err()
 	}
-	c, err := k.Client(ctx)
+	c, err := w.reach(ctx)
 	if err != nil {
 		return kafka.Metadata{}, err
 	}
@@ -46,15 +46,14 @@ func (k *Cluster) All(ctx context.Context, maxAge time.Duration) (kafka.Metadata
 	case w.err == nil && w.last != nil && called.Sub(w.at) < maxAge:
 		return w.last.Metadata, nil
 	}
-	if err := k.look(ctx, c); err != nil {
+	if err := w.look(ctx, c); err != nil {
 		return kafka.Metadata{}, err
 	}
 	return w.last.Metadata, nil
 }
 
 // look sends a request. Called with busy held.
-func (k *Cluster) look(ctx context.Context, c *kafka.Client) error {
-	w := &k.whole
+func (w *whole) look(ctx context.Context, c *kafka.Client) error {
 	at := time.Now()
 	// The answer of a large Kafka cluster takes its time.
 	now, err := attempt(ctx, 2, func(ctx context.Context) (*kafka.AllTopics, error) { return c.LookAll(ctx, w.last) })
@@ -63,7 +62,7 @@ func (k *Cluster) look(ctx context.Context, c *kafka.Client) error {
 	}
 	w.at, w.err = at, err
 	if err == nil {
-		k.topics.feed(c, now, now == w.last, at)
+		w.topics.feed(c, now, now == w.last, at)
 		w.last = now
 	}
 	return err

@@ -1,6 +1,10 @@
 package link
 
-import "sluice/fsm"
+import (
+	"errors"
+
+	"sluice/fsm"
+)
 
 // claimInput is all that the next step about a link's claim rests on.
 type claimInput struct {
@@ -11,6 +15,9 @@ type claimInput struct {
 	read     bool  // it was read in this round
 	written  bool  // our claim was written in this round
 }
+
+// ErrClaimed says that another Sluice cluster copies this link.
+var ErrClaimed = errors.New("link is claimed by another Sluice cluster")
 
 // claimStep is what to do next about a link's claim.
 type claimStep int

@@ -47,15 +47,6 @@ func rulesOf(broker, topic []kafka.ConfigEntry, replication int16) targetRules {
 	return rules
 }
 
-// targetTopic is the topic to create for an action, by the source's configs.
-func targetTopic(a topicAction, source []kafka.ConfigEntry, rules targetRules, replication int16) (kafka.CreateTopic, []Changed) {
-	configs, changed := targetConfigs(source, rules)
-	if replication == 0 {
-		replication = -1
-	}
-	return kafka.CreateTopic{Name: a.target, Partitions: a.create, ReplicationFactor: replication, Configs: configs}, changed
-}
-
 // Changed is a setting that the target topic does not have as the source has
 // it; it is kept for promotion.
 type Changed struct {

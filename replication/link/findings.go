@@ -13,6 +13,13 @@ import (
 	"sluice/kafka/catalog"
 )
 
+// TopicCheck is a topic that the link would copy.
+type TopicCheck struct {
+	Topic, Target string
+	Partitions    int32
+	Exists        bool // the target topic is there already
+}
+
 // findings are what Preflight tells, in sentences.
 type findings struct {
 	refusals, warnings []string

@@ -73,14 +73,6 @@ func (t *Task) planTopics(ctx context.Context, s *snapshot) (topicsPlan, error) 
 	return decideTopics(in), nil
 }
 
-// basis is what a plan rests on: the answers of both sides, the facts, and the
-// ledger.
-type basis struct {
-	source, target *kafka.TopicMetadata
-	index          uint64
-	ledgerAt       time.Time
-}
-
 // parallel bounds how many topics are raised at a time.
 const parallel = 8
 

@@ -22,13 +22,6 @@ type Preflighted struct {
 	Topics     []TopicCheck      // that the selectors mean now, by name
 }
 
-// TopicCheck is a topic that the link would copy.
-type TopicCheck struct {
-	Topic, Target string
-	Partitions    int32
-	Exists        bool // the target topic is there already
-}
-
 // maxPreflight bounds how long Preflight waits for both Kafka clusters.
 const maxPreflight = 30 * time.Second
 
@@ -192,7 +185,7 @@ func (f *preflight) resolve(ctx context.Context, start string) (offsetsAt, error
 		found, err = f.source.offsets(ctx, f.selected, kafka.ReadCommitted, at)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("Kafka cluster %s: start %s cannot be resolved: %w; try again when every partition has a leader", f.link.Spec.Source, start, err)
+		return nil, fmt.Errorf("start %s cannot be resolved on Kafka cluster %s: %w; try again when every partition has a leader", start, f.link.Spec.Source, err)
 	}
 	return startOffsets(latest, found), nil
 }

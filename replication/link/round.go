@@ -8,10 +8,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
+	"golang.org/x/sync/errgroup"
 
 	"sluice/fsm"
-	"sluice/kafka"
 )
 
 // run looks at both Kafka clusters again and again until ctx ends. What goes
@@ -78,20 +77,34 @@ func (t *Task) round(ctx context.Context, link *fsm.Link, m *Measurement) error 
 	return nil
 }
 
-// confirm makes sure that the task is still ours, before anything is changed.
-func (t *Task) confirm(ctx context.Context) error {
-	if err := t.ctl.ConfirmOwner(ctx, t.id, t.turn); err != nil {
-		return fmt.Errorf("confirming the ownership of the link's topics: %w", err)
+// snapshot asks both Kafka clusters, and pins their ids.
+func (t *Task) snapshot(ctx context.Context, link *fsm.Link) (*snapshot, error) {
+	s := &snapshot{link: link, source: side{Cluster: t.catalog.Cluster(link.Spec.Source)}, target: side{Cluster: t.catalog.Cluster(link.Spec.Target)}}
+	g, gctx := errgroup.WithContext(ctx)
+	for _, at := range []*side{&s.source, &s.target} {
+		g.Go(func() error {
+			if err := at.look(gctx, t.cfg.Interval/4); err != nil { // links share a look
+				return fmt.Errorf("asking Kafka cluster %s: %w", at.Name(), err)
+			}
+			return t.pin(gctx, at)
+		})
 	}
-	return nil
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	s.view = t.ctl.View()
+	return s, nil
 }
 
-func (t *Task) propose(ctx context.Context, c fsm.Command) error {
-	res, err := t.ctl.Propose(ctx, c)
-	if err == nil && res.Refused != fsm.RefusedNot {
-		err = errors.New(res.Message)
+// pin keeps a Kafka cluster's id for good.
+func (t *Task) pin(ctx context.Context, at *side) error {
+	if at.client.Spec().ClusterID != "" || at.meta.ClusterID == "" {
+		return nil
 	}
-	return err
+	if err := t.propose(ctx, &fsm.KafkaPin{Name: at.Name(), ClusterID: at.meta.ClusterID}); err != nil {
+		return fmt.Errorf("pinning the cluster id of Kafka cluster %s: %w", at.Name(), err)
+	}
+	return nil
 }
 
 // recordRefused records an event for what was not recorded before, of the link
@@ -109,28 +122,4 @@ func (t *Task) recordRefused(err error, refused []Refused) {
 		}
 	}
 	t.recorded = now
-}
-
-func (t *Task) record(topic string, code fsm.Code, message string) {
-	at := time.Now().UnixMilli()
-	t.ctl.Record(fsm.Event{
-		Link: t.link, Task: t.id, Topic: topic, Part: -1, Node: t.cfg.Node,
-		Code: code, Message: message, From: -1, To: -1, First: at, Last: at,
-	})
-}
-
-// ErrClaimed says that another Sluice cluster copies this link.
-var ErrClaimed = errors.New("link is claimed by another Sluice cluster")
-
-// codeOf is the reason code of an error that ends a round or concerns a topic.
-func codeOf(err error) fsm.Code {
-	if errors.Is(err, ErrClaimed) {
-		return fsm.CodeForeignWriter
-	}
-	code := kafka.Code(err)
-	var refused *kerr.Error
-	if code == fsm.CodeUnreachable && errors.As(err, &refused) && !refused.Retriable {
-		return fsm.CodeTopicRefused
-	}
-	return code
 }

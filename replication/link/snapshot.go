@@ -10,8 +10,6 @@ import (
 	"time"
 	"unsafe"
 
-	"golang.org/x/sync/errgroup"
-
 	"sluice/fsm"
 	"sluice/kafka"
 	"sluice/kafka/catalog"
@@ -45,36 +43,6 @@ func (s *side) look(ctx context.Context, maxAge time.Duration) (err error) {
 // answer is where the topics of the side are: answers in the same place are the
 // same (catalog.Cluster.All).
 func (s *side) answer() *kafka.TopicMetadata { return unsafe.SliceData(s.meta.Topics) }
-
-// snapshot asks both Kafka clusters, and pins their ids.
-func (t *Task) snapshot(ctx context.Context, link *fsm.Link) (*snapshot, error) {
-	s := &snapshot{link: link, source: side{Cluster: t.catalog.Cluster(link.Spec.Source)}, target: side{Cluster: t.catalog.Cluster(link.Spec.Target)}}
-	g, gctx := errgroup.WithContext(ctx)
-	for _, at := range []*side{&s.source, &s.target} {
-		g.Go(func() error {
-			if err := at.look(gctx, t.cfg.Interval/4); err != nil { // links share a look
-				return fmt.Errorf("asking Kafka cluster %s: %w", at.Name(), err)
-			}
-			return t.pin(gctx, at)
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return nil, err
-	}
-	s.view = t.ctl.View()
-	return s, nil
-}
-
-// pin keeps a Kafka cluster's id for good.
-func (t *Task) pin(ctx context.Context, at *side) error {
-	if at.client.Spec().ClusterID != "" || at.meta.ClusterID == "" {
-		return nil
-	}
-	if err := t.propose(ctx, &fsm.KafkaPin{Name: at.Name(), ClusterID: at.meta.ClusterID}); err != nil {
-		return fmt.Errorf("pinning the cluster id of Kafka cluster %s: %w", at.Name(), err)
-	}
-	return nil
-}
 
 // claim is the key of the link's claim.
 func (s *snapshot) claim() Key {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -115,6 +116,14 @@ type topicsPlan struct {
 	examine []string
 	topics  int // selected topics
 	streams int // partitions of selected topics that are or will be copied
+}
+
+// basis is what a plan rests on: the answers of both sides, the facts, and the
+// ledger.
+type basis struct {
+	source, target *kafka.TopicMetadata
+	index          uint64
+	ledgerAt       time.Time
 }
 
 // decideTopics makes the plan. Deciding again on what has been applied gives no
@@ -248,6 +257,35 @@ func (in *topicsInput) emptyOrShared(p *topicsPlan, t *kafka.TopicMetadata, targ
 
 func (p *topicsPlan) refuse(t *kafka.TopicMetadata, code fsm.Code, format string, args ...any) {
 	p.refused = append(p.refused, Refused{t.Name, code, fmt.Sprintf(format, args...)})
+}
+
+// Refused is a topic that cannot be copied as things stand.
+type Refused struct {
+	Topic   string
+	Code    fsm.Code
+	Message string
+}
+
+// codeOf is the reason code of an error that ends a round or concerns a topic.
+func codeOf(err error) fsm.Code {
+	if errors.Is(err, ErrClaimed) {
+		return fsm.CodeForeignWriter
+	}
+	code := kafka.Code(err)
+	var refused *kerr.Error
+	if code == fsm.CodeUnreachable && errors.As(err, &refused) && !refused.Retriable {
+		return fsm.CodeTopicRefused
+	}
+	return code
+}
+
+// targetTopic is the topic to create for an action, by the source's configs.
+func targetTopic(a topicAction, source []kafka.ConfigEntry, rules targetRules, replication int16) (kafka.CreateTopic, []Changed) {
+	configs, changed := targetConfigs(source, rules)
+	if replication == 0 {
+		replication = -1
+	}
+	return kafka.CreateTopic{Name: a.target, Partitions: a.create, ReplicationFactor: replication, Configs: configs}, changed
 }
 
 // count is the number of a topic's partitions.

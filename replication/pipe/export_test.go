@@ -66,6 +66,8 @@ func (p *Pipe) inOrder(way []item) error {
 			return fmt.Errorf("batch %d of the way has the header %+v and the sum %+v, sequence %d is due", i, h, it.sum, seq)
 		case it.batch.VerifyCRC() != nil, h.BaseOffset != 0, h.LeaderEpoch != -1:
 			return fmt.Errorf("batch %d of the way is not ready: %+v", i, h)
+		case p.mapping.Phase == fsm.PhaseDense && len(it.sum.Segments) > 0:
+			return fmt.Errorf("batch %d of the way begins the segments %v, which are not committed", i, it.sum.Segments)
 		case it.memory == nil:
 			return fmt.Errorf("batch %d of the way has no memory", i)
 		}

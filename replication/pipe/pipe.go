@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"sluice/fsm"
-	"sluice/kafka/record"
 	"sluice/replication/recovery"
 	"sluice/replication/rewrite"
 )
@@ -132,30 +131,6 @@ type acknowledged struct {
 	misplaced []recovery.Misplacement
 }
 
-// Memory is what holds the bytes of fetched batches.
-type Memory interface {
-	Retain()
-	Release()
-}
-
-// item is one batch on its way.
-type item struct {
-	memory  Memory // nil when given back
-	batch   record.Batch
-	from    int64 // first source offset
-	epoch   int32 // source leader epoch
-	maxTime int64 // ms, of its records
-	sent    time.Time
-	sum     recovery.Batch
-}
-
-func (it *item) release() {
-	if it.memory != nil {
-		it.memory.Release()
-		it.memory = nil
-	}
-}
-
 // New begins a pipe.
 func New(s Start) *Pipe {
 	p := &Pipe{
@@ -262,6 +237,7 @@ func (p *Pipe) Checkpoint() (fsm.Progress, []fsm.Segment) {
 	segments := p.done.segments
 	p.done.segments = nil
 	p.out.queue.settle()
+	p.out.inFlight.settle()
 	return p.done.progress, segments
 }
 

@@ -1,5 +1,36 @@
 package pipe
 
+import (
+	"time"
+
+	"sluice/kafka/record"
+	"sluice/replication/recovery"
+)
+
+// Memory is what holds the bytes of fetched batches.
+type Memory interface {
+	Retain()
+	Release()
+}
+
+// item is one batch on its way.
+type item struct {
+	memory  Memory // nil when given back
+	batch   record.Batch
+	from    int64 // first source offset
+	epoch   int32 // source leader epoch
+	maxTime int64 // ms, of its records
+	sent    time.Time
+	sum     recovery.Batch
+}
+
+func (it *item) release() {
+	if it.memory != nil {
+		it.memory.Release()
+		it.memory = nil
+	}
+}
+
 // ring is a queue of items in memory of its own, which it keeps while the pipe
 // is busy: a batch under way allocates nothing.
 type ring struct {
@@ -8,11 +39,8 @@ type ring struct {
 	n     int
 }
 
-// Sizes of a ring, in items: the smallest, and what an idle one keeps.
-const (
-	minRing  = 4
-	keepRing = 16
-)
+// minRing is the smallest ring that holds anything, in items.
+const minRing = 4
 
 func (r *ring) len() int { return r.n }
 
@@ -45,9 +73,9 @@ func (r *ring) grow() {
 	r.slots, r.first = slots, 0
 }
 
-// settle gives back what a burst took, once all of it is gone.
+// settle gives an empty ring's memory back.
 func (r *ring) settle() {
-	if r.n == 0 && len(r.slots) > keepRing {
+	if r.n == 0 {
 		*r = ring{}
 	}
 }

@@ -71,6 +71,8 @@ func TestDerive(t *testing.T) {
 		{"no state, raised behind foreign records, all written since lost", raised, at(180, 180), Observed{LogEnd: 150, Tail: foreignTail(140, 150)}, want{LostAcked, 150, 150, 180, -1, -1}},
 		{"no state, foreign records in the place of lost ones", raised, at(150, 150), Observed{LogEnd: 140, Tail: foreignTail(130, 140)}, foreign(140, 140, -1)},
 		{"no state, the log ends behind others' records at the start", raised, at(150, 150), Observed{LogEnd: 100, Tail: foreignTail(90, 100)}, want{RaiseEpoch, 0, -1, -1, -1, -1}},
+		{"over a gap behind the checkpoint", dense(0, fsm.Segment{}, fsm.Segment{Source: 70, Target: 60}), at(50, 50), Observed{LogEnd: 65, Producer: state(0, 64)}, found(75, 5)},
+		{"behind others' records, which the checkpoint is before", gapped(), at(75, 65), Observed{LogEnd: 90, Producer: state(0, 89)}, found(95, 5)},
 		{"the log ends among others' records", gapped(), at(90, 85), Observed{LogEnd: 82, Producer: state(0, 79)}, want{Unknown, 0, 82, 85, -1, -1}},
 		{"no state, raised, and the log lost its place", raised, at(150, 150), Observed{LogEnd: 140, Tail: tail(2, 130, 30, 10)}, want{RaiseEpoch, 0, -1, -1, -1, -1}},
 		{"emptied, ends at the checkpoint", plain, at(20, 20), Observed{LogStart: 20, LogEnd: 20}, found(20, -1)},

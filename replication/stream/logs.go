@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"time"
 
 	"sluice/fsm"
 	"sluice/kafka"
-	"sluice/kafka/catalog"
 	"sluice/kafka/record"
+	"sluice/replication/offsets"
 	"sluice/replication/recovery"
 	"sluice/replication/wire"
 )
@@ -19,58 +20,6 @@ import (
 type logs struct {
 	source, target side
 	maxOpened      int // bytes that a batch which has to be opened may decompress to
-}
-
-// side is one of the two Kafka clusters of a stream, and where its partition
-// was last found.
-type side struct {
-	*catalog.Cluster
-	topic     string
-	partition int32
-	isSource  bool
-	place     catalog.Place
-}
-
-// fault makes an error one of this side.
-func (s *side) fault(err error) error {
-	if err == nil {
-		return nil
-	}
-	return wire.FaultOf(err, s.isSource)
-}
-
-// find looks up where the partition is, as brokers say now.
-func (s *side) find(ctx context.Context) (err error) {
-	if s.place, err = s.Find(ctx, s.topic, s.partition, true); err != nil {
-		return s.fault(err)
-	}
-	if s.place.Leader < 0 {
-		f := recovery.Faulty(recovery.Retry, fsm.CodeUnreachable, fmt.Sprintf("%s/%d has no leader", s.topic, s.partition))
-		f.Source = s.isSource
-		return f
-	}
-	return nil
-}
-
-// call runs one-shot calls to the partition's leader.
-func (s *side) call(ctx context.Context, f func(context.Context, kafka.Broker) error) error {
-	return s.fault(s.Call(ctx, s.place.Leader, f))
-}
-
-// offset asks for one offset: kafka.Earliest, kafka.Latest.
-func (s *side) offset(ctx context.Context, b kafka.Broker, iso kafka.Isolation, at int64, epoch int32) (int64, error) {
-	res, err := b.ListOffsets(ctx, iso, []kafka.OffsetQuery{{Topic: s.topic, Partition: s.partition, LeaderEpoch: epoch, Timestamp: at}})
-	if err != nil {
-		return 0, err
-	}
-	return res[0].Offset, res[0].Err
-}
-
-// logEnd is where the current leader epoch ends: ListOffsets knows only the
-// high watermark. An epoch without a record has none: -1.
-func (s *side) logEnd(ctx context.Context, b kafka.Broker) (int64, error) {
-	_, end, err := b.OffsetForLeaderEpoch(ctx, s.topic, s.partition, s.place.LeaderEpoch, s.place.LeaderEpoch)
-	return end, err
 }
 
 // find finds both partitions.
@@ -199,23 +148,6 @@ func (l *logs) ours(ctx context.Context, m *fsm.Mapping, from, to int64) ([]reco
 	return out, err
 }
 
-// endOnFresh asks the leader for its log end on a new connection, and says how
-// long the answer took.
-func (s *side) endOnFresh(ctx context.Context) (end int64, took time.Duration, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	conn, err := s.Dial(ctx, s.place.Leader)
-	if err != nil {
-		return 0, 0, s.fault(err)
-	}
-	defer func() { conn.Close(); <-conn.Done() }()
-	asked := time.Now()
-	if end, err = s.logEnd(ctx, conn.Broker()); err == nil && end < 0 {
-		end, err = s.offset(ctx, conn.Broker(), kafka.ReadUncommitted, kafka.Latest, s.place.LeaderEpoch)
-	}
-	return end, time.Since(asked), s.fault(err)
-}
-
 // newProducer asks the target for an unused producer id.
 func (l *logs) newProducer(ctx context.Context) (id int64, err error) {
 	err = l.target.call(ctx, func(ctx context.Context, b kafka.Broker) (err error) {
@@ -238,4 +170,49 @@ func (l *logs) holder(ctx context.Context) (holder *kafka.ProducerState, err err
 		return err
 	})
 	return holder, err
+}
+
+// firstDifference is the first source offset from from on whose record does
+// not stand where the mapping has it at the target, whose log ends at pos; -1:
+// none. Both sides show only what their high watermarks have passed.
+func (l *logs) firstDifference(ctx context.Context, m *fsm.Mapping, from int64, pos recovery.Position) (int64, error) {
+	if end, err := l.replicatedTo(ctx, pos.Source); err != nil || end < pos.Source {
+		return max(end, from), err
+	}
+	target, _ := offsets.Target(m, from)
+	theirs := map[int64]uint64{}
+	seed := maphash.MakeSeed()
+	if err := l.target.records(ctx, target, pos.Target, l.maxOpened, seed, func(offset int64, sum uint64) { theirs[offset] = sum }); err != nil {
+		return 0, err
+	}
+	diff := int64(-1)
+	err := l.source.records(ctx, from, pos.Source, l.maxOpened, seed, func(offset int64, sum uint64) {
+		at, ok := offsets.Target(m, offset)
+		if other, there := theirs[at]; ok && diff < 0 && (!there || other != sum) {
+			diff = offset
+		}
+		if ok {
+			delete(theirs, at)
+		}
+	})
+	for at := range theirs { // copied, and at the source no more
+		if source := offsets.Source(m, at); diff < 0 || source < diff {
+			diff = source
+		}
+	}
+	return diff, err
+}
+
+// replicatedTo is where the source's log ends, at most at to. That part of it
+// can be read: where the high watermark is behind, it is to be asked later.
+func (l *logs) replicatedTo(ctx context.Context, to int64) (int64, error) {
+	log, err := l.readSource(ctx)
+	if err != nil || log.End >= to {
+		return to, err
+	}
+	end, err := l.epochEnd(ctx, l.source.place.LeaderEpoch)
+	if err == nil && end > log.End {
+		err = recovery.NotReplicated(true, log.End, end)
+	}
+	return log.End, err
 }

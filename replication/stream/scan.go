@@ -9,11 +9,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"sluice/fsm"
 	"sluice/kafka"
 	"sluice/kafka/record"
-	"sluice/replication/offsets"
-	"sluice/replication/recovery"
 )
 
 const (
@@ -70,51 +67,6 @@ func (s *side) scanOnce(ctx context.Context, conn *kafka.Conn, from, to int64, f
 		}
 	}
 	return from, err
-}
-
-// firstDifference is the first source offset from from on whose record does
-// not stand where the mapping has it at the target, whose log ends at pos; -1:
-// none. Both sides show only what their high watermarks have passed.
-func (l *logs) firstDifference(ctx context.Context, m *fsm.Mapping, from int64, pos recovery.Position) (int64, error) {
-	if end, err := l.replicatedTo(ctx, pos.Source); err != nil || end < pos.Source {
-		return max(end, from), err
-	}
-	target, _ := offsets.Target(m, from)
-	theirs := map[int64]uint64{}
-	seed := maphash.MakeSeed()
-	if err := l.target.records(ctx, target, pos.Target, l.maxOpened, seed, func(offset int64, sum uint64) { theirs[offset] = sum }); err != nil {
-		return 0, err
-	}
-	diff := int64(-1)
-	err := l.source.records(ctx, from, pos.Source, l.maxOpened, seed, func(offset int64, sum uint64) {
-		at, ok := offsets.Target(m, offset)
-		if other, there := theirs[at]; ok && diff < 0 && (!there || other != sum) {
-			diff = offset
-		}
-		if ok {
-			delete(theirs, at)
-		}
-	})
-	for at := range theirs { // copied, and at the source no more
-		if source := offsets.Source(m, at); diff < 0 || source < diff {
-			diff = source
-		}
-	}
-	return diff, err
-}
-
-// replicatedTo is where the source's log ends, at most at to. That part of it
-// can be read: where the high watermark is behind, it is to be asked later.
-func (l *logs) replicatedTo(ctx context.Context, to int64) (int64, error) {
-	log, err := l.readSource(ctx)
-	if err != nil || log.End >= to {
-		return to, err
-	}
-	end, err := l.epochEnd(ctx, l.source.place.LeaderEpoch)
-	if err == nil && end > log.End {
-		err = recovery.NotReplicated(true, log.End, end)
-	}
-	return log.End, err
 }
 
 // records reads the records with offsets in [from, to), and hands over each

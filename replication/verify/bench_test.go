@@ -33,7 +33,7 @@ func BenchmarkCompare(b *testing.B) {
 			b.SetBytes(2 * int64(len(batch)))
 			b.ReportAllocs()
 			for b.Loop() {
-				c := &comparison{mapping: offsets.Translate(&fsm.Mapping{Segments: segments(0, 0)}, false), maxFaults: 20}
+				c := &comparison{mapping: offsets.Translate(&fsm.Mapping{Segments: segments(0, 0)}, false), tally: tally{maxFaults: 20}}
 				var sides [2][]item
 				for i, r := range readers {
 					r.next = 0

@@ -2,125 +2,21 @@ package verify
 
 import (
 	"fmt"
-	"strings"
 
 	"sluice/replication/offsets"
 )
-
-// item is a record as far as comparison needs it: digests stand for bytes.
-type item struct {
-	offset              int64
-	timestamp           int64 // ms since 1970
-	key, value, headers uint64
-}
-
-// same reports whether two records are equal in all but their offsets.
-func (a item) same(b item) bool {
-	return a.timestamp == b.timestamp && a.key == b.key && a.value == b.value && a.headers == b.headers
-}
-
-// differences names what is not equal.
-func (a item) differences(b item) string {
-	var out []string
-	for _, f := range []struct {
-		name string
-		same bool
-	}{{"key", a.key == b.key}, {"value", a.value == b.value}, {"headers", a.headers == b.headers}} {
-		if !f.same {
-			out = append(out, f.name)
-		}
-	}
-	if a.timestamp != b.timestamp {
-		out = append(out, fmt.Sprintf("timestamp (%d at the source, %d at the target)", a.timestamp, b.timestamp))
-	}
-	return strings.Join(out, ", ")
-}
-
-// Kind is a kind of fault.
-type Kind string
-
-// The kinds.
-const (
-	Missing        Kind = "missing"         // a source record is not at the target
-	Extra          Kind = "extra"           // a target record is not at the source, or is there twice
-	Differing      Kind = "differing"       // the record at that place is another
-	Misordered     Kind = "misordered"      // the record stands before or after where its order puts it
-	OffsetMismatch Kind = "offset-mismatch" // the right record in the right order at another offset than promised
-)
-
-// Fault is one difference between the sides.
-type Fault struct {
-	Kind      Kind
-	Topic     string // of the source
-	Partition int32
-	Source    int64 // offset, -1: none
-	Target    int64 // offset, -1: none
-	Message   string
-}
-
-// Counts says what a comparison found.
-type Counts struct {
-	Compared       int64 // records that are at both sides, in their order
-	Missing        int64
-	Extra          int64
-	Differing      int64
-	Misordered     int64
-	OffsetMismatch int64
-	Compacted      int64 // at one side only, of a topic that one side compacts: no fault
-	Skipped        int64 // source records that the mapping leaves out: no fault
-	Behind         int64 // source offsets that were not replicated when the comparison began: not compared
-	Trimmed        int64 // offsets that retention took from either side: not compared
-}
-
-// Equal reports whether no fault was found.
-func (c *Counts) Equal() bool {
-	return c.Missing == 0 && c.Extra == 0 && c.Differing == 0 && c.Misordered == 0 && c.OffsetMismatch == 0
-}
-
-// Add adds the counts of another partition.
-func (c *Counts) Add(o Counts) {
-	c.Compared += o.Compared
-	c.Missing += o.Missing
-	c.Extra += o.Extra
-	c.Differing += o.Differing
-	c.Misordered += o.Misordered
-	c.OffsetMismatch += o.OffsetMismatch
-	c.Compacted += o.Compacted
-	c.Skipped += o.Skipped
-	c.Behind += o.Behind
-	c.Trimmed += o.Trimmed
-}
 
 // lookahead is how many records of each side are searched for the place where
 // the sides agree again.
 const lookahead = 32
 
-// memory is how many unmatched, and how many matched, records are remembered
-// to tell a misplaced or repeated record from a missing or strange one.
-const memory = 1024
-
 // comparison compares the records of one partition. Feed it with push, in any
 // chunks, until both sides have ended.
 type comparison struct {
-	mapping   offsets.Translation
-	compacted bool
-	maxFaults int
-	floor     int64 // target offset; what stands below it is trimmed from either side
-	topic     string
-	partition int32
-
-	counts         Counts
-	faults         []Fault
+	tally
+	mapping        offsets.Translation
+	floor          int64 // target offset; what stands below it is trimmed from either side
 	source, target queue
-	missing, extra []loose
-	recent         []item // matched target records, a ring
-	recentNext     int
-}
-
-// loose is a record without its match so far.
-type loose struct {
-	item
-	fault int // index of its Fault, -1: not kept
 }
 
 // queue is a FIFO of records. Its end is known once closed.

@@ -106,7 +106,7 @@ func TestCompare(t *testing.T) {
 				if tc.segments == nil {
 					tc.segments = segments(0, 0)
 				}
-				c := &comparison{mapping: offsets.Translate(&fsm.Mapping{Segments: tc.segments}, false), compacted: tc.compacted, floor: tc.floor, maxFaults: 20, topic: "t"}
+				c := &comparison{mapping: offsets.Translate(&fsm.Mapping{Segments: tc.segments}, false), floor: tc.floor, tally: tally{compacted: tc.compacted, maxFaults: 20, topic: "t"}}
 				feed(c, records(tc.source, 0), records(tc.target, tc.base), n)
 				if c.counts != tc.want {
 					t.Errorf("got  %+v\nwant %+v", c.counts, tc.want)
@@ -127,7 +127,7 @@ func TestCompare(t *testing.T) {
 }
 
 func TestDuplicateIsNamed(t *testing.T) {
-	c := &comparison{mapping: offsets.Translate(&fsm.Mapping{Segments: segments(0, 0)}, false), maxFaults: 20}
+	c := &comparison{mapping: offsets.Translate(&fsm.Mapping{Segments: segments(0, 0)}, false), tally: tally{maxFaults: 20}}
 	feed(c, records("A B C", 0), records("A B C B", 0), 100)
 	if len(c.faults) != 1 || !strings.Contains(c.faults[0].Message, "duplicate of target offset 1") {
 		t.Errorf("%+v", c.faults)
@@ -135,7 +135,7 @@ func TestDuplicateIsNamed(t *testing.T) {
 }
 
 func TestFaultsAreBoundedCountsAreNot(t *testing.T) {
-	c := &comparison{mapping: offsets.Translate(&fsm.Mapping{Segments: segments(0, 0)}, false), maxFaults: 3}
+	c := &comparison{mapping: offsets.Translate(&fsm.Mapping{Segments: segments(0, 0)}, false), tally: tally{maxFaults: 3}}
 	var s []item
 	for i := range int64(5000) {
 		s = append(s, item{offset: i, value: uint64(i)})
@@ -187,7 +187,7 @@ func drawWorld(t *rapid.T) (m offsets.Translation, source, target []item) {
 func TestFaithfulCopiesAreEqual(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m, source, target := drawWorld(t)
-		c := &comparison{mapping: m, maxFaults: 5}
+		c := &comparison{mapping: m, tally: tally{maxFaults: 5}}
 		feed(c, source, target, rapid.IntRange(1, 50).Draw(t, "chunk"))
 		if want := (Counts{Compared: int64(len(source))}); c.counts != want {
 			t.Fatalf("%+v, want %+v; faults %v", c.counts, want, c.faults)
@@ -232,7 +232,7 @@ func TestOneFaultIsFound(t *testing.T) {
 				return c.OffsetMismatch == int64(len(target)-n) && c.Missing == 0 && c.Extra == 0 && c.Differing == 0
 			}
 		}
-		c := &comparison{mapping: m, maxFaults: 5}
+		c := &comparison{mapping: m, tally: tally{maxFaults: 5}}
 		feed(c, source, target, rapid.IntRange(1, 50).Draw(t, "chunk"))
 		if !want(c.counts) || c.counts.Equal() {
 			t.Fatalf("%+v; faults %v", c.counts, c.faults)

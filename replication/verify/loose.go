@@ -5,81 +5,113 @@ import (
 	"slices"
 )
 
+// loose is a record without its match so far.
+type loose struct {
+	item
+	fault int // index of its Fault, -1: not kept
+}
+
+// memory is how many unmatched, and how many matched, records are remembered
+// to tell a misplaced or repeated record from a missing or strange one.
+const memory = 1024
+
+// tally books what a comparison finds of one partition: counts, the first
+// faults, and the records that are without a match so far.
+type tally struct {
+	compacted      bool
+	maxFaults      int
+	topic          string
+	partition      int32
+	counts         Counts
+	faults         []Fault
+	missing, extra []loose
+	recent         []item // matched target records, a ring
+	recentNext     int
+}
+
 // noteMissing is about a source record that is not where it should be.
-func (c *comparison) noteMissing(s item) {
-	if c.compacted {
-		c.counts.Compacted++
+func (y *tally) noteMissing(s item) {
+	if y.settle(&y.extra, &y.counts.Extra, s) {
 		return
 	}
-	if t, ok := take(&c.extra, s); ok {
-		c.counts.Extra--
-		c.misordered(s.offset, t.offset, t.fault)
-		return
-	}
-	c.counts.Missing++
-	c.missing = push(c.missing, loose{s, c.fault(Missing, s.offset, -1, "not at the target")})
+	y.counts.Missing++
+	y.missing = push(y.missing, loose{s, y.fault(Missing, s.offset, -1, "not at the target")})
 }
 
 // noteExtra is about a target record that belongs to no source record.
-func (c *comparison) noteExtra(t item) {
-	if c.compacted {
-		c.counts.Compacted++
+func (y *tally) noteExtra(t item) {
+	if y.settle(&y.missing, &y.counts.Missing, t) {
 		return
 	}
-	if s, ok := take(&c.missing, t); ok {
-		c.counts.Missing--
-		c.misordered(s.offset, t.offset, s.fault)
-		return
-	}
-	c.counts.Extra++
+	y.counts.Extra++
 	message := "not at the source"
-	if at, ok := c.seen(t); ok {
+	if at, ok := y.seen(t); ok {
 		message = fmt.Sprintf("a duplicate of target offset %d", at)
 	}
-	c.extra = push(c.extra, loose{t, c.fault(Extra, -1, t.offset, message)})
+	y.extra = push(y.extra, loose{t, y.fault(Extra, -1, t.offset, message)})
+}
+
+// settle accounts for a record without its match that is compacted away at one
+// side, or equal to one of those that are loose at the other, noted so often.
+func (y *tally) settle(others *[]loose, noted *int64, it item) bool {
+	if y.compacted {
+		y.counts.Compacted++
+		return true
+	}
+	other, ok := take(others, it)
+	if !ok {
+		return false
+	}
+	*noted--
+	source, target := it.offset, other.offset
+	if others == &y.missing {
+		source, target = target, source
+	}
+	y.misordered(source, target, other.fault)
+	return true
 }
 
 // differ is about two records at the same place that are not equal.
-func (c *comparison) differ(s, t item) {
-	c.counts.Differing++
-	c.fault(Differing, s.offset, t.offset, s.differences(t)+" differ")
+func (y *tally) differ(s, t item) {
+	y.counts.Differing++
+	y.fault(Differing, s.offset, t.offset, s.differences(t)+" differ")
 }
 
 // misordered turns the fault of a record that was thought missing or extra.
-func (c *comparison) misordered(source, target int64, fault int) {
-	c.counts.Misordered++
+func (y *tally) misordered(source, target int64, fault int) {
+	y.counts.Misordered++
 	if fault >= 0 {
-		f := &c.faults[fault]
+		f := &y.faults[fault]
 		f.Kind, f.Source, f.Target, f.Message = Misordered, source, target, "out of order"
 	}
 }
 
 // fault keeps one of the first faults and returns its index, -1: not kept.
-func (c *comparison) fault(k Kind, source, target int64, message string) int {
-	if len(c.faults) >= c.maxFaults {
+func (y *tally) fault(k Kind, source, target int64, message string) int {
+	if len(y.faults) >= y.maxFaults {
 		return -1
 	}
-	c.faults = append(c.faults, Fault{Kind: k, Topic: c.topic, Partition: c.partition, Source: source, Target: target, Message: message})
-	return len(c.faults) - 1
+	y.faults = append(y.faults, Fault{Kind: k, Topic: y.topic, Partition: y.partition, Source: source, Target: target, Message: message})
+	return len(y.faults) - 1
 }
 
 // remember keeps a matched target record for a while.
-func (c *comparison) remember(t item) {
-	if len(c.recent) < memory {
-		c.recent = append(c.recent, t)
+func (y *tally) remember(t item) {
+	if len(y.recent) < memory {
+		y.recent = append(y.recent, t)
 		return
 	}
-	c.recent[c.recentNext] = t
-	c.recentNext = (c.recentNext + 1) % memory
+	y.recent[y.recentNext] = t
+	y.recentNext = (y.recentNext + 1) % memory
 }
 
 // seen finds an equal record among those matched a while ago.
-func (c *comparison) seen(t item) (offset int64, ok bool) {
-	i := slices.IndexFunc(c.recent, func(r item) bool { return r.same(t) })
+func (y *tally) seen(t item) (offset int64, ok bool) {
+	i := slices.IndexFunc(y.recent, func(r item) bool { return r.same(t) })
 	if i < 0 {
 		return 0, false
 	}
-	return c.recent[i].offset, true
+	return y.recent[i].offset, true
 }
 
 // take removes the first equal record.

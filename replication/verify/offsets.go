@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -48,16 +47,6 @@ func final(err error) bool {
 func offset(ctx context.Context, k *catalog.Cluster, p catalog.Partition, timestamp int64) (int64, error) {
 	found, failed := askOffsets(ctx, k, []catalog.Partition{p}, kafka.ReadUncommitted, timestamp)
 	return found[p], failed[p]
-}
-
-// pause reports whether ctx lives after d.
-func pause(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
-	}
 }
 
 // compaction is whether a topic removes records by their keys.

@@ -3,7 +3,6 @@ package verify
 import (
 	"context"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -14,27 +13,6 @@ import (
 	"sluice/kafka/record"
 	"sluice/replication/offsets"
 )
-
-// stream is one partition to compare.
-type stream struct {
-	key       fsm.StreamKey
-	task      fsm.TaskID
-	sourceEnd int64 // last stable offset when the job began
-	targetEnd int64 // high watermark before that
-	compacted bool
-	total     atomic.Int64 // source offsets to compare, as far as known
-	at        atomic.Int64 // source offsets passed
-	records   atomic.Int64 // compared
-	err       error        // its positions could not be taken
-}
-
-func (s *stream) source() catalog.Partition {
-	return catalog.Partition{Topic: s.key.Topic, Number: s.key.Partition}
-}
-
-func (s *stream) target() catalog.Partition {
-	return catalog.Partition{Topic: s.key.TargetTopic, Number: s.key.Partition}
-}
 
 // compare compares one stream.
 func (j *Job) compare(ctx context.Context, s *stream) (Counts, []Fault, error) {
@@ -51,7 +29,9 @@ func (j *Job) compare(ctx context.Context, s *stream) (Counts, []Fault, error) {
 	if task == nil || task.Copy.Mapping == nil {
 		return Counts{}, nil, fmt.Errorf("%s/%d: the stream is gone", s.key.Topic, s.key.Partition)
 	}
-	c := &comparison{mapping: b.mapping, compacted: s.compacted, maxFaults: j.request.MaxFaults, topic: s.key.Topic, partition: s.key.Partition}
+	c := &comparison{mapping: b.mapping, tally: tally{
+		compacted: s.compacted, maxFaults: j.request.MaxFaults, topic: s.key.Topic, partition: s.key.Partition,
+	}}
 	c.counts.Behind, c.counts.Trimmed = b.behind, b.trimmed
 	source := j.reader(j.link.source, s.source(), b.sourceFrom, b.sourceTo)
 	source.committed, source.skip, source.topicID = true, j.link.skip, task.Copy.Mapping.SourceTopicID

@@ -46,9 +46,6 @@ type Limits struct {
 // errTopicChanged says that a topic was deleted or recreated meanwhile.
 var errTopicChanged = errors.New("topic was deleted or recreated meanwhile")
 
-// retryPause lies between two tries to reach a partition.
-const retryPause = 200 * time.Millisecond
-
 // read returns the next records, some perhaps none; end is true after the
 // last one. The slice is the caller's.
 func (r *reader) read(ctx context.Context) (items []item, end bool, err error) {
@@ -228,4 +225,17 @@ func (r *reader) sum(b []byte) uint64 {
 		return 0
 	}
 	return maphash.Bytes(r.seed, b) | 1
+}
+
+// retryPause lies between two tries to reach a partition.
+const retryPause = 200 * time.Millisecond
+
+// pause reports whether ctx lives after d.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
 }

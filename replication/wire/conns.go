@@ -62,13 +62,13 @@ func New(cfg Config, budget *Budget, lease Lease) *Conns {
 	}
 }
 
-func (c *Conns) fetcher(cluster Cluster, broker int32, link fsm.LinkID) *Fetcher {
+func (c *Conns) fetcher(cluster Cluster, broker int32, link fsm.LinkID, limit *Limiter) *Fetcher {
 	k := fetcherKey{cluster.Name(), broker, link}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	f := c.fetchers[k]
 	if f == nil {
-		f = newFetcher(&c.cfg, cluster, broker)
+		f = newFetcher(&c.cfg, cluster, broker, limit)
 		c.fetchers[k] = f
 		c.wg.Go(func() { f.run(c.ctx) })
 	}

@@ -21,24 +21,34 @@ type Fetcher struct {
 	cfg       *Config
 	cluster   Cluster
 	broker    int32
+	limit     *Limiter
 	wake      chan struct{}
 	rebuilder *rewrite.Rebuilder // used on the connection's goroutine only
 
 	mu      sync.Mutex
 	session session
 	conn    *kafka.Conn
-	busy    bool  // a request is outstanding
-	again   bool  // a look at who wants data is due within askAgain
-	failed  int   // requests in a row without a good answer
-	err     error // of the last of them
+	busy    bool      // a request is outstanding
+	again   bool      // a look at who wants data is due within askAgain
+	came    time.Time // when a partition was last attached
+	failed  int       // requests in a row without a good answer
+	err     error     // of the last of them
 }
 
 // askAgain is how soon a partition that was left out is looked at again.
 const askAgain = 10 * time.Millisecond
 
-func newFetcher(cfg *Config, cluster Cluster, broker int32) *Fetcher {
+// comeTogether is how long after one partition others are likely to come. They
+// would wait with a request that waits for data, so it does not wait long, but
+// the longer the more partitions a broker has to look at for its answer.
+const (
+	comeTogether = 500 * time.Millisecond
+	perPartition = 100 * time.Microsecond
+)
+
+func newFetcher(cfg *Config, cluster Cluster, broker int32, limit *Limiter) *Fetcher {
 	return &Fetcher{
-		cfg: cfg, cluster: cluster, broker: broker, wake: make(chan struct{}, 1),
+		cfg: cfg, cluster: cluster, broker: broker, limit: limit, wake: make(chan struct{}, 1),
 		rebuilder: rewrite.NewRebuilder(), session: newSession(cfg.MaxFetch),
 	}
 }
@@ -46,6 +56,7 @@ func newFetcher(cfg *Config, cluster Cluster, broker int32) *Fetcher {
 func (f *Fetcher) attach(p reader, part kafka.FetchPartition) {
 	f.mu.Lock()
 	f.session.add(p, part)
+	f.came = time.Now()
 	f.mu.Unlock()
 	f.wakeUp()
 }
@@ -152,11 +163,17 @@ func (f *Fetcher) fetch(conn *kafka.Conn) error {
 // Called with mu held.
 func (f *Fetcher) build() (*kafka.FetchRequest, bool) {
 	req := &kafka.FetchRequest{MaxWait: f.cfg.MaxWait, MinBytes: 1, MaxBytes: int32(f.cfg.MaxFetch), Isolation: kafka.ReadCommitted}
-	some, full := f.session.next(req, time.Now())
+	now := time.Now()
+	some, full := false, true
+	if f.limit.open(now) {
+		some, full = f.session.next(req)
+	}
 	switch {
 	case some && full:
 		req.MaxWait = min(req.MaxWait, askAgain)
-	case full && !f.again: // a limit says when it lets go only when asked
+	case some && now.Sub(f.came) < comeTogether:
+		req.MaxWait = min(req.MaxWait, max(askAgain, perPartition*time.Duration(len(f.session.subs))))
+	case !some && full && !f.again: // a limit says when it lets go only when asked
 		f.again = true
 		time.AfterFunc(askAgain, f.lookAgain)
 	}

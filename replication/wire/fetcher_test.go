@@ -14,10 +14,9 @@ import (
 // idle is a fetcher without a connection, and partitions for it.
 func idle() (*Fetcher, func(n int32) *Partition) {
 	c := New(DefaultConfig(), NewBudget(64<<20), nil)
-	f := newFetcher(&c.cfg, nil, 1)
-	limit := NewLimiter(func() float64 { return 0 })
+	f := newFetcher(&c.cfg, nil, 1, NewLimiter(func() float64 { return 0 }))
 	return f, func(n int32) *Partition {
-		return &Partition{Ends: Ends{Topic: "t", Number: n, Limit: limit}, conns: c, fetcher: f, over: make(chan struct{}),
+		return &Partition{Ends: Ends{Topic: "t", Number: n}, conns: c, fetcher: f, over: make(chan struct{}),
 			pipe: pipe.New(pipe.Start{Mapping: fsm.Mapping{Segments: []fsm.Segment{{}}}})}
 	}
 }
@@ -68,6 +67,61 @@ func TestLooksOnceInAWhile(t *testing.T) {
 		}
 		if most := int(time.Second/askAgain) + 2; builds > most {
 			t.Errorf("%d looks in a second, at most %d", builds, most)
+		}
+	})
+}
+
+// TestPartitionsComeTogether: while more are likely to come, a request does not
+// keep them waiting; a broker that has many to look at is asked less often.
+func TestPartitionsComeTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, partition := idle()
+		wait := func() time.Duration {
+			req, _ := f.build()
+			return req.MaxWait
+		}
+		come := func(n int32) { f.attach(partition(n), kafka.FetchPartition{Topic: "t", Partition: n}) }
+		come(0)
+		if got := wait(); got != askAgain {
+			t.Errorf("one has come: the next request waits for %v", got)
+		}
+		time.Sleep(comeTogether)
+		if got := wait(); got != f.cfg.MaxWait {
+			t.Errorf("nothing has come for a while: the next request waits for %v", got)
+		}
+		for n := range int32(1000) {
+			come(n)
+		}
+		if got := wait(); got != 100*time.Millisecond {
+			t.Errorf("a thousand have come: the next request waits for %v", got)
+		}
+	})
+}
+
+// TestLimitHoldsAll: in debt nothing is asked for, and it is looked again soon.
+func TestLimitHoldsAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, partition := idle()
+		f.limit = NewLimiter(func() float64 { return 1000 })
+		p := partition(0)
+		p.fetcher = f
+		f.attach(p, kafka.FetchPartition{Topic: "t"})
+		if _, some := f.build(); !some {
+			t.Fatal("nothing was fetched, and nothing is asked for")
+		}
+		<-f.wake
+		f.limit.take(1500)
+		if _, some := f.build(); some {
+			t.Error("in debt, and more is asked for")
+		}
+		select {
+		case <-f.wake:
+		case <-time.After(2 * askAgain):
+			t.Error("nobody looks again")
+		}
+		time.Sleep(1500 * time.Millisecond)
+		if _, some := f.build(); !some {
+			t.Error("the debt is paid, and nothing is asked for")
 		}
 	})
 }

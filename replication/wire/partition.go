@@ -40,19 +40,21 @@ type Ends struct {
 	TopicID, TargetTopicID     [16]byte
 	Number                     int32
 	SourceLeader, TargetLeader int32
-	SourceEpoch                int32 // leader epoch of the source
-	Limit                      *Limiter
+	SourceEpoch                int32    // leader epoch of the source
+	Limit                      *Limiter // of the link
 }
 
 // Open joins a pipe to the connections of both sides and begins to fetch.
 func Open(c *Conns, source, target Cluster, e Ends, s pipe.Start) *Partition {
 	p := &Partition{
-		Ends: e, conns: c, fetcher: c.fetcher(source, e.SourceLeader, e.Link),
+		Ends: e, conns: c, fetcher: c.fetcher(source, e.SourceLeader, e.Link, e.Limit),
 		over: make(chan struct{}), look: make(chan struct{}, 1), pipe: pipe.New(s),
 	}
 	for _, route := range []pipe.Route{pipe.Guarded, pipe.Unguarded} {
 		p.senders[route] = c.sender(target, e.TargetLeader, route, e.Task)
-		p.senders[route].attach(p, p.leaseHolds)
+	}
+	for _, s := range p.senders { // which find both from now on
+		s.attach(p, p.leaseHolds)
 	}
 	part := p.part()
 	part.Offset, part.LeaderEpoch, part.LastFetchedEpoch = s.Position.Source, e.SourceEpoch, s.Progress.SourceEpoch
@@ -146,18 +148,19 @@ func (p *Partition) changed() {
 	}
 }
 
-// wants implements reader.
-func (p *Partition) wants(now time.Time) bool {
+// wants implements reader: what holds nothing wants more however short memory
+// is.
+func (p *Partition) wants() (more, lasting bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	want := p.pipe.Wants(p.conns.budget.Short()) && p.Limit.open(now)
-	p.paused = !want
-	return want
+	more = p.pipe.Wants(p.conns.budget.Short())
+	p.paused = !more
+	return more, p.pipe.Held() == 0
 }
 
 // coming implements reader.
 func (p *Partition) coming(bytes int) {
-	p.Limit.take(bytes)
+	p.fetcher.limit.take(bytes)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.pipe.Coming(bytes)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"slices"
 	"strings"
-	"time"
 
 	"sluice/kafka"
 	"sluice/kafka/record"
@@ -12,12 +11,15 @@ import (
 )
 
 // session is an incremental fetch session (KIP-227): what we want, and what the
-// broker believes that we want. It knows no connection.
+// broker believes that we want. It knows no connection. A request costs as much
+// as there are partitions under way, however many rest.
 type session struct {
 	id, epoch int32
 	maxBytes  int32  // of one partition in an answer
 	number    uint64 // of the last request
 	subs      map[subKey]*sub
+	unnamed   int                    // subs without a topic id
+	awake     []*sub                 // looked at for the next request; the others want more, and the broker knows from where
 	dropped   []kafka.FetchPartition // to be forgotten by the broker
 }
 
@@ -37,8 +39,9 @@ func keyOf(id [16]byte, topic string, partition int32) subKey {
 
 // reader is a partition as its fetcher sees it.
 type reader interface {
-	// wants reports whether more should be asked for.
-	wants(now time.Time) bool
+	// wants reports whether more should be asked for, and whether that holds
+	// until something has come for it.
+	wants() (more, lasting bool)
 	// coming counts bytes that will be handed over.
 	coming(bytes int)
 	// fetched takes an answer; buf is retained for what stays.
@@ -54,6 +57,10 @@ type sub struct {
 	since     uint64 // first request that holds it; older answers are not for it
 	dirty     bool   // must stand in the next request
 	inSession bool
+	awake     bool // stands in the session's list of that name
+	gone      bool // removed, and perhaps in that list still
+	more      bool // what it wanted when it was last looked at
+	lasting   bool
 }
 
 func newSession(maxFetch int) session {
@@ -70,14 +77,41 @@ func (s *session) add(p reader, part kafka.FetchPartition) {
 	s.dropped = slices.DeleteFunc(s.dropped, func(d kafka.FetchPartition) bool {
 		return keyOf(d.TopicID, d.Topic, d.Partition) == key
 	})
-	s.subs[key] = &sub{p: p, part: part, since: s.number + 1, dirty: true, inSession: len(s.dropped) < held}
+	s.drop(key)
+	sub := &sub{p: p, part: part, since: s.number + 1, dirty: true, inSession: len(s.dropped) < held}
+	s.subs[key] = sub
+	s.wake(sub)
+	if part.TopicID == [16]byte{} {
+		s.unnamed++
+	}
+}
+
+// drop takes the sub of a key out, if there is one.
+func (s *session) drop(key subKey) {
+	old := s.subs[key]
+	if old == nil {
+		return
+	}
+	delete(s.subs, key)
+	old.gone = true
+	if old.part.TopicID == [16]byte{} {
+		s.unnamed--
+	}
+}
+
+// wake has a sub looked at for the next request.
+func (s *session) wake(sub *sub) {
+	if !sub.awake {
+		sub.awake = true
+		s.awake = append(s.awake, sub)
+	}
 }
 
 // remove ends it; an answer under way is not delivered any more.
 func (s *session) remove(p reader, part kafka.FetchPartition) {
 	key := keyOf(part.TopicID, part.Topic, part.Partition)
 	if sub := s.subs[key]; sub != nil && sub.p == p {
-		delete(s.subs, key)
+		s.drop(key)
 		if sub.inSession {
 			s.dropped = append(s.dropped, sub.part)
 		}
@@ -92,6 +126,7 @@ func (s *session) reset() {
 	s.id, s.epoch, s.dropped = 0, 0, nil
 	for _, sub := range s.subs {
 		sub.inSession, sub.dirty = false, true
+		s.wake(sub)
 	}
 }
 
@@ -110,40 +145,49 @@ func (s *session) began(id int32) {
 
 // next fills in the next request; false when nobody wants data. full tells that
 // some partitions were left out: they are to be asked again soon.
-func (s *session) next(req *kafka.FetchRequest, now time.Time) (some, full bool) {
-	wanting := make(map[*sub]bool, len(s.subs))
-	for _, sub := range s.subs {
-		if sub.p.wants(now) {
-			wanting[sub] = true
-		}
-	}
-	if len(wanting) == 0 {
-		return false, len(s.subs) > 0
+func (s *session) next(req *kafka.FetchRequest) (some, full bool) {
+	left := s.look()
+	if left == len(s.subs) {
+		return false, left > 0
 	}
 	req.SessionID, req.SessionEpoch, req.Forgotten = s.id, s.epoch, s.dropped
-	for _, sub := range s.subs {
-		req.ByName = req.ByName || sub.part.TopicID == [16]byte{} // brokers before 2.8
-		if wanting[sub] {
-			if sub.dirty || !sub.inSession {
-				req.Partitions = append(req.Partitions, sub.part)
-				sub.dirty, sub.inSession = false, true
-			}
-			continue
-		}
-		full = true
-		if sub.inSession {
+	req.ByName = s.unnamed > 0 // brokers before 2.8
+	rest := s.awake[:0]
+	for _, sub := range s.awake {
+		switch {
+		case !sub.more && sub.inSession:
 			req.Forgotten = append(req.Forgotten, sub.part)
 			sub.inSession = false
+		case sub.more && (sub.dirty || !sub.inSession):
+			req.Partitions = append(req.Partitions, sub.part)
+			sub.dirty, sub.inSession = false, true
+		}
+		if sub.awake = !sub.lasting; sub.awake {
+			rest = append(rest, sub)
 		}
 	}
+	clear(s.awake[len(rest):])
+	s.awake, s.dropped = rest, nil
 	byTopic := func(a, b kafka.FetchPartition) int {
 		return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 	}
 	slices.SortFunc(req.Partitions, byTopic)
 	slices.SortFunc(req.Forgotten, byTopic)
-	s.dropped = nil
 	s.number++
-	return true, full
+	return true, left > 0
+}
+
+// look asks those who are awake what they want, and counts those who want
+// nothing.
+func (s *session) look() (left int) {
+	s.awake = slices.DeleteFunc(s.awake, func(sub *sub) bool { return sub.gone })
+	for _, sub := range s.awake {
+		if sub.more, sub.lasting = sub.p.wants(); !sub.more {
+			sub.lasting = false
+			left++
+		}
+	}
+	return left
 }
 
 // delivery is what an answer holds for one partition.
@@ -176,6 +220,7 @@ func (s *session) collect(number uint64, a answer) ([]delivery, error) {
 			sub.part.Offset, sub.part.LastFetchedEpoch, sub.dirty = end, epoch, true
 			sub.p.coming(bytes)
 		}
+		s.wake(sub)
 		got = append(got, delivery{sub.p, f})
 	}
 }

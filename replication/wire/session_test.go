@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 
@@ -78,23 +77,29 @@ func asked(s *session, wants func(*Partition) bool) string {
 	return asks(&r)
 }
 
-// request is next where wants decides who wants data.
+// request is next where wants decides who wants data, as it is asked now.
 func request(s *session, r *kafka.FetchRequest, wants func(*Partition) bool) (some, full bool) {
+	return requestOf(s, r, func(p *Partition) (more, lasting bool) { return wants(p), false })
+}
+
+// requestOf is request where some want more until something has come.
+func requestOf(s *session, r *kafka.FetchRequest, wants func(*Partition) (more, lasting bool)) (some, full bool) {
 	for _, sub := range s.subs {
 		p := sub.p
-		sub.p = decided{p, wants(p.(*Partition))}
+		more, lasting := wants(p.(*Partition))
+		sub.p = decided{p, more, lasting}
 		defer func() { sub.p = p }()
 	}
-	return s.next(r, time.Time{})
+	return s.next(r)
 }
 
 // decided is a partition of which is known whether it wants data.
 type decided struct {
 	reader
-	yes bool
+	more, lasting bool
 }
 
-func (d decided) wants(time.Time) bool { return d.yes }
+func (d decided) wants() (more, lasting bool) { return d.more, d.lasting }
 
 func expect(t *testing.T, what, got, want string) {
 	t.Helper()
@@ -274,6 +279,7 @@ func TestSessionAgreesWithTheBroker(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s, b := newSession(1<<20), &brokerSession{}
 		here, want, at := map[int32]*Partition{}, map[int32]bool{}, map[int32]int64{}
+		rests := map[int32]bool{} // has said that it wants more until something comes
 		number := rapid.Int32Range(0, 4)
 		t.Repeat(map[string]func(*rapid.T){
 			"add": func(t *rapid.T) {
@@ -281,7 +287,7 @@ func TestSessionAgreesWithTheBroker(t *testing.T) {
 				if here[n] != nil {
 					s.remove(here[n], wanted(here[n].Number, 0))
 				}
-				here[n], want[n], at[n] = of(partition(n)), true, int64(rapid.IntRange(0, 50).Draw(t, "offset"))
+				here[n], want[n], rests[n], at[n] = of(partition(n)), true, false, int64(rapid.IntRange(0, 50).Draw(t, "offset"))
 				s.add(here[n], wanted(n, at[n]))
 			},
 			"remove": func(t *rapid.T) {
@@ -290,11 +296,16 @@ func TestSessionAgreesWithTheBroker(t *testing.T) {
 					delete(here, n)
 				}
 			},
-			"want": func(t *rapid.T) { n := number.Draw(t, "partition"); want[n] = !want[n] },
+			"want": func(t *rapid.T) {
+				if n := number.Draw(t, "partition"); !rests[n] {
+					want[n] = !want[n]
+				}
+			},
+			"rest": func(t *rapid.T) { n := number.Draw(t, "partition"); rests[n] = want[n] },
 			"lose": func(*rapid.T) { s.reset() },
 			"ask": func(t *rapid.T) {
 				var r kafka.FetchRequest
-				if some, _ := request(&s, &r, func(p *Partition) bool { return want[p.Number] }); !some {
+				if some, _ := requestOf(&s, &r, func(p *Partition) (more, lasting bool) { return want[p.Number], rests[p.Number] }); !some {
 					return
 				}
 				if err := b.takes(&r); err != nil {
@@ -317,6 +328,7 @@ func TestSessionAgreesWithTheBroker(t *testing.T) {
 					k := int64(rapid.IntRange(0, 3).Draw(t, "records"))
 					a = append(a, brought(t, n, from, from+k))
 					at[n] += k
+					rests[n] = rests[n] && k == 0
 				}
 				if got, err := s.collect(s.number, &a); err != nil || len(got) != len(b.offsets) {
 					t.Fatalf("%d of %d delivered, %v", len(got), len(b.offsets), err)
@@ -324,6 +336,49 @@ func TestSessionAgreesWithTheBroker(t *testing.T) {
 			},
 		})
 	})
+}
+
+// TestPartitionsAtRestCostNothing: a request looks at those only for which
+// something came.
+func TestPartitionsAtRestCostNothing(t *testing.T) {
+	_, partition := idle()
+	s := newSession(1 << 20)
+	asked := 0
+	for n := range int32(1000) {
+		s.add(&counted{of(partition(n)), &asked}, wanted(n, 0))
+	}
+	next := func() (r kafka.FetchRequest) {
+		asked = 0
+		s.next(&r)
+		s.began(77)
+		return r
+	}
+	if r := next(); len(r.Partitions) != 1000 {
+		t.Fatalf("%d of 1000 asked for", len(r.Partitions))
+	}
+	if r := next(); len(r.Partitions) != 0 || asked != 0 {
+		t.Errorf("%d asked for, %d looked at, and nothing came", len(r.Partitions), asked)
+	}
+	if _, err := s.collect(s.number, &answers{brought(t, 7, 0, 3)}); err != nil {
+		t.Fatal(err)
+	}
+	if r := next(); len(r.Partitions) != 1 || asked != 1 {
+		t.Errorf("%d asked for, %d looked at, and something came for one", len(r.Partitions), asked)
+	}
+	if next(); asked != 1 {
+		t.Errorf("%d looked at while one holds something", asked)
+	}
+}
+
+// counted is a partition that counts how often it is looked at.
+type counted struct {
+	reader
+	asked *int
+}
+
+func (c *counted) wants() (more, lasting bool) {
+	*c.asked++
+	return c.reader.wants()
 }
 
 // TestWantsRoom: a partition without room is left out until half of what it

@@ -4,31 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 
 	"sluice/api"
 )
-
-// Env is what a command line runs in.
-type Env struct {
-	Stdin          io.Reader
-	Stdout, Stderr io.Writer
-	Getenv         func(string) string
-	Terminal       bool       // Stdout is one
-	Watched        bool       // Stderr is one
-	Height         func() int // of the terminal in lines, now; 0: unknown
-	Interactive    bool       // Stdin is one: a person can be asked
-}
-
-// OSEnv is the environment of this process.
-func OSEnv() Env {
-	return Env{
-		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv,
-		Terminal: terminal(os.Stdout), Watched: terminal(os.Stderr), Interactive: terminal(os.Stdin), Height: func() int { return height(os.Stdout) },
-	}
-}
-
-func terminal(f *os.File) bool { return isTerminal(f) && os.Getenv("TERM") != "dumb" }
 
 // Local are the verbs that need no node. A nil one is not offered.
 type Local struct {
@@ -78,41 +56,6 @@ type app struct {
 	// is a mistake of usage.
 	started bool
 }
-
-// Run carries out one command line and returns its exit code: 0 good, 1
-// failed, 2 usage, 10 asked and the answer is bad.
-func Run(ctx context.Context, args []string, env Env, local Local) int {
-	a := &app{std: streams{Env: env}, local: local}
-	root := rootCmd(a)
-	root.SetArgs(args)
-	root.SetIn(env.Stdin)
-	root.SetOut(env.Stdout)
-	root.SetErr(env.Stderr)
-	return a.finish(root.ExecuteContext(ctx))
-}
-
-// Exit codes, a contract with scripts.
-const (
-	exitGood   = 0
-	exitFailed = 1
-	exitUsage  = 2
-	exitBad    = 10 // asked, and the answer is bad
-)
-
-// usageError is a mistake in the command line itself.
-type usageError struct{ error }
-
-func (e *usageError) Unwrap() error { return e.error }
-
-// badAnswer is no failure: the question was answered, and the answer is bad.
-// What there is to say has been written already.
-type badAnswer struct{ why string }
-
-func (e *badAnswer) Error() string { return e.why }
-
-// BadAnswer is the error of a question that was answered badly; the process
-// ends with code 10.
-func BadAnswer(why string) error { return &badAnswer{why} }
 
 // finish reports an error on stderr and gives the exit code.
 func (a *app) finish(err error) int {

@@ -1,0 +1,85 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"sluice/fsm"
+	"sluice/kafka/catalog"
+	"sluice/task"
+)
+
+// Task is one link task under way. It implements task.Running.
+type Task struct {
+	cfg     Config
+	catalog *catalog.Catalog
+	ctl     task.Control
+	log     *slog.Logger
+	link    fsm.LinkID
+	id      fsm.TaskID
+	turn    uint64
+	cancel  context.CancelFunc
+	done    chan struct{}
+	measure atomic.Pointer[Measurement]
+
+	// Of the goroutine that runs it.
+	recorded map[string]Refused // last refusal recorded of each topic, "": of the link
+	ledger   *ledger
+	basis    basis // of plan; zero: none
+	plan     topicsPlan
+	ledgerAt time.Time // when it was read, zero: not, or it must be again
+}
+
+// Drain implements task.Running. A round that is cut short is made again by
+// the next owner.
+func (t *Task) Drain() { t.cancel() }
+
+// Done implements task.Running.
+func (t *Task) Done() <-chan struct{} { return t.done }
+
+// Status implements task.Running.
+func (t *Task) Status() task.Status {
+	m := t.Measure()
+	return task.Status{State: m.State, Message: m.Message, Lag: task.Lag{Records: -1, Millis: -1}}
+}
+
+// Measurement is what a Task tells of itself, for status.
+type Measurement struct {
+	State   fsm.Code  // idle: in step; or why not
+	Message string    // about a State that is not idle
+	Topics  int       // that the selectors mean now
+	Streams int       // partitions of these that are copied or about to be
+	Refused []Refused // topics that cannot be copied, each with its reason
+	At      int64     // unix ms of the last round that saw both Kafka clusters, 0: none yet
+}
+
+// Measure returns what the last round found.
+func (t *Task) Measure() Measurement { return *t.measure.Load() }
+
+// confirm makes sure that the task is still ours, before anything is changed.
+func (t *Task) confirm(ctx context.Context) error {
+	if err := t.ctl.ConfirmOwner(ctx, t.id, t.turn); err != nil {
+		return fmt.Errorf("confirming the ownership of the link's topics: %w", err)
+	}
+	return nil
+}
+
+func (t *Task) propose(ctx context.Context, c fsm.Command) error {
+	res, err := t.ctl.Propose(ctx, c)
+	if err == nil && res.Refused != fsm.RefusedNot {
+		err = errors.New(res.Message)
+	}
+	return err
+}
+
+func (t *Task) record(topic string, code fsm.Code, message string) {
+	at := time.Now().UnixMilli()
+	t.ctl.Record(fsm.Event{
+		Link: t.link, Task: t.id, Topic: topic, Part: -1, Node: t.cfg.Node,
+		Code: code, Message: message, From: -1, To: -1, First: at, Last: at,
+	})
+}
