@@ -28,7 +28,8 @@ type Topic struct {
 
 // ClientOpts returns the options of a client on one client listener: addresses, TLS and login.
 func (c *Cluster) ClientOpts(l Listener) ([]kgo.Opt, error) {
-	opts := []kgo.Opt{kgo.SeedBrokers(c.BootstrapFor(l)...)}
+	// A broker on its way down takes a connection and closes it.
+	opts := []kgo.Opt{kgo.SeedBrokers(c.BootstrapFor(l)...), kgo.AlwaysRetryEOF()}
 	if l.TLS {
 		conf, err := c.TLSConfig()
 		if err != nil {
@@ -51,7 +52,7 @@ func (c *Cluster) ClientOpts(l Listener) ([]kgo.Opt, error) {
 // DirectClient returns a client on the brokers' own listener, past any proxy and login. The caller
 // closes it.
 func (c *Cluster) DirectClient(opts ...kgo.Opt) (*kgo.Client, error) {
-	return kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(c.Direct()...)}, opts...)...)
+	return kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(c.Direct()...), kgo.AlwaysRetryEOF()}, opts...)...)
 }
 
 // Admin runs f with an administration client on the brokers' own listener.

@@ -109,6 +109,7 @@ func (p *Producer) Run(ctx context.Context) error {
 	opts := []kgo.Opt{
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(p.cfg.Linger),
 		kgo.MaxBufferedRecords(20_000), kgo.MetadataMinAge(100 * time.Millisecond),
+		kgo.AlwaysRetryEOF(), // a broker on its way down takes a connection and closes it
 	}
 	if p.cfg.BatchBytes > 0 {
 		opts = append(opts, kgo.ProducerBatchMaxBytes(p.cfg.BatchBytes))

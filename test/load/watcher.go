@@ -73,7 +73,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 		kgo.ConsumeTopics(names...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchMinBytes(1), kgo.FetchIsolationLevel(kgo.ReadUncommitted()),
 		// Topics may be made later and leaders may move: look often.
-		kgo.UnknownTopicRetries(-1), kgo.MetadataMinAge(50 * time.Millisecond), kgo.MetadataMaxAge(time.Second),
+		kgo.UnknownTopicRetries(-1), kgo.MetadataMinAge(50 * time.Millisecond), kgo.MetadataMaxAge(time.Second), kgo.AlwaysRetryEOF(),
 		kgo.RetryBackoffFn(func(int) time.Duration { return 50 * time.Millisecond }),
 	}, w.client...)...)
 	if err != nil {

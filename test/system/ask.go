@@ -2,13 +2,13 @@ package system
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"sluice/api"
 	"sluice/manifest"
-	"sluice/test/rig"
+	"sluice/test/wait"
 )
 
 // Client speaks to the node's API.
@@ -34,35 +34,59 @@ func (n *Node) Status() *api.Status {
 // Ready waits until every node knows a leader and all members, and they vote.
 func (n *Nodes) Ready() {
 	n.t.Helper()
-	rig.Until(n.t, 30*time.Second, "all nodes know a leader and each other", func() bool {
+	until(n.t, "all nodes know a leader and each other", func() error {
 		for _, node := range n.list {
 			s := node.Status()
-			if s == nil || s.Leader == "" || len(s.Nodes) != len(n.list) {
-				return false
+			if s == nil || s.Leader == "" {
+				return fmt.Errorf("%s knows no leader", node.Name)
 			}
-			if slices.ContainsFunc(s.Nodes, func(m api.Node) bool { return m.Role == "non-voter" }) {
-				return false
+			if len(s.Nodes) != len(n.list) {
+				return fmt.Errorf("%s knows %d nodes of %d", node.Name, len(s.Nodes), len(n.list))
+			}
+			for _, m := range s.Nodes {
+				if m.Role == "non-voter" {
+					return fmt.Errorf("%s does not vote in the eyes of %s", m.Name, node.Name)
+				}
 			}
 		}
-		return true
+		return nil
 	})
 }
 
 // Leader returns the node that leads.
-func (n *Nodes) Leader() *Node {
-	for _, node := range n.list {
-		if s := node.Status(); s != nil && s.Leader != "" {
-			return n.Node(s.Leader)
+func (n *Nodes) Leader() (leader *Node) {
+	n.t.Helper()
+	until(n.t, "a node names a leader", func() error {
+		for _, node := range n.list {
+			if s := node.Status(); s != nil && s.Leader != "" {
+				leader = n.Node(s.Leader)
+				return nil
+			}
 		}
-	}
-	n.t.Fatal("no leader")
-	return nil
+		return errors.New("none does")
+	})
+	return leader
+}
+
+// alive is a node that answers.
+func (n *Nodes) alive() (alive *Node) {
+	n.t.Helper()
+	until(n.t, "a node answers", func() error {
+		for _, node := range n.list {
+			if node.Status() != nil {
+				alive = node
+				return nil
+			}
+		}
+		return errors.New("none does")
+	})
+	return alive
 }
 
 // Apply applies objects through the first node that takes them.
 func (n *Nodes) Apply(yaml string) {
 	n.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), wait.Patience)
 	defer cancel()
 	var err error
 	for _, node := range n.list {
@@ -75,12 +99,12 @@ func (n *Nodes) Apply(yaml string) {
 
 // Copying waits until every one of so many streams copies and has no lag to
 // speak of.
-func (n *Nodes) Copying(node *Node, streams int, within time.Duration) {
+func (n *Nodes) Copying(node *Node, streams int) {
 	n.t.Helper()
-	rig.Until(n.t, within, fmt.Sprintf("%d streams copy", streams), func() bool {
+	until(n.t, fmt.Sprintf("%d streams copy", streams), func() error {
 		s := node.Status()
-		if s == nil || s.Totals.Streams != streams {
-			return false
+		if s == nil {
+			return fmt.Errorf("%s does not answer", node.Name)
 		}
 		good := 0
 		for _, task := range s.Tasks {
@@ -88,7 +112,10 @@ func (n *Nodes) Copying(node *Node, streams int, within time.Duration) {
 				good++
 			}
 		}
-		return good == streams
+		if s.Totals.Streams != streams || good != streams {
+			return fmt.Errorf("%d of %d streams copy", good, s.Totals.Streams)
+		}
+		return nil
 	})
 }
 

@@ -1,29 +1,51 @@
 package system
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
-// Build makes the program in a folder that ends with the test: from the tree
-// as it is, or from a commit of the repository. A test is left out where the
-// clone does not hold the commit.
+// Build returns the program, made from the tree as it is, once for all tests of
+// a run, or made from a commit of the repository in a folder that ends with the
+// test. A test is left out where the clone does not hold the commit.
 func Build(t testing.TB, commit string) string {
 	t.Helper()
-	bin := filepath.Join(t.TempDir(), "sluice")
-	dir := root(t)
-	if commit != "" {
-		dir = checkout(t, dir, commit)
+	var bin string
+	var err error
+	if commit == "" {
+		bin, err = fromTree()
+	} else {
+		bin, err = buildIn(checkout(t, root(t), commit), t.TempDir())
 	}
-	make := exec.Command("go", "build", "-o", bin, "./cmd/sluice")
-	make.Dir = dir
-	if out, err := make.CombinedOutput(); err != nil {
-		t.Fatalf("building sluice: %v\n%s", err, out)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return bin
+}
+
+// fromTree builds the tree in the temporary folder of the run.
+var fromTree = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "sluice-program-")
+	if err != nil {
+		return "", err
+	}
+	return buildIn("", dir)
+})
+
+// buildIn builds the module that a folder is in ("" for the working folder).
+func buildIn(tree, dir string) (string, error) {
+	bin := filepath.Join(dir, "sluice")
+	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", bin, "sluice/cmd/sluice")
+	build.Dir = tree
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building sluice: %w\n%s", err, out)
+	}
+	return bin, nil
 }
 
 // root is the folder of the module.

@@ -11,37 +11,40 @@ import (
 // clientOf is the client id by which a node shows at brokers.
 func clientOf(n *Node) string { return "sluice-" + n.Name }
 
-// cutWorld is a world whose nodes and target brokers can be cut apart.
-func cutWorld(t *testing.T) (*World, *faults.Mesh, *faults.KafkaProxy) {
+// TestCuts lets one cluster of nodes live through cuts between its nodes and
+// the target's brokers, under load. Both sides are compared after each.
+func TestCuts(t *testing.T) {
+	t.Parallel()
 	mesh, proxy := faults.NewMesh(), faults.NewKafkaProxy()
 	t.Cleanup(mesh.Close)
 	t.Cleanup(proxy.Close)
 	w := NewWorld(t, WorldConfig{Nodes: Options{Mesh: mesh}, Target: kafkalab.Config{AdvertisedVia: proxy.Via}})
-	return w, mesh, proxy
+	w.Scenario("from peers, what was held is delivered", func(t *testing.T) { w.cutFromPeers(t, mesh, faults.Deliver) })
+	w.Scenario("from peers, connections are reset", func(t *testing.T) { w.cutFromPeers(t, mesh, faults.Reset) })
+	w.Scenario("one way", func(t *testing.T) { w.oneWayCuts(t, mesh) })
+	w.Scenario("from Kafka", func(t *testing.T) { w.cutFromKafka(t, proxy) })
 }
 
-// A node that peers do not hear, and Kafka does: its successor and it both
-// write. Nothing is written twice, and when it hears again it takes part.
-func TestCutOffFromPeers(t *testing.T) {
-	w, mesh, _ := cutWorld(t)
-	for round, heal := range []faults.Heal{faults.Deliver, faults.Reset} {
+// cutFromPeers: a node that peers do not hear, and Kafka does: its successor
+// and it both write. Nothing is written twice, and when it hears again it takes
+// part.
+func (w *World) cutFromPeers(t *testing.T, mesh *faults.Mesh, heal faults.Heal) {
+	for round := range Rounds(1, 3) {
 		w.Spread()
-		victim := w.List()[round%3]
-		gaps := w.After(func() { mesh.Isolate(victim.Name) }, 40*time.Second)
+		victim := w.List()[(round+int(heal))%3]
+		gaps := w.After(func() { mesh.Isolate(victim.Name) })
 		t.Logf("round %d: %s cut off from its peers: longest gap %v", round, victim.Name, gaps[0].New)
-		w.Moving(20 * time.Second)
-		Settle(t, 8*time.Second)
-		w.Moving(20 * time.Second)
+		w.Moving()
+		Settle(t, time.Duration(Rounds(5, 8))*time.Second) // it is dead to the others after 3 s
+		w.Moving()
 		mesh.HealAll(victim.Name, heal)
 		w.Spread()
-		w.Moving(20 * time.Second)
+		w.Moving()
 	}
-	w.Equal()
 }
 
-// The bytes of one direction arrive, those of the other are held.
-func TestOneWayCuts(t *testing.T) {
-	w, mesh, _ := cutWorld(t)
+// oneWayCuts: the bytes of one direction arrive, those of the other are held.
+func (w *World) oneWayCuts(t *testing.T, mesh *faults.Mesh) {
 	for round, dir := range []string{"out", "in"} {
 		w.Spread()
 		victim := w.List()[round%3]
@@ -54,28 +57,26 @@ func TestOneWayCuts(t *testing.T) {
 				mesh.CutOneWay(n.Name, victim.Name)
 			}
 		}
-		w.Moving(40 * time.Second)
-		Settle(t, 6*time.Second)
-		gap := w.Moving(20 * time.Second)
+		w.Moving()
+		Settle(t, time.Duration(Rounds(4, 6))*time.Second)
+		gap := w.Moving()
 		t.Logf("round %d: one way (%s) of %s held: longest gap after a while %v", round, dir, victim.Name, gap.New)
 		mesh.HealAll(victim.Name, faults.Deliver)
 		w.Spread()
-		w.Moving(20 * time.Second)
+		w.Moving()
 	}
-	w.Equal()
 }
 
-// A node that Kafka does not hear, and its peers do: its streams wait, and go
-// on when the target can be reached again.
-func TestCutOffFromKafka(t *testing.T) {
-	w, _, proxy := cutWorld(t)
+// cutFromKafka: a node that Kafka does not hear, and its peers do: its streams
+// wait, and go on when the target can be reached again.
+func (w *World) cutFromKafka(t *testing.T, proxy *faults.KafkaProxy) {
 	w.Spread()
 	victim := w.List()[0]
 	owned := w.Owns(w.alive(), victim)
 	heal := proxy.Cut(clientOf(victim))
-	Settle(t, 8*time.Second)
+	cut := time.Duration(Rounds(5, 8)) * time.Second
+	Settle(t, cut)
 	heal(faults.Deliver)
-	gap := w.Moving(60 * time.Second)
-	t.Logf("%s, owner of %d, cut off from the target for 8 s: new records %v after healing", victim.Name, len(owned), gap.New)
-	w.Equal()
+	gap := w.Moving()
+	t.Logf("%s, owner of %d, cut off from the target for %v: new records %v after healing", victim.Name, len(owned), cut, gap.New)
 }

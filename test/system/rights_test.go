@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
@@ -17,24 +16,25 @@ import (
 // TestLeastRights copies over TLS and SCRAM as a user that may do what the
 // tutorial lists and nothing else: an owner dies, topics come later and grow.
 func TestLeastRights(t *testing.T) {
+	t.Parallel()
 	kafkalab.Require(t)
 	login := kafkalab.SCRAM().WithTLS()
 	strict := kafkalab.Config{Listeners: []kafkalab.Listener{login, kafkalab.Plaintext()}, Overrides: map[string]string{
 		"authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
 		"super.users":           "User:ANONYMOUS", // brokers among themselves, and this test
 	}}
+	n := Start(t, Options{Nodes: 3})
 	src, dst := kafkalab.StartPair(t, strict, strict)
 	allow(t, src, kadm.NewACLs().Topics("*").Operations(kadm.OpDescribe, kadm.OpRead, kadm.OpDescribeConfigs))
 	allow(t, dst, kadm.NewACLs().Topics("*").Operations(kadm.OpCreate, kadm.OpDescribe, kadm.OpRead, kadm.OpWrite, kadm.OpAlter, kadm.OpDescribeConfigs))
 	allow(t, dst, kadm.NewACLs().Clusters().Operations(kadm.OpDescribeConfigs))
-	n := Start(t, Options{Nodes: 3})
 	n.Ready()
 	n.Apply(loginYAML(t, src, dst, login) + AllTopics)
 	orders := kafkalab.Topic{Name: "orders", Partitions: 6, Configs: map[string]string{"max.message.bytes": "2000000"}}
 	if err := src.CreateTopic(t.Context(), orders); err != nil {
 		t.Fatal(err)
 	}
-	n.Copying(n.List()[0], 6, 30*time.Second)
+	n.Copying(n.List()[0], 6)
 	Fill(t, src, load.Config{Topics: []load.Topic{{Name: "orders", Partitions: 6}}, Records: 3000, Seed: 1})
 	n.List()[0].Kill()
 	if err := src.Admin(func(adm *kadm.Client) error {
@@ -46,7 +46,7 @@ func TestLeastRights(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	n.Copying(n.List()[1], 8, 40*time.Second)
+	n.Copying(n.List()[1], 8)
 	Fill(t, src, load.Config{Topics: []load.Topic{{Name: "orders", Partitions: 8}}, Records: 3000, Seed: 1})
 	Same(t, src, dst, "orders")
 	for _, e := range n.List()[1].Status().Events {

@@ -26,7 +26,7 @@ func (w *World) swap(n *Node, bin string, level uint32) {
 	n.Binary = bin
 	n.Start()
 	w.Ready()
-	gap := w.moved(60 * time.Second)
+	gap := w.moved()
 	rig.Until(w.t, 30*time.Second, n.Name+" has said what it knows", func() bool {
 		return slices.ContainsFunc(w.fresh().Status().Nodes, func(m api.Node) bool { return m.Name == n.Name && m.Feature == level })
 	})
@@ -92,7 +92,7 @@ func TestUpgradeNodeByNode(t *testing.T) {
 	rig.Until(t, time.Minute, "the level rises", func() bool {
 		return !slices.ContainsFunc(w.List(), func(n *Node) bool { s := n.Status(); return s == nil || s.Feature != fsm.FeatureLevel })
 	})
-	w.Moving(30 * time.Second)
+	w.Moving()
 	w.Equal()
 	s := n1.Status()
 	if s.Totals.Stopped > 0 {

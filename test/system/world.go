@@ -3,7 +3,6 @@ package system
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -15,7 +14,7 @@ import (
 
 	"sluice/test/kafkalab"
 	"sluice/test/load"
-	"sluice/test/rig"
+	"sluice/test/wait"
 )
 
 // Proving reports whether the full counts are asked for.
@@ -34,51 +33,67 @@ type WorldConfig struct {
 	Nodes        Options
 	Source       kafkalab.Config
 	Target       kafkalab.Config
-	Partitions   int32             // of the one topic, 24 when 0
+	Partitions   int32             // of the one topic; 0: 24 when proving, else 12
 	Replicas     int16             // 1 when 0
 	TopicConfigs map[string]string // of the source topic
-	Rate         int               // records/s, 1,000 when 0
+	Rate         int               // records/s; 0: 1,000 when proving, else 300
 	Select       string            // the line of the link's spec that selects topics, AllTopics when empty
 	Link         string            // further lines of the link's spec
 }
 
-// World is two real Kafka clusters, three node processes, a link and a load
-// on it: 1,000 records/s of 1 KB over 24 partitions unless said otherwise.
+// World is two real Kafka clusters, three node processes, a link and a load of
+// records of 1 KB on it.
 type World struct {
 	*Nodes
-	t      testing.TB
-	Src    *kafkalab.Cluster
-	Dst    *kafkalab.Cluster
-	Topic  load.Topic
-	Load   *load.Producer
-	Watch  *load.Watcher
-	stop   context.CancelFunc // of the load
-	loaded chan error
+	t     *testing.T
+	cfg   WorldConfig
+	Src   *kafkalab.Cluster
+	Dst   *kafkalab.Cluster
+	Topic load.Topic
+	flow  *flow // nil where no load is on
+	Watch *load.Watcher
 }
 
 // NewWorld starts everything and waits until all partitions copy under load.
-func NewWorld(t testing.TB, cfg WorldConfig) *World {
+func NewWorld(t *testing.T, cfg WorldConfig) *World {
 	t.Helper()
 	kafkalab.Require(t)
-	if cfg.Nodes.Nodes == 0 {
-		cfg.Nodes.Nodes = 3
-	}
-	if cfg.Partitions == 0 {
-		cfg.Partitions = 24
-	}
-	w := &World{t: t, Topic: load.Topic{Name: "orders", Partitions: cfg.Partitions}}
+	cfg.Nodes.Nodes = cmp.Or(cfg.Nodes.Nodes, 3)
+	cfg.Partitions = cmp.Or(cfg.Partitions, int32(Rounds(12, 24)))
+	cfg.Rate = cmp.Or(cfg.Rate, Rounds(300, 1000))
+	w := &World{t: t, cfg: cfg, Topic: load.Topic{Name: "orders", Partitions: cfg.Partitions}}
+	w.Nodes = Start(t, cfg.Nodes) // they find each other while the brokers start
 	w.Src, w.Dst = kafkalab.StartPair(t, cfg.Source, cfg.Target)
-	w.Nodes = Start(t, cfg.Nodes)
 	topic := kafkalab.Topic{Name: w.Topic.Name, Partitions: cfg.Partitions, Replicas: cfg.Replicas, Configs: cfg.TopicConfigs}
 	if err := w.Src.CreateTopic(t.Context(), topic); err != nil {
 		t.Fatal(err)
 	}
 	w.Ready()
 	w.Apply(LinkYAML(w.Src, w.Dst, cmp.Or(cfg.Select, AllTopics)+cfg.Link))
-	w.Copying(w.List()[0], int(cfg.Partitions), 60*time.Second)
-	w.startLoad(cfg)
+	w.Copying(w.List()[0], int(cfg.Partitions))
+	w.startLoad()
 	return w
 }
+
+// Scenario runs f as a subtest under load. Both sides must be equal at its
+// end. A world in which one has failed is no place for the next.
+func (w *World) Scenario(name string, f func(*testing.T)) {
+	whole := w.t
+	defer w.tell(whole)
+	if !whole.Run(name, func(t *testing.T) {
+		w.tell(t)
+		if w.flow == nil {
+			w.startLoad()
+		}
+		f(t)
+		w.Equal()
+	}) {
+		whole.FailNow()
+	}
+}
+
+// tell makes t the test that fails where the world does.
+func (w *World) tell(t *testing.T) { w.t, w.Nodes.t = t, t }
 
 // LinkYAML is a link "us-eu" between two clusters as a manifest; lines go on
 // with its spec.
@@ -108,29 +123,6 @@ const AllTopics = "  topics: {include: [\"*\"]}\n"
 
 func quoted(addrs []string) string { return `"` + strings.Join(addrs, `", "`) + `"` }
 
-// startLoad starts load and watcher; they end with the test.
-func (w *World) startLoad(cfg WorldConfig) {
-	rate := cfg.Rate
-	if rate == 0 {
-		rate = 1000
-	}
-	seed := uint64(time.Now().UnixNano())
-	w.t.Logf("seed %d", seed)
-	var err error
-	if w.Load, err = load.NewProducer(load.Config{Client: Opts(w.t, w.Src), Topics: []load.Topic{w.Topic}, Rate: rate, Seed: seed}); err != nil {
-		w.t.Fatal(err)
-	}
-	w.Watch = load.NewWatcher(Opts(w.t, w.Dst), w.Topic)
-	ctx, stop := context.WithCancel(context.Background())
-	w.stop, w.loaded = stop, make(chan error, 1)
-	go func() { w.loaded <- w.Load.Run(ctx) }()
-	watching, end := context.WithCancel(context.Background())
-	watched := make(chan error, 1)
-	go func() { watched <- w.Watch.Run(watching) }()
-	w.t.Cleanup(func() { stop(); end(); <-watched })
-	w.Moving(30 * time.Second)
-}
-
 // Opts reach a cluster's plaintext listener.
 func Opts(t testing.TB, c *kafkalab.Cluster) []kgo.Opt {
 	t.Helper()
@@ -158,8 +150,7 @@ func Fill(t testing.TB, c *kafkalab.Cluster, cfg load.Config) {
 // equal: none missing, none twice, none out of order, offsets identical.
 func Same(t testing.TB, src, dst *kafkalab.Cluster, topic string) load.Report {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
+	ctx := t.Context()
 	from, to, topics := Opts(t, src), Opts(t, dst), []string{topic}
 	if err := load.WaitCopied(ctx, from, to, topics, load.Options{}); err != nil {
 		t.Fatal(err)
@@ -175,45 +166,6 @@ func Same(t testing.TB, src, dst *kafkalab.Cluster, topic string) load.Report {
 	return r
 }
 
-// Moving marks the moment and waits until every partition has got a record
-// that was produced after it; it returns the longest gap.
-func (w *World) Moving(within time.Duration) load.Gap {
-	w.t.Helper()
-	w.Watch.Mark()
-	return w.moved(within)
-}
-
-func (w *World) moved(within time.Duration) load.Gap {
-	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), within)
-	defer cancel()
-	gaps, err := w.Watch.WaitNew(ctx)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return gaps[0]
-}
-
-// After makes the fault and returns how long each partition went without a
-// new record from then on, the longest first.
-func (w *World) After(fault func(), within time.Duration) []load.Gap {
-	w.t.Helper()
-	w.Watch.Mark()
-	fault()
-	w.moved(within)
-	return w.Watch.Gaps()
-}
-
-// Equal ends the load and demands that both sides are the Same.
-func (w *World) Equal() load.Report {
-	w.t.Helper()
-	w.stop()
-	if err := <-w.loaded; err != nil && !errors.Is(err, context.Canceled) {
-		w.t.Fatal(err)
-	}
-	return Same(w.t, w.Src, w.Dst, w.Topic.Name)
-}
-
 // Owns returns the partitions that a node owns, as "topic/partition".
 func (w *World) Owns(ask, node *Node) map[string]bool {
 	out := map[string]bool{}
@@ -226,37 +178,56 @@ func (w *World) Owns(ask, node *Node) map[string]bool {
 }
 
 // Spread waits until every node owns some partitions and none has changed
-// hands for a while: one that is being handed over belongs to two nodes.
+// hands for a while: one that is being handed over belongs to two nodes, and
+// the leader plans again every second.
 func (w *World) Spread() {
 	w.t.Helper()
+	still := time.Duration(Rounds(2500, 4000)) * time.Millisecond
 	var last map[string]string
 	since := time.Now()
-	rig.Until(w.t, 40*time.Second, "every node owns partitions, and none moves", func() bool {
+	until(w.t, "every node owns partitions, and none moves", func() error {
 		owners := w.Owners(w.alive())
 		if !maps.Equal(owners, last) {
 			last, since = owners, time.Now()
 		}
-		busy := map[string]bool{}
+		busy := map[string]int{}
 		for _, o := range owners {
-			busy[o] = true
+			busy[o]++
 		}
-		return len(busy) == len(w.List()) && time.Since(since) > 4*time.Second
+		if len(busy) == len(w.List()) && time.Since(since) > still {
+			return nil
+		}
+		return fmt.Errorf("partitions by owner: %v", busy)
 	})
-}
-
-// alive is a node that answers.
-func (w *World) alive() *Node {
-	for _, n := range w.List() {
-		if n.Status() != nil {
-			return n
-		}
-	}
-	w.t.Fatal("no node answers")
-	return nil
 }
 
 // Settle lets time pass that the fault or the measurement itself needs.
 func Settle(t testing.TB, d time.Duration) {
-	began := time.Now()
-	rig.Until(t, d+5*time.Second, "time passes", func() bool { return time.Since(began) > d })
+	t.Helper()
+	select {
+	case <-time.After(d):
+	case <-t.Context().Done():
+	}
+}
+
+// until polls f until it returns nil, and fails when its error, which tells
+// how far things are, has said nothing new for long. An answer of a node costs
+// it something: it is not asked all the time.
+func until(t testing.TB, what string, f func() error) {
+	t.Helper()
+	if err := wait.Until(context.Background(), 100*time.Millisecond, wait.Patience, func(context.Context) error { return f() }); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// Bar fails the test where something took longer than is promised. On any
+// machine but the quiet one of a proof it may take four times as long.
+func Bar(t testing.TB, what string, took, most time.Duration) {
+	t.Helper()
+	if !Proving() {
+		most *= 4
+	}
+	if took > most {
+		t.Errorf("%s: %v, at most %v", what, took, most)
+	}
 }
