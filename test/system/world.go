@@ -221,11 +221,11 @@ func until(t testing.TB, what string, f func() error) {
 }
 
 // Bar fails the test where something took longer than is promised. On any
-// machine but the quiet one of a proof it may take four times as long.
+// machine but the quiet one of a proof it may take five times as long.
 func Bar(t testing.TB, what string, took, most time.Duration) {
 	t.Helper()
 	if !Proving() {
-		most *= 4
+		most *= 5
 	}
 	if took > most {
 		t.Errorf("%s: %v, at most %v", what, took, most)
