@@ -26,6 +26,7 @@ type Config struct {
 	// Rate is in records/s over all partitions, evenly spread; 0 for as fast as it goes. Gaps can be
 	// measured to within 50 ms when it is at least 20 per partition.
 	Rate    int
+	Burst   int       // records handed over at a time, 1 by default: brokers have less to do with many
 	Size    int       // bytes of each value, 1024 by default, at least 24
 	Records int64     // stop after so many in all; 0 for no limit
 	Seed    uint64    // of all that records hold but the time of sending
@@ -82,6 +83,7 @@ func NewProducer(cfg Config) (*Producer, error) {
 	if cfg.Start.IsZero() {
 		cfg.Start = time.Now()
 	}
+	cfg.Burst = max(cfg.Burst, 1)
 	p := &Producer{cfg: cfg}
 	var count int32
 	for _, t := range cfg.Topics {
@@ -140,7 +142,8 @@ func (p *Producer) produce(ctx context.Context, cl *kgo.Client) {
 	defer timer.Stop()
 	for i := int64(0); p.cfg.Records == 0 || i < p.cfg.Records; i++ {
 		if p.cfg.Rate > 0 {
-			due := began.Add(time.Duration(i) * time.Second / time.Duration(p.cfg.Rate))
+			turn := i - i%int64(p.cfg.Burst)
+			due := began.Add(time.Duration(turn) * time.Second / time.Duration(p.cfg.Rate))
 			if wait := time.Until(due); wait > 0 {
 				timer.Reset(wait)
 				select {

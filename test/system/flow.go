@@ -20,7 +20,11 @@ func (w *World) startLoad() {
 	w.t.Helper()
 	seed := uint64(time.Now().UnixNano())
 	w.t.Logf("seed %d", seed)
-	producer, err := load.NewProducer(load.Config{Client: Opts(w.t, w.Src), Topics: []load.Topic{w.Topic}, Rate: w.cfg.Rate, Seed: seed})
+	cfg := load.Config{Client: Opts(w.t, w.Src), Topics: []load.Topic{w.Topic}, Rate: w.cfg.Rate, Seed: seed}
+	if !Proving() {
+		cfg.Burst = int(w.Topic.Partitions)
+	}
+	producer, err := load.NewProducer(cfg)
 	if err != nil {
 		w.t.Fatal(err)
 	}
