@@ -20,6 +20,8 @@ import (
 	"sluice/test/faults"
 	"sluice/test/kafkalab"
 	"sluice/test/rig"
+	"sluice/test/scratch"
+	"sluice/test/wait"
 )
 
 // TestMain lets tests that mostly wait do so together.
@@ -28,12 +30,15 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "8"); err != nil {
 		panic(err)
 	}
-	os.Exit(m.Run())
+	os.Exit(scratch.In(m).Run())
 }
+
+// proving reports whether the full counts are asked for.
+func proving() bool { return os.Getenv("SLUICE_PROVE") != "" }
 
 // rounds of what is random, and lengths of load, are longer for a proof.
 func rounds(every, prove int) int {
-	if os.Getenv("SLUICE_PROVE") == "1" {
+	if proving() {
 		return prove
 	}
 	return every
@@ -88,7 +93,7 @@ func (l *lab) streamOn(t *testing.T, first int64, replicas []int32) *stream {
 		starts = []fsm.StartAt{{Topic: s.topic, Offsets: []int64{first}}}
 	}
 	if replicas != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), 2*wait.Patience)
 		defer cancel()
 		if err := l.dst.CreateTopic(ctx, kafkalab.Topic{Name: s.topic, Assignment: [][]int32{replicas}}); err != nil {
 			t.Fatal(err)
@@ -289,7 +294,7 @@ func (r *runner) over(t *testing.T) {
 // chosen waits until a fault has acted n times.
 func chosen(t *testing.T, f *faults.Fault, n int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), wait.Patience)
 	defer cancel()
 	if err := f.WaitChosen(ctx, n); err != nil {
 		t.Fatal(err)

@@ -9,10 +9,12 @@ import (
 	"sluice/test/faults"
 	"sluice/test/kafkalab"
 	"sluice/test/rig"
+	"sluice/test/wait"
 )
 
 // TestWritePath holds what needs one ordinary broker a side.
 func TestWritePath(t *testing.T) {
+	t.Parallel()
 	// A killed broker comes back once its session has timed out.
 	l := start(t, kafkalab.Config{}, kafkalab.Config{Overrides: map[string]string{"broker.session.timeout.ms": "2000"}})
 	t.Run("together", func(t *testing.T) {
@@ -34,8 +36,8 @@ func TestWritePath(t *testing.T) {
 		t.Run("held over the owner's death", func(t *testing.T) { t.Parallel(); heldOverDeath(t, l, false) })
 		t.Run("held until the successor has gone on", func(t *testing.T) { t.Parallel(); heldOverDeath(t, l, true) })
 	})
-	for open := 1; open <= 3; open++ {
-		t.Run(fmt.Sprintf("target killed with %d open", open), func(t *testing.T) { targetKilled(t, l, open) })
+	for range rounds(1, 3) {
+		t.Run("target killed", func(t *testing.T) { targetKilled(t, l) })
 	}
 }
 
@@ -111,7 +113,7 @@ func heldOverDeath(t *testing.T, l *lab, late bool) {
 		s.copied(t)
 	}
 	f.Release()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), wait.Patience)
 	defer cancel()
 	if err := l.dstProxy.Wait(ctx, func() bool { return l.dstProxy.Counts(faults.Produce).Requests > before }); err != nil {
 		t.Fatal(err)
@@ -120,27 +122,30 @@ func heldOverDeath(t *testing.T, l *lab, late bool) {
 	s.copied(t)
 }
 
-// targetKilled: the target dies by SIGKILL with so many requests open, and
-// comes back.
-func targetKilled(t *testing.T, l *lab, open int) {
-	s := l.stream(t)
-	r := s.own(t, 1)
-	s.warm(t, r)
-	n := count(l, r.name)
-	f := l.dstProxy.AddRule(faults.Rule{Side: faults.OnResponse, APIs: []int16{faults.Produce}, ClientPrefix: r.name, Do: faults.Hold})
-	for i := 1; i <= open; i++ {
-		s.produce(t, 1)
-		chosen(t, n.fault, i)
+// targetKilled: the target dies by SIGKILL, where one stream has one request
+// open, another two and another three, and comes back.
+func targetKilled(t *testing.T, l *lab) {
+	var all []*stream
+	var holds []*faults.Fault
+	for open := 1; open <= 3; open++ {
+		s := l.stream(t)
+		r := s.own(t, 1)
+		s.warm(t, r)
+		n := count(l, r.name)
+		holds = append(holds, l.dstProxy.AddRule(faults.Rule{Side: faults.OnResponse, APIs: []int16{faults.Produce}, ClientPrefix: r.name, Do: faults.Hold}))
+		for i := 1; i <= open; i++ {
+			s.produce(t, 1)
+			chosen(t, n.fault, i)
+		}
+		all = append(all, s)
 	}
-	if err := l.dst.KillBroker(0); err != nil {
-		t.Fatal(err)
+	do(t, l.dst.KillBroker(0))
+	for i, s := range all {
+		holds[i].Release()
+		s.produce(t, 8)
 	}
-	f.Release()
-	s.produce(t, 8)
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
-	if err := l.dst.StartBroker(ctx, 0); err != nil {
-		t.Fatal(err)
+	do(t, l.dst.StartBroker(t.Context(), 0))
+	for _, s := range all {
+		s.copied(t)
 	}
-	s.copied(t)
 }

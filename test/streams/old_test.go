@@ -15,6 +15,7 @@ import (
 // producer at its next check, each second, and neither tells a repeated batch
 // nor refuses a gap any more.
 func TestOldRecords(t *testing.T) {
+	t.Parallel()
 	l := start(t, kafkalab.Config{}, kafkalab.Config{Brokers: 2, Overrides: map[string]string{
 		"producer.id.expiration.check.interval.ms": "1000",
 		"replica.lag.time.max.ms":                  "60000", // a stopped follower holds the high watermark

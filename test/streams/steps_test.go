@@ -9,6 +9,7 @@ import (
 	"sluice/fsm"
 	"sluice/test/faults"
 	"sluice/test/rig"
+	"sluice/test/wait"
 )
 
 // step is a moment at which an owner is killed: before or after its nth
@@ -75,7 +76,7 @@ func (s *stream) killAt(t *testing.T, at step, act func()) {
 	} else {
 		select {
 		case <-reached:
-		case <-time.After(30 * time.Second):
+		case <-time.After(wait.Patience):
 			t.Fatalf("%v was never reached", at)
 		}
 		if !at.after { // what is not committed, nothing may rest on
