@@ -23,6 +23,7 @@ import (
 	"sluice/test/kafkalab"
 	"sluice/test/load"
 	"sluice/test/rig"
+	"sluice/test/scratch"
 )
 
 // timeout of one step; steps take moments, or seconds where a stream waits.
@@ -31,10 +32,10 @@ const timeout = time.Minute
 // TestMain lets tests that mostly wait do so together.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if err := flag.Set("test.parallel", "6"); err != nil {
+	if err := flag.Set("test.parallel", "20"); err != nil {
 		panic(err)
 	}
-	os.Exit(m.Run())
+	os.Exit(scratch.In(m).Run())
 }
 
 // TestRemedies shares two clusters of one broker. What stops a broker comes
@@ -136,23 +137,29 @@ func trim(t *testing.T, c *kafkalab.Cluster, topic string, before int64) {
 	}
 }
 
-// configure sets one setting of a topic; "" takes it back to the default.
+// configure sets one setting of a topic, "" takes it back to the default, and
+// waits until the broker goes by it. A size limit, which is far above what
+// records of these tests need, comes with every setting: it takes effect in the
+// same instant, and can be asked for.
 func configure(t *testing.T, c *kafkalab.Cluster, topic, key, value string) {
 	t.Helper()
-	alter := kadm.AlterConfig{Op: kadm.SetConfig, Name: key, Value: &value}
+	settings := map[string]string{"max.message.bytes": "4000", key: value}
+	op := kadm.SetConfig
 	if value == "" {
-		alter = kadm.AlterConfig{Op: kadm.DeleteConfig, Name: key}
+		op = kadm.DeleteConfig
+	}
+	var alter []kadm.AlterConfig
+	for name, v := range settings {
+		alter = append(alter, kadm.AlterConfig{Op: op, Name: name, Value: &v})
 	}
 	admin(t, c, func(adm *kadm.Client) error {
-		rs, err := adm.AlterTopicConfigs(context.Background(), []kadm.AlterConfig{alter}, topic)
+		rs, err := adm.AlterTopicConfigs(context.Background(), alter, topic)
 		for _, r := range rs {
 			err = errors.Join(err, r.Err)
 		}
 		return err
 	})
-	if key == "max.message.bytes" {
-		limited(t, c, topic, value != "")
-	}
+	limited(t, c, topic, value != "")
 }
 
 // limited waits until the broker goes by the topic's size limit, or no more.

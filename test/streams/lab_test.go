@@ -27,7 +27,7 @@ import (
 // TestMain lets tests that mostly wait do so together.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if err := flag.Set("test.parallel", "8"); err != nil {
+	if err := flag.Set("test.parallel", "20"); err != nil {
 		panic(err)
 	}
 	os.Exit(scratch.In(m).Run())
