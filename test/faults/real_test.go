@@ -14,6 +14,7 @@ import (
 func TestKafkaProxyInFrontOfRealBrokers(t *testing.T) {
 	for _, version := range []string{kafkalab.V4, kafkalab.V3} {
 		t.Run(version, func(t *testing.T) {
+			t.Parallel()
 			p := NewKafkaProxy()
 			t.Cleanup(p.Close)
 			c := kafkalab.Start(t, kafkalab.Config{Version: version, AdvertisedVia: p.Via})

@@ -15,9 +15,11 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"sluice/test/scratch"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(scratch.In(m)) }
 
 // echoServer sends back what it reads and ends when its peer does.
 func echoServer(t testing.TB) string {

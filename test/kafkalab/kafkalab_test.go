@@ -18,10 +18,11 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(scratch.In(m).Run()) }
 
-// testContext ends with the test or after a time that no healthy run needs.
+// testContext ends with the test, or after a time that only a hang takes which
+// no step notices.
 func testContext(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

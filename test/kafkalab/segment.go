@@ -8,15 +8,11 @@ import (
 	"strings"
 )
 
-// ReplaceLog puts a segment that begins at offset 0 in place of a partition's log: for what no
-// producer can write any more, such as message formats 0 and 1, and for logs that lost their end.
-// The broker is stopped, and on its start recovers the log and builds indexes as after a crash.
-// Only for partitions without replicas elsewhere.
-func (c *Cluster) ReplaceLog(ctx context.Context, broker int, topic string, partition int32, segment []byte) error {
-	return c.ReplaceLogs(ctx, broker, map[string][]byte{fmt.Sprintf("%s-%d", topic, partition): segment})
-}
-
-// ReplaceLogs is ReplaceLog for several partitions at once, named "topic-partition".
+// ReplaceLogs puts segments that begin at offset 0 in place of the logs of
+// partitions, named "topic-partition": for what no producer can write any more,
+// such as message formats 0 and 1, and for logs that lost their end. The broker
+// is stopped, and on its start recovers the logs and builds indexes as after a
+// crash. Only for partitions without replicas elsewhere.
 func (c *Cluster) ReplaceLogs(ctx context.Context, broker int, segments map[string][]byte) error {
 	if err := c.StopBroker(ctx, broker); err != nil {
 		return err

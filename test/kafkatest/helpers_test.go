@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"log/slog"
+	"os"
 	"testing"
 	"time"
 
@@ -14,7 +15,18 @@ import (
 	"sluice/kafka"
 	"sluice/kafka/record"
 	"sluice/test/kafkalab"
+	"sluice/test/scratch"
 )
+
+// TestMain gives the tests the passwords that specs name.
+func TestMain(m *testing.M) {
+	for name, value := range map[string]string{"KAFKATEST_PASSWORD": kafkalab.Password, "KAFKATEST_WRONG": "wr0ng"} {
+		if err := os.Setenv(name, value); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(scratch.In(m).Run())
+}
 
 // versions are the releases that every test of the protocol runs on.
 func versions() []string { return []string{kafkalab.V3, kafkalab.V4} }

@@ -15,9 +15,9 @@ import (
 
 func TestRealKafka(t *testing.T) {
 	kafkalab.Require(t)
-	t.Setenv("KAFKATEST_PASSWORD", kafkalab.Password)
 	for _, version := range versions() {
 		t.Run(version, func(t *testing.T) {
+			t.Parallel()
 			listeners := []kafkalab.Listener{
 				kafkalab.Plaintext(), kafkalab.TLS(), kafkalab.MutualTLS(), kafkalab.SASLPlain(),
 				kafkalab.SCRAM(), kafkalab.SCRAM256(), kafkalab.SCRAM().WithTLS(),
@@ -74,7 +74,6 @@ func testWrongPassword(t *testing.T, cluster *kafkalab.Cluster) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Setenv("KAFKATEST_WRONG", "wr0ng")
 		good.SASL.Password = "${env:KAFKATEST_WRONG}"
 		c := newClient(t, good)
 		if _, err := c.Metadata(testContext(t)); !errors.Is(err, kerr.SaslAuthenticationFailed) {

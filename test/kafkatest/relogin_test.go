@@ -12,8 +12,8 @@ import (
 // all the time and one that is idle meanwhile. The broker would close either
 // at the first request behind an expired login.
 func TestLoginRenewed(t *testing.T) {
+	t.Parallel()
 	kafkalab.Require(t)
-	t.Setenv("KAFKATEST_PASSWORD", kafkalab.Password)
 	listeners := []kafkalab.Listener{kafkalab.SASLPlain(), kafkalab.SCRAM()}
 	cluster := kafkalab.Start(t, kafkalab.Config{
 		Listeners: listeners, Overrides: map[string]string{"connections.max.reauth.ms": "1500"},

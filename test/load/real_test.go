@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -98,6 +99,7 @@ func (l *lab) same(topic Topic, opts Options) {
 func TestKindsOfTopics(t *testing.T) {
 	for _, version := range []string{kafkalab.V4, kafkalab.V3} {
 		t.Run(version, func(t *testing.T) {
+			t.Parallel()
 			l := startLab(t, version)
 			l.checkDense()
 			l.checkTransactions()
@@ -194,36 +196,48 @@ func (l *lab) checkTiny() {
 func (l *lab) checkOldFormats() {
 	l.t.Helper()
 	m := newMaker("old", 1, 100, time.UnixMilli(1700000000000), time.Millisecond)
-	for magic := range int8(2) {
-		topic := l.topic([]string{"format-0", "format-1"}[magic], 1, map[string]string{"retention.ms": "-1"})
-		var want []*kgo.Record
+	var topics []Topic
+	var want [2][]*kgo.Record
+	logs := map[string][]byte{}
+	for magic := range want {
+		topic := l.topic(fmt.Sprintf("format-%d", magic), 1, map[string]string{"retention.ms": "-1"})
 		for n := range int64(5) {
-			want = append(want, m.record(0, n, time.Unix(1, 0)))
+			want[magic] = append(want[magic], m.record(0, n, time.Unix(1, 0)))
 		}
-		if err := l.ReplaceLog(l.ctx, 0, topic.Name, 0, OldFormat(magic, want)); err != nil {
-			l.t.Fatal(err)
-		}
-		got := l.records(topic.Name, 0)
-		if len(got) != len(want) {
-			l.t.Fatalf("format %d: %d records", magic, len(got))
-		}
-		for i, r := range got {
-			if string(r.Value) != string(want[i].Value) || string(r.Key) != string(want[i].Key) || r.Offset != int64(i) {
-				l.t.Errorf("format %d: record %d: %v", magic, i, r)
-			}
-			if magic == 0 && r.Attrs.TimestampType() != -1 { // none: the broker serves it as it lies there
-				l.t.Errorf("format 0: timestamp type %d", r.Attrs.TimestampType())
-			}
-			if magic == 1 && !r.Timestamp.Equal(want[i].Timestamp) {
-				l.t.Errorf("format %d: timestamp %v", magic, r.Timestamp)
-			}
-		}
-		l.same(topic, Options{})
+		logs[topic.Name+"-0"] = OldFormat(int8(magic), want[magic])
+		topics = append(topics, topic)
 	}
+	if err := l.ReplaceLogs(l.ctx, 0, logs); err != nil {
+		l.t.Fatal(err)
+	}
+	for magic, topic := range topics {
+		l.checkOldFormat(magic, topic, want[magic])
+	}
+}
+
+func (l *lab) checkOldFormat(magic int, topic Topic, want []*kgo.Record) {
+	l.t.Helper()
+	got := l.records(topic.Name, 0)
+	if len(got) != len(want) {
+		l.t.Fatalf("format %d: %d records", magic, len(got))
+	}
+	for i, r := range got {
+		if string(r.Value) != string(want[i].Value) || string(r.Key) != string(want[i].Key) || r.Offset != int64(i) {
+			l.t.Errorf("format %d: record %d: %v", magic, i, r)
+		}
+		if magic == 0 && r.Attrs.TimestampType() != -1 { // none: the broker serves it as it lies there
+			l.t.Errorf("format 0: timestamp type %d", r.Attrs.TimestampType())
+		}
+		if magic == 1 && !r.Timestamp.Equal(want[i].Timestamp) {
+			l.t.Errorf("format %d: timestamp %v", magic, r.Timestamp)
+		}
+	}
+	l.same(topic, Options{})
 }
 
 // A load goes on through a broker's restart, and the checker finds every record once.
 func TestLoadThroughARestart(t *testing.T) {
+	t.Parallel()
 	l := startLab(t, kafkalab.V4)
 	topic := l.topic("t", 4, nil)
 	p, err := NewProducer(Config{Client: l.client, Topics: []Topic{topic}, Rate: 400, Size: 100})

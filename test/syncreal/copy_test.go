@@ -212,11 +212,11 @@ func recordsOf(topic string, from, to int) []*kgo.Record {
 	return out
 }
 
-// Batches that Java's codecs have compressed (the broker does, where topic and
+// rebuiltBatches: batches that Java's codecs have compressed (the broker does, where topic and
 // producer differ), resumed inside, cut, stamped by the broker, from
 // transactions, and compacted ones: what is written must be what was read.
-func TestRebuiltBatchesOnRealBrokers(t *testing.T) {
-	l := newLab(t, map[string]string{"log.cleaner.backoff.ms": "100", "log.retention.check.interval.ms": "1000"})
+func rebuiltBatches(l *lab) {
+	t := l.T
 	codecs := []string{"uncompressed", "gzip", "snappy", "lz4", "zstd"}
 	for _, codec := range codecs {
 		l.create(l.usC, "plain-"+codec, 1, map[string]string{"compression.type": codec})

@@ -51,8 +51,7 @@ func (c *control) Record(ev fsm.Event) {
 	_, _ = c.Propose(context.Background(), &fsm.EventsAdd{Events: []fsm.Event{ev}}) // an event in memory
 }
 
-// lab is two real Kafka clusters, the source on 4.3.1 and the target on
-// 3.9.1, with clients of both and empty facts.
+// lab is clients of both clusters and empty facts.
 type lab struct {
 	*testing.T
 	ctx      context.Context
@@ -64,16 +63,27 @@ type lab struct {
 	usP, euP *kgo.Client // plain clients that choose partitions by hand
 }
 
-func newLab(t *testing.T, source map[string]string) *lab {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+// TestOnRealBrokers shares two clusters, a source on 4.3.1 and a target on
+// 3.9.1. Each test has topics and facts of its own.
+func TestOnRealBrokers(t *testing.T) {
+	kafkalab.Require(t)
+	quick := map[string]string{"log.cleaner.backoff.ms": "100", "log.retention.check.interval.ms": "1000"}
+	src, dst := kafkalab.StartPair(t, kafkalab.Config{Version: kafkalab.V4, Overrides: quick}, kafkalab.Config{Version: kafkalab.V3})
+	t.Run("preflight", func(t *testing.T) { preflight(newLab(t, src, dst)) })
+	t.Run("rebuilt batches", func(t *testing.T) { rebuiltBatches(newLab(t, src, dst)) })
+	t.Run("topics between versions", func(t *testing.T) { topicsBetweenVersions(newLab(t, src, dst)) })
+}
+
+func newLab(t *testing.T, src, dst *kafkalab.Cluster) *lab {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute) // for hangs
 	t.Cleanup(cancel)
 	pool, err := kafka.NewPool(kafka.DefaultConfig(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	l := &lab{T: t, ctx: ctx, pool: pool, ctl: &control{state: fsm.NewState()}}
-	l.us, l.usC, l.usP = l.cluster("us", kafkalab.Config{Version: kafkalab.V4, Overrides: source})
-	l.eu, l.euC, l.euP = l.cluster("eu", kafkalab.Config{Version: kafkalab.V3})
+	l.us, l.usC, l.usP = l.cluster("us", src)
+	l.eu, l.euC, l.euP = l.cluster("eu", dst)
 	t.Cleanup(pool.Close)
 	l.catalog = catalog.New(catalog.DefaultConfig(), pool, l.ctl.View, slog.New(slog.DiscardHandler))
 	t.Cleanup(l.catalog.Close)
@@ -82,8 +92,7 @@ func newLab(t *testing.T, source map[string]string) *lab {
 	return l
 }
 
-func (l *lab) cluster(name string, cfg kafkalab.Config) (fsm.KafkaCluster, *kafka.Client, *kgo.Client) {
-	c := kafkalab.Start(l.T, cfg)
+func (l *lab) cluster(name string, c *kafkalab.Cluster) (fsm.KafkaCluster, *kafka.Client, *kgo.Client) {
 	spec := fsm.KafkaCluster{Name: name, Bootstrap: c.Bootstrap()}
 	client, err := l.pool.Client(l.ctx, spec)
 	if err != nil {

@@ -16,10 +16,10 @@ func spec(include ...string) fsm.LinkSpec {
 		Copies: fsm.CopiesSkipFromTarget, State: fsm.StateRunning}
 }
 
-// A 4.3.1 source with settings that a 3.9.1 target takes, must not get, or
+// topicsBetweenVersions: a 4.3.1 source with settings that a 3.9.1 target takes, must not get, or
 // does not know.
-func TestTopicsBetweenVersions(t *testing.T) {
-	l := newLab(t, nil)
+func topicsBetweenVersions(l *lab) {
+	t := l.T
 	l.create(l.usC, "orders", 3, map[string]string{
 		"cleanup.policy": "compact,delete", "retention.ms": "1234567890", "message.timestamp.type": "LogAppendTime", "compression.type": "zstd",
 		"max.message.bytes": "3000000", "min.insync.replicas": "1", "leader.replication.throttled.replicas": "*", "message.timestamp.after.max.ms": "1000",
@@ -87,19 +87,19 @@ func stranger(t *testing.T) *fsm.View {
 	return s.View()
 }
 
-func TestPreflightOnRealBrokers(t *testing.T) {
-	l := newLab(t, nil)
-	l.create(l.usC, "orders", 2, nil)
-	l.metadata(l.usC, "orders")
+func preflight(l *lab) {
+	t := l.T
+	l.create(l.usC, "visits", 2, nil)
+	l.metadata(l.usC, "visits")
 	var records []*kgo.Record
 	at := time.Now().Add(-time.Hour).Truncate(time.Second)
 	for i := range 6 {
-		records = append(records, &kgo.Record{Topic: "orders", Partition: 1, Timestamp: at.Add(time.Duration(i) * time.Minute), Value: fmt.Append(nil, i)})
+		records = append(records, &kgo.Record{Topic: "visits", Partition: 1, Timestamp: at.Add(time.Duration(i) * time.Minute), Value: fmt.Append(nil, i)})
 	}
 	l.produce(l.usP, records...)
-	l.create(l.euC, "orders", 2, map[string]string{"message.timestamp.type": "LogAppendTime", "message.timestamp.before.max.ms": "60000"})
+	l.create(l.euC, "visits", 2, map[string]string{"message.timestamp.type": "LogAppendTime", "message.timestamp.before.max.ms": "60000"})
 
-	s := spec("orders")
+	s := spec("visits")
 	s.Start = at.Add(150 * time.Second).UTC().Format(time.RFC3339)
 	got, err := linktask.Preflight(l.ctx, l.catalog, l.ctl.View(), s, l.us, l.eu)
 	if err != nil || len(got.Refusals) != 0 {
