@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"sluice/replication/link"
+	"sluice/test/claim"
 	"sluice/test/kafkalab"
 	"sluice/test/load"
 	"sluice/test/rig"
@@ -24,7 +25,7 @@ type shape struct {
 
 func shapes() []shape {
 	many := int64(1)
-	if proving() {
+	if claim.Full() {
 		many = 4
 	}
 	return []shape{
@@ -42,7 +43,7 @@ func shapes() []shape {
 }
 
 // pairsOf is how often both programs are measured.
-func pairsOf(few, full int) int { return system.Rounds(few, full) }
+func pairsOf(few, full int) int { return claim.Rounds(few, full) }
 
 // TestCostBesideBase: CPU and memory of a node that catches up, per wire GB,
 // are no worse than those of the commit SLUICE_BASE, in the same run.

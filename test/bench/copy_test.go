@@ -5,12 +5,12 @@ package bench
 import (
 	"context"
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
+	"sluice/test/claim"
 	"sluice/test/kafkalab"
 	"sluice/test/load"
 	"sluice/test/rig"
@@ -36,13 +36,11 @@ func (c cost) String() string {
 
 // records to copy: 1 KB each, compressible 1.6:1.
 func records() int64 {
-	if proving() {
+	if claim.Full() {
 		return 3_000_000
 	}
 	return 400_000
 }
-
-func proving() bool { return os.Getenv("SLUICE_PROVE") != "" }
 
 // TestCostBesideMirrorMaker: CPU of a node per wire GB, 256 KB lz4 batches,
 // at most a sixth of MirrorMaker 2's, tuned, in the same run.

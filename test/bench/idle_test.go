@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"sluice/test/claim"
 	"sluice/test/faults"
 	"sluice/test/kafkalab"
 	"sluice/test/load"
@@ -35,7 +36,7 @@ type idleBars struct{ metadata, cpu, rss float64 }
 func TestIdle(t *testing.T) {
 	kafkalab.Require(t)
 	m, bars := many{topics: 150, partitions: 2, nodes: 3}, idleBars{metadata: 2, rss: 60}
-	if proving() {
+	if claim.Full() {
 		m.topics, bars = 2500, idleBars{metadata: 2, cpu: 2, rss: 100}
 	}
 	l := newIdleLab(t, m)
@@ -61,7 +62,7 @@ func TestIdleBesideBase(t *testing.T) {
 	kafkalab.Require(t)
 	both := programs(t)
 	m := many{topics: 150, partitions: 2, nodes: 3}
-	if proving() {
+	if claim.Full() {
 		m.topics = 2500
 	}
 	l := newIdleLab(t, m)
@@ -138,7 +139,7 @@ func (l *idleLab) rest(t *testing.T, binary string) idling {
 	n.Ready()
 	var out idling
 	span := 10 * time.Second
-	if proving() {
+	if claim.Full() {
 		span = time.Minute
 	}
 	out.without, _ = l.watch(t, n, span)

@@ -3,6 +3,7 @@ package bench
 import (
 	"testing"
 
+	"sluice/test/claim"
 	"sluice/test/kafkalab"
 	"sluice/test/load"
 )
@@ -17,7 +18,7 @@ func TestMemoryCatchingUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := int64(300_000)
-	if proving() {
+	if claim.Full() {
 		n = 7_600_000
 	}
 	fill(t, src, topic, n)

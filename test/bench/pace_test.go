@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"sluice/test/claim"
 	"sluice/test/kafkalab"
 	"sluice/test/load"
 	"sluice/test/rig"
@@ -82,7 +83,7 @@ func race(t *testing.T, src, dst *kafkalab.Cluster, topic load.Topic, both [2]pr
 		r.used = usage(t, r.nodes.List()[0].PID())
 	}
 	minutes := 6.0 / 60
-	if proving() {
+	if claim.Full() {
 		minutes = 20.0 / 60
 	}
 	system.Settle(t, time.Duration(minutes*float64(time.Minute)))

@@ -1,21 +1,19 @@
 package load
 
 import (
-	"os"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"sluice/test/claim"
 	"sluice/test/kafkalab"
 )
 
 // MirrorMaker 2 copies what the checker then finds complete and in order: the runner works, and the
 // checker holds for a copier that is not ours.
 func TestMirrorMakerCopies(t *testing.T) {
-	if os.Getenv("SLUICE_PROVE") == "" {
-		t.Skip("left out: starting MirrorMaker takes much; SLUICE_PROVE=1 runs it, and the benches rest on it")
-	}
+	claim.NeedsLong(t) // and the benches rest on it
 	source, target := startLab(t, kafkalab.V4), startLab(t, kafkalab.V4)
 	topic := source.topic("t", 2, nil)
 	p := source.produce(Config{Topics: []Topic{topic}, Records: 2000, Size: 200, Codec: kgo.Lz4Compression()})

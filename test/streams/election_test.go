@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"sluice/fsm"
+	"sluice/test/claim"
 	"sluice/test/faults"
 	"sluice/test/kafkalab"
 	"sluice/test/rig"
@@ -124,7 +125,7 @@ func TestRollingRestart(t *testing.T) {
 		"default.replication.factor": "3", "min.insync.replicas": "2", "broker.session.timeout.ms": "4000",
 	}}
 	source := kafkalab.Config{}
-	if proving() {
+	if claim.Long() {
 		source = three
 	}
 	l := start(t, source, three)
@@ -139,7 +140,7 @@ func TestRollingRestart(t *testing.T) {
 	idle := all[0]
 	var stops []func()
 	for _, s := range all[1:] {
-		stops = append(stops, s.load(t, time.Duration(rounds(30, 10))*time.Millisecond))
+		stops = append(stops, s.load(t, time.Duration(claim.Rounds(30, 10))*time.Millisecond))
 	}
 	for _, c := range []*kafkalab.Cluster{l.dst, l.src} {
 		for b := range c.Brokers() {

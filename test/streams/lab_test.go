@@ -33,17 +33,6 @@ func TestMain(m *testing.M) {
 	os.Exit(scratch.In(m).Run())
 }
 
-// proving reports whether the full counts are asked for.
-func proving() bool { return os.Getenv("SLUICE_PROVE") != "" }
-
-// rounds of what is random, and lengths of load, are longer for a proof.
-func rounds(every, prove int) int {
-	if proving() {
-		return prove
-	}
-	return every
-}
-
 // lab is two clusters, each behind a proxy of its own.
 type lab struct {
 	src, dst           *kafkalab.Cluster

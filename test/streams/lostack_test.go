@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"sluice/test/claim"
 	"sluice/test/faults"
 	"sluice/test/kafkalab"
 	"sluice/test/rig"
@@ -36,7 +37,7 @@ func TestWritePath(t *testing.T) {
 		t.Run("held over the owner's death", func(t *testing.T) { t.Parallel(); heldOverDeath(t, l, false) })
 		t.Run("held until the successor has gone on", func(t *testing.T) { t.Parallel(); heldOverDeath(t, l, true) })
 	})
-	for range rounds(1, 3) {
+	for range claim.Rounds(1, 3) {
 		t.Run("target killed", func(t *testing.T) { targetKilled(t, l) })
 	}
 }

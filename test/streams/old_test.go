@@ -6,6 +6,7 @@ import (
 
 	"sluice/fsm"
 	copying "sluice/replication/stream"
+	"sluice/test/claim"
 	"sluice/test/faults"
 	"sluice/test/kafkalab"
 	"sluice/test/rig"
@@ -51,7 +52,7 @@ func oldLostAcks(t *testing.T, l *lab) {
 	s := l.oldStream(t)
 	r := s.own(t, 1)
 	s.warm(t, r)
-	for range rounds(2, 10) {
+	for range claim.Rounds(2, 10) {
 		f := l.dstProxy.AddRule(faults.Rule{Side: faults.OnResponse, APIs: []int16{faults.Produce}, ClientPrefix: r.name, Count: 1, Do: faults.Hold})
 		s.produce(t, 3)
 		chosen(t, f, 1)
@@ -88,7 +89,7 @@ func oldHeldRequest(t *testing.T, l *lab) {
 func oldTakeovers(t *testing.T, l *lab) {
 	s := l.oldStream(t)
 	stop := s.load(t, 20*time.Millisecond)
-	for i := range rounds(3, 20) {
+	for i := range claim.Rounds(3, 20) {
 		r := s.own(t, 1+i%3)
 		from := r.stream.Measure().Source
 		rig.Until(t, 30*time.Second, "it goes on", func() bool { return r.stream.Measure().Source > from+20 })

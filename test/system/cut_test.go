@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"sluice/test/claim"
 	"sluice/test/faults"
 	"sluice/test/kafkalab"
 )
@@ -29,13 +30,13 @@ func TestCuts(t *testing.T) {
 // and it both write. Nothing is written twice, and when it hears again it takes
 // part.
 func (w *World) cutFromPeers(t *testing.T, mesh *faults.Mesh, heal faults.Heal) {
-	for round := range Rounds(1, 3) {
+	for round := range claim.Rounds(1, 3) {
 		w.Spread()
 		victim := w.List()[(round+int(heal))%3]
 		gaps := w.After(func() { mesh.Isolate(victim.Name) })
 		t.Logf("round %d: %s cut off from its peers: longest gap %v", round, victim.Name, gaps[0].New)
 		w.Moving()
-		Settle(t, time.Duration(Rounds(5, 8))*time.Second) // it is dead to the others after 3 s
+		Settle(t, time.Duration(claim.Rounds(5, 8))*time.Second) // it is dead to the others after 3 s
 		w.Moving()
 		mesh.HealAll(victim.Name, heal)
 		w.Spread()
@@ -58,7 +59,7 @@ func (w *World) oneWayCuts(t *testing.T, mesh *faults.Mesh) {
 			}
 		}
 		w.Moving()
-		Settle(t, time.Duration(Rounds(4, 6))*time.Second)
+		Settle(t, time.Duration(claim.Rounds(4, 6))*time.Second)
 		gap := w.Moving()
 		t.Logf("round %d: one way (%s) of %s held: longest gap after a while %v", round, dir, victim.Name, gap.New)
 		mesh.HealAll(victim.Name, faults.Deliver)
@@ -74,7 +75,7 @@ func (w *World) cutFromKafka(t *testing.T, proxy *faults.KafkaProxy) {
 	victim := w.List()[0]
 	owned := w.Owns(w.alive(), victim)
 	heal := proxy.Cut(clientOf(victim))
-	cut := time.Duration(Rounds(5, 8)) * time.Second
+	cut := time.Duration(claim.Rounds(5, 8)) * time.Second
 	Settle(t, cut)
 	heal(faults.Deliver)
 	gap := w.Moving()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"sluice/test/claim"
 	"sluice/test/load"
 )
 
@@ -21,7 +22,7 @@ func (w *World) startLoad() {
 	seed := uint64(time.Now().UnixNano())
 	w.t.Logf("seed %d", seed)
 	cfg := load.Config{Client: Opts(w.t, w.Src), Topics: []load.Topic{w.Topic}, Rate: w.cfg.Rate, Seed: seed}
-	if !Proving() {
+	if !claim.Full() {
 		cfg.Burst = int(w.Topic.Partitions)
 	}
 	producer, err := load.NewProducer(cfg)

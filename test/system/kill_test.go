@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sluice/api"
+	"sluice/test/claim"
 	"sluice/test/kafkalab"
 	"sluice/test/load"
 )
@@ -28,7 +29,7 @@ func TestDeaths(t *testing.T) {
 
 func (w *World) ownerKilled(t *testing.T) {
 	worst := time.Duration(0)
-	rounds := Rounds(3, 20)
+	rounds := claim.Rounds(3, 20)
 	for round := range rounds {
 		w.Spread()
 		leader := w.Leader()
@@ -44,12 +45,12 @@ func (w *World) ownerKilled(t *testing.T) {
 		w.Moving()
 	}
 	t.Logf("%d rounds, longest gap %v", rounds, worst)
-	Bar(t, "longest gap", worst, 5*time.Second)
+	claim.Bar(t, "longest gap", worst, 5*time.Second)
 }
 
 func (w *World) leaderKilled(t *testing.T) {
 	worst, pause := time.Duration(0), time.Duration(0)
-	rounds := Rounds(2, 10)
+	rounds := claim.Rounds(2, 10)
 	for round := range rounds {
 		w.Spread()
 		leader := w.Leader()
@@ -62,8 +63,8 @@ func (w *World) leaderKilled(t *testing.T) {
 		w.Moving()
 	}
 	t.Logf("%d rounds, longest gap %v, of other nodes' partitions %v", rounds, worst, pause)
-	Bar(t, "longest gap", worst, 10*time.Second)
-	Bar(t, "longest pause of other nodes' partitions", pause, time.Second)
+	claim.Bar(t, "longest gap", worst, 10*time.Second)
+	claim.Bar(t, "longest pause of other nodes' partitions", pause, time.Second)
 }
 
 // others is the longest pause among partitions that are not of the set.
@@ -81,8 +82,8 @@ func others(gaps []load.Gap, set map[string]bool) time.Duration {
 // wakes with requests on its connections, and takes part again by itself.
 func (w *World) ownerPaused(t *testing.T) {
 	worst := time.Duration(0)
-	stopped := time.Duration(Rounds(8, 60)) * time.Second
-	for round := range Rounds(1, 5) {
+	stopped := time.Duration(claim.Rounds(8, 60)) * time.Second
+	for round := range claim.Rounds(1, 5) {
 		w.Spread()
 		victim := w.List()[round%3]
 		began := time.Now()
@@ -94,7 +95,7 @@ func (w *World) ownerPaused(t *testing.T) {
 		w.Moving()
 		w.Spread()
 	}
-	Bar(t, "longest gap", worst, 5*time.Second)
+	claim.Bar(t, "longest gap", worst, 5*time.Second)
 }
 
 func (w *World) allKilled(t *testing.T) {
@@ -108,13 +109,13 @@ func (w *World) allKilled(t *testing.T) {
 	w.Moving()
 	took := time.Since(began)
 	t.Logf("copying %v after the last start", took)
-	Bar(t, "copying after the last start", took, 20*time.Second)
+	claim.Bar(t, "copying after the last start", took, 20*time.Second)
 }
 
 // targetBrokerKilled has the target's broker die and come back, with requests
 // open.
 func (w *World) targetBrokerKilled(t *testing.T) {
-	for round := range Rounds(1, 10) {
+	for round := range claim.Rounds(1, 10) {
 		if err := w.Dst.KillBroker(0); err != nil {
 			t.Fatal(err)
 		}
@@ -143,7 +144,7 @@ func (w *World) leaveAndJoin(t *testing.T) {
 		longest = max(longest, g.Pause)
 	}
 	t.Logf("the leader left: longest pause %v", longest)
-	Bar(t, "longest pause", longest, time.Second)
+	claim.Bar(t, "longest pause", longest, time.Second)
 	if s := w.alive().Status(); len(s.Nodes) != 2 {
 		t.Errorf("%d members after one of three left", len(s.Nodes))
 	}

@@ -5,18 +5,17 @@ import (
 	"testing"
 	"time"
 
+	"sluice/test/claim"
 	"sluice/test/load"
 )
 
 // TestLatency: latency at 1,000 records/s over 8 partitions, from producing at
 // the source to readable at the target.
 func TestLatency(t *testing.T) {
-	if !Proving() {
-		t.Skip("left out: the ratio is looked at by TestDeaths; SLUICE_PROVE=1 runs this")
-	}
-	w := NewWorld(t, WorldConfig{Partitions: 8})
-	through := w.latency(t, time.Minute)
-	if through.P50 > 5*time.Millisecond || through.P99 > 20*time.Millisecond {
+	claim.NeedsLong(t)
+	w := NewWorld(t, WorldConfig{Partitions: 8, Rate: 1000})
+	through := w.latency(t, time.Duration(claim.Rounds(10, 60))*time.Second)
+	if claim.Full() && (through.P50 > 5*time.Millisecond || through.P99 > 20*time.Millisecond) {
 		t.Errorf("p50 %v p99 %v, at most 5 ms and 20 ms", through.P50, through.P99)
 	}
 	w.Equal()
@@ -34,7 +33,7 @@ func (w *World) latency(t *testing.T, span time.Duration) load.Latency {
 	if err := direct.WaitRecords(ctx, 1); err != nil {
 		t.Fatal(err)
 	}
-	Settle(t, time.Duration(Rounds(1, 3))*time.Second)
+	Settle(t, time.Duration(claim.Rounds(1, 3))*time.Second)
 	w.Watch.ResetLatency()
 	direct.ResetLatency()
 	Settle(t, span)

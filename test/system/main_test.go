@@ -5,6 +5,7 @@ import (
 	"os"
 	"testing"
 
+	"sluice/test/claim"
 	"sluice/test/scratch"
 )
 
@@ -13,7 +14,7 @@ import (
 func TestMain(m *testing.M) {
 	flag.Parse()
 	together := "4"
-	if Proving() {
+	if claim.Full() {
 		together = "1"
 	}
 	if err := flag.Set("test.parallel", together); err != nil {

@@ -3,17 +3,18 @@ package system
 import (
 	"testing"
 
+	"sluice/test/claim"
 	"sluice/test/kafkalab"
 )
 
 // Brokers of the target, then of the source, are restarted one after another;
 // leaders move, and nobody lends a hand. The source has one broker unless
-// proving: while it is away there is no other leader.
+// there is time: while it is away there is no other leader.
 func TestRollingRestart(t *testing.T) {
 	t.Parallel()
 	three := kafkalab.Config{Brokers: 3, Overrides: map[string]string{"min.insync.replicas": "2"}}
 	source, replicas := three, int16(3)
-	if !Proving() {
+	if !claim.Long() {
 		source, replicas = kafkalab.Config{}, 1
 	}
 	w := NewWorld(t, WorldConfig{Source: source, Target: three, Replicas: replicas, Link: "  targetTopics: {replicationFactor: 3}\n"})

@@ -10,6 +10,7 @@ import (
 	"sluice/api"
 	"sluice/fsm"
 	"sluice/fsm/reason"
+	"sluice/test/claim"
 	"sluice/test/kafkalab"
 	"sluice/test/rig"
 )
@@ -67,9 +68,7 @@ func (w *World) led(bin string) {
 // back and forth, and old and new ones copy side by side. A link is deleted
 // while not all know what an operation is, and another one afterwards.
 func TestUpgradeNodeByNode(t *testing.T) {
-	if !Proving() {
-		t.Skip("left out: it takes a minute; SLUICE_PROVE=1 runs it")
-	}
+	claim.NeedsLong(t)
 	kafkalab.Require(t)
 	old, bin := Build(t, levelOne), Build(t, "")
 	w := NewWorld(t, WorldConfig{Nodes: Options{Binary: old}, Select: "  topics: {include: [orders]}\n"})

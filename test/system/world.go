@@ -5,28 +5,17 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"sluice/test/claim"
 	"sluice/test/kafkalab"
 	"sluice/test/load"
 	"sluice/test/wait"
 )
-
-// Proving reports whether the full counts are asked for.
-func Proving() bool { return os.Getenv("SLUICE_PROVE") != "" }
-
-// Rounds is how often a fault is made: full when proving, else few.
-func Rounds(few, full int) int {
-	if Proving() {
-		return full
-	}
-	return few
-}
 
 // WorldConfig says what a World is made of.
 type WorldConfig struct {
@@ -59,8 +48,8 @@ func NewWorld(t *testing.T, cfg WorldConfig) *World {
 	t.Helper()
 	kafkalab.Require(t)
 	cfg.Nodes.Nodes = cmp.Or(cfg.Nodes.Nodes, 3)
-	cfg.Partitions = cmp.Or(cfg.Partitions, int32(Rounds(12, 24)))
-	cfg.Rate = cmp.Or(cfg.Rate, Rounds(300, 1000))
+	cfg.Partitions = cmp.Or(cfg.Partitions, int32(claim.Rounds(12, 24)))
+	cfg.Rate = cmp.Or(cfg.Rate, claim.Rounds(300, 1000))
 	w := &World{t: t, cfg: cfg, Topic: load.Topic{Name: "orders", Partitions: cfg.Partitions}}
 	w.Nodes = Start(t, cfg.Nodes) // they find each other while the brokers start
 	w.Src, w.Dst = kafkalab.StartPair(t, cfg.Source, cfg.Target)
@@ -182,7 +171,7 @@ func (w *World) Owns(ask, node *Node) map[string]bool {
 // the leader plans again every second.
 func (w *World) Spread() {
 	w.t.Helper()
-	still := time.Duration(Rounds(2500, 4000)) * time.Millisecond
+	still := time.Duration(claim.Rounds(2500, 4000)) * time.Millisecond
 	var last map[string]string
 	since := time.Now()
 	until(w.t, "every node owns partitions, and none moves", func() error {
@@ -217,17 +206,5 @@ func until(t testing.TB, what string, f func() error) {
 	t.Helper()
 	if err := wait.Until(context.Background(), 100*time.Millisecond, wait.Patience, func(context.Context) error { return f() }); err != nil {
 		t.Fatalf("%s: %v", what, err)
-	}
-}
-
-// Bar fails the test where something took longer than is promised. On any
-// machine but the quiet one of a proof it may take five times as long.
-func Bar(t testing.TB, what string, took, most time.Duration) {
-	t.Helper()
-	if !Proving() {
-		most *= 5
-	}
-	if took > most {
-		t.Errorf("%s: %v, at most %v", what, took, most)
 	}
 }
