@@ -144,14 +144,24 @@ func (w *world) foreign(t *testing.T, n int) {
 // acked waits until the runner's stream has copied up to the source offset.
 func (w *world) acked(t *testing.T, r *runner, source int64) {
 	t.Helper()
-	rig.Until(t, timeout, fmt.Sprintf("copied up to %d", source), func() bool { return r.streams[w.topic].Measure().Source == source })
+	rig.Wait(t, fmt.Sprintf("copied up to %d", source), func() error {
+		if m := r.streams[w.topic].Measure(); m.Source != source {
+			return fmt.Errorf("up to %d, %s: %s", m.Source, m.State, m.Message)
+		}
+		return nil
+	})
 }
 
 // state waits until the runner's stream is in the state, without having
 // stopped.
 func (w *world) state(t *testing.T, r *runner, code fsm.Code) {
 	t.Helper()
-	rig.Until(t, timeout, "state "+string(code), func() bool { return r.streams[w.topic].Measure().State == code })
+	rig.Wait(t, "state "+string(code), func() error {
+		if m := r.streams[w.topic].Measure(); m.State != code {
+			return fmt.Errorf("%s at %d: %s", m.State, m.Source, m.Message)
+		}
+		return nil
+	})
 	if stop := w.task().Copy.Stop; stop != nil {
 		t.Fatalf("stopped: %+v", stop)
 	}

@@ -229,7 +229,7 @@ func Until(t testing.TB, d time.Duration, what string, ok func() bool) {
 // fails when it has said nothing new for long.
 func Wait(t testing.TB, what string, f func() error) {
 	t.Helper()
-	err := wait.Until(context.Background(), 20*time.Millisecond, wait.Patience, func(context.Context) error { return f() })
+	err := wait.Until(context.Background(), 10*time.Millisecond, wait.Patience, func(context.Context) error { return f() })
 	if err != nil {
 		t.Fatalf("%s: %v", what, err)
 	}

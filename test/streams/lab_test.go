@@ -242,7 +242,12 @@ func (s *stream) warm(t *testing.T, r *runner) {
 // acked waits until all that was produced is acknowledged to the runner.
 func (s *stream) acked(t *testing.T, r *runner) {
 	t.Helper()
-	rig.Until(t, 30*time.Second, "acknowledged", func() bool { return r.stream.Measure().Source == int64(s.made) })
+	rig.Wait(t, "acknowledged", func() error {
+		if m := r.stream.Measure(); m.Source != int64(s.made) {
+			return fmt.Errorf("%d of %d, %s: %s", m.Source, s.made, m.State, m.Message)
+		}
+		return nil
+	})
 }
 
 // forgotten waits until the target's leader has no state of our producer id.
@@ -264,7 +269,12 @@ func (s *stream) forgotten(t *testing.T) {
 // state waits until the runner's stream is in the state.
 func (r *runner) state(t *testing.T, code fsm.Code) {
 	t.Helper()
-	rig.Until(t, 30*time.Second, "state "+string(code), func() bool { return r.stream.Measure().State == code })
+	rig.Wait(t, "state "+string(code), func() error {
+		if m := r.stream.Measure(); m.State != code {
+			return fmt.Errorf("%s at %d: %s", m.State, m.Source, m.Message)
+		}
+		return nil
+	})
 }
 
 // over waits until the runner's stream has ended by itself.
