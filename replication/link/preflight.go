@@ -185,7 +185,7 @@ func (f *preflight) resolve(ctx context.Context, start string) (offsetsAt, error
 		found, err = f.source.offsets(ctx, f.selected, kafka.ReadCommitted, at)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("start %s cannot be resolved in Kafka cluster %s: %w; try again when every partition has a leader", start, f.link.Spec.Source, err)
+		return nil, fmt.Errorf("start %s cannot be resolved on Kafka cluster %s: %w; try again when every partition has a leader", start, f.link.Spec.Source, err)
 	}
 	return startOffsets(latest, found), nil
 }
