@@ -59,7 +59,9 @@ func (w *watcher) wait(ctx context.Context, drain <-chan struct{}) (ended bool) 
 		}
 		if f := w.lookAround(ctx); f != nil {
 			w.partition.Stop(*f)
-			w.partition.HangUp(w.every)
+			if f.Kind == recovery.TopicChanged && !f.Source { // the connection is that of other streams too
+				w.partition.HangUp(w.every)
+			}
 		}
 	}
 }
