@@ -12,8 +12,8 @@ import (
 
 const every = 10 * time.Millisecond
 
-// after runs Until in a bubble and returns its error and how long it waited.
-func after(t *testing.T, limit time.Duration, f func(time.Duration) error) (err error, took time.Duration) {
+// after runs Until in a bubble and returns how long it waited, and its error.
+func after(t *testing.T, limit time.Duration, f func(time.Duration) error) (took time.Duration, err error) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), limit)
 		defer cancel()
@@ -21,11 +21,11 @@ func after(t *testing.T, limit time.Duration, f func(time.Duration) error) (err 
 		err = Until(ctx, every, time.Minute, func(context.Context) error { return f(time.Since(began)) })
 		took = time.Since(began)
 	})
-	return err, took
+	return took, err
 }
 
 func TestSlowIsNotStuck(t *testing.T) {
-	err, took := after(t, 10*time.Hour, func(d time.Duration) error {
+	took, err := after(t, 10*time.Hour, func(d time.Duration) error {
 		if d > 2*time.Hour {
 			return nil
 		}
@@ -43,7 +43,7 @@ func TestStuck(t *testing.T) {
 		"the same of other ports": func(d time.Duration) string { return fmt.Sprintf("127.0.0.1:%d->127.0.0.1:80: refused", 30000+d/every) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			err, took := after(t, 10*time.Hour, func(d time.Duration) error { return errors.New(says(d)) })
+			took, err := after(t, 10*time.Hour, func(d time.Duration) error { return errors.New(says(d)) })
 			if !errors.Is(err, ErrStuck) || took < time.Minute || took > time.Minute+time.Second {
 				t.Errorf("%v after %v", err, took)
 			}
@@ -53,7 +53,7 @@ func TestStuck(t *testing.T) {
 
 func TestEndsWithItsContext(t *testing.T) {
 	missing := errors.New("missing")
-	err, took := after(t, time.Second, func(time.Duration) error { return missing })
+	took, err := after(t, time.Second, func(time.Duration) error { return missing })
 	if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, missing) || took != time.Second {
 		t.Errorf("%v after %v", err, took)
 	}
@@ -61,7 +61,7 @@ func TestEndsWithItsContext(t *testing.T) {
 
 func TestEndsWithAFinalError(t *testing.T) {
 	dead := errors.New("dead")
-	err, took := after(t, time.Hour, func(time.Duration) error { return fmt.Errorf("asking: %w", Final(dead)) })
+	took, err := after(t, time.Hour, func(time.Duration) error { return fmt.Errorf("asking: %w", Final(dead)) })
 	if !errors.Is(err, dead) || took != 0 || !strings.Contains(err.Error(), "dead") {
 		t.Errorf("%v after %v", err, took)
 	}
