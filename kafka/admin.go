@@ -73,7 +73,7 @@ func (c *Client) createTopics(ctx context.Context, topics []CreateTopic) ([]Crea
 		}
 		delete(index, t.Topic)
 		out[i].ID = t.TopicID
-		if err := withMessage(t.ErrorCode, t.ErrorMessage); err != nil {
+		if err := Needs(withMessage(t.ErrorCode, t.ErrorMessage), "CREATE", t.Topic); err != nil {
 			out[i].Err = fmt.Errorf("creating topic %s: %w", t.Topic, err)
 		}
 	}
@@ -112,7 +112,7 @@ func (c *Client) CreatePartitions(ctx context.Context, topic string, total int32
 	got, err := admin.UpdatePartitions(ctx, int(total), topic)
 	if err == nil {
 		r, ok := got[topic]
-		if err = worded(r.Err, r.ErrMessage); !ok {
+		if err = Needs(worded(r.Err, r.ErrMessage), "ALTER", topic); !ok {
 			err = fmt.Errorf("%w: another topic answered", ErrProtocol)
 		}
 	}
@@ -209,7 +209,7 @@ func configs(ctx context.Context, r Requester, kind kmsg.ConfigResourceType, nam
 			continue
 		}
 		delete(index, got.ResourceName)
-		out[i].Err = withMessage(got.ErrorCode, got.ErrorMessage)
+		out[i].Err = Needs(withMessage(got.ErrorCode, got.ErrorMessage), "DESCRIBE_CONFIGS", got.ResourceName)
 		out[i].Entries = configEntries(got.Configs, own)
 	}
 	if len(index) > 0 {

@@ -97,7 +97,7 @@ func offsetResults(resp *kmsg.ListOffsetsResponse, index map[partitionKey]int) (
 			}
 			answered++
 			out[i] = OffsetResult{Offset: p.Offset, Timestamp: p.Timestamp, LeaderEpoch: p.LeaderEpoch}
-			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+			if err := Needs(kerr.ErrorForCode(p.ErrorCode), "DESCRIBE", t.Topic); err != nil {
 				out[i].Err = fmt.Errorf("listing offsets of %s/%d: %w", t.Topic, p.Partition, err)
 			}
 		}
@@ -125,7 +125,7 @@ func (b Broker) OffsetForLeaderEpoch(ctx context.Context, topic string, partitio
 	case len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 || resp.Topics[0].Partitions[0].Partition != partition:
 		err = fmt.Errorf("%w: another partition answered", ErrProtocol)
 	default:
-		err = kerr.ErrorForCode(resp.Topics[0].Partitions[0].ErrorCode)
+		err = Needs(kerr.ErrorForCode(resp.Topics[0].Partitions[0].ErrorCode), "DESCRIBE", topic)
 	}
 	if err != nil {
 		return -1, -1, fmt.Errorf("asking for the end of epoch %d of %s/%d: %w", epoch, topic, partition, err)
@@ -158,7 +158,7 @@ func (b Broker) DescribeProducers(ctx context.Context, topic string, partition i
 	case len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 || resp.Topics[0].Partitions[0].Partition != partition:
 		err = fmt.Errorf("%w: another partition answered", ErrProtocol)
 	default:
-		err = withMessage(resp.Topics[0].Partitions[0].ErrorCode, resp.Topics[0].Partitions[0].ErrorMessage)
+		err = Needs(withMessage(resp.Topics[0].Partitions[0].ErrorCode, resp.Topics[0].Partitions[0].ErrorMessage), "READ", topic)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("describing producers of %s/%d: %w", topic, partition, err)

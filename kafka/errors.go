@@ -30,6 +30,15 @@ var (
 	ErrTimeout = errors.New("broker silent for too long")
 )
 
+// Needs names the right on a topic that a refused call wants; other errors
+// stay as they are.
+func Needs(err error, right, topic string) error {
+	if err == nil || !errors.Is(err, kerr.TopicAuthorizationFailed) {
+		return err
+	}
+	return fmt.Errorf("%s on topic %s is needed: %w", right, topic, err)
+}
+
 // withMessage returns the *kerr.Error of code with the broker's words, nil for
 // success.
 func withMessage(code int16, message *string) error {

@@ -128,11 +128,7 @@ func (t *topics) told(name string) (kafka.TopicMetadata, error) {
 	if e == nil {
 		return kafka.TopicMetadata{}, fmt.Errorf("looking up topic %s: %w: it was not told of", name, kafka.ErrProtocol)
 	}
-	err := e.meta.Err
-	if errors.Is(err, kerr.TopicAuthorizationFailed) {
-		err = fmt.Errorf("DESCRIBE on topic %s is needed: %w", name, err)
-	}
-	if err != nil {
+	if err := kafka.Needs(e.meta.Err, "DESCRIBE", name); err != nil {
 		return e.meta, fmt.Errorf("looking up topic %s: %w", name, err)
 	}
 	return e.meta, nil

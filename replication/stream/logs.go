@@ -12,7 +12,6 @@ import (
 	"sluice/kafka/record"
 	"sluice/replication/offsets"
 	"sluice/replication/recovery"
-	"sluice/replication/wire"
 )
 
 // logs reads both sides of a stream. Its errors are faults, or are made faults
@@ -91,7 +90,7 @@ func (l *logs) readOnce(ctx context.Context, b kafka.Broker, m *fsm.Mapping, out
 	}
 	producers, err := b.DescribeProducers(ctx, t.topic, t.partition)
 	if err != nil && !errors.Is(err, kafka.ErrUnsupported) {
-		return false, wire.Needs(err, "READ", t.topic)
+		return false, err
 	}
 	start, err := t.offset(ctx, b, kafka.ReadUncommitted, kafka.Earliest, t.place.LeaderEpoch)
 	if err != nil {

@@ -2,7 +2,6 @@ package wire
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -47,18 +46,9 @@ func FaultOf(err error, source bool) recovery.Fault {
 	return f
 }
 
-// Needs names the right on a topic that a refused call wants; other errors
-// stay as they are.
-func Needs(err error, right, topic string) error {
-	if err == nil || !errors.Is(err, kerr.TopicAuthorizationFailed) {
-		return err
-	}
-	return fmt.Errorf("%s on topic %s is needed: %w", right, topic, err)
-}
-
 // refusal is what a broker's answer to one batch means.
 func refusal(p *kafka.ProducedPartition, topic string) recovery.Fault {
-	f := FaultOf(Needs(kerr.ErrorForCode(p.ErrorCode), "WRITE", topic), false)
+	f := FaultOf(kafka.Needs(kerr.ErrorForCode(p.ErrorCode), "WRITE", topic), false)
 	f.Refused = p.ErrorCode == kerr.OutOfOrderSequenceNumber.Code
 	f.Perhaps = p.ErrorCode == kerr.RequestTimedOut.Code || p.ErrorCode == kerr.NotEnoughReplicasAfterAppend.Code
 	if p.ErrorMessage != "" {

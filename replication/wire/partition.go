@@ -170,7 +170,7 @@ func (p *Partition) coming(bytes int) {
 func (p *Partition) fetched(f *kafka.FetchedPartition, buf *kafka.Buf, r *rewrite.Rebuilder) {
 	switch {
 	case f.ErrorCode != 0:
-		fault := FaultOf(Needs(kerr.ErrorForCode(f.ErrorCode), "READ", p.Topic), true)
+		fault := FaultOf(kafka.Needs(kerr.ErrorForCode(f.ErrorCode), "READ", p.Topic), true)
 		fault.Range = recovery.Range{From: -1, To: f.LogStartOffset}
 		p.Stop(fault)
 	case f.Diverging.Epoch >= 0:
