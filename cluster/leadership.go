@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -20,6 +21,7 @@ import (
 const (
 	planMinimum = 100 * time.Millisecond // between two plans
 	planMaximum = time.Second            // rates alone are looked at that often
+	planAnyway  = 5 * time.Second        // and planned again where nothing has changed but the time
 	assignBatch = 256                    // assignments of one command, about 20 KB
 )
 
@@ -102,12 +104,14 @@ type leaderLoop struct {
 	term    *term
 	healthy map[raft.ServerID]time.Time // since when a non-voter is alive and caught up
 	lives   map[string]Life
-	members int       // of the last look at the configuration
-	since   time.Time // since when this node listens to reports
-	judged  time.Time // when lives were last judged
-	planned time.Time // the last plan
-	index   uint64    // of the View of the last plan
-	due     bool      // lives have changed since
+	members int                  // of the last look at the configuration
+	since   time.Time            // since when this node listens to reports
+	judged  time.Time            // when lives were last judged
+	planned time.Time            // the last look at whether to plan
+	index   uint64               // of the View then
+	weighed time.Time            // the last plan
+	rates   map[fsm.TaskID]int64 // that it rested on
+	due     bool                 // lives have changed since
 }
 
 func (l *leaderLoop) run(ctx context.Context) {
@@ -244,8 +248,14 @@ func (l *leaderLoop) plan(ctx context.Context) error {
 	if !l.due && (since < planMinimum || (v.Index == l.index && since < planMaximum)) {
 		return nil
 	}
+	rates := l.liveness.reports.smoothed(v)
+	same := !l.due && v.Index == l.index && maps.Equal(rates, l.rates)
 	l.planned, l.index, l.due = now, v.Index, false
-	in := work.Inputs{Now: l.nowMillis(), Rates: l.liveness.reports.smoothed(v)}
+	if same && now.Sub(l.weighed) < planAnyway {
+		return nil
+	}
+	l.weighed, l.rates = now, rates
+	in := work.Inputs{Now: l.nowMillis(), Rates: rates}
 	for _, node := range v.Nodes {
 		switch l.lives[node.ID] {
 		case LifeAlive:
