@@ -18,8 +18,8 @@ demo: build
 # Everything. SLUICE_KAFKA=required makes it fail where no real Kafka can be had.
 test:
 	@command -v java >/dev/null && command -v mvn >/dev/null || echo "left out: all tests on real Kafka (they need Java 17+ and Maven)"
-	go test -timeout 8m $(UNIT)
-	go test -timeout 12m -p 2 $(REAL)
+	go test -timeout 30m $(UNIT)
+	go test -timeout 40m -p 2 $(REAL)
 
 # The full counts of the reliability and performance claims.
 prove:

@@ -10,6 +10,8 @@
 //   - reconciler: the tasks of this node, with the sinks of their progress and
 //     their events; reporter: the report of each second.
 //
+// Beside it, Operations takes acts of several steps on while the node leads.
+//
 // Facts come down as immutable Views; progress, states and events go up;
 // nothing calls back. It runs tasks through a task.Runner per kind and must not
 // know what a task does, what Kafka is, or how facts are shown.

@@ -7,7 +7,7 @@
 // and then, for one concern after another (keep_*.go), gathers what else is
 // needed, decides and applies. Decisions are pure functions of values in files
 // of their own: claim.go and ledger.go (whose the link is), topics.go,
-// configs.go, cycles.go, and findings.go (what Preflight tells). To add a
+// configs.go, and findings.go (what Preflight tells). To add a
 // concern is to write its decision, its keep function, and its line in
 // Task.concerns.
 //
