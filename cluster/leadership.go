@@ -158,6 +158,10 @@ func (l *leaderLoop) describe(ctx context.Context, v *fsm.View) error {
 		_, err := l.consensus.commit(ctx, &fsm.ClusterInit{ClusterID: l.raft.clusterID, At: l.nowMillis()})
 		return err
 	}
+	if commonFeature(v, l.consensus.servers()) <= v.Feature || !l.roster.change.TryAcquire(1) {
+		return nil
+	}
+	defer l.roster.change.Release(1) // nobody who is older comes in meanwhile
 	if level := commonFeature(v, l.consensus.servers()); level > v.Feature {
 		l.log.Info("raising the feature level", "from", v.Feature, "to", level)
 		_, err := l.consensus.commit(ctx, &fsm.FeatureRaise{Level: level})

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/raft"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"sluice/fsm"
 	"sluice/task"
@@ -82,7 +83,7 @@ func (n *Node) join(identity Identity) {
 	n.progress = newProgressSink(l, facts, propose)
 	n.events = &eventSink{local: l, propose: propose, wake: newTrigger()}
 	n.reconciler = newReconciler(l, facts, n.progress, func() bool { _, ok := n.ownership.leaderAge(); return ok })
-	n.roster = &roster{local: l, consensus: n.consensus, liveness: n.liveness, tr: n.tr, calls: calls}
+	n.roster = &roster{local: l, consensus: n.consensus, liveness: n.liveness, tr: n.tr, calls: calls, change: semaphore.NewWeighted(1)}
 	n.membership = &membership{
 		local: l, consensus: n.consensus, ownership: n.ownership, liveness: n.liveness, running: n.reconciler.running.Load, calls: calls, stop: n.stop,
 	}

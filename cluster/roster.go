@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 
 	"github.com/hashicorp/raft"
+	"golang.org/x/sync/semaphore"
 
 	"sluice/fsm"
 	"sluice/transport"
@@ -22,7 +22,7 @@ type roster struct {
 	liveness  *liveness
 	tr        *transport.Transport
 	calls     *transport.Client
-	mu        sync.Mutex // one change at a time; held until it is committed
+	change    *semaphore.Weighted // of 1: held until a change is committed; who waits for it ends with its context
 }
 
 // handleJoin takes a node in, as one without a vote. On a follower it passes
@@ -45,8 +45,10 @@ func (r *roster) handleJoin(ctx context.Context, node fsm.Node) (struct{}, error
 
 // add takes a node into Raft's configuration and into the facts.
 func (r *roster) add(ctx context.Context, node fsm.Node) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	if err := r.change.Acquire(ctx, 1); err != nil {
+		return fmt.Errorf("waiting for another change of members: %w", err)
+	}
+	defer r.change.Release(1)
 	for _, s := range r.consensus.servers() {
 		if string(s.ID) == node.ID && string(s.Address) == node.Addr {
 			return nil
@@ -118,7 +120,7 @@ func (r *roster) removeFormer(ctx context.Context, node fsm.Node) error {
 }
 
 // remove takes a server out of Raft's configuration and out of the facts. The
-// caller holds mu.
+// caller holds change.
 func (r *roster) remove(ctx context.Context, id string) error {
 	c := r.consensus.raft.Load()
 	err := c.ask(func() raft.Future { return c.RemoveServer(raft.ServerID(id), 0, r.t.rpc) }).wait(ctx)
@@ -136,8 +138,10 @@ func (r *roster) promote(ctx context.Context, s raft.Server) error {
 	r.log.Info("giving a vote to node", "id", s.ID, "address", s.Address)
 	ctx, cancel := context.WithTimeout(ctx, r.t.propose)
 	defer cancel()
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	if err := r.change.Acquire(ctx, 1); err != nil {
+		return fmt.Errorf("waiting for another change of members: %w", err)
+	}
+	defer r.change.Release(1)
 	c := r.consensus.raft.Load()
 	if err := c.ask(func() raft.Future { return c.AddVoter(s.ID, s.Address, 0, r.t.rpc) }).wait(ctx); err != nil {
 		return fmt.Errorf("promoting %s: %w", s.ID, err)
@@ -150,14 +154,14 @@ func (r *roster) promote(ctx context.Context, s raft.Server) error {
 // nothing while a change is under way.
 func (r *roster) align(ctx context.Context, v *fsm.View) error {
 	for _, node := range v.Nodes {
-		if r.consensus.isMember(node.ID) || !r.mu.TryLock() {
+		if r.consensus.isMember(node.ID) || !r.change.TryAcquire(1) {
 			continue
 		}
 		var err error
 		if !r.consensus.isMember(node.ID) { // no change of members is under way
 			_, err = r.consensus.commit(ctx, &fsm.NodeRemove{ID: node.ID, At: r.nowMillis()})
 		}
-		r.mu.Unlock()
+		r.change.Release(1)
 		if err != nil {
 			return fmt.Errorf("removing node %s from the facts: %w", node.ID, err)
 		}
@@ -219,8 +223,10 @@ func (r *roster) handleRemove(ctx context.Context, m removal) (struct{}, error) 
 	case !leaves && life != LifeDead:
 		return struct{}{}, remoteError(fmt.Errorf("node %s is %s; let it leave by itself (`sluice cluster leave` there)", m.ID, life))
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	if err := r.change.Acquire(ctx, 1); err != nil {
+		return struct{}{}, remoteError(fmt.Errorf("waiting for another change of members: %w", err))
+	}
+	defer r.change.Release(1)
 	if err := r.liveness.quorumWithout(m.ID, t.since, r.consensus.nameOf); err != nil && leaves {
 		return struct{}{}, remoteError(err)
 	}

@@ -16,6 +16,7 @@ func (v *View) LoopIDs(spec *LinkSpec) map[int64]bool {
 	}
 	source, target := v.clusterID(spec.Source), v.clusterID(spec.Target)
 	for _, s := range v.Spent {
+		s = v.byCluster(s)
 		if s.Target != "" && s.Target == source && (all || s.Source != "" && s.Source == target) {
 			ids[s.ProducerID] = true
 		}
@@ -52,19 +53,25 @@ func (e *edit) spend(l *Link, ids ...int64) {
 	e.v.Spent = spent
 }
 
-// spentByCluster gives ids that were remembered by the target's name those of
-// the Kafka clusters that are meant now. Of a link that is gone the source
-// cannot be known: such an id counts only where all copies are skipped.
+// byCluster gives an id that was remembered by the target's name those of the
+// Kafka clusters that are meant now. Of a link that is gone the source cannot
+// be known: such an id counts only where all copies are skipped.
+func (v *View) byCluster(s SpentID) SpentID {
+	if s.Target != "" {
+		return s
+	}
+	s.Target = v.clusterID(s.Kafka)
+	if l := v.LinkNamed(s.Link); l != nil && l.Spec.Target == s.Kafka {
+		s.Source = v.clusterID(l.Spec.Source)
+	}
+	return s
+}
+
+// spentByCluster remembers byCluster what was remembered by name.
 func (e *edit) spentByCluster() {
 	spent := slices.Clone(e.v.Spent)
 	for i, s := range spent {
-		if s.Target != "" {
-			continue
-		}
-		spent[i].Target = e.v.clusterID(s.Kafka)
-		if l := e.v.LinkNamed(s.Link); l != nil && l.Spec.Target == s.Kafka {
-			spent[i].Source = e.v.clusterID(l.Spec.Source)
-		}
+		spent[i] = e.v.byCluster(s)
 	}
 	e.v.Spent = spent
 }

@@ -67,6 +67,19 @@ func TestLoopIDsAreNotThoseOfARebuiltCluster(t *testing.T) {
 	}
 }
 
+// Before the level is raised, ids are remembered by name alone, and count as
+// they will afterwards.
+func TestSpentIDsCountBeforeTheLevelIsRaised(t *testing.T) {
+	d := loops(t, 1)
+	d.must(&LinkProducer{Link: linkL, ProducerID: 8, Prev: 7}, &Objects{Links: []LinkPut{{Spec: linkSpec("gone")}}}, &LinkProducer{Link: 2, ProducerID: 20, Prev: -1},
+		&Objects{DeleteLinks: []string{"gone"}}, &LinkPurge{Link: 2})
+	for copies, want := range map[string][]int64{CopiesSkipFromTarget: {7, 8}, CopiesSkipAll: {7, 8, 20}} {
+		if got := d.skips(LinkSpec{Source: "eu", Target: "us", Copies: copies}); !slices.Equal(got, want) {
+			t.Errorf("%s skips %v, want %v", copies, got, want)
+		}
+	}
+}
+
 // What was remembered by name gets ids when the level is raised.
 func TestSpentIDsAreKeyedWhenTheLevelIsRaised(t *testing.T) {
 	d := loops(t, 1)

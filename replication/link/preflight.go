@@ -185,7 +185,7 @@ func (f *preflight) resolve(ctx context.Context, start string) (offsetsAt, error
 		found, err = f.source.offsets(ctx, f.selected, kafka.ReadCommitted, at)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("Kafka cluster %s: start %s cannot be resolved: %w; try again when every partition has a leader", f.link.Spec.Source, start, err)
+		return nil, fmt.Errorf("start %s cannot be resolved on Kafka cluster %s: %w; try again when every partition has a leader", start, f.link.Spec.Source, err)
 	}
 	return startOffsets(latest, found), nil
 }

@@ -95,7 +95,7 @@ func (s *Situation) compared(pos Position, guarded bool) Step {
 	case p.SourceEpoch < 0 || pos.Source < p.Source || m.Phase != fsm.PhaseDense:
 		return s.openAt(pos, guarded, -1)
 	case s.EpochEnd == nil:
-		return Gather{What: NeedEpochEnd}
+		return Gather{What: NeedEpochEnd, Epoch: s.Memory.Last.SourceEpoch}
 	case *s.EpochEnd >= pos.Source:
 		return s.openAt(pos, guarded, p.SourceEpoch)
 	case *s.EpochEnd < 0:

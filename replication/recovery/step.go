@@ -13,9 +13,10 @@ type Step interface{ step() }
 type (
 	// Gather asks for what the decision needs; Next is then asked again.
 	Gather struct {
-		What Need
-		From int64    // NeedDifference, NeedOurs: the first offset to look at (of the source, of the target)
-		At   Position // NeedDifference: what was derived
+		What  Need
+		Epoch int32    // NeedEpochEnd: of the last copied record at the source
+		From  int64    // NeedDifference, NeedOurs: the first offset to look at (of the source, of the target)
+		At    Position // NeedDifference: what was derived
 	}
 	// Open opens a pipe at the position.
 	Open struct {

@@ -45,7 +45,7 @@ func (s *Stream) answer(sit *recovery.Situation, g recovery.Gather) (err error) 
 		s.waited(sit)
 	case recovery.NeedEpochEnd:
 		var end int64
-		end, err = s.logs.epochEnd(s.ctx, sit.Memory.Last.SourceEpoch)
+		end, err = s.logs.epochEnd(s.ctx, g.Epoch)
 		sit.EpochEnd = &end
 	case recovery.NeedDifference:
 		var at int64

@@ -52,7 +52,9 @@ func Open(c *Conns, source, target Cluster, e Ends, s pipe.Start) *Partition {
 	}
 	for _, route := range []pipe.Route{pipe.Guarded, pipe.Unguarded} {
 		p.senders[route] = c.sender(target, e.TargetLeader, route, e.Task)
-		p.senders[route].attach(p, p.leaseHolds)
+	}
+	for _, s := range p.senders { // which find both from now on
+		s.attach(p, p.leaseHolds)
 	}
 	part := p.part()
 	part.Offset, part.LeaderEpoch, part.LastFetchedEpoch = s.Position.Source, e.SourceEpoch, s.Progress.SourceEpoch
