@@ -51,7 +51,26 @@ func (c *Client) Metadata(ctx context.Context, topics ...string) (Metadata, erro
 		req.Topics[i] = kmsg.NewMetadataRequestTopic()
 		req.Topics[i].Topic = &topics[i]
 	}
-	return c.metadata(ctx, req)
+	if len(topics) == 0 {
+		return c.metadata(ctx, req)
+	}
+	answer, err := c.pass(ctx, req)
+	if err == nil {
+		err = answer.decode()
+	}
+	if err != nil {
+		return Metadata{}, fmt.Errorf("asking for metadata: %w", err)
+	}
+	if answer.ErrorCode != 0 { // what it asks of a client, kgo knows
+		return c.metadata(ctx, req)
+	}
+	m := newMetadata(answer.MetadataResponse)
+	if !c.knows(m.Brokers) { // kgo has not seen this answer
+		if _, err := c.Metadata(ctx); err != nil {
+			return m, err
+		}
+	}
+	return m, c.learn(&m)
 }
 
 // AllMetadata is Metadata of every topic that we are allowed to see.
@@ -118,6 +137,18 @@ func (c *Client) metadata(ctx context.Context, req *kmsg.MetadataRequest) (Metad
 	return m, c.learn(&m)
 }
 
+// knows reports whether the brokers are those that the last answer named.
+func (c *Client) knows(brokers []BrokerInfo) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, b := range brokers {
+		if known, ok := c.brokers[b.ID]; !ok || known != b {
+			return false
+		}
+	}
+	return len(brokers) == len(c.brokers)
+}
+
 // learn keeps the brokers of an answer, unless another Kafka cluster gave it.
 func (c *Client) learn(m *Metadata) error {
 	c.mu.Lock()
@@ -142,16 +173,15 @@ type AllTopics struct {
 // LookAll is AllMetadata for who looks often: where the answer is the same as
 // last (nil: none), it returns last itself and has decoded nothing.
 func (c *Client) LookAll(ctx context.Context, last *AllTopics) (*AllTopics, error) {
-	resp, err := c.kgo.Request(ctx, wholeMetadata{kmsg.NewPtrMetadataRequest()})
+	answer, err := c.pass(ctx, kmsg.NewPtrMetadataRequest())
 	if err != nil {
 		return nil, fmt.Errorf("asking for metadata: %w", err)
 	}
-	answer := resp.(*undecoded)
 	if last != nil && bytes.Equal(last.body, answer.body) {
 		return last, c.learn(&last.Metadata)
 	}
-	if err := answer.MetadataResponse.ReadFrom(answer.body); err != nil {
-		return nil, fmt.Errorf("asking for metadata: %w: %w", ErrProtocol, err)
+	if err := answer.decode(); err != nil {
+		return nil, fmt.Errorf("asking for metadata: %w", err)
 	}
 	if answer.ErrorCode != 0 { // what it asks of a client, kgo knows
 		m, err := c.AllMetadata(ctx)
@@ -164,6 +194,15 @@ func (c *Client) LookAll(ctx context.Context, last *AllTopics) (*AllTopics, erro
 		}
 	}
 	return now, c.learn(&now.Metadata)
+}
+
+// pass has kgo pass a request for metadata on as it is.
+func (c *Client) pass(ctx context.Context, req *kmsg.MetadataRequest) (*undecoded, error) {
+	resp, err := bound{c.kgo}.Request(ctx, wholeMetadata{req})
+	if err != nil {
+		return nil, err
+	}
+	return resp.(*undecoded), nil
 }
 
 // wholeMetadata is a metadata request that kgo passes on as it is: it would
@@ -186,6 +225,14 @@ type undecoded struct {
 func (u *undecoded) ReadFrom(body []byte) error {
 	if u.body = body; u.Version >= 3 && len(body) >= 4 {
 		u.ThrottleMillis = int32(binary.BigEndian.Uint32(body))
+	}
+	return nil
+}
+
+// decode reads the rest.
+func (u *undecoded) decode() error {
+	if err := u.MetadataResponse.ReadFrom(u.body); err != nil {
+		return fmt.Errorf("%w: %w", ErrProtocol, err)
 	}
 	return nil
 }
