@@ -34,7 +34,7 @@ func shapes() []shape {
 			c.BatchBytes = 16 << 10
 			return c
 		}},
-		{"tiny", 30_000 * many, func(c load.Config) load.Config { // one record a batch
+		{"tiny", 60_000 * many, func(c load.Config) load.Config { // one record a batch
 			c.Size, c.BatchBytes, c.Codec = 600, 1<<10, kgo.NoCompression()
 			return c
 		}},
