@@ -52,11 +52,7 @@ func TestCostBesideBase(t *testing.T) {
 	src, dst := kafkalab.StartPair(t, quick, quick)
 	for _, sh := range shapes() {
 		t.Run(sh.name, func(t *testing.T) {
-			topic := load.Topic{Name: sh.name, Partitions: 8}
-			if err := src.CreateTopic(t.Context(), kafkalab.Topic{Name: topic.Name, Partitions: topic.Partitions, Configs: map[string]string{"max.message.bytes": "2000000"}}); err != nil {
-				t.Fatal(err)
-			}
-			system.Fill(t, src, sh.load(load.Config{Topics: []load.Topic{topic}, Records: sh.records, Seed: 1}))
+			topic := fillShape(t, src, sh)
 			inTurn(pairsOf(5, 9), func(of int, s *series) {
 				c := copyOnce(t, src, dst, topic, both[of])
 				t.Logf("%-8s %v; all within %v of apply", both[of].name, c, c.sinceApply.Round(time.Millisecond))
