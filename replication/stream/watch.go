@@ -30,10 +30,20 @@ type watcher struct {
 	held      heldBack
 }
 
+// turns is how many times within LookupEvery streams look around: those of a
+// turn at the same instant, so that a node with thousands at rest wakes up a few
+// times a second.
+const turns = 20
+
+// turn is how long the stream waits before it looks around.
+func (w *watcher) turn() time.Duration {
+	return w.every - time.Duration(time.Now().UnixNano())%max(w.every/turns, 1)
+}
+
 // wait waits for the end of the pipe; false: it was stopped because ctx or
 // drain has ended.
 func (w *watcher) wait(ctx context.Context, drain <-chan struct{}) (ended bool) {
-	tick := time.NewTicker(w.every)
+	tick := time.NewTimer(w.turn())
 	defer tick.Stop()
 	for {
 		source, target := w.logs.source.Changes(), w.logs.target.Changes()
@@ -56,6 +66,7 @@ func (w *watcher) wait(ctx context.Context, drain <-chan struct{}) (ended bool) 
 		case <-source:
 		case <-target:
 		case <-tick.C:
+			tick.Reset(w.turn())
 		}
 		w.lookAround(ctx)
 	}
