@@ -1,7 +1,9 @@
 # Sluice: `make demo` to see it, `make test` to trust it.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -ldflags "-X main.version=$(VERSION)"
-STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+# Built when it is first run, which takes a minute or two; .golangci.yml says
+# what it looks for.
+GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 # Packages that start real brokers, where Java 17+ and Maven are found, and
 # those that need none.
@@ -31,8 +33,7 @@ bench:
 
 lint:
 	@test -z "$$(gofmt -l .)" || { echo "gofmt:"; gofmt -l .; exit 1; }
-	go vet ./...
-	$(STATICCHECK) ./...
+	$(GOLANGCI) run ./...
 	go test -count=1 ./test/arch
 
 # Each fuzz target for a while: make fuzz FUZZTIME=60s

@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -45,7 +46,7 @@ func (s *Server) apply(ctx context.Context, r ApplyRequest) (Plan, error) {
 
 // asManifest takes an error of reading the text for the caller's.
 func asManifest(err error) error {
-	if _, ok := err.(manifest.Errors); ok {
+	if _, ok := errors.AsType[manifest.Errors](err); ok {
 		return err
 	}
 	return problem(http.StatusUnprocessableEntity, CodeManifest, "", "%v", err)

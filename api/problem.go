@@ -112,6 +112,7 @@ func ofRefusal(r fsm.Result) *Problem {
 		return problem(http.StatusConflict, CodeStale, "look again and decide again", "%s", r.Message)
 	case fsm.RefusedNotFound:
 		return problem(http.StatusNotFound, CodeNotFound, "", "%s", r.Message)
+	case fsm.RefusedInvalid, fsm.RefusedNot:
 	}
 	return problem(http.StatusConflict, CodeRefused, "", "%s", r.Message)
 }

@@ -63,15 +63,15 @@ func parseSince(text string, now time.Time) (time.Time, error) {
 		return t, nil
 	}
 	days, isDays := strings.CutSuffix(text, "d")
-	unit := time.Duration(1)
+	hours := 1
 	if isDays {
-		text, unit = days+"h", 24
+		text, hours = days+"h", 24
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d < 0 {
 		return time.Time{}, fmt.Errorf("--since %q is neither a duration like 30m, 2h or 3d nor a time like 2026-01-31T12:00:00Z", text)
 	}
-	return now.Add(-d * unit), nil
+	return now.Add(-d * time.Duration(hours)), nil
 }
 
 // followEvents shows each event once, and once more whenever it happened again.

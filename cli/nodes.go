@@ -92,7 +92,7 @@ func watch[T any](ctx context.Context, n *nodes, every time.Duration, ask func(c
 		return ask(ctx, c)
 	}, func(answer T, err error) (bool, error) { return false, tell(answer, err) })
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // who watched has seen enough
 	}
 	return err
 }

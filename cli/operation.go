@@ -105,7 +105,7 @@ func attend(ctx context.Context, a *app, c *api.Client, id fsm.OperationID) (str
 	said, failed := "", false
 	err := poll(ctx, 200*time.Millisecond, func(ctx context.Context) (*api.OperationDetail, error) { return c.Operation(ctx, id) }, func(d *api.OperationDetail, err error) (bool, error) {
 		if err != nil {
-			return false, nil // another node may answer, or this one again
+			return false, nil //nolint:nilerr // another node may answer, or this one again
 		}
 		o := d.Operation
 		if o.State == fsm.OperationRunning {

@@ -123,7 +123,7 @@ func (t *table) line(w io.Writer, st style, shown, width []int, value func(i int
 func wrap(text string, n int) []string {
 	var lines []string
 	line := ""
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		switch {
 		case line == "":
 			line = word

@@ -73,7 +73,7 @@ func followVerify(ctx context.Context, a *app, c *api.Client, id string) error {
 	p.end()
 	if err != nil && ctx.Err() != nil {
 		a.std.note("detached; it goes on: `sluice link verify --id %s --address %s`", id, a.nodes.address)
-		return nil
+		return nil //nolint:nilerr // whoever watched has let go of it
 	}
 	return err
 }

@@ -109,6 +109,7 @@ func colored(code fsm.Code) cell {
 		x.color = dim
 	case reason.Working, reason.Waiting:
 		x.color = yellow
+	case reason.Stopped:
 	}
 	return x
 }

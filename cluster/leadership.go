@@ -155,7 +155,7 @@ func (l *leaderLoop) step(ctx context.Context) {
 // level that every member knows.
 func (l *leaderLoop) describe(ctx context.Context, v *fsm.View) error {
 	if v.ClusterID == "" {
-		_, err := l.consensus.commit(ctx, &fsm.ClusterInit{ClusterID: l.raft.clusterID, At: l.nowMillis()})
+		err := l.consensus.commit(ctx, &fsm.ClusterInit{ClusterID: l.raft.clusterID, At: l.nowMillis()})
 		return err
 	}
 	if commonFeature(v, l.consensus.servers()) <= v.Feature || !l.roster.change.TryAcquire(1) {
@@ -164,7 +164,7 @@ func (l *leaderLoop) describe(ctx context.Context, v *fsm.View) error {
 	defer l.roster.change.Release(1) // nobody who is older comes in meanwhile
 	if level := commonFeature(v, l.consensus.servers()); level > v.Feature {
 		l.log.Info("raising the feature level", "from", v.Feature, "to", level)
-		_, err := l.consensus.commit(ctx, &fsm.FeatureRaise{Level: level})
+		err := l.consensus.commit(ctx, &fsm.FeatureRaise{Level: level})
 		return err
 	}
 	return nil
@@ -266,6 +266,7 @@ func (l *leaderLoop) plan(ctx context.Context) error {
 			in.Alive = append(in.Alive, node.ID)
 		case LifeDead:
 			in.Dead = append(in.Dead, node.ID)
+		case LifeSilent: // what it has stays there, and it gets no more
 		}
 	}
 	items := work.Plan(v, in)

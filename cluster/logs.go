@@ -59,7 +59,7 @@ func (h hlog) IsError() bool { return h.enabled(hclog.Error) }
 
 func (h hlog) ImpliedArgs() []any { return h.implied }
 func (h hlog) With(args ...any) hclog.Logger {
-	return hlog{h.log.With(args...), h.name, append(h.implied[:len(h.implied):len(h.implied)], args...)}
+	return hlog{h.log.With(args...), h.name, append(slices.Clip(h.implied), args...)}
 }
 func (h hlog) Name() string                        { return h.name }
 func (h hlog) Named(name string) hclog.Logger      { return hlog{h.log, name, h.implied} }

@@ -57,13 +57,12 @@ func (m *membership) record() fsm.Node {
 func (m *membership) run(ctx context.Context) error {
 	var logged time.Time
 	for {
-		err := m.ensure(ctx)
-		if err != nil && time.Since(logged) > askLogEvery {
+		if err := m.ensure(ctx); err != nil && time.Since(logged) > askLogEvery {
 			logged = time.Now()
 			m.log.Warn("joining the cluster", "error", err)
 		}
 		if sleep(ctx, joinTryEvery) != nil {
-			return nil
+			return nil //nolint:nilerr // ctx has ended
 		}
 	}
 }

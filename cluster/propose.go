@@ -83,14 +83,15 @@ func (c *consensus) proposeOnce(ctx context.Context, data []byte) (fsm.Result, e
 
 // commit appends a command of this node's own as leader, which needs no wait
 // until the View here holds it.
-func (c *consensus) commit(ctx context.Context, cmd fsm.Command) (fsm.Result, error) {
+func (c *consensus) commit(ctx context.Context, cmd fsm.Command) error {
 	data, err := fsm.Encode(cmd)
 	if err != nil {
-		return fsm.Result{}, err
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.t.propose)
 	defer cancel()
-	return c.append(ctx, data)
+	_, err = c.append(ctx, data)
+	return err
 }
 
 // append puts a command into the log if this node leads.

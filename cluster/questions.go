@@ -39,11 +39,9 @@ func (q *questions) ask(issue func() raft.Future) question {
 		answer <- fmt.Errorf("%w: this node ends", ErrNoLeader)
 		return answer
 	}
-	q.open.Add(1)
-	go func() {
-		defer q.open.Done()
+	q.open.Go(func() {
 		answer <- issue().Error()
-	}()
+	})
 	return answer
 }
 

@@ -159,7 +159,7 @@ func (r *roster) align(ctx context.Context, v *fsm.View) error {
 		}
 		var err error
 		if !r.consensus.isMember(node.ID) { // no change of members is under way
-			_, err = r.consensus.commit(ctx, &fsm.NodeRemove{ID: node.ID, At: r.nowMillis()})
+			err = r.consensus.commit(ctx, &fsm.NodeRemove{ID: node.ID, At: r.nowMillis()})
 		}
 		r.change.Release(1)
 		if err != nil {

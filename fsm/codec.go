@@ -149,5 +149,5 @@ func strict(j []byte, into any) error {
 	if errors.Is(err, ErrUnknown) || strings.HasPrefix(err.Error(), "json: unknown field ") {
 		kind = ErrUnknown // encoding/json has no type for this error; a test knows its words
 	}
-	return fmt.Errorf("%v: %w", err, kind)
+	return fmt.Errorf("%w: %w", err, kind)
 }

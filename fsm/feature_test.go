@@ -23,8 +23,7 @@ func eachField(path string, t reflect.Type, level uint32, visit func(path string
 	case reflect.Map, reflect.Interface, reflect.Func, reflect.Chan:
 		panic(path + ": neither levels nor unknown fields can be told in a " + t.Kind().String())
 	case reflect.Struct:
-		for i := range t.NumField() {
-			f := t.Field(i)
+		for f := range t.Fields() {
 			below := max(level, levelOfField(f))
 			visit(path+" "+fieldName(f), below, f)
 			eachField(path+" "+fieldName(f), f.Type, below, visit)

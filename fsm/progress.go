@@ -174,11 +174,11 @@ func (r *reader) byte() byte {
 	return v
 }
 
-// count reads the number of items of at least min bytes each that follow; a
+// count reads the number of items of at least so many bytes each that follow; a
 // number that cannot be true is malformed, so that none is allocated for.
-func (r *reader) count(min int) int {
+func (r *reader) count(least int) int {
 	n := r.uvarint()
-	if n > uint64(len(r.b)/min) {
+	if n > uint64(len(r.b)/least) {
 		r.bad, r.b = true, nil
 		return 0
 	}

@@ -33,12 +33,12 @@ func TestSelector(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s - %s: %v", c.include, c.exclude, err)
 		}
-		for _, topic := range strings.Fields(c.yes) {
+		for topic := range strings.FieldsSeq(c.yes) {
 			if !s.Selects(topic) {
 				t.Errorf("[%s] without [%s] does not select %s", c.include, c.exclude, topic)
 			}
 		}
-		for _, topic := range strings.Fields(c.no) {
+		for topic := range strings.FieldsSeq(c.no) {
 			if s.Selects(topic) {
 				t.Errorf("[%s] without [%s] selects %s", c.include, c.exclude, topic)
 			}

@@ -155,7 +155,7 @@ func ReadSnapshot(r io.Reader) (*State, error) {
 func readRecord(br *bufio.Reader) (byte, []byte, error) {
 	kind, err := br.ReadByte()
 	if err != nil {
-		return 0, nil, fmt.Errorf("%v: %w", err, ErrCorrupt)
+		return 0, nil, fmt.Errorf("%w: %w", err, ErrCorrupt)
 	}
 	n, err := binary.ReadUvarint(br)
 	if err != nil || n > maxRecord {

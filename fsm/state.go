@@ -100,11 +100,11 @@ func (e *edit) set(id TaskID, t *Task) {
 	*slot = t
 }
 
-// add gives a new task its id; it reports false when the task exists already.
-func (e *edit) add(t Task, seen map[taskKey]bool) bool {
+// add gives a new task its id; one that exists already stays as it is.
+func (e *edit) add(t Task, seen map[taskKey]bool) {
 	k := keyOf(&t)
 	if _, ok := e.byKey[k]; ok || seen[k] {
-		return false
+		return
 	}
 	if seen != nil {
 		seen[k] = true
@@ -113,7 +113,6 @@ func (e *edit) add(t Task, seen map[taskKey]bool) bool {
 	e.v.nextTask++
 	e.set(t.ID, &t)
 	e.keys = append(e.keys, func(m map[taskKey]TaskID) { m[k] = t.ID })
-	return true
 }
 
 // event records an event under its link's ring.

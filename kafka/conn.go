@@ -203,7 +203,8 @@ func (c *Conn) drain() {
 	for {
 		c.mu.Lock()
 		kind, from := ErrPerhapsSent, &c.inFlight
-		if from.len() == 0 {
+		waits := from.len() == 0
+		if waits {
 			kind, from = ErrNotSent, &c.queue
 		}
 		cl, err := from.pop(), c.err
@@ -211,7 +212,7 @@ func (c *Conn) drain() {
 		if cl == nil {
 			return
 		}
-		if kind == ErrNotSent && !cl.claim() {
+		if waits && !cl.claim() {
 			continue
 		}
 		c.answer(cl, func() { cl.fail(fmt.Errorf("%w: %w", kind, err)) })

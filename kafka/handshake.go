@@ -28,7 +28,7 @@ const maxHandshake = 1 << 20
 // (nil: none) ask what it wants, and returns the versions and how long the
 // login holds (0: for ever).
 func shake(ctx context.Context, nc net.Conn, clientID string, log loginFunc, check func(askFunc) error) (apiVersions, time.Duration, error) {
-	stop := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if at, ok := ctx.Deadline(); ok {
 		if err := nc.SetDeadline(at); err != nil {

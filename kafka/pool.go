@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"sync"
 
@@ -122,8 +123,6 @@ func (p *Pool) allCounters() map[string]*counters {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	out := make(map[string]*counters, len(p.counters))
-	for name, n := range p.counters {
-		out[name] = n
-	}
+	maps.Copy(out, p.counters)
 	return out
 }

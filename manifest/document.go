@@ -126,8 +126,7 @@ func (d Document) Visit(n ast.Node) ast.Visitor {
 
 func syntaxError(file string, err error) *Error {
 	out := &Error{Pos: Pos{File: file}, Message: err.Error()}
-	var s *yaml.SyntaxError
-	if errors.As(err, &s) {
+	if s, ok := errors.AsType[*yaml.SyntaxError](err); ok {
 		out.Message = s.Message
 		if s.Token != nil && s.Token.Position != nil {
 			out.Pos.Line, out.Pos.Column = s.Token.Position.Line, s.Token.Position.Column

@@ -71,7 +71,7 @@ func (d *decoder) value(path string, n ast.Node, v reflect.Value) {
 		}
 		v = v.Elem()
 	}
-	if _, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok || v.Type() == reflect.TypeFor[time.Duration]() {
+	if _, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr()); ok || v.Type() == reflect.TypeFor[time.Duration]() {
 		d.scalar(at, path, n, v)
 		return
 	}

@@ -195,8 +195,7 @@ func Handle[In, Out any](fn func(ctx context.Context, in In) (Out, error)) http.
 			return
 		}
 		remote := &RemoteError{Status: http.StatusInternalServerError, Code: "error", Message: err.Error()}
-		var typed *RemoteError
-		if errors.As(err, &typed) {
+		if typed, ok := errors.AsType[*RemoteError](err); ok {
 			remote.Code = typed.Code
 			if typed.Status != 0 {
 				remote.Status = typed.Status

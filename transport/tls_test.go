@@ -51,7 +51,7 @@ func startTLS(t *testing.T, n *vnet.Network, ip string, tlsFiles TLSFiles) *node
 
 // certNow makes certificates outside the bubble fit the bubble's clock, which
 // starts in the year 2000: the bubble sleeps until now.
-func certNow(real time.Time) { time.Sleep(time.Until(real)) }
+func certNow(made time.Time) { time.Sleep(time.Until(made)) }
 
 func TestMutualTLS(t *testing.T) {
 	dir, other, now := pki(t), pki(t), time.Now()

@@ -157,7 +157,7 @@ func TestRefusals(t *testing.T) {
 					t.Errorf("dial: %v, want %v", err, tc.want)
 				}
 				synctest.Wait()
-				if tc.want == ErrClusterMismatch && (!strings.Contains(b.log.String(), "cluster-mismatch") ||
+				if errors.Is(tc.want, ErrClusterMismatch) && (!strings.Contains(b.log.String(), "cluster-mismatch") ||
 					!strings.Contains(err.Error(), "127.0.0.1:7400")) {
 					t.Errorf("the refusal is not clear\nlog: %s\nerror: %v", b.log, err)
 				}
@@ -311,7 +311,7 @@ func TestListenerCloseClosesItsConnections(t *testing.T) {
 		if _, err := in.Read(make([]byte, 1)); err == nil {
 			t.Error("inbound connection is open after Close")
 		}
-		if _, err := out.Read(make([]byte, 1)); err != io.EOF {
+		if _, err := out.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 			t.Errorf("peer reads %v", err)
 		}
 		if again, err := b.Raft(); err != nil {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"strings"
@@ -12,7 +13,7 @@ import (
 func get(t *testing.T, path string) (int, string, string) {
 	t.Helper()
 	w := httptest.NewRecorder()
-	Handler().ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+	Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
 	if w.Header().Get("Content-Security-Policy") == "" {
 		t.Errorf("%s: no policy", path)
 	}

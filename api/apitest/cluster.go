@@ -201,7 +201,7 @@ func (f *Cluster) Serve(change func(*api.Config, *api.Parts)) (*httptest.Server,
 	cfg.Timeout = 5 * time.Second
 	parts := api.Parts{
 		Control: f, Cluster: f, Version: "test", Log: slog.New(slog.DiscardHandler),
-		Web: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("page")) }),
+		Web: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("page")) }),
 	}
 	if change != nil {
 		change(&cfg, &parts)

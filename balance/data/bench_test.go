@@ -29,7 +29,7 @@ func readAndSort(brokers, parts []byte) int {
 	for line := range strings.Lines(string(brokers) + string(parts)) {
 		f := strings.Split(strings.TrimSpace(line), ",")
 		if x, err := strconv.ParseFloat(f[3], 64); err == nil {
-			for range strings.Fields(f[2]) {
+			for range strings.FieldsSeq(f[2]) {
 				sizes = append(sizes, x)
 			}
 		}

@@ -158,13 +158,13 @@ func (f *flow) evenLeaders() {
 func (f *flow) drive(has, needs func(b int32) bool) {
 	for {
 		dist := f.distances(needs)
-		any := false
+		walked := false
 		for b := range f.load {
 			for has(int32(b)) && f.walk(int32(b), dist, needs) {
-				any = true
+				walked = true
 			}
 		}
-		if !any {
+		if !walked {
 			return
 		}
 	}

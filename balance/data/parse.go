@@ -1,6 +1,7 @@
 package data
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -219,7 +220,7 @@ func (r *partParser) parse() (p Partition, field string, err error) {
 	var f [7]string
 	n, err := r.l.fields(f[:], 6)
 	if err != nil {
-		pe := err.(*ParseError)
+		pe, _ := errors.AsType[*ParseError](err) // fields gives no other
 		return p, pe.Field, pe.Err
 	}
 	if f[0] == "" {
@@ -308,7 +309,7 @@ func parseID(s string) (int32, error) {
 		return 0, errMissing
 	}
 	var v int64
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		c := s[i] - '0'
 		if v = v*10 + int64(c); c > 9 || v > math.MaxInt32 {
 			return 0, fmt.Errorf("%q is not a number from 0 to %d", s, math.MaxInt32)

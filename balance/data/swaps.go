@@ -219,16 +219,16 @@ func (q *pass) polish() bool {
 		q.settle(int32(p))
 	}
 	e := newSwapper(q)
-	any := false
+	changed := false
 	for again := true; again; {
 		again = false
 		for i := len(q.at) - 1; i >= 0; i-- {
 			if r := int32(i); q.at[r] != q.home[r] && q.free(r) && e.sendHome(r) {
-				again, any = true, true
+				again, changed = true, true
 			}
 		}
 	}
-	return any
+	return changed
 }
 
 // sendHome brings r to a home of its partition, alone or in exchange for a

@@ -40,7 +40,7 @@ func (l *layout) targets(o Options) *targets {
 	}
 	t.counts = spans(counts.solve())
 	t.disk = l.diskTargets(t, w, o)
-	t.in = l.inTargets(o)
+	t.in = l.inTargets()
 	return t
 }
 
@@ -113,7 +113,7 @@ func (l *layout) smallest() []float64 {
 	return l.small
 }
 
-func (l *layout) inTargets(o Options) []float64 {
+func (l *layout) inTargets() []float64 {
 	w := l.weights(func(b *Broker) int64 { return b.NetIn })
 	f := l.limits(w, func(p *Partition) float64 { return float64(p.In) })
 	for b := range l.load {

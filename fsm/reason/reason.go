@@ -27,6 +27,7 @@ func (s Severity) String() string {
 		return "working"
 	case Waiting:
 		return "waiting"
+	case Stopped:
 	}
 	return "stopped"
 }

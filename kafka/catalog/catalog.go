@@ -59,8 +59,8 @@ func (c *Catalog) Cluster(name string) *Cluster {
 }
 
 // Apart returns a Kafka cluster as spec says, whatever the facts say of one of
-// that name, with a client of its own; close ends that, and all questions.
-func (c *Catalog) Apart(spec fsm.KafkaCluster) (k *Cluster, close func()) {
+// that name, with a client of its own; end ends that, and all questions.
+func (c *Catalog) Apart(spec fsm.KafkaCluster) (k *Cluster, end func()) {
 	ctx, cancel := context.WithCancel(c.ctx)
 	c.mu.Lock()
 	c.aparts++

@@ -32,7 +32,7 @@ func testBatch(baseOffset int64, n int, value string) Batch {
 		r = append(r, value...)
 		r = binary.AppendVarint(r, 0) // no headers
 		b = binary.AppendVarint(b, int64(len(r)))
-		b = append(b, r...)
+		b = append(b, r...) //nolint:makezero // behind the header
 	}
 	b.SetLength()
 	b.UpdateCRC()

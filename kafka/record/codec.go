@@ -63,7 +63,7 @@ func (c *Codec) decompress(codec Attributes, dst, src []byte, limit int) ([]byte
 		return nil, fmt.Errorf("%w: unknown codec %d", ErrCorruptBatch, codec)
 	}
 	if err != nil && !errors.Is(err, ErrOverBudget) {
-		return nil, fmt.Errorf("%w: decompressing: %v", ErrCorruptBatch, err)
+		return nil, fmt.Errorf("%w: decompressing: %w", ErrCorruptBatch, err)
 	}
 	return dst, err
 }

@@ -3,6 +3,7 @@ package pipe_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"sluice/replication/recovery"
 )
@@ -78,7 +79,7 @@ func (k *modelBroker) remember(b modelBatch) {
 	if len(known) > 0 && known[0].epoch != b.epoch {
 		known = nil
 	}
-	known = append(known[:len(known):len(known)], b)
+	known = append(slices.Clip(known), b)
 	k.state[b.pid] = known[max(0, len(known)-5):]
 }
 

@@ -33,7 +33,7 @@ func (p *Pipe) Invariant() error {
 	case p.life == Ended && p.out.queue.len() > 0:
 		return fmt.Errorf("it has ended and %d batches wait", p.out.queue.len())
 	case (p.life == Taking) != (p.fault == recovery.Fault{}):
-		return fmt.Errorf("it is %s with the fault %+v", p.life, p.fault)
+		return fmt.Errorf("it is %s with the fault %q", p.life, p.fault.Error())
 	case p.mapping.Phase == fsm.PhaseDense && p.in.cursor.Source != p.knownNext():
 		return fmt.Errorf("the mapping has source %d at target %d, the cursor %d", p.knownNext(), p.in.cursor.Target, p.in.cursor.Source)
 	case p.done.progress.Source > p.in.cursor.Source:

@@ -1,6 +1,7 @@
 package pipe
 
 import (
+	"slices"
 	"time"
 
 	"sluice/fsm"
@@ -220,7 +221,7 @@ func (r *Result) Remember(m recovery.Memory) recovery.Memory {
 		m.Attempts = 0
 	}
 	m.Last = r.Progress
-	m.Unsaved = append(m.Unsaved[:len(m.Unsaved):len(m.Unsaved)], r.Segments...)
+	m.Unsaved = append(slices.Clip(m.Unsaved), r.Segments...)
 	m.Unacked, m.Misplaced = r.Unacked, r.Misplaced
 	m.Refused = -1
 	if r.Fault.Refused {

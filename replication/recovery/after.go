@@ -51,6 +51,7 @@ func (s *Situation) unsure(f Fault) Step {
 			return Alone{f.Message}
 		}
 		return Wait{Code: fsm.CodeWaiting, Message: f.Message, For: Backoff(s.Memory.Attempts)}
+	case OwnerUnasked:
 	}
 	return Gather{What: NeedOwner}
 }

@@ -203,10 +203,7 @@ func (pos *Position) checkTail(m *fsm.Mapping, p fsm.Progress, o Observed) bool 
 		pos.Outcome = RaiseEpoch
 		return true
 	}
-	from := max(p.Target, m.Segments[0].Target)
-	if from > o.LogEnd {
-		from = o.LogEnd
-	}
+	from := min(max(p.Target, m.Segments[0].Target), o.LogEnd)
 	pos.foreign(from, o.LogEnd, -1, fmt.Sprintf("the last batch of the target (offsets %d to %d, producer id %d epoch %d sequence %d) is not as ours would be",
 		t.BaseOffset, t.LastOffset, t.ProducerID, t.Epoch, t.BaseSequence))
 	return true

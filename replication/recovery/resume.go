@@ -31,6 +31,7 @@ func (s *Situation) stopped() Step {
 		return s.skipLoss()
 	case fsm.OrderRecopy:
 		return s.recopy()
+	case fsm.OrderRetry: // lifts the stop in the facts
 	}
 	return Wait{Code: s.Task.Stop.Code, Message: s.Task.Stop.Message, For: stoppedPoll}
 }
@@ -97,8 +98,9 @@ func (s *Situation) fallenBack() Step {
 			Event: &fsm.Event{Code: fsm.CodeTargetLostAcked, From: pos.From, To: pos.To,
 				Message: pos.Detail + "; copied again before going on past " + string(s.Task.Stop.Code)},
 		}
+	case RaiseEpoch: // it lost even what the epoch before wrote
+	case NeedTail, Foreign, Unknown, Truncated:
 	}
-	// RaiseEpoch: it lost even what the epoch before wrote.
 	f := faultAt(pos)
 	if f.Kind == Forgotten {
 		return s.raiseEpoch(f)

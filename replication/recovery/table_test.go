@@ -153,7 +153,7 @@ type row struct {
 
 // merged joins rows of one result that differ in one axis only.
 func merged(rows []row) []row {
-	for i := 0; i < len(rows); i++ {
+	for i := range rows {
 		for k := i + 1; k < len(rows); k++ {
 			if at := differsIn(rows[i], rows[k]); at >= 0 {
 				rows[i].bits[at] |= rows[k].bits[at]

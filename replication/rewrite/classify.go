@@ -23,6 +23,7 @@ func (c Class) String() string {
 		return "needs-opening"
 	case Control:
 		return "control"
+	case Unsupported:
 	}
 	return "unsupported"
 }
@@ -46,6 +47,7 @@ func (r Reason) String() string {
 		return "log-append-time"
 	case ReasonResume:
 		return "resume"
+	case ReasonNone:
 	}
 	return "none"
 }

@@ -86,12 +86,10 @@ func (s *Jobs) Start(r Request) (*Job, error) {
 	s.list = append(s.list, j)
 	s.forget()
 	s.mu.Unlock()
-	s.wg.Add(1)
-	go func() {
-		defer s.wg.Done()
+	s.wg.Go(func() {
 		defer cancel()
 		j.run(ctx, s.catalog)
-	}()
+	})
 	return j, nil
 }
 

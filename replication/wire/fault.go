@@ -18,8 +18,7 @@ var errNoLease = errors.New("no leader has confirmed this turn lately")
 // it is decided here, by the kind, and nowhere else. An error that is a fault
 // already stays what it is.
 func FaultOf(err error, source bool) recovery.Fault {
-	var fault recovery.Fault
-	if errors.As(err, &fault) {
+	if fault, ok := errors.AsType[recovery.Fault](err); ok {
 		return fault
 	}
 	f := recovery.Faulty(recovery.Retry, kafka.Code(err), err.Error())

@@ -3,6 +3,7 @@ package faults
 import (
 	"bufio"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -215,10 +216,8 @@ func (c *kafkaConn) chosen(f *Fault, side Side, it item) bool {
 	if f.rule.BodyContains == "" {
 		return f.matches(c.broker, it.req, nil) && f.choose()
 	}
-	for _, b := range it.body {
-		if b == f {
-			return f.choose()
-		}
+	if slices.Contains(it.body, f) {
+		return f.choose()
 	}
 	return false
 }

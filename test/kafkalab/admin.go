@@ -70,7 +70,7 @@ func (c *Cluster) CreateTopic(ctx context.Context, t Topic) error {
 	}
 	for k, v := range t.Configs {
 		conf := kmsg.NewCreateTopicsRequestTopicConfig()
-		conf.Name, conf.Value = k, kmsg.StringPtr(v)
+		conf.Name, conf.Value = k, new(v)
 		rt.Configs = append(rt.Configs, conf)
 	}
 	if t.Assignment != nil {

@@ -184,7 +184,7 @@ func tryLockFile(path string) (*os.File, error) {
 		return f, nil
 	}
 	f.Close()
-	if err == syscall.EWOULDBLOCK {
+	if errors.Is(err, syscall.EWOULDBLOCK) {
 		return nil, nil
 	}
 	return nil, err

@@ -72,7 +72,7 @@ func TestBrokersDieAndReturn(t *testing.T) {
 	var asked []string
 	c := Start(t, Config{Brokers: 2, SeparateController: true, Racks: []string{"a", "b"},
 		Overrides: map[string]string{"broker.session.timeout.ms": "3000", "replica.lag.time.max.ms": "2000"},
-		AdvertisedVia: func(broker int, real string) string {
+		AdvertisedVia: func(broker int, _ string) string {
 			asked = append(asked, fmt.Sprint(broker))
 			return ""
 		}})

@@ -198,7 +198,7 @@ func askMetadata(ctx context.Context, addr string, topics ...string) (*kmsg.Meta
 	req.Topics = []kmsg.MetadataRequestTopic{} // nil would ask for all
 	for _, name := range topics {
 		t := kmsg.NewMetadataRequestTopic()
-		t.Topic = kmsg.StringPtr(name)
+		t.Topic = new(name)
 		req.Topics = append(req.Topics, t)
 	}
 	resp := kmsg.NewPtrMetadataResponse()

@@ -165,7 +165,7 @@ func leaderHangs(t *testing.T, l *lab, s *stream, r *runner) {
 	t.Helper()
 	parts, err := l.dst.Partitions(context.Background(), s.topic)
 	do(t, err)
-	leader := int(parts[0].Leader)
+	leader := parts[0].Leader
 	do(t, l.dst.PauseBroker(leader))
 	s.produce(t, 5)
 	s.acked(t, r)

@@ -18,9 +18,9 @@ func Build(t testing.TB, commit string) string {
 	if commit != "" {
 		dir = checkout(t, dir, commit)
 	}
-	make := exec.Command("go", "build", "-o", bin, "./cmd/sluice")
-	make.Dir = dir
-	if out, err := make.CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-o", bin, "./cmd/sluice")
+	build.Dir = dir
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building sluice: %v\n%s", err, out)
 	}
 	return bin

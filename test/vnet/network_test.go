@@ -59,7 +59,7 @@ func TestDelayAndRoundTrip(t *testing.T) {
 			t.Fatalf("bytes took %v", d)
 		}
 		near.Close()
-		if _, err := far.Read(make([]byte, 1)); err != io.EOF {
+		if _, err := far.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 			t.Fatalf("after close: %v", err)
 		}
 		if _, err := far.Write([]byte("x")); !errors.Is(err, syscall.EPIPE) {
