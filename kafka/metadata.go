@@ -54,7 +54,7 @@ func (c *Client) Metadata(ctx context.Context, topics ...string) (Metadata, erro
 	if len(topics) == 0 {
 		return c.metadata(ctx, req)
 	}
-	answer, err := c.pass(ctx, req)
+	answer, err := pass(ctx, bound{c.kgo}, req)
 	if err == nil {
 		err = answer.decode()
 	}
@@ -65,7 +65,10 @@ func (c *Client) Metadata(ctx context.Context, topics ...string) (Metadata, erro
 		return c.metadata(ctx, req)
 	}
 	m := newMetadata(answer.MetadataResponse)
-	if !c.knows(m.Brokers) { // kgo has not seen this answer
+	c.mu.Lock()
+	same := c.brokers.are(m.Brokers)
+	c.mu.Unlock()
+	if !same { // kgo has not seen this answer
 		if _, err := c.Metadata(ctx); err != nil {
 			return m, err
 		}
@@ -137,18 +140,6 @@ func (c *Client) metadata(ctx context.Context, req *kmsg.MetadataRequest) (Metad
 	return m, c.learn(&m)
 }
 
-// knows reports whether the brokers are those that the last answer named.
-func (c *Client) knows(brokers []BrokerInfo) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, b := range brokers {
-		if known, ok := c.brokers[b.ID]; !ok || known != b {
-			return false
-		}
-	}
-	return len(brokers) == len(c.brokers)
-}
-
 // learn keeps the brokers of an answer, unless another Kafka cluster gave it.
 func (c *Client) learn(m *Metadata) error {
 	c.mu.Lock()
@@ -156,11 +147,24 @@ func (c *Client) learn(m *Metadata) error {
 	if err := c.identify(m.ClusterID); err != nil {
 		return err
 	}
-	c.brokers = make(map[int32]BrokerInfo, len(m.Brokers))
+	c.brokers = make(brokers, len(m.Brokers))
 	for _, b := range m.Brokers {
 		c.brokers[b.ID] = b
 	}
 	return nil
+}
+
+// brokers are those that an answer named, by id.
+type brokers map[int32]BrokerInfo
+
+// are reports whether they are these.
+func (b brokers) are(these []BrokerInfo) bool {
+	for _, one := range these {
+		if known, ok := b[one.ID]; !ok || known != one {
+			return false
+		}
+	}
+	return len(these) == len(b)
 }
 
 // AllTopics is the Metadata of every topic that we are allowed to see. It is
@@ -173,7 +177,7 @@ type AllTopics struct {
 // LookAll is AllMetadata for who looks often: where the answer is the same as
 // last (nil: none), it returns last itself and has decoded nothing.
 func (c *Client) LookAll(ctx context.Context, last *AllTopics) (*AllTopics, error) {
-	answer, err := c.pass(ctx, kmsg.NewPtrMetadataRequest())
+	answer, err := pass(ctx, bound{c.kgo}, kmsg.NewPtrMetadataRequest())
 	if err != nil {
 		return nil, fmt.Errorf("asking for metadata: %w", err)
 	}
@@ -197,8 +201,8 @@ func (c *Client) LookAll(ctx context.Context, last *AllTopics) (*AllTopics, erro
 }
 
 // pass has kgo pass a request for metadata on as it is.
-func (c *Client) pass(ctx context.Context, req *kmsg.MetadataRequest) (*undecoded, error) {
-	resp, err := bound{c.kgo}.Request(ctx, wholeMetadata{req})
+func pass(ctx context.Context, r Requester, req *kmsg.MetadataRequest) (*undecoded, error) {
+	resp, err := r.Request(ctx, wholeMetadata{req})
 	if err != nil {
 		return nil, err
 	}
