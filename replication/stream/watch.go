@@ -150,12 +150,12 @@ func (w *watcher) targetMoved(ctx context.Context) *recovery.Fault {
 func (w *watcher) sourceMoved(ctx context.Context) *recovery.Fault {
 	src := &w.logs.source
 	now, err := src.Find(ctx, src.topic, src.partition, false)
-	if err != nil || now.Leader == src.place.Leader && now.TopicID == src.place.TopicID {
-		return nil
+	if err == nil && (now.Leader != src.place.Leader || now.TopicID != src.place.TopicID) {
+		f := fault(recovery.TopicChanged, fsm.CodeStarting, "the source's leader changed")
+		f.Source = true
+		return f
 	}
-	f := fault(recovery.TopicChanged, fsm.CodeStarting, "the source's leader changed")
-	f.Source = true
-	return f
+	return nil
 }
 
 // replicated notes when a derived position has passed the high watermark.

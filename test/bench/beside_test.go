@@ -57,15 +57,15 @@ func (s *series) ratios(name string) []float64 {
 const worse = 1.03
 
 // judge shows every figure and fails on those that are worse: in the median,
-// and in nine of ten pairs too, or it is the machine's noise. Fewer than five
-// pairs tell nothing of a few percent.
+// and in three quarters of the pairs too, or it is the machine's noise. Fewer
+// than five pairs tell nothing of a few percent.
 func (s *series) judge(t *testing.T) {
 	t.Helper()
 	for _, name := range s.names {
 		f, r := s.figures[name], s.ratios(name)
 		mid := median(r)
 		verdict := ""
-		if len(r) >= 5 && mid > worse && r[len(r)/10] > 1 {
+		if len(r) >= 5 && mid > worse && r[len(r)/4] > 1 {
 			verdict = " WORSE"
 			t.Errorf("%s is %.3f of the base's, at most %.2f", name, mid, worse)
 		}
