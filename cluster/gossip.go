@@ -74,7 +74,8 @@ func (g *gossip) config(layer *transport.Gossip) *memberlist.Config {
 	c.Transport = layer
 	c.Logger = memberlistLog(g.log.With("part", "gossip"))
 	c.Delegate, c.Events = g, g
-	c.UDPBufferSize = 8 << 10 // packets ride on streams
+	c.UDPBufferSize = 8 << 10   // packets ride on streams
+	c.EnableCompression = false // all are small
 	return c
 }
 

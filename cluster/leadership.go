@@ -18,9 +18,7 @@ import (
 
 // Pace of the leader's decisions.
 const (
-	planMinimum = 100 * time.Millisecond // between two plans
-	planMaximum = time.Second            // rates alone are looked at that often
-	assignBatch = 256                    // assignments of one command, about 20 KB
+	assignBatch = 256 // assignments of one command, about 20 KB
 )
 
 // leadership acts for the cluster while this node leads: it keeps the facts
@@ -105,9 +103,7 @@ type leaderLoop struct {
 	members int       // of the last look at the configuration
 	since   time.Time // since when this node listens to reports
 	judged  time.Time // when lives were last judged
-	planned time.Time // the last plan
-	index   uint64    // of the View of the last plan
-	due     bool      // lives have changed since
+	agenda  agenda
 }
 
 func (l *leaderLoop) run(ctx context.Context) {
@@ -118,7 +114,7 @@ func (l *leaderLoop) run(ctx context.Context) {
 		l.step(ctx)
 		var wait <-chan time.Time
 		if l.behind() {
-			wait = time.After(time.Until(l.planned.Add(planMinimum)))
+			wait = time.After(time.Until(l.agenda.looked.Add(planMinimum)))
 			changed = nil
 		}
 		select {
@@ -133,7 +129,7 @@ func (l *leaderLoop) run(ctx context.Context) {
 }
 
 // behind reports that the View has changed since the last plan.
-func (l *leaderLoop) behind() bool { return l.consensus.facts.View().Index != l.index }
+func (l *leaderLoop) behind() bool { return l.consensus.facts.View().Index != l.agenda.index }
 
 // step decides once. Failures are logged and met again at the next step.
 func (l *leaderLoop) step(ctx context.Context) {
@@ -151,8 +147,7 @@ func (l *leaderLoop) step(ctx context.Context) {
 // level that every member knows.
 func (l *leaderLoop) describe(ctx context.Context, v *fsm.View) error {
 	if v.ClusterID == "" {
-		err := l.consensus.commit(ctx, &fsm.ClusterInit{ClusterID: l.raft.clusterID, At: l.nowMillis()})
-		return err
+		return l.consensus.commit(ctx, &fsm.ClusterInit{ClusterID: l.raft.clusterID, At: l.nowMillis()})
 	}
 	if commonFeature(v, l.consensus.servers()) <= v.Feature || !l.roster.change.TryAcquire(1) {
 		return nil
@@ -160,8 +155,7 @@ func (l *leaderLoop) describe(ctx context.Context, v *fsm.View) error {
 	defer l.roster.change.Release(1) // nobody who is older comes in meanwhile
 	if level := commonFeature(v, l.consensus.servers()); level > v.Feature {
 		l.log.Info("raising the feature level", "from", v.Feature, "to", level)
-		err := l.consensus.commit(ctx, &fsm.FeatureRaise{Level: level})
-		return err
+		return l.consensus.commit(ctx, &fsm.FeatureRaise{Level: level})
 	}
 	return nil
 }
@@ -206,7 +200,7 @@ func (l *leaderLoop) judge(v *fsm.View) {
 		if was == life {
 			continue
 		}
-		l.lives[node.ID], l.due = life, true
+		l.lives[node.ID], l.agenda.due = life, true
 		if life == LifeDead {
 			l.log.Warn("node is dead", "node", node.Name, "id", node.ID)
 			if known || owns(v, node.ID) {
@@ -244,12 +238,14 @@ func owns(v *fsm.View, id string) bool {
 func (l *leaderLoop) plan(ctx context.Context) error {
 	now := time.Now()
 	v := l.consensus.facts.View()
-	since := now.Sub(l.planned)
-	if !l.due && (since < planMinimum || (v.Index == l.index && since < planMaximum)) {
+	if !l.agenda.ripe(now, v.Index) {
 		return nil
 	}
-	l.planned, l.index, l.due = now, v.Index, false
-	in := work.Inputs{Now: l.nowMillis(), Rates: l.liveness.reports.smoothed(v)}
+	rates := l.liveness.reports.smoothed(v)
+	if !l.agenda.take(now, v.Index, rates) {
+		return nil
+	}
+	in := work.Inputs{Now: l.nowMillis(), Rates: rates}
 	for _, node := range v.Nodes {
 		switch l.lives[node.ID] {
 		case LifeAlive:
@@ -282,7 +278,7 @@ func (l *leaderLoop) assign(ctx context.Context, items []fsm.Assignment) error {
 	}
 	for _, a := range answers {
 		if err := a.wait(ctx); err != nil {
-			l.due = true
+			l.agenda.due = true
 			return fmt.Errorf("assigning tasks: %w", appendError(err))
 		}
 	}

@@ -47,9 +47,11 @@ type Report struct {
 	Reconciled uint64    // index whose stops it has carried out
 	Confirmed  bool      // a leader has confirmed facts to its process
 	Deaf       time.Duration
-	Version    string // of its program
-	Refused    bool   // its process is gone: connections ended and dials are refused
-	Tasks      map[fsm.TaskID]task.Status
+	Version    string                     // of its program
+	Refused    bool                       // its process is gone: connections ended and dials are refused
+	Tasks      map[fsm.TaskID]task.Status // never changed
+
+	encoded []byte // that Tasks were decoded from, nil where there were details too
 }
 
 // table holds the last report of each node, and rates smoothed over reports.
@@ -73,10 +75,13 @@ func (t *table) put(r Report) {
 	t.reports[r.ServerID] = r
 	for id, s := range r.Tasks {
 		old, ok := t.rates[id]
-		if !ok {
-			old = s.Rate
+		step := (s.Rate - old) / rateWeight
+		if !ok || step == 0 { // the rest would never be made up for
+			step = s.Rate - old
 		}
-		t.rates[id] = old + (s.Rate-old)/rateWeight
+		if !ok || step != 0 {
+			t.rates[id] = old + step
+		}
 	}
 }
 
@@ -99,12 +104,20 @@ func (t *table) get(id string) Report {
 	return t.reports[id]
 }
 
-// smoothed returns the rates of the tasks that the View still holds.
+// smoothed returns the rates, other than 0, of the tasks that the View still
+// holds.
 func (t *table) smoothed(v *fsm.View) map[fsm.TaskID]int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	maps.DeleteFunc(t.rates, func(id fsm.TaskID, _ int64) bool { return v.Task(id) == nil })
-	return maps.Clone(t.rates)
+	out := map[fsm.TaskID]int64{}
+	for id, rate := range t.rates {
+		if v.Task(id) == nil {
+			delete(t.rates, id)
+		} else if rate != 0 {
+			out[id] = rate
+		}
+	}
+	return out
 }
 
 // keep drops the reports of nodes that are no members any more.

@@ -104,6 +104,12 @@ func TestTableSmoothsRates(t *testing.T) {
 	if got := tab.rates[1]; got < 600 || got > 620 {
 		t.Errorf("rate %d", got)
 	}
+	for range 100 {
+		tab.put(Report{ServerID: "a", Tasks: map[fsm.TaskID]task.Status{1: {Rate: 100}}})
+	}
+	if got := tab.rates[1]; got != 100 {
+		t.Errorf("a steady rate of 100 is smoothed to %d", got)
+	}
 	if got := tab.smoothed(fsm.NewState().View()); len(got) != 0 || len(tab.rates) != 0 {
 		t.Errorf("rates of tasks that are gone: %v", got)
 	}

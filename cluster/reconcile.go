@@ -186,13 +186,13 @@ func (r *reconciler) drainAll(cancel context.CancelFunc) error {
 	return r.tasks.Wait()
 }
 
-// statuses asks every running task for its state.
-func (r *reconciler) statuses() map[fsm.TaskID]task.Status {
+// statuses asks every running task for its state; into has no others
+// afterwards.
+func (r *reconciler) statuses(into map[fsm.TaskID]task.Status) {
+	clear(into)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	out := make(map[fsm.TaskID]task.Status, len(r.slots))
 	for id, s := range r.slots {
-		out[id] = s.running.Status()
+		into[id] = s.running.Status()
 	}
-	return out
 }

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"sync"
@@ -8,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"sluice/fsm"
 	"sluice/task"
 	"sluice/transport"
 )
@@ -22,6 +24,20 @@ type report struct {
 	Version    string       `json:"version"`           // of the program
 	Tasks      []byte       `json:"tasks"`             // their states, as task.Encode packs them
 	Details    task.Details `json:"details,omitempty"` // of these; nodes of the first release do not read it
+}
+
+// states takes the states of the tasks apart. Thousands of tasks at rest say the
+// same each second: they are those of the report before then.
+func (rep *report) states(was *Report) (tasks map[fsm.TaskID]task.Status, encoded []byte, err error) {
+	if len(rep.Details) > 0 {
+		tasks, err = task.Decode(rep.Tasks, rep.Details)
+		return tasks, nil, err
+	}
+	if was.encoded != nil && bytes.Equal(rep.Tasks, was.encoded) {
+		return was.Tasks, was.encoded, nil
+	}
+	tasks, err = task.Decode(rep.Tasks, nil)
+	return tasks, rep.Tasks, err
 }
 
 // pathReport takes a report.
@@ -46,9 +62,10 @@ type reporter struct {
 	liveness  *liveness
 	tasks     *reconciler
 	calls     *transport.Client
-	removed   func(why string) // a leader says that this node is no member
-	wake      trigger          // the leader has changed
-	sending   sync.Map         // ServerIDs with a report under way: the next report waits for the next second
+	removed   func(why string)           // a leader says that this node is no member
+	wake      trigger                    // the leader has changed
+	states    map[fsm.TaskID]task.Status // of this node's tasks; the loop's
+	sending   sync.Map                   // ServerIDs with a report under way: the next report waits for the next second
 }
 
 func (r *reporter) run(ctx context.Context) error {
@@ -87,7 +104,8 @@ func (r *reporter) report() report {
 	if !confirmed {
 		deaf = time.Since(r.liveness.began)
 	}
-	tasks, details := task.Encode(r.tasks.statuses())
+	r.tasks.statuses(r.states)
+	tasks, details := task.Encode(r.states)
 	return report{
 		ServerID: r.self.ServerID, Index: r.consensus.facts.View().Index, Reconciled: r.tasks.reconciled.Load(),
 		Confirmed: confirmed, DeafMillis: deaf.Milliseconds(), Version: r.cfg.Version, Tasks: tasks, Details: details,
@@ -116,7 +134,9 @@ func (r *reporter) send(ctx context.Context, to transport.Target, rep report) {
 	default:
 		g.index = answer.Index
 		r.ownership.lease.add(g)
-		r.tasks.wake.fire()
+		if !rep.Confirmed { // tasks wait for it
+			r.tasks.wake.fire()
+		}
 	}
 }
 
@@ -127,14 +147,14 @@ func (r *reporter) handleReport(ctx context.Context, rep report) (reportAnswer, 
 		_, err := r.consensus.confirm(ctx)
 		return reportAnswer{Leader: err == nil && !r.consensus.isMember(rep.ServerID)}, nil
 	}
-	tasks, err := task.Decode(rep.Tasks, rep.Details)
+	was := r.liveness.reports.get(rep.ServerID)
+	tasks, encoded, err := rep.states(&was)
 	if err != nil {
 		return reportAnswer{}, err
 	}
-	was := r.liveness.reports.get(rep.ServerID)
 	r.liveness.reports.put(Report{
 		ServerID: rep.ServerID, At: time.Now(), Index: rep.Index, Reconciled: rep.Reconciled,
-		Confirmed: rep.Confirmed, Deaf: time.Duration(rep.DeafMillis) * time.Millisecond, Tasks: tasks, Version: rep.Version,
+		Confirmed: rep.Confirmed, Deaf: time.Duration(rep.DeafMillis) * time.Millisecond, Tasks: tasks, encoded: encoded, Version: rep.Version,
 	})
 	if was.At.IsZero() || was.Refused || was.Confirmed != rep.Confirmed {
 		r.liveness.changed.fire()

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"encoding/json"
+	"reflect"
 	"testing"
 
 	"sluice/fsm"
@@ -16,5 +17,39 @@ func TestReleasedReport(t *testing.T) {
 	b, err := json.Marshal(report{ServerID: "a", Index: 7, Reconciled: 6, Confirmed: true, DeafMillis: 5, Version: "v1", Tasks: tasks, Details: details})
 	if err != nil || string(b) != golden {
 		t.Errorf("%s, %v", b, err)
+	}
+}
+
+// TestStatesOfAReport: what a report says counts, however the one before it
+// looked; bytes that are no states are refused.
+func TestStatesOfAReport(t *testing.T) {
+	states := func(of ...task.Status) map[fsm.TaskID]task.Status {
+		out := map[fsm.TaskID]task.Status{}
+		for i, s := range of {
+			out[fsm.TaskID(i+1)] = s
+		}
+		return out
+	}
+	idle, copying := task.Status{State: fsm.CodeIdle}, task.Status{State: fsm.CodeCopying, Rate: 5}
+	told := task.Status{State: fsm.CodeIdle, Detail: []byte(`{"topics":1}`)}
+	was := Report{}
+	for i, want := range []map[fsm.TaskID]task.Status{states(idle), states(idle), states(idle, copying), states(told, copying), states(idle, copying), states(), states()} {
+		var rep report
+		rep.Tasks, rep.Details = task.Encode(want)
+		tasks, encoded, err := rep.states(&was)
+		if err != nil || !reflect.DeepEqual(tasks, want) {
+			t.Errorf("report %d: %v, %v, want %v", i, tasks, err, want)
+		}
+		was.Tasks, was.encoded = tasks, encoded
+	}
+	if _, _, err := (&report{Tasks: []byte{1}}).states(&was); err == nil {
+		t.Error("bytes that are no states are taken")
+	}
+	rep := report{}
+	rep.Tasks, _ = task.Encode(states(idle, idle, idle))
+	tasks, encoded, _ := rep.states(&was)
+	was.Tasks, was.encoded = tasks, encoded
+	if n := testing.AllocsPerRun(10, func() { _, _, _ = rep.states(&was) }); n > 0 {
+		t.Errorf("%v allocations for a report that says the same", n)
 	}
 }

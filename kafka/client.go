@@ -32,8 +32,8 @@ type Client struct {
 	spec     fsm.KafkaCluster
 	seen     string // cluster id of the first answer; counts while none is pinned
 	closed   bool
-	brokers  map[int32]BrokerInfo // of the last Metadata
-	versions apiVersions          // of the cluster's least broker; nil: not asked
+	brokers  brokers     // of the last Metadata
+	versions apiVersions // of the cluster's least broker; nil: not asked
 	conns    map[*Conn]struct{}
 }
 

@@ -51,7 +51,29 @@ func (c *Client) Metadata(ctx context.Context, topics ...string) (Metadata, erro
 		req.Topics[i] = kmsg.NewMetadataRequestTopic()
 		req.Topics[i].Topic = &topics[i]
 	}
-	return c.metadata(ctx, req)
+	if len(topics) == 0 {
+		return c.metadata(ctx, req)
+	}
+	answer, err := pass(ctx, bound{c.kgo}, req)
+	if err == nil {
+		err = answer.decode()
+	}
+	if err != nil {
+		return Metadata{}, fmt.Errorf("asking for metadata: %w", err)
+	}
+	if answer.ErrorCode != 0 { // what it asks of a client, kgo knows
+		return c.metadata(ctx, req)
+	}
+	m := newMetadata(answer.MetadataResponse)
+	c.mu.Lock()
+	same := c.brokers.are(m.Brokers)
+	c.mu.Unlock()
+	if !same { // kgo has not seen this answer
+		if _, err := c.Metadata(ctx); err != nil {
+			return m, err
+		}
+	}
+	return m, c.learn(&m)
 }
 
 // AllMetadata is Metadata of every topic that we are allowed to see.
@@ -125,11 +147,24 @@ func (c *Client) learn(m *Metadata) error {
 	if err := c.identify(m.ClusterID); err != nil {
 		return err
 	}
-	c.brokers = make(map[int32]BrokerInfo, len(m.Brokers))
+	c.brokers = make(brokers, len(m.Brokers))
 	for _, b := range m.Brokers {
 		c.brokers[b.ID] = b
 	}
 	return nil
+}
+
+// brokers are those that an answer named, by id.
+type brokers map[int32]BrokerInfo
+
+// are reports whether they are these.
+func (b brokers) are(these []BrokerInfo) bool {
+	for _, one := range these {
+		if known, ok := b[one.ID]; !ok || known != one {
+			return false
+		}
+	}
+	return len(these) == len(b)
 }
 
 // AllTopics is the Metadata of every topic that we are allowed to see. It is
@@ -142,16 +177,15 @@ type AllTopics struct {
 // LookAll is AllMetadata for who looks often: where the answer is the same as
 // last (nil: none), it returns last itself and has decoded nothing.
 func (c *Client) LookAll(ctx context.Context, last *AllTopics) (*AllTopics, error) {
-	resp, err := c.kgo.Request(ctx, wholeMetadata{kmsg.NewPtrMetadataRequest()})
+	answer, err := pass(ctx, bound{c.kgo}, kmsg.NewPtrMetadataRequest())
 	if err != nil {
 		return nil, fmt.Errorf("asking for metadata: %w", err)
 	}
-	answer := resp.(*undecoded)
 	if last != nil && bytes.Equal(last.body, answer.body) {
 		return last, c.learn(&last.Metadata)
 	}
-	if err := answer.MetadataResponse.ReadFrom(answer.body); err != nil {
-		return nil, fmt.Errorf("asking for metadata: %w: %w", ErrProtocol, err)
+	if err := answer.decode(); err != nil {
+		return nil, fmt.Errorf("asking for metadata: %w", err)
 	}
 	if answer.ErrorCode != 0 { // what it asks of a client, kgo knows
 		m, err := c.AllMetadata(ctx)
@@ -164,6 +198,15 @@ func (c *Client) LookAll(ctx context.Context, last *AllTopics) (*AllTopics, erro
 		}
 	}
 	return now, c.learn(&now.Metadata)
+}
+
+// pass has kgo pass a request for metadata on as it is.
+func pass(ctx context.Context, r Requester, req *kmsg.MetadataRequest) (*undecoded, error) {
+	resp, err := r.Request(ctx, wholeMetadata{req})
+	if err != nil {
+		return nil, err
+	}
+	return resp.(*undecoded), nil
 }
 
 // wholeMetadata is a metadata request that kgo passes on as it is: it would
@@ -186,6 +229,14 @@ type undecoded struct {
 func (u *undecoded) ReadFrom(body []byte) error {
 	if u.body = body; u.Version >= 3 && len(body) >= 4 {
 		u.ThrottleMillis = int32(binary.BigEndian.Uint32(body))
+	}
+	return nil
+}
+
+// decode reads the rest.
+func (u *undecoded) decode() error {
+	if err := u.MetadataResponse.ReadFrom(u.body); err != nil {
+		return fmt.Errorf("%w: %w", ErrProtocol, err)
 	}
 	return nil
 }

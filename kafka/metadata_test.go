@@ -61,6 +61,35 @@ func TestLookAll(t *testing.T) {
 	}
 }
 
+// TestMetadataLearnsBrokers: brokers that come, and that an answer about topics
+// names, can be dialled and asked.
+func TestMetadataLearnsBrokers(t *testing.T) {
+	cluster, spec := testCluster(t, kfake.NumBrokers(1), kfake.SeedTopics(2, "a"))
+	c := testClient(t, spec)
+	ctx := testContext(t)
+	for _, id := range []int32{1, 7} {
+		if id == 7 {
+			if _, _, err := cluster.AddNode(id, -1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m, err := c.Metadata(ctx, "a", "none")
+		if err != nil || len(m.Topics) != 2 || len(m.Brokers) == 0 || m.ClusterID == "" {
+			t.Fatalf("%+v %v", m, err)
+		}
+		for _, b := range m.Brokers {
+			conn, err := c.Dial(ctx, b.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn.Close()
+			if _, err := c.Broker(b.ID).ListOffsets(ctx, ReadUncommitted, nil); err != nil {
+				t.Errorf("broker %d: %v", b.ID, err)
+			}
+		}
+	}
+}
+
 // TestLookAllAtAnotherCluster: an id that is pinned later counts though the
 // answer is the same.
 func TestLookAllAtAnotherCluster(t *testing.T) {

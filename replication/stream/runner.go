@@ -48,15 +48,13 @@ func (r *Runner) Start(ctx context.Context, t *fsm.Task) task.Running { return r
 // ends (it then stops at once, and the next owner derives what was written) or
 // it is drained.
 func (r *Runner) StartStream(ctx context.Context, t *fsm.Task) *Stream {
-	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(r.ctx, cancel)
 	s := newStream(ctx, &r.shared, t)
+	stop := context.AfterFunc(r.ctx, s.cancel)
 	r.mu.Lock()
 	r.streams[t.ID] = s
 	r.mu.Unlock()
 	r.wg.Go(func() {
 		defer stop()
-		defer cancel()
 		s.run()
 		r.mu.Lock()
 		defer r.mu.Unlock()

@@ -30,10 +30,20 @@ type watcher struct {
 	held      heldBack
 }
 
+// turns is how many times within LookupEvery streams look around: those of a
+// turn at the same instant, so that a node with thousands at rest wakes up a few
+// times a second.
+const turns = 20
+
+// turn is how long the stream waits before it looks around.
+func (w *watcher) turn() time.Duration {
+	return w.every - time.Duration(time.Now().UnixNano())%max(w.every/turns, 1)
+}
+
 // wait waits for the end of the pipe; false: it was stopped because ctx or
 // drain has ended.
 func (w *watcher) wait(ctx context.Context, drain <-chan struct{}) (ended bool) {
-	tick := time.NewTicker(w.every)
+	tick := time.NewTimer(w.turn())
 	defer tick.Stop()
 	for {
 		source, target := w.logs.source.Changes(), w.logs.target.Changes()
@@ -41,14 +51,14 @@ func (w *watcher) wait(ctx context.Context, drain <-chan struct{}) (ended bool) 
 		case <-w.partition.Over():
 			return true
 		case <-drain:
-			w.partition.Stop(recovery.Faulty(recovery.Unsure, fsm.CodeHandover, "drained"))
+			w.stop("drained")
 			select {
 			case <-w.partition.Over(): // nothing of it is in flight
 			case <-ctx.Done():
 			}
 			return false
 		case <-ctx.Done():
-			w.partition.Stop(recovery.Faulty(recovery.Unsure, fsm.CodeHandover, "stopped"))
+			w.stop("stopped")
 			return false
 		case <-w.partition.LookDue():
 			w.partition.Looked(w.look(ctx))
@@ -56,14 +66,14 @@ func (w *watcher) wait(ctx context.Context, drain <-chan struct{}) (ended bool) 
 		case <-source:
 		case <-target:
 		case <-tick.C:
+			tick.Reset(w.turn())
 		}
-		if f := w.lookAround(ctx); f != nil {
-			w.partition.Stop(*f)
-			if f.Kind == recovery.TopicChanged && !f.Source { // the connection is that of other streams too
-				w.partition.HangUp(w.every)
-			}
-		}
+		w.lookAround(ctx)
 	}
+}
+
+func (w *watcher) stop(why string) {
+	w.partition.Stop(recovery.Faulty(recovery.Unsure, fsm.CodeHandover, why))
 }
 
 // look reads the target for a pipe that is to go on although no leader has
@@ -85,39 +95,66 @@ func (w *watcher) look(ctx context.Context) *recovery.Fault {
 	return &f
 }
 
-// lookAround finds a pipe that is another node's by now, or whose partition
+// lookAround ends a pipe that is another node's by now, or whose partition
 // moved: a new leader may have lost what the old one acknowledged, and only
-// deriving anew shows it. Nil: all is as it was.
-func (w *watcher) lookAround(ctx context.Context) *recovery.Fault {
-	fault := func(kind recovery.Kind, code fsm.Code, message string) *recovery.Fault {
-		f := recovery.Faulty(kind, code, message)
-		return &f
+// deriving anew shows it.
+//
+// Thousands of streams do this every few seconds on stacks of their own: steps
+// one after another keep them small.
+func (w *watcher) lookAround(ctx context.Context) {
+	for _, moved := range [...]func(*watcher, context.Context) *recovery.Fault{(*watcher).changedHands, (*watcher).targetMoved, (*watcher).sourceMoved} {
+		if f := moved(w, ctx); f != nil {
+			w.partition.Stop(*f)
+			if f.Kind == recovery.TopicChanged && !f.Source { // the connection is that of other streams too
+				w.partition.HangUp(w.every)
+			}
+			return
+		}
 	}
-	if w.assigned.task() == nil {
+	w.openTransaction(ctx)
+	w.replicated(ctx)
+}
+
+func fault(kind recovery.Kind, code fsm.Code, message string) *recovery.Fault {
+	f := recovery.Faulty(kind, code, message)
+	return &f
+}
+
+// changedHands finds what the facts say otherwise than when the pipe began.
+func (w *watcher) changedHands(context.Context) *recovery.Fault {
+	switch {
+	case w.assigned.task() == nil:
 		return fault(recovery.Retry, fsm.CodeHandover, "the task changed hands")
+	case !maps.Equal(w.skip, w.assigned.loopIDs()):
+		return fault(recovery.Retry, fsm.CodeStarting, "other links write into the source now")
 	}
-	src, dst := &w.logs.source, &w.logs.target
+	return nil
+}
+
+// targetMoved finds a target that is gone or led by another, and brings the
+// pipe what its brokers say.
+func (w *watcher) targetMoved(ctx context.Context) *recovery.Fault {
+	dst := &w.logs.target
 	w.partition.Expires(dst.ProducerExpiry(ctx, dst.place.Leader))
-	switch now, err := dst.Find(ctx, dst.topic, dst.partition, false); {
+	now, err := dst.Find(ctx, dst.topic, dst.partition, false)
+	switch {
 	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
 		return fault(recovery.TopicChanged, fsm.CodeUnreachable, "the target topic is gone")
 	case err == nil && (now.LeaderEpoch != dst.place.LeaderEpoch || now.TopicID != dst.place.TopicID):
 		return fault(recovery.TopicChanged, fsm.CodeStarting, "the target's leader changed")
 	}
+	return nil
+}
+
+// sourceMoved finds a source that is another one or led by another.
+func (w *watcher) sourceMoved(ctx context.Context) *recovery.Fault {
+	src := &w.logs.source
 	now, err := src.Find(ctx, src.topic, src.partition, false)
-	switch {
-	case err != nil:
-	case now.Leader != src.place.Leader || now.TopicID != src.place.TopicID:
+	if err == nil && (now.Leader != src.place.Leader || now.TopicID != src.place.TopicID) {
 		f := fault(recovery.TopicChanged, fsm.CodeStarting, "the source's leader changed")
 		f.Source = true
 		return f
-	default:
-		w.openTransaction(ctx)
 	}
-	if !maps.Equal(w.skip, w.assigned.loopIDs()) {
-		return fault(recovery.Retry, fsm.CodeStarting, "other links write into the source now")
-	}
-	w.replicated(ctx)
 	return nil
 }
 

@@ -44,6 +44,10 @@ type Sender struct {
 	ready      []writer          // have something to send, in the order they asked
 	inFlight   int               // requests
 	conn       *kafka.Conn
+
+	// run's: memory of the last list and request.
+	spare []writer
+	asked []kafka.ProducePartition
 }
 
 // leased fails when no leader has confirmed lately that a partition is this
@@ -168,16 +172,18 @@ func (s *Sender) send(conn *kafka.Conn) bool {
 		return false
 	}
 	ready := s.ready
-	s.ready = nil
+	s.ready = s.spare[:0]
 	s.inFlight++
 	s.mu.Unlock()
 
 	parts := s.pick(ready)
+	clear(ready)
+	s.spare = ready
 	if len(parts) == 0 {
 		s.done()
 		return true
 	}
-	if err := conn.Produce(s.request(parts), func(resp kafka.ProduceResponse, err error) {
+	err := conn.Produce(s.request(parts), func(resp kafka.ProduceResponse, err error) {
 		for i := range parts {
 			if err != nil {
 				parts[i].p.answered(nil, err)
@@ -186,7 +192,9 @@ func (s *Sender) send(conn *kafka.Conn) bool {
 			}
 		}
 		s.done()
-	}); err != nil { // those before it hear first: answers come in order
+	})
+	clear(s.asked)  // it keeps no batch alive
+	if err != nil { // those before it hear first: answers come in order
 		conn.Close()
 		<-conn.Done()
 		for i := range parts {
@@ -205,11 +213,13 @@ func (s *Sender) depth() int {
 	return pipe.Window
 }
 
+// request is valid until the next.
 func (s *Sender) request(parts []part) *kafka.ProduceRequest {
-	req := &kafka.ProduceRequest{Timeout: s.cfg.Timeout, Partitions: make([]kafka.ProducePartition, len(parts))}
+	s.asked = s.asked[:0]
 	for i := range parts {
-		req.Partitions[i] = parts[i].ProducePartition
+		s.asked = append(s.asked, parts[i].ProducePartition)
 	}
+	req := &kafka.ProduceRequest{Timeout: s.cfg.Timeout, Partitions: s.asked}
 	if s.route == pipe.Unguarded {
 		req.Timeout = s.cfg.Lifetime
 		req.BeforeWrite = func() error { return s.leased(parts) }
@@ -236,10 +246,13 @@ func (s *Sender) leased(parts []part) error {
 	return nil
 }
 
+// usualParts are made room for at once in a request.
+const usualParts = 16
+
 // pick takes one batch of each ready partition up to the request's size; those
 // that did not fit keep their place at the head of the list.
 func (s *Sender) pick(ready []writer) []part {
-	var parts []part
+	parts := make([]part, 0, min(len(ready), usualParts))
 	room := s.cfg.MaxRequest
 	for i, p := range ready {
 		if room <= 0 {

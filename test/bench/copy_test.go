@@ -23,10 +23,12 @@ var quick = kafkalab.Config{HeapMB: 512, JVMFlags: []string{"-XX:+UseSerialGC"}}
 // cost is what one copier took for one copy of the topic.
 type cost struct {
 	cpu, user time.Duration
-	rss       int64 // bytes, peak
-	took      time.Duration
+	rss       int64         // bytes, peak
+	took      time.Duration // from the first record to the last
 	broker    time.Duration // CPU of the target broker
 	gb        float64       // of record batches
+
+	sinceApply time.Duration // until the last record; not always measured
 }
 
 func (c cost) String() string {

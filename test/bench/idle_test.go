@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -147,12 +148,14 @@ func (l *idleLab) rest(t *testing.T, binary string) idling {
 	n.Apply(system.LinkYAML(l.src, l.dst, "  topics: {include: [\"t*\"]}\n"))
 	asked := time.Now()
 	rig.Until(t, 10*time.Minute, "all streams have copied everything", func() bool {
-		if time.Since(asked) < 500*time.Millisecond { // an answer costs the node as much as idling does
+		if time.Since(asked) < time.Second { // an answer costs the node as much as idling does
 			return false
 		}
 		asked = time.Now()
-		s := n.List()[0].Status()
-		return s != nil && s.Totals.Streams == l.streams() && s.Totals.LagUnknown == 0 && s.Totals.Records >= int64(l.streams())
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		s, err := n.List()[0].Client().Status(ctx, 1, 1)
+		return err == nil && s.Totals.Streams == l.streams() && s.Totals.LagUnknown == 0 && s.Totals.Records >= int64(l.streams())
 	})
 	out.took = time.Since(began)
 	system.Settle(t, span)

@@ -34,7 +34,7 @@ func TestPaceBesideBase(t *testing.T) {
 	produced := make(chan error, 1)
 	go func() { produced <- producer.Run(ctx) }()
 	s := &series{}
-	for round := range pairsOf(3, 9) + 1 {
+	for round := range pairsOf(5, 9) + 1 {
 		into := s
 		if round == 0 {
 			into = &series{} // brokers get quicker
