@@ -220,6 +220,19 @@ type BrokerInfo struct {
 	Rack string // empty: none
 }
 
+// brokers are those that an answer named, by id.
+type brokers map[int32]BrokerInfo
+
+// are reports whether they are these.
+func (b brokers) are(these []BrokerInfo) bool {
+	for _, one := range these {
+		if known, ok := b[one.ID]; !ok || known != one {
+			return false
+		}
+	}
+	return len(these) == len(b)
+}
+
 // sameAccess reports whether two objects reach the same brokers in the same
 // way: all fields equal but the datacenter and a cluster id pinned since.
 func sameAccess(a, b fsm.KafkaCluster) bool {

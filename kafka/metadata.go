@@ -154,19 +154,6 @@ func (c *Client) learn(m *Metadata) error {
 	return nil
 }
 
-// brokers are those that an answer named, by id.
-type brokers map[int32]BrokerInfo
-
-// are reports whether they are these.
-func (b brokers) are(these []BrokerInfo) bool {
-	for _, one := range these {
-		if known, ok := b[one.ID]; !ok || known != one {
-			return false
-		}
-	}
-	return len(these) == len(b)
-}
-
 // AllTopics is the Metadata of every topic that we are allowed to see. It is
 // shared by all that look: nobody may change it.
 type AllTopics struct {
