@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -158,9 +159,12 @@ func (r *Operations) step(ctx context.Context, group *errgroup.Group, s subject,
 		}
 		return false
 	case *fsm.OperationStep:
-		r.log.Info("operation", "id", o.ID, "kind", o.Kind, "name", o.Name, "step", c.To, "state", c.State, "message", c.Message)
 		if o.ID == 0 {
-			r.take(s, o.After(c), c.Event)
+			r.take(s, o.After(c))
+			if c.Event != nil {
+				r.node.Record(*c.Event)
+			}
+			r.told(o, c)
 			return c.State == fsm.OperationRunning
 		}
 	}
@@ -171,21 +175,28 @@ func (r *Operations) step(ctx context.Context, group *errgroup.Group, s subject,
 	switch {
 	case err != nil:
 		r.log.Warn("taking an operation on", "id", o.ID, "name", o.Name, "error", err)
+		return false
 	case result.Refused != fsm.RefusedNot:
 		r.log.Debug("taking an operation on", "id", o.ID, "name", o.Name, "refused", result.Message)
+		return false
 	}
-	return err == nil && result.Refused == fsm.RefusedNot
+	if c, ok := a.Command.(*fsm.OperationStep); ok {
+		r.told(o, c)
+	}
+	return true
+}
+
+// told logs a step that was taken.
+func (r *Operations) told(o *fsm.Operation, c *fsm.OperationStep) {
+	r.log.Info("operation", "id", o.ID, "kind", o.Kind, "name", o.Name, "step", c.To, "state", c.State, "message", c.Message)
 }
 
 // take remembers how far an operation is that the facts do not hold.
-func (r *Operations) take(s subject, o *fsm.Operation, ev *fsm.Event) {
+func (r *Operations) take(s subject, o *fsm.Operation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if k := r.known[s]; k != nil {
 		k.made = o
-	}
-	if ev != nil {
-		r.node.Record(*ev)
 	}
 }
 
@@ -215,7 +226,7 @@ func (r *Operations) begin(ctx context.Context, group *errgroup.Group, v *fsm.Vi
 func (r *Operations) act(ctx context.Context, v *fsm.View, o *fsm.Operation) error {
 	act := r.acts[ActOf{o.Kind, o.Step}]
 	if act == nil {
-		return errors.New("node " + r.node.self.Name + " cannot do this")
+		return fmt.Errorf("the leader, node %s, runs a version of sluice that does not know the step %q: upgrade it", r.node.self.Name, o.Step)
 	}
 	return act(ctx, v, o)
 }

@@ -6,39 +6,14 @@ import (
 	"pgregory.net/rapid"
 
 	"sluice/fsm"
+	"sluice/test/oracle"
 )
-
-// drawPlaces draws where the records of a stream stand, and the segments that
-// say so: gaps in the source, and with foreign also other writers' records in
-// the target.
-func drawPlaces(t *rapid.T, foreign bool) (segments, records []fsm.Segment) {
-	at, to := rapid.Int64Range(0, 50).Draw(t, "start"), rapid.Int64Range(0, 50).Draw(t, "target start")
-	segments = []fsm.Segment{{Source: at, Target: to}}
-	for range rapid.IntRange(0, 300).Draw(t, "records") {
-		gap, jump := int64(0), int64(0)
-		if rapid.IntRange(0, 9).Draw(t, "gap?") == 0 {
-			gap = rapid.Int64Range(1, 5).Draw(t, "gap")
-		}
-		if foreign && rapid.IntRange(0, 9).Draw(t, "jump?") == 0 {
-			jump = rapid.Int64Range(1, 5).Draw(t, "jump")
-		}
-		at, to = at+gap, to+jump
-		if p := (fsm.Segment{Source: at, Target: to}); gap != jump && at > segments[len(segments)-1].Source {
-			segments = append(segments, p)
-		} else if gap != 0 || jump != 0 { // a segment begins behind the one before it
-			at, to = at-gap, to-jump
-		}
-		records = append(records, fsm.Segment{Source: at, Target: to})
-		at, to = at+1, to+1
-	}
-	return segments, records
-}
 
 // drawThinned draws a mapping whose older segments have been thinned, as the facts
 // do, with all its records.
 func drawThinned(t *rapid.T) (m Translation, records []fsm.Segment) {
 	foreign := rapid.Bool().Draw(t, "foreign")
-	full, records := drawPlaces(t, foreign)
+	full, records := oracle.Places(t, foreign)
 	kept := []fsm.Segment{full[0]}
 	for _, s := range full[1:] {
 		if rapid.Bool().Draw(t, "kept") {
@@ -58,7 +33,7 @@ func drawThinned(t *rapid.T) (m Translation, records []fsm.Segment) {
 
 func TestTranslationAgreesWithItself(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		segments, records := drawPlaces(t, rapid.Bool().Draw(t, "foreign"))
+		segments, records := oracle.Places(t, rapid.Bool().Draw(t, "foreign"))
 		m := Translate(&fsm.Mapping{Phase: fsm.PhaseDense, Segments: segments}, false)
 		for i, r := range records {
 			if p := m.Place(r.Source); p.Skipped || p.Lo != r.Target || p.Hi != r.Target {
@@ -121,7 +96,7 @@ func TestThinnedMapping(t *testing.T) {
 // thinnedBy is a mapping of which only the given segments are left of its older
 // part; the newer one begins at source offset 1000 with the shift of the last.
 func thinnedBy(shared bool, pairs ...int64) Translation {
-	older := segments(pairs...)
+	older := oracle.Segments(pairs...)
 	shift := older[len(older)-1].Shift()
 	for i := range int64(fsm.MaxSegments / 4) {
 		older = append(older, fsm.Segment{Source: 1000 + 2*i, Target: 1000 + shift + i})
@@ -184,12 +159,4 @@ func TestPositionsWhereSegmentsAreThinned(t *testing.T) {
 			t.Errorf("%s: %d, want %d", tc.name, tc.got, tc.want)
 		}
 	}
-}
-
-func segments(pairs ...int64) []fsm.Segment {
-	var out []fsm.Segment
-	for i := 0; i < len(pairs); i += 2 {
-		out = append(out, fsm.Segment{Source: pairs[i], Target: pairs[i+1]})
-	}
-	return out
 }

@@ -76,38 +76,8 @@ func TestComparesWhatIsReplicated(t *testing.T) {
 		resp.Topics = append(resp.Topics, topic)
 		return resp, nil, true
 	})
-	var lags atomic.Bool
-	lags.Store(true)
-	dst.ControlKey(int16(kmsg.ListOffsets), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		dst.KeepControl()
-		asked := req.(*kmsg.ListOffsetsRequest).Topics[0]
-		if !lags.Load() || asked.Partitions[0].Timestamp != -1 {
-			return nil, nil, false
-		}
-		resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
-		topic := kmsg.NewListOffsetsResponseTopic()
-		topic.Topic = asked.Topic
-		part := kmsg.NewListOffsetsResponseTopicPartition()
-		part.Offset = 8
-		topic.Partitions = append(topic.Partitions, part)
-		resp.Topics = append(resp.Topics, topic)
-		return resp, nil, true
-	})
-	// Embedded clusters describe no plain producers; without their state the
-	// end of the log would be read, and waited for, before.
-	dst.ControlKey(int16(kmsg.DescribeProducers), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		dst.KeepControl()
-		resp := req.ResponseKind().(*kmsg.DescribeProducersResponse)
-		topic := kmsg.NewDescribeProducersResponseTopic()
-		topic.Topic = "orders"
-		part := kmsg.NewDescribeProducersResponseTopicPartition()
-		ours := kmsg.NewDescribeProducersResponseTopicPartitionActiveProducer()
-		ours.ProducerID, ours.LastSequence, ours.LastTimestamp = p.View().Link(1).ProducerID, 9, time.Now().UnixMilli()
-		part.ActiveProducers = append(part.ActiveProducers, ours)
-		topic.Partitions = append(topic.Partitions, part)
-		resp.Topics = append(resp.Topics, topic)
-		return resp, nil, true
-	})
+	lags := highWatermark(dst, 8)
+	describe(dst, p, 9) // without the producer's state the end of the log would be read, and waited for, before
 	r2, _ := p.Runner(t, "n2", nil)
 	s := p.Own(t, r2, "n2")[0]
 	rig.Until(t, 30*time.Second, "it waits", func() bool {

@@ -5,6 +5,7 @@ import (
 
 	"sluice/fsm"
 	"sluice/replication/offsets"
+	"sluice/test/oracle"
 )
 
 func TestBound(t *testing.T) {
@@ -25,21 +26,21 @@ func TestBound(t *testing.T) {
 		want                           [4]int64
 		behind, trimmed                int64
 	}{
-		{name: "all is there", segments: segments(0, 0), sourceEnd: 100, targetEnd: 90, target: 100, want: [4]int64{0, 100, 0, 100}},
-		{name: "the source has grown and was copied", segments: segments(0, 0), sourceEnd: 100, targetEnd: 90, target: 150, want: [4]int64{0, 100, 0, 100}},
-		{name: "the target lags", segments: segments(0, 0), sourceEnd: 100, target: 70, want: [4]int64{0, 70, 0, 70}, behind: 30},
-		{name: "the target lags behind what was acknowledged", segments: segments(0, 0), progress: fsm.Progress{Source: 80, Target: 80}, sourceEnd: 100, target: 70, want: [4]int64{0, 80, 0, 70}, behind: 20},
-		{name: "the target has more than the source", segments: segments(0, 0), sourceEnd: 100, targetEnd: 105, target: 110, want: [4]int64{0, 100, 0, 105}},
-		{name: "shifted", segments: segments(40, 10), sourceEnd: 100, targetEnd: 70, target: 70, want: [4]int64{40, 100, 10, 70}},
-		{name: "nothing copied yet", segments: segments(40, 10), sourceEnd: 100, target: 10, want: [4]int64{40, 40, 10, 10}, behind: 60},
-		{name: "the source ends before the start", segments: segments(40, 10), sourceEnd: 30, target: 10, want: [4]int64{40, 40, 10, 10}},
-		{name: "retention at the source", segments: segments(40, 10), sourceEnd: 100, target: 70, sourceHead: 50, want: [4]int64{50, 100, 20, 70}, trimmed: 10},
-		{name: "retention at the target", segments: segments(40, 10), sourceEnd: 100, target: 70, targetHead: 30, want: [4]int64{60, 100, 30, 70}, trimmed: 20},
-		{name: "retention took all", segments: segments(0, 0), sourceEnd: 100, target: 100, sourceHead: 100, targetHead: 100, want: [4]int64{100, 100, 100, 100}, trimmed: 100},
-		{name: "a declared gap", segments: segments(0, 0, 50, 20), sourceEnd: 100, target: 70, want: [4]int64{0, 100, 0, 70}},
-		{name: "inside a declared gap", segments: segments(0, 0, 50, 20), sourceEnd: 40, target: 20, want: [4]int64{0, 40, 0, 20}},
-		{name: "translated, in step", phase: fsm.PhaseTranslated, segments: segments(0, 0), progress: fsm.Progress{Source: 16, Target: 15}, sourceEnd: 16, target: 15, want: [4]int64{0, 16, 0, 15}},
-		{name: "translated, beyond the progress", phase: fsm.PhaseTranslated, segments: segments(0, 0), progress: fsm.Progress{Source: 16, Target: 15}, sourceEnd: 30, target: 28, want: [4]int64{0, 16, 0, 15}, behind: 14},
+		{name: "all is there", segments: oracle.Segments(0, 0), sourceEnd: 100, targetEnd: 90, target: 100, want: [4]int64{0, 100, 0, 100}},
+		{name: "the source has grown and was copied", segments: oracle.Segments(0, 0), sourceEnd: 100, targetEnd: 90, target: 150, want: [4]int64{0, 100, 0, 100}},
+		{name: "the target lags", segments: oracle.Segments(0, 0), sourceEnd: 100, target: 70, want: [4]int64{0, 70, 0, 70}, behind: 30},
+		{name: "the target lags behind what was acknowledged", segments: oracle.Segments(0, 0), progress: fsm.Progress{Source: 80, Target: 80}, sourceEnd: 100, target: 70, want: [4]int64{0, 80, 0, 70}, behind: 20},
+		{name: "the target has more than the source", segments: oracle.Segments(0, 0), sourceEnd: 100, targetEnd: 105, target: 110, want: [4]int64{0, 100, 0, 105}},
+		{name: "shifted", segments: oracle.Segments(40, 10), sourceEnd: 100, targetEnd: 70, target: 70, want: [4]int64{40, 100, 10, 70}},
+		{name: "nothing copied yet", segments: oracle.Segments(40, 10), sourceEnd: 100, target: 10, want: [4]int64{40, 40, 10, 10}, behind: 60},
+		{name: "the source ends before the start", segments: oracle.Segments(40, 10), sourceEnd: 30, target: 10, want: [4]int64{40, 40, 10, 10}},
+		{name: "retention at the source", segments: oracle.Segments(40, 10), sourceEnd: 100, target: 70, sourceHead: 50, want: [4]int64{50, 100, 20, 70}, trimmed: 10},
+		{name: "retention at the target", segments: oracle.Segments(40, 10), sourceEnd: 100, target: 70, targetHead: 30, want: [4]int64{60, 100, 30, 70}, trimmed: 20},
+		{name: "retention took all", segments: oracle.Segments(0, 0), sourceEnd: 100, target: 100, sourceHead: 100, targetHead: 100, want: [4]int64{100, 100, 100, 100}, trimmed: 100},
+		{name: "a declared gap", segments: oracle.Segments(0, 0, 50, 20), sourceEnd: 100, target: 70, want: [4]int64{0, 100, 0, 70}},
+		{name: "inside a declared gap", segments: oracle.Segments(0, 0, 50, 20), sourceEnd: 40, target: 20, want: [4]int64{0, 40, 0, 20}},
+		{name: "translated, in step", phase: fsm.PhaseTranslated, segments: oracle.Segments(0, 0), progress: fsm.Progress{Source: 16, Target: 15}, sourceEnd: 16, target: 15, want: [4]int64{0, 16, 0, 15}},
+		{name: "translated, beyond the progress", phase: fsm.PhaseTranslated, segments: oracle.Segments(0, 0), progress: fsm.Progress{Source: 16, Target: 15}, sourceEnd: 30, target: 28, want: [4]int64{0, 16, 0, 15}, behind: 14},
 		{name: "translated, the source's end is well known", phase: fsm.PhaseTranslated, segments: long, progress: fsm.Progress{Source: end.Source + 5, Target: end.Target + 5},
 			sourceEnd: end.Source + 3, target: end.Target + 5, want: [4]int64{0, end.Source + 3, 0, end.Target + 3}},
 		{name: "translated, the source's end lies where segments are thinned out", phase: fsm.PhaseTranslated, segments: long, progress: fsm.Progress{Source: end.Source + 5, Target: end.Target + 5},

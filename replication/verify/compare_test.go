@@ -10,15 +10,8 @@ import (
 
 	"sluice/fsm"
 	"sluice/replication/offsets"
+	"sluice/test/oracle"
 )
-
-func segments(pairs ...int64) []fsm.Segment {
-	var out []fsm.Segment
-	for i := 0; i < len(pairs); i += 2 {
-		out = append(out, fsm.Segment{Source: pairs[i], Target: pairs[i+1]})
-	}
-	return out
-}
 
 // side of "A B - C": one record for each letter at the offset of its place.
 func records(text string, base int64) []item {
@@ -58,7 +51,7 @@ func TestCompare(t *testing.T) {
 	}{
 		{name: "equal", source: "A B C", target: "A B C", want: Counts{Compared: 3}},
 		{name: "nothing", want: Counts{}},
-		{name: "shifted", source: "A B C", target: "A B C", base: 40, segments: segments(0, 40), want: Counts{Compared: 3}},
+		{name: "shifted", source: "A B C", target: "A B C", base: 40, segments: oracle.Segments(0, 40), want: Counts{Compared: 3}},
 		{name: "missing inside", source: "A B C D", target: "A B D",
 			want: Counts{Compared: 3, Missing: 1, OffsetMismatch: 1}, faults: "missing 2 -1; offset-mismatch 3 2"},
 		{name: "missing inside, its offset left out", source: "A B C D", target: "A B - D",
@@ -82,11 +75,11 @@ func TestCompare(t *testing.T) {
 			want: Counts{Compared: 4, Misordered: 1, OffsetMismatch: 3}, faults: "misordered 0 3; offset-mismatch 1 0; offset-mismatch 2 1; offset-mismatch 3 2"},
 		{name: "all differ", source: "A B C", target: "X Y Z",
 			want: Counts{Differing: 3}, faults: "differing 0 0; differing 1 1; differing 2 2"},
-		{name: "a gap that the mapping knows", source: "A B C D", target: "A D", segments: segments(0, 0, 3, 1),
+		{name: "a gap that the mapping knows", source: "A B C D", target: "A D", segments: oracle.Segments(0, 0, 3, 1),
 			want: Counts{Compared: 2, Skipped: 2}},
-		{name: "records before the start", source: "A B C", target: "C", segments: segments(2, 0),
+		{name: "records before the start", source: "A B C", target: "C", segments: oracle.Segments(2, 0),
 			want: Counts{Compared: 1, Skipped: 2}},
-		{name: "control records left out", source: "A - B - C", target: "A B C", segments: segments(0, 0, 2, 1, 4, 2),
+		{name: "control records left out", source: "A - B - C", target: "A B C", segments: oracle.Segments(0, 0, 2, 1, 4, 2),
 			want: Counts{Compared: 3}},
 		{name: "control records, unknown to the mapping", source: "A - B", target: "A B",
 			want: Counts{Compared: 2, OffsetMismatch: 1}, faults: "offset-mismatch 2 1"},
@@ -104,7 +97,7 @@ func TestCompare(t *testing.T) {
 		for _, n := range []int{1, 2, 100} {
 			t.Run(fmt.Sprint(tc.name, "/", n), func(t *testing.T) {
 				if tc.segments == nil {
-					tc.segments = segments(0, 0)
+					tc.segments = oracle.Segments(0, 0)
 				}
 				c := &comparison{mapping: offsets.Translate(&fsm.Mapping{Segments: tc.segments}, false), floor: tc.floor, tally: tally{compacted: tc.compacted, maxFaults: 20, topic: "t"}}
 				feed(c, records(tc.source, 0), records(tc.target, tc.base), n)
@@ -127,7 +120,7 @@ func TestCompare(t *testing.T) {
 }
 
 func TestDuplicateIsNamed(t *testing.T) {
-	c := &comparison{mapping: offsets.Translate(&fsm.Mapping{Segments: segments(0, 0)}, false), tally: tally{maxFaults: 20}}
+	c := &comparison{mapping: offsets.Translate(&fsm.Mapping{Segments: oracle.Segments(0, 0)}, false), tally: tally{maxFaults: 20}}
 	feed(c, records("A B C", 0), records("A B C B", 0), 100)
 	if len(c.faults) != 1 || !strings.Contains(c.faults[0].Message, "duplicate of target offset 1") {
 		t.Errorf("%+v", c.faults)
@@ -135,7 +128,7 @@ func TestDuplicateIsNamed(t *testing.T) {
 }
 
 func TestFaultsAreBoundedCountsAreNot(t *testing.T) {
-	c := &comparison{mapping: offsets.Translate(&fsm.Mapping{Segments: segments(0, 0)}, false), tally: tally{maxFaults: 3}}
+	c := &comparison{mapping: offsets.Translate(&fsm.Mapping{Segments: oracle.Segments(0, 0)}, false), tally: tally{maxFaults: 3}}
 	var s []item
 	for i := range int64(5000) {
 		s = append(s, item{offset: i, value: uint64(i)})
@@ -146,35 +139,9 @@ func TestFaultsAreBoundedCountsAreNot(t *testing.T) {
 	}
 }
 
-// drawPlaces draws where the records of a stream stand, and the segments that
-// say so: gaps in the source, and with foreign also other writers' records in
-// the target.
-func drawPlaces(t *rapid.T, foreign bool) (segments, records []fsm.Segment) {
-	at, to := rapid.Int64Range(0, 50).Draw(t, "start"), rapid.Int64Range(0, 50).Draw(t, "target start")
-	segments = []fsm.Segment{{Source: at, Target: to}}
-	for range rapid.IntRange(0, 300).Draw(t, "records") {
-		gap, jump := int64(0), int64(0)
-		if rapid.IntRange(0, 9).Draw(t, "gap?") == 0 {
-			gap = rapid.Int64Range(1, 5).Draw(t, "gap")
-		}
-		if foreign && rapid.IntRange(0, 9).Draw(t, "jump?") == 0 {
-			jump = rapid.Int64Range(1, 5).Draw(t, "jump")
-		}
-		at, to = at+gap, to+jump
-		if p := (fsm.Segment{Source: at, Target: to}); gap != jump && at > segments[len(segments)-1].Source {
-			segments = append(segments, p)
-		} else if gap != 0 || jump != 0 { // a segment begins behind the one before it
-			at, to = at-gap, to-jump
-		}
-		records = append(records, fsm.Segment{Source: at, Target: to})
-		at, to = at+1, to+1
-	}
-	return segments, records
-}
-
 // drawWorld draws a source with gaps, its mapping and a faithful target.
 func drawWorld(t *rapid.T) (m offsets.Translation, source, target []item) {
-	segments, records := drawPlaces(t, false)
+	segments, records := oracle.Places(t, false)
 	for i, r := range records {
 		it := item{offset: r.Source, value: uint64(i), key: uint64(rapid.IntRange(0, 2).Draw(t, "key"))}
 		source = append(source, it)

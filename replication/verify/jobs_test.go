@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"sluice/fsm"
+	"sluice/test/oracle"
 )
 
 func TestEqualSides(t *testing.T) {
@@ -19,7 +20,7 @@ func TestEqualSides(t *testing.T) {
 		l.put(l.euP, p, 0, 200, nil)
 		l.put(l.euP, p, 200, 500, nil)
 	}
-	l.mapped(fsm.PhaseDense, fsm.Progress{}, segments(0, 0)...)
+	l.mapped(fsm.PhaseDense, fsm.Progress{}, oracle.Segments(0, 0)...)
 	s := l.verify()
 	l.wantCounts(s, Counts{Compared: 1000})
 	if !s.Result.Equal() || s.Records != 1000 || s.Offsets != 1000 || s.Total != 1000 || s.Partitions != 3 || s.Compared != 3 || s.Finished.IsZero() {
@@ -32,7 +33,7 @@ func TestShiftedSides(t *testing.T) {
 	l.put(l.usP, 0, 0, 100, nil)
 	l.put(l.euP, 0, 1000, 1010, nil) // what was there before
 	l.put(l.euP, 0, 40, 100, nil)
-	l.mapped(fsm.PhaseDense, fsm.Progress{}, segments(40, 10)...)
+	l.mapped(fsm.PhaseDense, fsm.Progress{}, oracle.Segments(40, 10)...)
 	l.wantCounts(l.verify(), Counts{Compared: 60})
 }
 
@@ -56,7 +57,7 @@ func TestEveryFieldIsCompared(t *testing.T) {
 		}
 		return []*kgo.Record{r}
 	})
-	l.mapped(fsm.PhaseDense, fsm.Progress{}, segments(0, 0)...)
+	l.mapped(fsm.PhaseDense, fsm.Progress{}, oracle.Segments(0, 0)...)
 	s := l.verify()
 	l.wantCounts(s, Counts{Compared: 54, Differing: 6})
 	if s.Result.Equal() {
@@ -86,7 +87,7 @@ func TestLostAndRepeatedRecords(t *testing.T) {
 	})
 	l.put(l.euP, 1, 0, 300, nil)
 	l.put(l.euP, 1, 290, 300, nil) // a batch written twice
-	l.mapped(fsm.PhaseDense, fsm.Progress{Source: 300, Target: 300}, segments(0, 0)...)
+	l.mapped(fsm.PhaseDense, fsm.Progress{Source: 300, Target: 300}, oracle.Segments(0, 0)...)
 	s := l.verify()
 	l.wantCounts(s, Counts{Compared: 599, Missing: 1, OffsetMismatch: 199, Extra: 10})
 	if f := s.Result.Faults[0]; f.Kind != Missing || f.Partition != 0 || f.Source != 100 {
@@ -99,7 +100,7 @@ func TestTailThatIsNotCopiedYet(t *testing.T) {
 	l := newLab(t, 1, nil)
 	l.put(l.usP, 0, 0, 100, nil)
 	l.put(l.euP, 0, 0, 70, nil)
-	l.mapped(fsm.PhaseDense, fsm.Progress{Source: 60, Target: 60}, segments(0, 0)...)
+	l.mapped(fsm.PhaseDense, fsm.Progress{Source: 60, Target: 60}, oracle.Segments(0, 0)...)
 	l.wantCounts(l.verify(), Counts{Compared: 70, Behind: 30})
 
 	l.jobs.cfg.Wait = time.Minute
@@ -117,7 +118,7 @@ func TestTailThatTheTargetLost(t *testing.T) {
 	l := newLab(t, 1, nil)
 	l.put(l.usP, 0, 0, 100, nil)
 	l.put(l.euP, 0, 0, 70, nil)
-	l.mapped(fsm.PhaseDense, fsm.Progress{Source: 90, Target: 90}, segments(0, 0)...)
+	l.mapped(fsm.PhaseDense, fsm.Progress{Source: 90, Target: 90}, oracle.Segments(0, 0)...)
 	l.wantCounts(l.verify(), Counts{Compared: 70, Missing: 20, Behind: 10})
 }
 
@@ -134,7 +135,7 @@ func TestTrimmedHeads(t *testing.T) {
 	for n := range 10 {
 		l.put(l.euP, 0, n*10, n*10+10, nil)
 	}
-	l.mapped(fsm.PhaseDense, fsm.Progress{}, segments(0, 0)...)
+	l.mapped(fsm.PhaseDense, fsm.Progress{}, oracle.Segments(0, 0)...)
 	l.trim(l.us, 0, 20)
 	l.wantCounts(l.verify(), Counts{Compared: 80, Trimmed: 20})
 	l.trim(l.eu, 0, 30)
@@ -162,7 +163,7 @@ func TestTransactions(t *testing.T) {
 	l.put(l.usP, 0, next, next+2, nil)
 	l.put(l.euP, 0, 0, 3, nil)
 	l.put(l.euP, 0, 7, 14, nil)
-	segs := segments(0, 0, 9, 3, 15, 8)
+	segs := oracle.Segments(0, 0, 9, 3, 15, 8)
 	l.mapped(fsm.PhaseTranslated, fsm.Progress{Source: 17, Target: 10}, segs...)
 	l.wantCounts(l.verify(), Counts{Compared: 10})
 
@@ -210,14 +211,14 @@ func TestLoopedBatchesArePassedOver(t *testing.T) {
 	}
 	l.facts.must(t, &fsm.LinkProducer{Link: 2, ProducerID: id, Prev: -1})
 	l.put(l.euP, 0, 0, 20, nil)
-	l.mapped(fsm.PhaseTranslated, fsm.Progress{Source: 25, Target: 20}, segments(0, 0, 15, 10)...)
+	l.mapped(fsm.PhaseTranslated, fsm.Progress{Source: 25, Target: 20}, oracle.Segments(0, 0, 15, 10)...)
 	l.wantCounts(l.verify(), Counts{Compared: 20})
 }
 
 func TestJobsAreFoundCancelledAndForgotten(t *testing.T) {
 	l := newLab(t, 1, nil)
 	l.put(l.usP, 0, 0, 10, nil)
-	l.mapped(fsm.PhaseDense, fsm.Progress{}, segments(0, 0)...)
+	l.mapped(fsm.PhaseDense, fsm.Progress{}, oracle.Segments(0, 0)...)
 	l.jobs.cfg.Wait, l.jobs.cfg.Keep = time.Hour, 2
 	j, err := l.jobs.Start(Request{Link: "us-eu"})
 	if err != nil {
@@ -270,7 +271,7 @@ func TestUnreadablePartitionFailsTheJob(t *testing.T) {
 	l.put(l.usP, 0, 0, 10, nil)
 	l.put(l.euP, 0, 0, 10, nil)
 	l.facts.must(t, &fsm.StreamsAdd{Link: 1, Streams: []fsm.StreamKey{{Topic: "gone", TargetTopic: "gone"}}})
-	l.mapped(fsm.PhaseDense, fsm.Progress{}, segments(0, 0)...)
+	l.mapped(fsm.PhaseDense, fsm.Progress{}, oracle.Segments(0, 0)...)
 	s := l.verify()
 	if s.State != Failed || !strings.Contains(s.Err, "gone/0") || s.Compared != 1 || s.Result.Compared != 10 {
 		t.Errorf("%+v", s)
@@ -282,7 +283,7 @@ func TestRecreatedTopicFailsTheJob(t *testing.T) {
 	l.put(l.usP, 0, 0, 10, nil)
 	l.put(l.euP, 0, 0, 10, nil)
 	l.facts.must(t, &fsm.Assign{Items: []fsm.Assignment{{Task: 2, To: "n"}}}, &fsm.MappingPut{Task: 2, Turn: 1,
-		Mapping: fsm.Mapping{Version: 1, Phase: fsm.PhaseDense, SourceTopicID: fsm.TopicID{1}, Segments: segments(0, 0)}})
+		Mapping: fsm.Mapping{Version: 1, Phase: fsm.PhaseDense, SourceTopicID: fsm.TopicID{1}, Segments: oracle.Segments(0, 0)}})
 	if s := l.verify(); s.State != Failed || !strings.Contains(s.Err, errTopicChanged.Error()) {
 		t.Errorf("%+v", s)
 	}

@@ -52,22 +52,14 @@ func TestRetentionOvertakesAReader(t *testing.T) {
 	j := &Job{seed: maphash.MakeSeed(), limits: Limits{FetchBytes: 100, Budget: 1 << 20, Retry: 10 * time.Second}}
 	r := j.reader(k, catalog.Partition{Topic: "t"}, 0, 20)
 	defer r.close()
-	var got []int64
-	for end := false; !end; {
-		var items []item
-		if items, end, err = r.read(l.ctx); err != nil {
-			t.Fatal(err)
-		}
-		for _, it := range items {
-			got = append(got, it.offset)
-		}
+	got := l.offsets(r, func() {
 		if start.Load() == 0 {
 			if err := c.DeleteRecords("t", 0, 15); err != nil {
 				t.Fatal(err)
 			}
 			start.Store(15)
 		}
-	}
+	})
 	if len(got) < 6 || len(got) > 15 || !slices.Equal(got[len(got)-5:], []int64{15, 16, 17, 18, 19}) || r.floor != 15 {
 		t.Errorf("offsets %v, floor %d", got, r.floor)
 	}
@@ -102,16 +94,7 @@ func TestLeaderMoves(t *testing.T) {
 	j := &Job{seed: maphash.MakeSeed(), limits: Limits{FetchBytes: 100, Budget: 1 << 20, Retry: 10 * time.Second}}
 	r := j.reader(moving, catalog.Partition{Topic: "t"}, 0, 20)
 	defer r.close()
-	var got []int64
-	for end := false; !end; {
-		var items []item
-		if items, end, err = r.read(l.ctx); err != nil {
-			t.Fatal(err)
-		}
-		for _, it := range items {
-			got = append(got, it.offset)
-		}
-	}
+	got := l.offsets(r, func() {})
 	for i, o := range got {
 		if o != int64(i) {
 			t.Fatalf("offsets %v", got)
@@ -120,4 +103,21 @@ func TestLeaderMoves(t *testing.T) {
 	if len(got) != 20 || fetches < 3 {
 		t.Errorf("%d records in %d fetches", len(got), fetches)
 	}
+}
+
+// offsets reads all that a reader gives, and calls between after each part.
+func (l *lab) offsets(r *reader, between func()) (got []int64) {
+	l.t.Helper()
+	for end := false; !end; {
+		items, last, err := r.read(l.ctx)
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		for _, it := range items {
+			got = append(got, it.offset)
+		}
+		between()
+		end = last
+	}
+	return got
 }

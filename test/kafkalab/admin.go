@@ -202,7 +202,7 @@ func (c *Cluster) waitLogin(ctx context.Context, n *node, l Listener) error {
 		return err
 	}
 	return poll(ctx, func(ctx context.Context) error {
-		cl, err := kgo.NewClient(append(opts, kgo.SeedBrokers(n.ports[l.Name].addr()),
+		cl, err := kgo.NewClient(append(opts, kgo.SeedBrokers(n.ports[l.Name].Addr()),
 			kgo.RequestRetries(0), kgo.RetryTimeout(time.Second))...)
 		if err != nil {
 			return err

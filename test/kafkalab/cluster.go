@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 
+	"sluice/test/port"
 	"sluice/test/scratch"
 )
 
@@ -35,9 +36,9 @@ type node struct {
 	broker     bool
 	controller bool
 	dir        string
-	ports      map[string]port   // by listener name
-	advertised map[string]string // by name of client listener
-	proc       *process          // the last one started
+	ports      map[string]port.Port // by listener name
+	advertised map[string]string    // by name of client listener
+	proc       *process             // the last one started
 }
 
 // Open starts a cluster and returns when it is ready: every broker registered, listening, and the
@@ -118,9 +119,9 @@ func (c *Cluster) reserve(n *node) error {
 	if n.controller {
 		names = append(names, controllerListener)
 	}
-	n.ports, n.advertised = map[string]port{}, map[string]string{}
+	n.ports, n.advertised = map[string]port.Port{}, map[string]string{}
 	for _, name := range names {
-		p, err := reservePort()
+		p, err := port.Reserve()
 		if err != nil {
 			return err
 		}
@@ -128,9 +129,9 @@ func (c *Cluster) reserve(n *node) error {
 		if name == internalListener || name == controllerListener {
 			continue
 		}
-		n.advertised[name] = p.addr()
+		n.advertised[name] = p.Addr()
 		if c.cfg.AdvertisedVia != nil {
-			if via := c.cfg.AdvertisedVia(n.id, p.addr()); via != "" {
+			if via := c.cfg.AdvertisedVia(n.id, p.Addr()); via != "" {
 				n.advertised[name] = via
 			}
 		}
@@ -160,13 +161,13 @@ func (c *Cluster) BootstrapFor(l Listener) []string {
 
 // Real returns the real addresses of the first client listener, one per broker: behind any proxy.
 func (c *Cluster) Real() []string {
-	return c.addrs(func(n *node) string { return n.ports[c.cfg.Listeners[0].Name].addr() })
+	return c.addrs(func(n *node) string { return n.ports[c.cfg.Listeners[0].Name].Addr() })
 }
 
 // Direct returns the addresses of the brokers' own listener: always plaintext, never through a
 // proxy. For checks and administration by the test itself.
 func (c *Cluster) Direct() []string {
-	return c.addrs(func(n *node) string { return n.ports[internalListener].addr() })
+	return c.addrs(func(n *node) string { return n.ports[internalListener].Addr() })
 }
 
 func (c *Cluster) addrs(f func(*node) string) []string {
@@ -193,7 +194,7 @@ func (c *Cluster) Close() error {
 			errs = append(errs, n.proc.kill())
 		}
 		for _, p := range n.ports {
-			p.release()
+			p.Release()
 		}
 	}
 	if c.files != nil {

@@ -241,41 +241,6 @@ func TestBrokersDieWithTheirOwner(t *testing.T) {
 	}
 }
 
-// TestPortsAreReserved: no two labs get one port, and its reservation is gone
-// with it.
-func TestPortsAreReserved(t *testing.T) {
-	seen := map[int]bool{}
-	var ports []port
-	for range 50 {
-		p, err := reservePort()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if seen[p.number] {
-			t.Errorf("port %d is reserved twice", p.number)
-		}
-		if lock, err := scratch.TryLock(p.lock.Name()); lock != nil || err != nil {
-			t.Errorf("port %d is not locked: %v", p.number, err)
-		}
-		seen[p.number] = true
-		ports = append(ports, p)
-	}
-	for _, p := range ports {
-		p.release()
-		if fileExists(p.lock.Name()) {
-			t.Errorf("the reservation of port %d is left", p.number)
-		}
-	}
-	p, err := reservePort()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.release()
-	if named(p.lock) {
-		t.Error("a file that is gone has its name")
-	}
-}
-
 func TestConfigRefused(t *testing.T) {
 	for name, cfg := range map[string]Config{
 		"version":   {Version: "2.0"},

@@ -89,7 +89,7 @@ func (c *Cluster) quorum() string {
 	var out []string
 	for _, n := range c.nodes {
 		if n.controller {
-			out = append(out, fmt.Sprintf("%d@%s", n.id, n.ports[controllerListener].addr()))
+			out = append(out, fmt.Sprintf("%d@%s", n.id, n.ports[controllerListener].Addr()))
 		}
 	}
 	return strings.Join(out, ",")
@@ -101,10 +101,10 @@ func (c *Cluster) listenerProperties(n *node, p map[string]string) {
 	var roles, listeners, advertised []string
 	if n.broker {
 		roles = append(roles, "broker")
-		listeners = append(listeners, internalListener+"://"+n.ports[internalListener].addr())
+		listeners = append(listeners, internalListener+"://"+n.ports[internalListener].Addr())
 		advertised = slices.Clone(listeners)
 		for _, l := range c.cfg.Listeners {
-			listeners = append(listeners, l.Name+"://"+n.ports[l.Name].addr())
+			listeners = append(listeners, l.Name+"://"+n.ports[l.Name].Addr())
 			advertised = append(advertised, l.Name+"://"+n.advertised[l.Name])
 			protocols = append(protocols, l.Name+":"+l.protocol())
 			c.securityProperties(l, p)
@@ -113,7 +113,7 @@ func (c *Cluster) listenerProperties(n *node, p map[string]string) {
 	}
 	if n.controller {
 		roles = append(roles, "controller")
-		listeners = append(listeners, controllerListener+"://"+n.ports[controllerListener].addr())
+		listeners = append(listeners, controllerListener+"://"+n.ports[controllerListener].Addr())
 	}
 	if !n.broker {
 		delete(p, "inter.broker.listener.name")

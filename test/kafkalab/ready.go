@@ -52,13 +52,13 @@ func (n *node) ready(ctx context.Context, up []*node) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	for name, p := range n.ports {
-		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp4", p.addr())
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp4", p.Addr())
 		if err != nil {
 			return fmt.Errorf("listener %s: %w", name, err)
 		}
 		conn.Close()
 	}
-	meta, err := askMetadata(ctx, n.ports[internalListener].addr())
+	meta, err := askMetadata(ctx, n.ports[internalListener].Addr())
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func (c *Cluster) Partitions(ctx context.Context, topic string) ([]Partition, er
 func (n *node) partitions(ctx context.Context, topic string) ([]Partition, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	meta, err := askMetadata(ctx, n.ports[internalListener].addr(), topic)
+	meta, err := askMetadata(ctx, n.ports[internalListener].Addr(), topic)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +163,7 @@ func (c *Cluster) leading(ctx context.Context, topic string) error {
 		req.Version, req.ReplicaID = 2, -1
 		req.Topics = append(req.Topics, t)
 		resp := kmsg.NewPtrListOffsetsResponse()
-		if err := ask(ctx, n.ports[internalListener].addr(), req, resp); err != nil {
+		if err := ask(ctx, n.ports[internalListener].Addr(), req, resp); err != nil {
 			return fmt.Errorf("asking broker %d for offsets: %w", n.id, err)
 		}
 		for _, p := range resp.Topics[0].Partitions {

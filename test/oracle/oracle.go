@@ -1,6 +1,6 @@
 // Package oracle makes and reads record batches with franz-go's own code, as a
-// second opinion on what kafka/record does. It knows batches and records, and
-// nothing of who uses them.
+// second opinion on what kafka/record does, and draws where records of a copy
+// stand. It knows nothing of who uses them.
 package oracle
 
 import (

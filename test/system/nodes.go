@@ -4,7 +4,6 @@ package system
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"testing"
 
 	"sluice/test/faults"
+	"sluice/test/port"
 	"sluice/transport"
 )
 
@@ -130,15 +130,16 @@ memory: %[7]s
 	}
 }
 
-// FreePort is an address of this machine that nothing listens on.
+// FreePort is an address of this machine that nobody else gets until the test
+// has ended.
 func FreePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	p, err := port.Reserve()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Cleanup(p.Release)
+	return p.Addr()
 }
 
 // List returns the nodes, n1 first.
