@@ -13,6 +13,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"sluice/test/wait"
 )
 
 // Topic says what CreateTopic makes.
@@ -83,12 +85,22 @@ func (c *Cluster) CreateTopic(ctx context.Context, t Topic) error {
 		rt.ReplicaAssignment = append(rt.ReplicaAssignment, a)
 	}
 	req.Topics = append(req.Topics, rt)
-	err := c.request(func(cl *kgo.Client) error {
-		resp, err := req.RequestWith(ctx, cl)
-		if err != nil {
-			return err
+	create := func(ctx context.Context) error {
+		return c.request(func(cl *kgo.Client) error {
+			resp, err := req.RequestWith(ctx, cl)
+			if err != nil {
+				return err
+			}
+			return kerr.ErrorForCode(resp.Topics[0].ErrorCode)
+		})
+	}
+	err := poll(ctx, func(ctx context.Context) error {
+		err := create(ctx)
+		// A broker that a busy machine kept from its heartbeats does not count for a moment.
+		if err != nil && !(errors.Is(err, kerr.InvalidReplicationFactor) && int(rt.ReplicationFactor) <= c.cfg.Brokers) {
+			err = wait.Final(err)
 		}
-		return kerr.ErrorForCode(resp.Topics[0].ErrorCode)
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("creating topic %s: %w", t.Name, err)

@@ -93,15 +93,25 @@ func (c *Cluster) start(ctx context.Context) error {
 			return fmt.Errorf("formatting node %d: %w", n.id, err)
 		}
 	}
+	if err := c.launchAll(ctx); err != nil {
+		return err
+	}
+	return c.createUsers(ctx)
+}
+
+// launchAll starts every node when it is the cluster's turn.
+func (c *Cluster) launchAll(ctx context.Context) error {
+	end, err := turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
 	for _, n := range c.nodes {
 		if err := c.launch(n); err != nil {
 			return err
 		}
 	}
-	if err := c.WaitReady(ctx); err != nil {
-		return err
-	}
-	return c.createUsers(ctx)
+	return c.WaitReady(ctx)
 }
 
 // dirPrefix begins the names of clusters' folders.

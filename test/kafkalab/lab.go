@@ -87,7 +87,7 @@ func StartAll(t testing.TB, cfgs ...Config) []*Cluster {
 // start opens clusters at once. All that opened are closed with the test, also where another did not.
 func start(t testing.TB, cfgs ...Config) []*Cluster {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	clusters := make([]*Cluster, len(cfgs))
 	var g errgroup.Group

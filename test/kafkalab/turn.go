@@ -1,0 +1,44 @@
+package kafkalab
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"sluice/test/scratch"
+)
+
+// turn waits until fewer clusters start on this machine than it has processors:
+// many that start at once take so long that brokers miss their heartbeats. end
+// lets the next one start; so does the end of the process.
+func turn(ctx context.Context) (end func(), err error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return nil, fmt.Errorf("waiting to start: %w", err)
+	}
+	dir := filepath.Join(cache, "sluice-kafkalab", "starting")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("waiting to start: %w", err)
+	}
+	again := time.NewTicker(pollEvery)
+	defer again.Stop()
+	for {
+		for i := range runtime.NumCPU() {
+			lock, err := scratch.TryLock(filepath.Join(dir, fmt.Sprint(i)))
+			if err != nil {
+				return nil, fmt.Errorf("waiting to start: %w", err)
+			}
+			if lock != nil {
+				return func() { lock.Close() }, nil
+			}
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("waiting to start: %w", context.Cause(ctx))
+		}
+	}
+}
