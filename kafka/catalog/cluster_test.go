@@ -207,7 +207,7 @@ func TestOffsets(t *testing.T) {
 	inBubble(t, func(l *lab) {
 		list := []Partition{{"t0000", 0}, {"t0000", 1}, {"t0000", 2}, {"t0001", 0}, {"t0000", 9}, {"absent", 0}}
 		l.asked()
-		offsets, failed := l.k().Offsets(l.ctx, list, kafka.ReadUncommitted, kafka.Latest, false)
+		offsets, failed := l.k().Offsets(l.ctx, list, kafka.ReadUncommitted, kafka.Latest, 1)
 		if len(offsets) != 4 || len(failed) != 2 || !errors.Is(failed[list[4]], kerr.UnknownTopicOrPartition) || !errors.Is(failed[list[5]], kerr.UnknownTopicOrPartition) {
 			t.Fatalf("%v, %v", offsets, failed)
 		}
@@ -217,14 +217,14 @@ func TestOffsets(t *testing.T) {
 		if err := l.kafka.MoveTopicPartition("t0000", 1, (l.kafka.LeaderFor("t0000", 1)+1)%3); err != nil {
 			t.Fatal(err)
 		}
-		if _, failed := l.k().Offsets(l.ctx, list[:4], kafka.ReadUncommitted, kafka.Latest, false); len(failed) != 1 || !errors.Is(failed[list[1]], kerr.NotLeaderForPartition) {
+		if _, failed := l.k().Offsets(l.ctx, list[:4], kafka.ReadUncommitted, kafka.Latest, 1); len(failed) != 1 || !errors.Is(failed[list[1]], kerr.NotLeaderForPartition) {
 			t.Errorf("%v", failed)
 		}
-		if _, failed := l.k().Offsets(l.ctx, list[:4], kafka.ReadUncommitted, kafka.Latest, true); len(failed) != 0 {
+		if _, failed := l.k().Offsets(l.ctx, list[:4], kafka.ReadUncommitted, kafka.Latest, 2); len(failed) != 0 {
 			t.Errorf("%v", failed)
 		}
 		l.hang(kmsg.ListOffsets, l.kafka.LeaderFor("t0000", 0))
-		if _, failed := l.k().Offsets(l.ctx, list[:4], kafka.ReadUncommitted, kafka.Latest, false); len(failed) == 0 || failed[list[0]] == nil {
+		if _, failed := l.k().Offsets(l.ctx, list[:4], kafka.ReadUncommitted, kafka.Latest, 1); len(failed) == 0 || failed[list[0]] == nil {
 			t.Errorf("%v", failed)
 		}
 	}, kfake.SeedTopics(3, topicNames(2)...))

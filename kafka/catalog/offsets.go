@@ -2,8 +2,12 @@ package catalog
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -17,10 +21,46 @@ type Partition struct {
 }
 
 // Offsets asks the leaders of partitions for one offset each (see
-// kafka.OffsetQuery), one request to each broker, all brokers at once; fresh
-// looks the leaders up anew. A partition that could not be asked, or did not
-// answer, is in failed instead.
-func (k *Cluster) Offsets(ctx context.Context, list []Partition, iso kafka.Isolation, timestamp int64, fresh bool) (offsets map[Partition]int64, failed map[Partition]error) {
+// kafka.OffsetQuery), one request to each broker, all brokers at once. It asks
+// up to tries times where a leader moves or cannot be reached, each time after
+// the first with leaders looked up anew. A partition that could not be asked, or
+// did not answer, is in failed instead.
+func (k *Cluster) Offsets(ctx context.Context, list []Partition, iso kafka.Isolation, timestamp int64, tries int) (offsets map[Partition]int64, failed map[Partition]error) {
+	offsets, failed = k.offsets(ctx, list, iso, timestamp, false)
+	for try := 1; try < tries; try++ {
+		again := slices.DeleteFunc(slices.Collect(maps.Keys(failed)), func(p Partition) bool { return try > 1 && final(failed[p]) })
+		if len(again) == 0 || !pause(ctx, retryPause) {
+			break
+		}
+		more, still := k.offsets(ctx, again, iso, timestamp, true)
+		maps.Copy(offsets, more)
+		maps.DeleteFunc(failed, func(p Partition, _ error) bool { return slices.Contains(again, p) })
+		maps.Copy(failed, still)
+	}
+	return offsets, failed
+}
+
+// retryPause lies between two tries to reach a partition.
+const retryPause = 200 * time.Millisecond
+
+// final errors, once leaders were looked up anew, are not mended by asking
+// again.
+func final(err error) bool {
+	return errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.UnknownTopicOrPartition)
+}
+
+// pause reports whether ctx lives after d.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// offsets asks once; fresh looks the leaders up anew.
+func (k *Cluster) offsets(ctx context.Context, list []Partition, iso kafka.Isolation, timestamp int64, fresh bool) (offsets map[Partition]int64, failed map[Partition]error) {
 	offsets, failed = make(map[Partition]int64, len(list)), map[Partition]error{}
 	byLeader := k.byLeader(ctx, list, timestamp, fresh, failed)
 	var mu sync.Mutex

@@ -37,7 +37,7 @@ func readLedger(ctx context.Context, k *catalog.Cluster) (*ledger, error) {
 
 func (l *ledger) readAll(ctx context.Context, k *catalog.Cluster, place catalog.Place) error {
 	p := catalog.Partition{Topic: LedgerTopic}
-	first, failed := k.Offsets(ctx, []catalog.Partition{p}, kafka.ReadUncommitted, kafka.Earliest, false)
+	first, failed := k.Offsets(ctx, []catalog.Partition{p}, kafka.ReadUncommitted, kafka.Earliest, offsetTries)
 	if failed[p] != nil {
 		return failed[p]
 	}

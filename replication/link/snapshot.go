@@ -49,6 +49,9 @@ func (s *snapshot) claim() Key {
 	return Key{Kind: kindClaim, Sluice: s.view.ClusterID, Source: s.source.meta.ClusterID, Link: s.link.Spec.Name}
 }
 
+// offsetTries is how often a leader is asked that may be moving.
+const offsetTries = 4
+
 // offsets lists one offset of each partition of the topics. A partition that
 // cannot be asked fails the whole: nothing is taken for seen that was not.
 func (s *side) offsets(ctx context.Context, topics []kafka.TopicMetadata, iso kafka.Isolation, timestamp int64) (map[catalog.Partition]int64, error) {
@@ -58,7 +61,7 @@ func (s *side) offsets(ctx context.Context, topics []kafka.TopicMetadata, iso ka
 			list = append(list, catalog.Partition{Topic: t.Name, Number: p.Partition})
 		}
 	}
-	out, failed := s.Offsets(ctx, list, iso, timestamp, false)
+	out, failed := s.Offsets(ctx, list, iso, timestamp, offsetTries)
 	var errs []error
 	for _, p := range slices.SortedFunc(maps.Keys(failed), func(a, b catalog.Partition) int {
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Number, b.Number))

@@ -2,13 +2,9 @@ package verify
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
-
-	"github.com/twmb/franz-go/pkg/kerr"
 
 	"sluice/kafka"
 	"sluice/kafka/catalog"
@@ -20,27 +16,11 @@ const tries = 10
 // askOffsets asks for one offset of each partition, for a while where a leader is
 // moving.
 func askOffsets(ctx context.Context, k *catalog.Cluster, list []catalog.Partition, iso kafka.Isolation, timestamp int64) (found map[catalog.Partition]int64, failed map[catalog.Partition]error) {
-	found, failed = k.Offsets(ctx, list, iso, timestamp, false)
-	for try := range tries - 1 {
-		again := slices.DeleteFunc(slices.Collect(maps.Keys(failed)), func(p catalog.Partition) bool { return try > 0 && final(failed[p]) })
-		if len(again) == 0 || !pause(ctx, retryPause) {
-			break
-		}
-		more, still := k.Offsets(ctx, again, iso, timestamp, true)
-		maps.Copy(found, more)
-		maps.DeleteFunc(failed, func(p catalog.Partition, _ error) bool { return slices.Contains(again, p) })
-		maps.Copy(failed, still)
-	}
+	found, failed = k.Offsets(ctx, list, iso, timestamp, tries)
 	for p, err := range failed {
 		failed[p] = fmt.Errorf("offset of %s/%d: %w", p.Topic, p.Number, err)
 	}
 	return found, failed
-}
-
-// final errors, once leaders were looked up anew, are not mended by asking
-// again.
-func final(err error) bool {
-	return errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.UnknownTopicOrPartition)
 }
 
 // offset is askOffsets of one partition.

@@ -11,7 +11,7 @@ import (
 	"sluice/test/scratch"
 )
 
-// turn waits until fewer clusters start on this machine than it has processors:
+// turn waits until fewer clusters start on this machine than two for each processor:
 // many that start at once take so long that brokers miss their heartbeats. end
 // lets the next one start; so does the end of the process.
 func turn(ctx context.Context) (end func(), err error) {
@@ -26,7 +26,7 @@ func turn(ctx context.Context) (end func(), err error) {
 	again := time.NewTicker(pollEvery)
 	defer again.Stop()
 	for {
-		for i := range runtime.NumCPU() {
+		for i := range 2 * runtime.NumCPU() {
 			lock, err := scratch.TryLock(filepath.Join(dir, fmt.Sprint(i)))
 			if err != nil {
 				return nil, fmt.Errorf("waiting to start: %w", err)
