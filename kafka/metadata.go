@@ -65,15 +65,7 @@ func (c *Client) Metadata(ctx context.Context, topics ...string) (Metadata, erro
 		return c.metadata(ctx, req)
 	}
 	m := newMetadata(answer.MetadataResponse)
-	c.mu.Lock()
-	same := c.brokers.are(m.Brokers)
-	c.mu.Unlock()
-	if !same { // kgo has not seen this answer
-		if _, err := c.Metadata(ctx); err != nil {
-			return m, err
-		}
-	}
-	return m, c.learn(&m)
+	return m, c.learn(&m, false)
 }
 
 // AllMetadata is Metadata of every topic that we are allowed to see.
@@ -137,16 +129,18 @@ func (c *Client) metadata(ctx context.Context, req *kmsg.MetadataRequest) (Metad
 		return Metadata{}, fmt.Errorf("asking for metadata: %w", err)
 	}
 	m := newMetadata(resp)
-	return m, c.learn(&m)
+	return m, c.learn(&m, true)
 }
 
-// learn keeps the brokers of an answer, unless another Kafka cluster gave it.
-func (c *Client) learn(m *Metadata) error {
+// learn keeps the brokers of an answer, which kgo has seen too or not, unless
+// another Kafka cluster gave it.
+func (c *Client) learn(m *Metadata, seen bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.identify(m.ClusterID); err != nil {
 		return err
 	}
+	c.moved = !seen && (c.moved || c.brokers.moved(m.Brokers))
 	c.brokers = make(brokers, len(m.Brokers))
 	for _, b := range m.Brokers {
 		c.brokers[b.ID] = b
@@ -169,7 +163,7 @@ func (c *Client) LookAll(ctx context.Context, last *AllTopics) (*AllTopics, erro
 		return nil, fmt.Errorf("asking for metadata: %w", err)
 	}
 	if last != nil && bytes.Equal(last.body, answer.body) {
-		return last, c.learn(&last.Metadata)
+		return last, c.learn(&last.Metadata, false)
 	}
 	if err := answer.decode(); err != nil {
 		return nil, fmt.Errorf("asking for metadata: %w", err)
@@ -184,7 +178,7 @@ func (c *Client) LookAll(ctx context.Context, last *AllTopics) (*AllTopics, erro
 			return nil, err
 		}
 	}
-	return now, c.learn(&now.Metadata)
+	return now, c.learn(&now.Metadata, false)
 }
 
 // pass has kgo pass a request for metadata on as it is.

@@ -61,21 +61,43 @@ func TestLookAll(t *testing.T) {
 	}
 }
 
-// TestMetadataLearnsBrokers: brokers that come, and that an answer about topics
-// names, can be dialled and asked.
+// TestMetadataLearnsBrokers: brokers that come or move, and that an answer about
+// topics names, can be dialled and asked. One request tells: a second one might
+// go to a broker that hangs.
 func TestMetadataLearnsBrokers(t *testing.T) {
 	cluster, spec := testCluster(t, kfake.NumBrokers(1), kfake.SeedTopics(2, "a"))
 	c := testClient(t, spec)
 	ctx := testContext(t)
-	for _, id := range []int32{1, 7} {
-		if id == 7 {
-			if _, _, err := cluster.AddNode(id, -1); err != nil {
-				t.Fatal(err)
-			}
+	asked := 0
+	cluster.ControlKey(int16(kmsg.Metadata), func(kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		asked++
+		return nil, nil, false
+	})
+	add := func() {
+		if _, _, err := cluster.AddNode(7, -1); err != nil {
+			t.Fatal(err)
 		}
+	}
+	move := func() {
+		if err := cluster.RemoveNode(7); err != nil {
+			t.Fatal(err)
+		}
+		add()
+	}
+	for _, step := range []struct {
+		what   string
+		change func()
+	}{{"as it is", func() {}}, {"one comes", add}, {"one moves", move}} {
+		what := step.what
+		step.change()
+		before := asked
 		m, err := c.Metadata(ctx, "a", "none")
 		if err != nil || len(m.Topics) != 2 || len(m.Brokers) == 0 || m.ClusterID == "" {
-			t.Fatalf("%+v %v", m, err)
+			t.Fatalf("%s: %+v %v", what, m, err)
+		}
+		if n := asked - before; n != 1 {
+			t.Errorf("%s: %d requests", what, n)
 		}
 		for _, b := range m.Brokers {
 			conn, err := c.Dial(ctx, b.ID)
@@ -84,7 +106,7 @@ func TestMetadataLearnsBrokers(t *testing.T) {
 			}
 			conn.Close()
 			if _, err := c.Broker(b.ID).ListOffsets(ctx, ReadUncommitted, nil); err != nil {
-				t.Errorf("broker %d: %v", b.ID, err)
+				t.Errorf("%s: broker %d: %v", what, b.ID, err)
 			}
 		}
 	}
