@@ -34,7 +34,7 @@ type Client struct {
 	seen     string // cluster id of the first answer; counts while none is pinned
 	closed   bool
 	brokers  brokers     // of the last Metadata
-	moved    bool        // some of them, and kgo, which looks up unknown ones only, does not know yet
+	told     bool        // kgo knows these
 	versions apiVersions // of the cluster's least broker; nil: not asked
 	conns    map[*Conn]struct{}
 }
@@ -178,7 +178,6 @@ type kgoBroker struct {
 }
 
 func (k kgoBroker) Request(ctx context.Context, req kmsg.Request) (kmsg.Response, error) {
-	k.follow(ctx)
 	b := bound{k.c.kgo.Broker(int(k.id))}
 	resp, err := b.Request(ctx, req)
 	if err != nil && ctx.Err() == nil && kgo.IsRetryableBrokerErr(err) {
@@ -188,25 +187,6 @@ func (k kgoBroker) Request(ctx context.Context, req kmsg.Request) (kmsg.Response
 		err = k.explain(ctx, req, err)
 	}
 	return resp, err
-}
-
-// follow has kgo look where brokers are if they have moved. Where it cannot, it
-// does with the next request.
-func (k kgoBroker) follow(ctx context.Context) {
-	k.c.mu.Lock()
-	moved := k.c.moved
-	k.c.moved = false
-	k.c.mu.Unlock()
-	if !moved {
-		return
-	}
-	req := kmsg.NewPtrMetadataRequest()
-	req.Topics = []kmsg.MetadataRequestTopic{} // of brokers only
-	if _, err := req.RequestWith(ctx, bound{k.c.kgo}); err != nil {
-		k.c.mu.Lock()
-		k.c.moved = true
-		k.c.mu.Unlock()
-	}
 }
 
 // explain finds out whether err came from the broker knowing the request in no
@@ -245,12 +225,9 @@ type BrokerInfo struct {
 // brokers are those that an answer named, by id.
 type brokers map[int32]BrokerInfo
 
-// moved reports whether one of them has another address now.
-func (b brokers) moved(now []BrokerInfo) bool {
-	return slices.ContainsFunc(now, func(one BrokerInfo) bool {
-		was, ok := b[one.ID]
-		return ok && (was.Host != one.Host || was.Port != one.Port)
-	})
+// are reports whether they are these.
+func (b brokers) are(these []BrokerInfo) bool {
+	return len(b) == len(these) && !slices.ContainsFunc(these, func(one BrokerInfo) bool { return b[one.ID] != one })
 }
 
 // sameAccess reports whether two objects reach the same brokers in the same

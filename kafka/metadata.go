@@ -51,7 +51,10 @@ func (c *Client) Metadata(ctx context.Context, topics ...string) (Metadata, erro
 		req.Topics[i] = kmsg.NewMetadataRequestTopic()
 		req.Topics[i].Topic = &topics[i]
 	}
-	if len(topics) == 0 {
+	c.mu.Lock()
+	told := c.told
+	c.mu.Unlock()
+	if len(topics) == 0 || !told {
 		return c.metadata(ctx, req)
 	}
 	answer, err := pass(ctx, bound{c.kgo}, req)
@@ -133,14 +136,16 @@ func (c *Client) metadata(ctx context.Context, req *kmsg.MetadataRequest) (Metad
 }
 
 // learn keeps the brokers of an answer, which kgo has seen too or not, unless
-// another Kafka cluster gave it.
+// another Kafka cluster gave it. One of what kgo has not seen is no reason to ask
+// again at once, perhaps a broker that hangs: the next answer about topics goes
+// through kgo.
 func (c *Client) learn(m *Metadata, seen bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.identify(m.ClusterID); err != nil {
 		return err
 	}
-	c.moved = !seen && (c.moved || c.brokers.moved(m.Brokers))
+	c.told = seen || c.told && c.brokers.are(m.Brokers)
 	c.brokers = make(brokers, len(m.Brokers))
 	for _, b := range m.Brokers {
 		c.brokers[b.ID] = b
