@@ -46,50 +46,59 @@ func (q *planner) close() bool {
 		return false
 	}
 	start, before := q.save(), q.score()
-	for p := range q.m.Partitions {
-		q.origin(int32(p))
-	}
+	q.origins()
 	bytes := q.travels()
 	c := q.newPass()
 	if bytes <= polishAbove*float64(boundOf(q.o, newLayout(q.m), q.layout, 0).Bytes) || !c.polish() {
 		q.restore(start)
 		return false
 	}
-	copy(q.home, start.at) // the slots that the stages know
-	for p := range q.m.Partitions {
-		q.settle(int32(p))
-	}
-	stages := q.hops(q.home, q.stages(q.home, c.t.limit))
-	for p := range q.m.Partitions {
-		q.origin(int32(p))
-	}
+	taken := q.closing(start.at, c.t.limit)
 	if before.less(q.score()) || q.travels() >= bytes { // what could not be staged was undone
 		q.restore(start)
 		return false
 	}
-	q.taken = append(q.taken, stages...)
+	q.taken = taken
 	for p := range q.m.Partitions {
 		q.rebase(int32(p))
 	}
 	return true
 }
 
-// origin makes the brokers that p had in the model the homes of its replicas,
-// its own for each that is on one of them.
-func (q *planner) origin(p int32) {
-	lo, hi := q.first[p], q.first[p+1]
-	old := q.orig[lo:hi]
-	var free []int32
-	for _, b := range old {
-		if !slices.Contains(q.at[lo:hi], b) {
-			free = append(free, b)
-		}
+// closing returns the stages from the model to the present layout, and leaves
+// the model's brokers as homes: the stages taken to where the rounds ended, at,
+// and on from there; straight ones where that would carry more bytes than may
+// travel. The moves that fit nowhere are undone.
+func (q *planner) closing(at []int32, limit []float64) [][]hop {
+	copy(q.home, at) // the slots that the stages know
+	for p := range q.m.Partitions {
+		q.settle(int32(p))
 	}
-	for r := lo; r < hi; r++ {
-		if b := q.at[r]; slices.Contains(old, b) {
-			q.home[r] = b
-		} else {
-			q.home[r], free = free[0], free[1:]
+	way := slices.Concat(q.taken, q.hops(q.home, q.stages(q.home, limit)))
+	q.origins()
+	if q.o.MaxBytes > 0 && carried(q.m, way) > q.o.MaxBytes {
+		return q.hops(q.home, q.stages(q.home, limit))
+	}
+	return way
+}
+
+// origins makes the brokers that each partition had in the model the homes of
+// its replicas, its own for each that is on one of them.
+func (q *planner) origins() {
+	for p := range q.m.Partitions {
+		lo, hi := q.first[p], q.first[p+1]
+		at, old := q.at[lo:hi], q.orig[lo:hi]
+		var free []int32
+		for _, b := range old {
+			if !slices.Contains(at, b) {
+				free = append(free, b)
+			}
+		}
+		for i, b := range at {
+			if !slices.Contains(old, b) {
+				b, free = free[0], free[1:]
+			}
+			q.home[lo+int32(i)] = b
 		}
 	}
 }

@@ -40,13 +40,7 @@ func (q *planner) budget() int64 {
 	if q.o.MaxBytes == 0 {
 		return math.MaxInt64
 	}
-	left := q.o.MaxBytes
-	for _, stage := range q.taken {
-		for _, h := range stage {
-			left -= q.m.Partitions[h.p].Size
-		}
-	}
-	return left
+	return q.o.MaxBytes - carried(q.m, q.taken)
 }
 
 // finalList returns the partition's brokers by id as the last round left them:

@@ -2,6 +2,7 @@ package data
 
 import (
 	"slices"
+	"strconv"
 	"testing"
 )
 
@@ -34,6 +35,30 @@ func TestSwapsKeepToTheByteLimit(t *testing.T) {
 	c.put(0, 1) // to where the other one came from: one of the two still travels
 	if c.budget != 3 || q.travels() != 7 {
 		t.Errorf("%d bytes left of 10, %v travel", c.budget, q.travels())
+	}
+}
+
+// TestWayRoundKeepsToTheByteLimit: where nothing can go straight, replicas go
+// by way of every round. What is taken back after the last one goes back to
+// the model's brokers, and travels once more on that way.
+func TestWayRoundKeepsToTheByteLimit(t *testing.T) {
+	for _, c := range []struct {
+		shape Shape
+		seed  uint64
+		band  float64
+		limit int64
+	}{
+		{Shape{Brokers: 9, Partitions: 24, Use: .7, Skew: .2}, 2263, .1, 17_368_701_438},
+		{Shape{Brokers: 8, Partitions: 40, Use: .9}, 296, .005, 17_700_813_368},
+	} {
+		t.Run(strconv.FormatUint(c.seed, 10), func(t *testing.T) {
+			c.shape.RF, c.shape.PerTopic, c.shape.Spread, c.shape.Giants = []int{1, 2}, 4, .1, []float64{.2, 1.5}
+			m, o := Generate(c.shape, c.seed), DefaultOptions()
+			o.DiskBand, o.MaxBytes = c.band, c.limit
+			if p := planAndCheck(t, m, o); p.Bytes == 0 || p.Bytes > o.MaxBytes {
+				t.Errorf("%d bytes travel, %d are allowed", p.Bytes, o.MaxBytes)
+			}
+		})
 	}
 }
 

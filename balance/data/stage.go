@@ -160,3 +160,14 @@ func (l *layout) hops(from []int32, stages [][]int32) [][]hop {
 	}
 	return all
 }
+
+// carried returns the bytes that the stages carry between brokers.
+func carried(m *Model, stages [][]hop) int64 {
+	bytes := int64(0)
+	for _, stage := range stages {
+		for _, h := range stage {
+			bytes += m.Partitions[h.p].Size
+		}
+	}
+	return bytes
+}
