@@ -88,7 +88,9 @@ func (e *outEvener) between(a, b int32, t *trade) {
 		if d <= 0 {
 			return
 		}
-		if g := now - e.off(a, xa-d) - e.off(b, xb+d); g > t.gain {
+		// What is less than the rounding of these squares is no gain: taken for
+		// one, the same trades would go round for ever.
+		if g := now - e.off(a, xa-d) - e.off(b, xb+d); g > t.gain && g > now*1e-12 {
 			*t = trade{r, s, g}
 		}
 	}

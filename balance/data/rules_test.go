@@ -1,9 +1,11 @@
 package data
 
 import (
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 )
 
 // TestDrainKeepsToTheByteLimit: replicas of a dead broker must move, yet no
@@ -114,5 +116,27 @@ func TestBoundIsNeverAboveThePlan(t *testing.T) {
 	}
 	if p := planAndCheck(t, full, o); p.Bound != (Bound{Ratio: 1}) {
 		t.Errorf("nothing may move: %+v", p.Bound)
+	}
+}
+
+// TestTinyShareOfTraffic: one broker may give a millionth of what the others do,
+// perhaps by a wrong unit; planning ends all the same.
+func TestTinyShareOfTraffic(t *testing.T) {
+	r := rand.New(rand.NewPCG(2787, 3))
+	shape := Shape{Brokers: 3 + r.IntN(6), Racks: 1, Partitions: 6 + r.IntN(34), RF: []int{2, 3}[:1+r.IntN(2)], Use: .1}
+	m, o := Generate(shape, 2787), DefaultOptions()
+	o.Goals = GoalDisk | GoalBytesOut
+	for b := range 1 + r.IntN(2) {
+		m.Brokers[b].NetOut = int64(1 + r.IntN(3))
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		planAndCheck(t, m, o)
+	}()
+	select {
+	case <-done:
+	case <-time.After(2 * time.Minute):
+		t.Fatal("no end")
 	}
 }
