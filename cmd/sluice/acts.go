@@ -33,6 +33,6 @@ func release(kafkas *catalog.Catalog) cluster.Act {
 		}
 		ctx, cancel := context.WithTimeout(ctx, releaseTry)
 		defer cancel()
-		return link.Release(ctx, kafkas.Cluster(target.Name), v.ClusterID, source.ClusterID, l.Spec.Name)
+		return link.Release(ctx, kafkas.Cluster(target.Name), v.ClusterID, source.ClusterID, l.Spec.Name, l.ID)
 	}
 }

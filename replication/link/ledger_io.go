@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"sluice/fsm"
 	"sluice/kafka"
 	"sluice/kafka/catalog"
 	"sluice/kafka/record"
@@ -141,15 +142,16 @@ func makeLedger(ctx context.Context, c *kafka.Client, replication int16) error {
 	return nil
 }
 
-// Release removes the link's claim from the target's ledger, for a link that
-// is deleted. The records of created topics stay: their data stays too.
-func Release(ctx context.Context, target *catalog.Cluster, sluiceID, sourceClusterID, link string) error {
+// Release removes the claim of a deleted link from the target's ledger, not one
+// of a younger link that has its name now. The records of created topics stay:
+// their data stays too.
+func Release(ctx context.Context, target *catalog.Cluster, sluiceID, sourceClusterID, link string, id fsm.LinkID) error {
 	k := Key{Kind: kindClaim, Sluice: sluiceID, Source: sourceClusterID, Link: link}
 	l, err := readLedger(ctx, target)
 	if err != nil {
 		return fmt.Errorf("releasing link %s: %w", link, err)
 	}
-	if !l.standing(k).have {
+	if st := l.standing(k); !st.have || st.claim.LinkID > id {
 		return nil
 	}
 	c, err := target.Client(ctx)

@@ -189,9 +189,20 @@ func TestAnotherSluiceClusterKeepsUsOff(t *testing.T) {
 		t.Errorf("preflight %+v, %v", f.Refusals, err)
 	}
 
-	if err := Release(l.ctx, l.atTarget(), "sluice-b", "id-us", "us-eu"); err != nil {
-		t.Fatal(err)
+	release := func(id fsm.LinkID) *ledger {
+		if err := Release(l.ctx, l.atTarget(), "sluice-b", "id-us", "us-eu", id); err != nil {
+			t.Fatal(err)
+		}
+		got, err := readLedger(l.ctx, l.atTarget())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
 	}
+	if !release(8).standing(theirs).have {
+		t.Error("a link that was deleted before took the claim of the one made anew with it")
+	}
+	release(9)
 	l.until("we take over", func() bool { return ctl.streams() == "orders/0>orders" })
 	// And they, coming back, are kept off by our claim.
 	got, err := readLedger(l.ctx, l.atTarget())

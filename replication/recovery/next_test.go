@@ -189,7 +189,7 @@ func TestFailures(t *testing.T) {
 		{"and is told once", faulty(TopicChanged), func(s *Situation) { s.Failed, s.Memory.Attempts = gone(true), goneTries+1 }, nil, "wait 1.28s: source-deleted"},
 		{"stopped, and ordered to go on", nil, func(s *Situation) {
 			s.Failed, s.Task.Stop, s.Task.Order = faulty(Retry), &fsm.Stop{Code: fsm.CodePositionLost}, fsm.OrderContinue
-		}, nil, "wait 100ms: position-lost"},
+		}, nil, "wait 2s: position-lost"},
 	} {
 		r.check(t)
 	}

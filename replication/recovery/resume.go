@@ -36,9 +36,10 @@ func (s *Situation) stopped() Step {
 	return Wait{Code: s.Task.Stop.Code, Message: s.Task.Stop.Message, For: stoppedPoll}
 }
 
-// notYet waits with an order that cannot be carried out.
+// notYet waits with an order that cannot be carried out: finding that out has
+// asked both Kafka clusters.
 func (s *Situation) notYet(why string) Step {
-	return Wait{Code: s.Task.Stop.Code, Message: "cannot go on yet: " + why, For: stoppedPoll}
+	return Wait{Code: s.Task.Stop.Code, Message: "cannot go on yet: " + why, For: orderPoll}
 }
 
 // skipLoss commits a new offset segment behind what stopped the stream. What is

@@ -71,7 +71,7 @@ func TestContinues(t *testing.T) {
 		{"the target lost what the epoch before wrote", nil, skip(fsm.CodeCorruptBatch), needs(NeedLog, log(12, 10)),
 			"commit 2 of generation 1, dense [{0 0}]; producer 7/1 from 10 on; at 10@10, epoch -1, 10 records; event producer-epoch-raised [10,10)"},
 		{"the target's tail could not be read", nil, skip(fsm.CodeCorruptBatch), needs(NeedLog, func(s *Situation) { s.Log = &TargetLog{Observed: Observed{LogEnd: 10}} }),
-			"wait 100ms: corrupt-batch"},
+			"wait 2s: corrupt-batch"},
 		{"where the last producer epoch is spent", nil, stopped(fsm.CodePositionLost, fsm.OrderContinue, func(s *Situation) {
 			s.Task.Mapping.ProducerEpoch, s.Task.Mapping.SequenceZero = lastEpoch, 10
 		}), nil,
@@ -82,7 +82,7 @@ func TestContinues(t *testing.T) {
 			s.Task.Stop, s.Task.Order = &fsm.Stop{Code: fsm.CodeNotEmpty}, fsm.OrderContinue
 		}, needs(NeedLog, func(s *Situation) { s.Log = &TargetLog{Observed: Observed{LogStart: 3, LogEnd: 9}} }),
 			"commit 1 of generation 1, dense [{6 9}]; producer 7/0 from 9 on; at 6@9, epoch -1, 0 records; event new-segment [3,9)"},
-		{"translated, and none can be told from others'", nil, stopped(fsm.CodeForeignWriter, fsm.OrderContinue, translated), needs(NeedLog, log(12, 15)), "wait 100ms: foreign-writer"},
+		{"translated, and none can be told from others'", nil, stopped(fsm.CodeForeignWriter, fsm.OrderContinue, translated), needs(NeedLog, log(12, 15)), "wait 2s: foreign-writer"},
 	} {
 		r.check(t)
 	}
@@ -121,11 +121,11 @@ func TestContinuesBehindForeignRecords(t *testing.T) {
 			"commit 2 of generation 1, dense [{0 0} {10 15} {12 17}]; " + raised + "17 on; at 12@17" + event},
 		{"no state, and only others' behind the checkpoint", nil, foreign(nil), answers(stateless(15), ours()),
 			"commit 2 of generation 1, dense [{0 0} {10 15}]; " + raised + "15 on; at 10@15" + event},
-		{"no state, no checkpoint, and none of ours", nil, foreign(none), answers(stateless(15), ours()), "wait 100ms: foreign-writer"},
-		{"no state, the log ends before the checkpoint", nil, foreign(nil), answers(stateless(8), ours()), "wait 100ms: foreign-writer"},
+		{"no state, no checkpoint, and none of ours", nil, foreign(none), answers(stateless(15), ours()), "wait 2s: foreign-writer"},
+		{"no state, the log ends before the checkpoint", nil, foreign(nil), answers(stateless(8), ours()), "wait 2s: foreign-writer"},
 		{"translated, ours stand between them", nil, foreign(func(s *Situation) {
 			s.Task.Mapping.Phase, s.Memory.Unacked = fsm.PhaseTranslated, []Batch{{Target: 10, Count: 2, Next: 12}}
-		}), answers(log(12, 16), ours(Batch{Sequence: 10, Target: 12, Count: 2})), "wait 100ms: foreign-writer"},
+		}), answers(log(12, 16), ours(Batch{Sequence: 10, Target: 12, Count: 2})), "wait 2s: foreign-writer"},
 		{"translated, ours stand before them", nil, foreign(func(s *Situation) { s.Task.Mapping.Phase = fsm.PhaseTranslated }), answers(log(10, 13), nil),
 			"commit 2 of generation 1, translated [{0 0} {10 13}]; " + raised + "13 on; at 10@13" + event},
 	} {
@@ -149,12 +149,12 @@ func TestRecopies(t *testing.T) {
 	const second = "commit 2 of generation 2, "
 	for _, r := range []ruling{
 		{"emptied", nil, again(nil), holds(9, 9), second + "dense [{0 9}]; producer 7/1 from 9 on; at 0@9, epoch -1, 0 records; event recopied [0,-1)"},
-		{"not emptied", nil, again(nil), holds(3, 9), "wait 100ms: target-recreated"},
+		{"not emptied", nil, again(nil), holds(3, 9), "wait 2s: target-recreated"},
 		{"translated before, and dense again", nil, again(func(s *Situation) { s.Task.Mapping.Phase = fsm.PhaseTranslated }), holds(0, 0),
 			second + "dense [{0 0}]; producer 7/1 from 0 on; at 0@0, epoch -1, 0 records; event recopied [0,-1)"},
 		{"translated by the link", nil, again(func(s *Situation) { s.Spec.Offsets = fsm.OffsetsTranslated }), holds(0, 0),
 			second + "translated [{0 0}]; producer 7/1 from 0 on; at 0@0, epoch -1, 0 records; event recopied [0,-1)"},
-		{"identical, and it cannot be", nil, again(func(s *Situation) { s.Spec.Offsets = fsm.OffsetsIdentical }), holds(9, 9), "wait 100ms: target-recreated"},
+		{"identical, and it cannot be", nil, again(func(s *Situation) { s.Spec.Offsets = fsm.OffsetsIdentical }), holds(9, 9), "wait 2s: target-recreated"},
 		{"a stream that never began", nil, fresh, holds(9, 9), "commit 1 of generation 1, dense [{4 9}]; producer 7/0 from 9 on; at 4@9, epoch -1, 0 records; event recopied [4,-1)"},
 	} {
 		r.check(t)

@@ -85,6 +85,7 @@ func (n Need) String() string {
 
 const (
 	stoppedPoll  = 100 * time.Millisecond // how often a stopped stream looks for an order
+	orderPoll    = 2 * time.Second        // how often it tries one that cannot be carried out yet
 	quickRetries = 3                      // times that an unsure stream derives anew without a pause
 	unknownTries = 8                      // about five seconds: a predecessor's last progress may still be on its way
 	goneTries    = 5                      // then a missing topic is told

@@ -67,6 +67,7 @@ func (w *watcher) wait(ctx context.Context, drain <-chan struct{}) (ended bool) 
 		case <-target:
 		case <-tick.C:
 			tick.Reset(w.turn())
+			w.openTransaction(ctx) // what has not moved since the tick before stands still
 		}
 		w.lookAround(ctx)
 	}
@@ -111,7 +112,6 @@ func (w *watcher) lookAround(ctx context.Context) {
 			return
 		}
 	}
-	w.openTransaction(ctx)
 	w.replicated(ctx)
 }
 

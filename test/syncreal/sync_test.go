@@ -66,7 +66,7 @@ func topicsBetweenVersions(l *lab) {
 		t.Errorf("%q, %v", got.Refusals, err)
 	}
 	us := l.ctl.View().KafkaCluster("us").ClusterID
-	if err := linktask.Release(l.ctx, l.catalog.Cluster("eu"), "sluice-a", us, "us-eu"); err != nil {
+	if err := linktask.Release(l.ctx, l.catalog.Cluster("eu"), "sluice-a", us, "us-eu", 1); err != nil {
 		t.Fatal(err)
 	}
 	if got, err = linktask.Preflight(l.ctx, l.catalog, stranger(t), spec("later"), l.us, l.eu); err != nil || has(got.Refusals, "sluice-a") {
