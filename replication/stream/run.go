@@ -30,9 +30,7 @@ func newStream(ctx context.Context, r *shared, t *fsm.Task) *Stream {
 		}
 		s.log = r.log.With("link", l.Spec.Name, "topic", key.Topic, "partition", key.Partition)
 	}
-	if t.Copy.Mapping != nil { // an earlier owner wrote under it, or this node before it started again
-		s.expectOldRequests(s.cfg.Lease + s.cfg.Lifetime)
-	}
+	s.expectOldRequests(s.cfg.lifetimes().Before(t.Copy))
 	return s
 }
 
@@ -112,12 +110,7 @@ func (s *Stream) lose(why string) {
 
 // open opens a pipe at a derived position.
 func (s *Stream) open(sit *recovery.Situation, o recovery.Open) *watcher {
-	if o.Guarded && s.memory.OldRequests {
-		// A guarded stream goes on at once, but should it turn unguarded, a
-		// broker may by then still hold a whole window of earlier requests, one
-		// behind the other.
-		s.expectOldRequests(s.cfg.Lease + pipe.Window*s.cfg.Timeout)
-	}
+	s.expectOldRequests(s.cfg.lifetimes().Opening(o, s.memory))
 	m, src, dst := sit.Task.Mapping, &s.logs.source, &s.logs.target
 	s.memory.Unacked, s.memory.Misplaced, s.memory.Refused = nil, nil, -1
 	skip := s.assigned.loopIDs()
@@ -148,8 +141,6 @@ func (s *Stream) close() recovery.Fault {
 	if time.Since(s.seen) > steadyAfter {
 		s.memory.Attempts = 0
 	}
-	if r.Fault.Perhaps || r.InFlight {
-		s.expectOldRequests(s.cfg.Lease + s.cfg.Lifetime)
-	}
+	s.expectOldRequests(s.cfg.lifetimes().Ended(r.Fault, r.InFlight))
 	return r.Fault
 }

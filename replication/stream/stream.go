@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sluice/fsm"
+	"sluice/replication/pipe"
 	"sluice/replication/recovery"
 	"sluice/replication/wire"
 	"sluice/task"
@@ -97,9 +98,17 @@ func (s *Stream) faulted(f recovery.Fault) {
 	s.log.Debug("stream has a fault", "kind", f.Kind, "fault", f.Error(), "attempts", s.memory.Attempts)
 }
 
-// expectOldRequests: a request may still be appended within d. Should that
-// matter, it is waited for.
+// lifetimes are those of requests at a target.
+func (c *Config) lifetimes() recovery.Lifetimes {
+	return recovery.Lifetimes{Lease: c.Lease, Request: c.Lifetime, Guarded: pipe.Window * c.Timeout}
+}
+
+// expectOldRequests: a request may still be appended within d; 0: none may
+// beside those that are known. Should that matter, it is waited for.
 func (s *Stream) expectOldRequests(d time.Duration) {
+	if d == 0 {
+		return
+	}
 	s.memory.OldRequests = true
 	if until := time.Now().Add(d); until.After(s.oldUntil) {
 		s.oldUntil = until

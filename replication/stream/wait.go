@@ -19,7 +19,7 @@ const slowAnswer = time.Second
 // may have been sent, then two equal log ends a second apart, each asked on a
 // fresh connection.
 func (s *Stream) waitForOldRequests() error {
-	life := s.cfg.Lease + s.cfg.Lifetime
+	life := s.cfg.lifetimes().Any()
 	if !s.memory.OldRequests {
 		s.oldUntil = time.Time{}
 		s.expectOldRequests(life)
@@ -27,7 +27,7 @@ func (s *Stream) waitForOldRequests() error {
 	last := int64(-1)
 	for !s.ending() {
 		if d := time.Until(s.oldUntil); d > 0 {
-			s.progress.show(fsm.CodeWaiting, fmt.Sprintf("no broker may still hold an earlier request: %v", d.Round(time.Second)))
+			s.progress.show(fsm.CodeWaiting, fmt.Sprintf("for %v more, until no broker of the target can still hold a request from before", d.Round(time.Second)))
 			s.pause(min(d, slowAnswer))
 			continue
 		}
