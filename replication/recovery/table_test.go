@@ -36,6 +36,24 @@ var axes = []axis{
 	{"old requests", []string{"none", "possible"}},
 }
 
+// Endings of the names of faults that differ by what the target answered.
+const (
+	outOfOrder = ": the target says it does not follow"
+	stateGone  = ": the target says so and has no producer state"
+)
+
+// faults are all that a row of the table may begin with.
+func faults() []string {
+	names := []string{"no fault"}
+	for _, k := range Kinds() {
+		names = append(names, k.String())
+		if k == Unsure {
+			names = append(names, k.String()+outOfOrder, k.String()+stateGone)
+		}
+	}
+	return names
+}
+
 // stock is the situation of a row of the table.
 func stock(kind string, at []int) Situation {
 	mapping := &fsm.Mapping{Version: 1, Generation: 1, Phase: fsm.PhaseDense, ProducerID: 7, Segments: []fsm.Segment{{}}}
@@ -50,9 +68,17 @@ func stock(kind string, at []int) Situation {
 	case 2:
 		mapping.Phase = fsm.PhaseTranslated
 	}
+	kind, answered := strings.CutSuffix(kind, outOfOrder)
+	kind, gone := strings.CutSuffix(kind, stateGone)
 	for _, k := range Kinds() {
 		if k.String() == kind {
 			f := Faulty(k, "its-code", "why")
+			if answered || gone {
+				f.Code = fsm.CodeStarting
+			}
+			if gone {
+				s.Memory.Refused = last.Target
+			}
 			switch k {
 			case Gap:
 				f.Source, f.Range = true, Range{10, 12}
@@ -80,8 +106,11 @@ func answer(s *Situation, g Gather, at []int) {
 		s.Places = &Places{}
 	case NeedLog:
 		s.Log = &TargetLog{High: 10, Observed: Observed{LogEnd: 10, Producer: &Producer{LastSequence: 9, LastTimestamp: time}}}
-		if s.Task.Mapping == nil {
+		switch {
+		case s.Task.Mapping == nil:
 			s.Log = &TargetLog{}
+		case s.Memory.Refused >= 0:
+			s.Log.Producer, s.Log.Tail = nil, &Tail{ProducerID: 7, BaseOffset: 5, BaseSequence: 5, Count: 5, LastOffset: 9, MaxTimestamp: time}
 		}
 	case NeedSource:
 		s.Source = &SourceLog{First: 0, End: 20}
@@ -217,11 +246,7 @@ func table(t testing.TB) string {
 	b.WriteString("# What a stream does next\n\nMade from the code by `go test ./replication/recovery -update`; do not edit. Package `replication/recovery` decides by one function, `Next`.\n" +
 		"An axis that a decision does not depend on is \"any\". The stream has copied ten records; what is asked for is answered as a healthy Kafka would.\n\n" +
 		"| fault | phase | owner | guard | old requests | asks for | then |\n|---|---|---|---|---|---|---|\n")
-	names := []string{"no fault"}
-	for _, k := range Kinds() {
-		names = append(names, k.String())
-	}
-	for _, name := range names {
+	for _, name := range faults() {
 		var rows []row
 		for _, at := range combinations() {
 			path, step := decide(t, stock(name, at), at)
@@ -301,11 +326,7 @@ func TestTableIsCurrent(t *testing.T) {
 // TestEveryStepEnds: whatever is gathered fails, and the stream waits or begins
 // anew with that fault; it never goes on as if it knew.
 func TestFailedGatherIsNeverAnAnswer(t *testing.T) {
-	names := []string{"no fault"}
-	for _, k := range Kinds() {
-		names = append(names, k.String())
-	}
-	for _, name := range names {
+	for _, name := range faults() {
 		for _, at := range combinations() {
 			s := stock(name, at)
 			for range 20 {
