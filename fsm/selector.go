@@ -10,8 +10,8 @@ import (
 // Selector decides which topics a link copies. A pattern is an exact name, a
 // "prefix*" (the star may stand anywhere, for any characters), or a "/regular
 // expression/" that must match the whole name. Exclude wins over include.
-// Internal topics (see Internal) are selected by their exact name only, never
-// by a star or an expression.
+// Topics of mirroring tools (see Internal) are selected by their exact name only,
+// never by a star or an expression; those of Kafka (see Reserved) never.
 type Selector struct {
 	include, exclude []pattern
 }
@@ -70,19 +70,26 @@ func parsePattern(text string) (pattern, error) {
 
 // Selects reports whether the topic is to be copied.
 func (s *Selector) Selects(topic string) bool {
+	if Reserved(topic) {
+		return false
+	}
 	internal := Internal(topic)
 	hit := func(p pattern) bool { return p.match(topic) && !(internal && p.re != nil) }
 	return slices.ContainsFunc(s.include, hit) &&
 		!slices.ContainsFunc(s.exclude, func(p pattern) bool { return p.match(topic) })
 }
 
-// Internal reports whether a topic belongs to Kafka, to MirrorMaker or to
-// Sluice itself.
-func Internal(topic string) bool {
-	return strings.HasPrefix(topic, "__") || strings.HasPrefix(topic, "mm2-") ||
-		topic == "heartbeats" || strings.HasSuffix(topic, ".heartbeats") ||
-		strings.HasSuffix(topic, ".internal") || strings.HasSuffix(topic, "-internal")
-}
+// Reserved reports whether a topic, or what a pattern begins with, belongs to
+// Kafka or to Sluice itself: offsets, transactions, the ledger. A copy would
+// overwrite the target's own.
+func Reserved(topic string) bool { return strings.HasPrefix(topic, "__") }
+
+// ofMirrorMaker are the names that MirrorMaker 2 gives to topics of its own.
+var ofMirrorMaker = regexp.MustCompile(`^(heartbeats|mm2-(configs|offsets|status|offset-syncs)\..+\.internal|.+\.checkpoints\.internal)$`)
+
+// Internal reports whether a topic is one of MirrorMaker's own. Names that only
+// look alike, as "audit.internal", are those of any other topic.
+func Internal(topic string) bool { return ofMirrorMaker.MatchString(topic) }
 
 // ValidTopic reports whether Kafka takes the name: 1 to 249 of letters,
 // digits, '.', '_' and '-', not "." or "..".

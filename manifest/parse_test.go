@@ -144,6 +144,8 @@ func TestParseNamesTheFault(t *testing.T) {
 		"name":                      {strings.Replace(link, "name: l", "name: a/b", 1), `f:3:18: metadata.name: "a/b" is not a name`},
 		"no topics":                 {strings.Replace(link, "[t]", "[]", 1), "f:7:21: spec.topics.include: is missing"},
 		"pattern":                   {strings.Replace(link, "[t]", `[t, "/a(/"]`, 1), "f:7:25: spec.topics.include[1]: topic pattern \"/a(/\""},
+		"topic of Kafka":            {strings.Replace(link, "[t]", `[t, __consumer_offsets]`, 1), "f:7:25: spec.topics.include[1]: topic pattern \"__consumer_offsets\": topics whose names begin with __ belong"},
+		"topics of Kafka":           {strings.Replace(link, "[t]", `["/__.*/"]`, 1), "no link copies them"},
 		"placeholder":               {link + "  rename: \"{sorce}.{topic}\"\n", "f:8:11: spec.rename: unknown placeholder {sorce}; did you mean \"{source}\"?"},
 		"placeholder left open":     {link + "  rename: \"{topic\"\n", "unknown placeholder {topic"},
 		"all topics become one":     {strings.Replace(link, "[t]", `["*"]`, 1) + "  rename: all\n", "spec.rename: without {topic} all topics would get the same name"},

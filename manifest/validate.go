@@ -171,8 +171,11 @@ func (c checker) topics(l *fsm.LinkSpec) {
 	}
 	for key, patterns := range map[string][]string{"include": l.Include, "exclude": l.Exclude} {
 		for i, p := range patterns {
+			at := fmt.Sprintf("spec.topics.%s[%d]", key, i)
 			if _, err := fsm.ParseSelector([]string{p}, nil); err != nil {
-				c.fault(fmt.Sprintf("spec.topics.%s[%d]", key, i), "%v", err)
+				c.fault(at, "%v", err)
+			} else if key == "include" && fsm.Reserved(strings.TrimPrefix(p, "/")) {
+				c.fault(at, "topic pattern %q: topics whose names begin with __ belong to Kafka or to Sluice itself; no link copies them", p)
 			}
 		}
 	}
@@ -197,7 +200,7 @@ func (c checker) rename(l *fsm.LinkSpec) {
 		c.fault("spec.rename", "without {topic} all topics would get the same name; only a link of a single topic can do that")
 	case !fsm.ValidTopic(l.TargetTopic("t")):
 		c.fault("spec.rename", "%q does not give a topic name: letters, digits, '.', '_' and '-'", l.Rename)
-	case fsm.Internal(l.TargetTopic("t")) && !fsm.Internal("t"):
-		c.fault("spec.rename", "%q gives names that are kept for internal topics", l.Rename)
+	case fsm.Reserved(l.TargetTopic("t")) || fsm.Internal(l.TargetTopic("t")):
+		c.fault("spec.rename", "%q gives names that are kept for internal topics of Kafka or MirrorMaker", l.Rename)
 	}
 }

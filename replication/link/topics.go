@@ -156,13 +156,9 @@ func decideTopics(in topicsInput) topicsPlan {
 	return p
 }
 
-// selects: internal topics are taken by their exact name alone, whatever the
-// broker calls internal.
+// selects: what the broker calls internal is never taken.
 func (in *topicsInput) selects(t *kafka.TopicMetadata) bool {
-	if !in.selector.Selects(t.Name) {
-		return false
-	}
-	return !t.Internal || slices.Contains(in.spec.Include, t.Name)
+	return !t.Internal && in.selector.Selects(t.Name)
 }
 
 // decideNew is about a topic without streams.
@@ -225,6 +221,8 @@ func (in *topicsInput) forbidden(t *kafka.TopicMetadata, target string) (Refused
 	switch other := in.taken[target]; {
 	case !fsm.ValidTopic(target):
 		return refused(fsm.CodePartitionMismatch, "its name at the target, %q, is none that Kafka takes", target)
+	case fsm.Reserved(target):
+		return refused(fsm.CodePartitionMismatch, "its name at the target, %s, would be one of Kafka's or Sluice's own", target)
 	case in.sameCluster && target == t.Name:
 		return refused(fsm.CodeForeignWriter, "source and target are the same topic of the same Kafka cluster")
 	case in.sameCluster && in.selector.Selects(target):

@@ -64,6 +64,10 @@ func TestDecideOnNewTopics(t *testing.T) {
 	decide(t, []decision{
 		{name: "a new topic", want: "orders>orders c3 [0 1 2]"},
 		{name: "renamed", change: func(in *topicsInput) { in.spec.Rename = "{source}.{topic}" }, want: "orders>us.orders c3 [0 1 2]"},
+		{name: "renamed to one of Kafka's own", change: func(in *topicsInput) {
+			in.spec.Include, in.spec.Rename = []string{"_x"}, "_{topic}"
+			in.source = []kafka.TopicMetadata{known("_x", 0, 1)}
+		}, no: "_x partition-mismatch"},
 		{name: "what is selected", change: func(in *topicsInput) {
 			in.source = append(in.source, known("pay-a", 0, 1), known("pay-tmp", 0, 1), known("other", 0, 1))
 		}, want: "orders>orders c3 [0 1 2]; pay-a>pay-a c1 [0]"},
@@ -71,10 +75,14 @@ func TestDecideOnNewTopics(t *testing.T) {
 			in.spec.Include = []string{"*"}
 			in.source = []kafka.TopicMetadata{known("__consumer_offsets", 0, 1), hidden(), known("mm2-offsets.us.internal", 0, 1)}
 		}},
-		{name: "internal by its exact name", change: func(in *topicsInput) {
+		{name: "what the broker calls internal, by its exact name", change: func(in *topicsInput) {
 			in.spec.Include = []string{"hidden"}
 			in.source = []kafka.TopicMetadata{hidden()}
-		}, want: "hidden>hidden c1 [0]"},
+		}},
+		{name: "MirrorMaker's, by its exact name", change: func(in *topicsInput) {
+			in.spec.Include = []string{"heartbeats"}
+			in.source = []kafka.TopicMetadata{known("heartbeats", 0, 1)}
+		}, want: "heartbeats>heartbeats c1 [0]"},
 		{name: "exists, unknown whether empty", change: func(in *topicsInput) { in.target = target("orders", 9, 3) }, look: "orders"},
 		{name: "exists and is empty", change: func(in *topicsInput) {
 			in.target, in.empty = target("orders", 9, 3), map[string][]bool{"orders": {true, true, true}}
