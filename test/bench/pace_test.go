@@ -96,7 +96,7 @@ func race(t *testing.T, src, dst *kafkalab.Cluster, topic load.Topic, both [2]pr
 		into.add(i, "latency p90, ms", ms(l.P90))
 		into.add(i, "latency p99, ms", ms(l.P99))
 		into.add(i, "CPU-s a minute", r.used.CPU().Seconds()/minutes)
-		into.add(i, "user CPU-s a minute", r.used.User.Seconds()/minutes)
+		into.note(i, "user CPU-s a minute", r.used.User.Seconds()/minutes)
 		into.add(i, "RSS MB", float64(r.used.RSS)/(1<<20))
 	}
 }
