@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -217,6 +219,7 @@ func (a *applying) judge(asked []concern, found []Preflight) error {
 	if a.checked == nil {
 		a.checked = map[string]Preflight{}
 	}
+	overlaps(asked, found)
 	var refused []Finding
 	for i, f := range found {
 		for _, list := range [][]Finding{f.Refusals, f.Warnings} {
@@ -239,6 +242,42 @@ func (a *applying) judge(asked []concern, found []Preflight) error {
 	}
 	p.Findings = refused
 	return p
+}
+
+// overlaps refuses links of one apply that would write to the same topics: the
+// facts, which each was held against, know of none of them yet.
+func overlaps(asked []concern, found []Preflight) {
+	writers := map[string]string{} // Kafka cluster and topic -> the first link that writes there
+	for i, f := range found {
+		spec := asked[i].spec
+		if asked[i].indirect || spec.Writers == fsm.WritersShared {
+			continue
+		}
+		cluster := cmp.Or(f.ClusterIDs[spec.Target], spec.Target)
+		topics := map[string][]string{} // by the link that writes there
+		for _, topic := range f.Targets {
+			at := cluster + "/" + topic
+			if other := writers[at]; other != "" {
+				topics[other] = append(topics[other], topic)
+			} else {
+				writers[at] = spec.Name
+			}
+		}
+		for _, other := range slices.Sorted(maps.Keys(topics)) {
+			found[i].Refusals = append(found[i].Refusals, Finding{Code: fsm.CodeNotEmpty, Message: fmt.Sprintf(
+				"link %s, applied with it, writes to the same topics of Kafka cluster %s: %s; narrow the topics of one of them, or rename",
+				other, spec.Target, some(topics[other]))})
+		}
+	}
+}
+
+// some names the first few of many.
+func some(names []string) string {
+	const most = 5
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
 func (a *applying) answer(applied bool) Plan {

@@ -72,6 +72,54 @@ func TestApplyAsksTheKafkaClustersFirst(t *testing.T) {
 	}
 }
 
+// targets is a Preflighter that knows what each link would write to.
+type targets map[string][]string
+
+func (t targets) Check(_ context.Context, _ *fsm.View, spec fsm.LinkSpec, _ map[string]fsm.KafkaCluster) (api.Preflight, error) {
+	return api.Preflight{Targets: t[spec.Name], ClusterIDs: map[string]string{"eu": "id-eu", "eu-again": "id-eu"}}, nil
+}
+
+// TestLinksOfOneApplyOverlap: links that come together are held against each
+// other too, also where they call one Kafka cluster by two names.
+func TestLinksOfOneApplyOverlap(t *testing.T) {
+	const two = objects + `---
+apiVersion: sluice/v1
+kind: KafkaCluster
+metadata: {name: eu-again}
+spec: {bootstrap: ["eu:1"]}
+---
+apiVersion: sluice/v1
+kind: Link
+metadata: {name: us-eu-2}
+spec:
+  source: us
+  target: eu-again
+  topics: {include: ["*"]}
+`
+	for name, c := range map[string]struct {
+		targets targets
+		objects string
+		want    string // in the refusal; "": none
+	}{
+		"apart":     {targets{"us-eu": {"a"}, "us-eu-2": {"b"}}, two, ""},
+		"one":       {targets{"us-eu": {"a", "b"}, "us-eu-2": {"b"}}, two, "link us-eu, applied with it, writes to the same topics of Kafka cluster eu-again: b;"},
+		"many":      {targets{"us-eu": {"a", "b", "c", "d", "e", "f", "g"}, "us-eu-2": {"a", "b", "c", "d", "e", "f", "g"}}, two, "a, b, c, d, e and 2 more"},
+		"on demand": {targets{"us-eu": {"a"}, "us-eu-2": {"a"}}, two + "  writers: shared\n", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := apitest.New(t)
+			_, client := f.Serve(func(_ *api.Config, p *api.Parts) { p.Preflight = c.targets })
+			_, err := client.Apply(t.Context(), request(c.objects))
+			if c.want == "" && err != nil || c.want != "" && (code(err) != api.CodePreflight || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("%v, want %q", err, c.want)
+			}
+			if c.want != "" && len(f.View().Links) != 0 {
+				t.Error("something was changed")
+			}
+		})
+	}
+}
+
 func TestApplyRefusals(t *testing.T) {
 	f := apitest.New(t)
 	_, c := f.Serve(nil)

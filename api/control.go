@@ -88,6 +88,7 @@ type Preflight struct {
 	Warnings   []Finding
 	ClusterIDs map[string]string // by the Kafka cluster's name: what it answered, to be pinned
 	Starts     []fsm.StartAt     // what `start: latest` or a time means now
+	Targets    []string          // topics that the link writes to, as its selectors are now
 }
 
 // Verifier compares both sides of a link record by record. Jobs live in the

@@ -110,6 +110,9 @@ type preflight struct{ catalog *catalog.Catalog }
 func (p preflight) Check(ctx context.Context, v *fsm.View, spec fsm.LinkSpec, clusters map[string]fsm.KafkaCluster) (api.Preflight, error) {
 	f, err := link.Preflight(ctx, p.catalog, v, spec, clusters[spec.Source], clusters[spec.Target])
 	out := api.Preflight{ClusterIDs: f.ClusterIDs, Starts: f.Starts}
+	for _, t := range f.Topics {
+		out.Targets = append(out.Targets, t.Target)
+	}
 	for _, m := range f.Refusals {
 		out.Refusals = append(out.Refusals, api.Finding{Message: m})
 	}
