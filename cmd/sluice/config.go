@@ -28,7 +28,8 @@ type nodeFile struct {
 	Join       []string      `yaml:"join"`
 	Profile    string        `yaml:"profile"`
 	Memory     manifest.Size `yaml:"memory"`
-	Log        string        `yaml:"log"` // debug, info, warn or error
+	ClientID   string        `yaml:"clientId"` // that brokers see: one quota holds for all nodes
+	Log        string        `yaml:"log"`      // debug, info, warn or error
 }
 
 type peerFile struct {
@@ -60,7 +61,7 @@ type httpTLSFile struct {
 func defaultFile() nodeFile {
 	return nodeFile{
 		HTTP: httpFile{Listen: api.DefaultConfig().Listen}, Profile: string(cluster.ProfileLAN),
-		Memory: manifest.Size(stream.DefaultConfig().Memory), Log: "info",
+		Memory: manifest.Size(stream.DefaultConfig().Memory), ClientID: kafka.DefaultConfig().ClientID, Log: "info",
 	}
 }
 
@@ -123,10 +124,11 @@ func (f nodeFile) configs(insecure bool) (parts, error) {
 	if p.cluster.HTTP == "" {
 		p.cluster.HTTP = f.HTTP.Listen
 	}
+	p.kafka.ClientID = f.ClientID
 	p.replication.Memory = int64(f.Memory)
 	p.replication.Lease = p.cluster.Profile.DeadAfter()
 	return p, errors.Join(f.check(), p.log.UnmarshalText([]byte(f.Log)),
-		named("peer", p.transport.Validate()), p.cluster.Validate(), named("http", p.api.Validate()), p.replication.Validate())
+		named("peer", p.transport.Validate()), p.cluster.Validate(), named("clientId", p.kafka.Validate()), named("http", p.api.Validate()), p.replication.Validate())
 }
 
 // check finds what no package looks at.

@@ -74,6 +74,7 @@ func TestConfigurationFaults(t *testing.T) {
 		"typo":                {edit("profile", "profil"), `node.yaml:7:1: unknown key "profil"; did you mean "profile"?`},
 		"typo inside":         {edit("advertise", "advertize"), `:4:33: unknown key "advertize" in peer; did you mean "advertise"?`},
 		"profile":             {edit("wan", "man"), `profile "man" is neither lan nor wan`},
+		"no client id":        {edit("memory: 512MiB", "memory: 512MiB\nclientId: \"\""), "clientId: kafka: client id must have 1 to 255 bytes"},
 		"memory":              {edit("512MiB", "lots"), `:8:9: memory: "lots" is not a size like 256MiB`},
 		"too little memory":   {edit("512MiB", "1MiB"), "at least 16 MiB are needed"},
 		"no name":             {edit("name: n1\n", ""), "a node needs a name"},

@@ -87,7 +87,7 @@ func assemble(cfg parts, log *slog.Logger) (*node, error) {
 		return nil, err
 	}
 	budget := wire.NewBudget(cfg.replication.Memory)
-	cfg.kafka.ClientID, cfg.kafka.Buffers = "sluice-"+cfg.cluster.Name, kafka.NewBuffers(budget, int(cfg.replication.Memory/idleBuffers))
+	cfg.kafka.Buffers = kafka.NewBuffers(budget, int(cfg.replication.Memory/idleBuffers))
 	if n.pool, err = kafka.NewPool(cfg.kafka, log); err != nil {
 		return nil, err
 	}

@@ -9,9 +9,6 @@ import (
 	"sluice/test/kafkalab"
 )
 
-// clientOf is the client id by which a node shows at brokers.
-func clientOf(n *Node) string { return "sluice-" + n.Name }
-
 // TestCuts lets one cluster of nodes live through cuts between its nodes and
 // the target's brokers, under load. Both sides are compared after each.
 func TestCuts(t *testing.T) {
@@ -19,7 +16,7 @@ func TestCuts(t *testing.T) {
 	mesh, proxy := faults.NewMesh(), faults.NewKafkaProxy()
 	t.Cleanup(mesh.Close)
 	t.Cleanup(proxy.Close)
-	w := NewWorld(t, WorldConfig{Nodes: Options{Mesh: mesh}, Target: kafkalab.Config{AdvertisedVia: proxy.Via}})
+	w := NewWorld(t, WorldConfig{Nodes: Options{Mesh: mesh, Apart: true}, Target: kafkalab.Config{AdvertisedVia: proxy.Via}})
 	w.Scenario("from peers, what was held is delivered", func(t *testing.T) { w.cutFromPeers(t, mesh, faults.Deliver) })
 	w.Scenario("from peers, connections are reset", func(t *testing.T) { w.cutFromPeers(t, mesh, faults.Reset) })
 	w.Scenario("one way", func(t *testing.T) { w.oneWayCuts(t, mesh) })

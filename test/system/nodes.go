@@ -47,6 +47,7 @@ type Options struct {
 	Nodes  int
 	Binary string       // the program, built from these sources when empty
 	Memory string       // of each node, 64MiB when empty
+	Apart  bool         // brokers see each node by a client id of its own (clientOf)
 	Mesh   *faults.Mesh // stands between the nodes where it is not nil
 }
 
@@ -125,10 +126,16 @@ join: [%[6]s]
 profile: lan
 memory: %[7]s
 `, n.Name, n.Peer, n.advertise, n.dialFrom, n.HTTP, strings.Join(join, ", "), memory)
+	if n.n.options.Apart {
+		text += fmt.Sprintf("clientId: %q\n", clientOf(n))
+	}
 	if err := os.WriteFile(n.yaml, []byte(text), 0o600); err != nil {
 		n.n.t.Fatal(err)
 	}
 }
+
+// clientOf is the client id of a node that stands apart.
+func clientOf(n *Node) string { return "sluice-" + n.Name }
 
 // FreePort is an address of this machine that nobody else gets until the test
 // has ended.
