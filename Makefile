@@ -23,7 +23,7 @@ build:
 demo: build
 	./bin/sluice demo
 
-# Everything but what takes minutes, in six minutes on two quiet cores. What
+# Everything but what takes minutes, in four minutes on two quiet cores. What
 # waits for brokers leaves processors to others: four packages at a time.
 # SLUICE_KAFKA=required makes it fail where no real Kafka can be had.
 test:

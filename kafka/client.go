@@ -181,6 +181,9 @@ func (k kgoBroker) Request(ctx context.Context, req kmsg.Request) (kmsg.Response
 	b := bound{k.c.kgo.Broker(int(k.id))}
 	resp, err := b.Request(ctx, req)
 	if err != nil && ctx.Err() == nil && kgo.IsRetryableBrokerErr(err) {
+		k.c.mu.Lock()
+		k.c.told = false // perhaps kgo was told of another address since
+		k.c.mu.Unlock()
 		resp, err = b.Request(ctx, req)
 	}
 	if err != nil && ctx.Err() == nil && !ofNetwork(err) {

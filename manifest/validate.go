@@ -174,7 +174,7 @@ func (c checker) topics(l *fsm.LinkSpec) {
 			at := fmt.Sprintf("spec.topics.%s[%d]", key, i)
 			if _, err := fsm.ParseSelector([]string{p}, nil); err != nil {
 				c.fault(at, "%v", err)
-			} else if key == "include" && fsm.Reserved(strings.TrimPrefix(p, "/")) {
+			} else if key == "include" && fsm.Reserved(strings.TrimPrefix(p, "/")) && !strings.Contains(p, "|") {
 				c.fault(at, "topic pattern %q: topics whose names begin with __ belong to Kafka or to Sluice itself; no link copies them", p)
 			}
 		}

@@ -22,19 +22,22 @@ type Partition struct {
 
 // Offsets asks the leaders of partitions for one offset each (see
 // kafka.OffsetQuery), one request to each broker, all brokers at once. It asks
-// up to tries times where a leader moves or cannot be reached, each time after
-// the first with leaders looked up anew. A partition that could not be asked, or
+// up to tries times where a leader moves, each time after the first with leaders
+// looked up anew; a broker that hangs has used that time up. A partition that could not be asked, or
 // did not answer, is in failed instead.
 func (k *Cluster) Offsets(ctx context.Context, list []Partition, iso kafka.Isolation, timestamp int64, tries int) (offsets map[Partition]int64, failed map[Partition]error) {
+	began := time.Now()
 	offsets, failed = k.offsets(ctx, list, iso, timestamp, false)
-	for try := 1; try < tries; try++ {
+	for try := 1; try < tries && time.Since(began) < time.Duration(2*tries)*retryPause; try++ {
 		again := slices.DeleteFunc(slices.Collect(maps.Keys(failed)), func(p Partition) bool { return try > 1 && final(failed[p]) })
 		if len(again) == 0 || !pause(ctx, retryPause) {
 			break
 		}
 		more, still := k.offsets(ctx, again, iso, timestamp, true)
 		maps.Copy(offsets, more)
-		maps.DeleteFunc(failed, func(p Partition, _ error) bool { return slices.Contains(again, p) })
+		for _, p := range again {
+			delete(failed, p)
+		}
 		maps.Copy(failed, still)
 	}
 	return offsets, failed
@@ -46,7 +49,7 @@ const retryPause = 200 * time.Millisecond
 // final errors, once leaders were looked up anew, are not mended by asking
 // again.
 func final(err error) bool {
-	return errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.UnknownTopicOrPartition)
+	return errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.UnknownTopicOrPartition) || errors.Is(err, kafka.ErrClusterIDMismatch)
 }
 
 // pause reports whether ctx lives after d.

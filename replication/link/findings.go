@@ -61,6 +61,10 @@ func (f *findings) selection(in *topicsInput) (checks []TopicCheck, topics []kaf
 		checks = append(checks, TopicCheck{Topic: t.Name, Target: target, Partitions: count(t), Exists: exists})
 	}
 	for _, name := range in.spec.Include {
+		if slices.ContainsFunc(in.source, func(t kafka.TopicMetadata) bool { return t.Internal && t.Name == name }) {
+			f.warn("topic %s of Kafka cluster %s is an internal one of Kafka's; no link copies it", name, in.spec.Source)
+			continue
+		}
 		if fsm.ValidTopic(name) && !strings.HasSuffix(name, "*") && !slices.Contains(namesOf(checks), name) && in.selector.Selects(name) {
 			f.warn("topic %s is not at Kafka cluster %s, or its user may not see it; it is copied from its start as soon as it appears", name, in.spec.Source)
 		}

@@ -22,13 +22,13 @@ const maxLedgerRead = 4 << 20
 // readLedger reads the ledger of a Kafka cluster from its start to the end
 // that it has now. A missing topic is an empty ledger.
 func readLedger(ctx context.Context, k *catalog.Cluster) (*ledger, error) {
-	at, err := k.Find(ctx, LedgerTopic, 0, true)
+	_, err := k.Find(ctx, LedgerTopic, 0, true)
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
 		return newLedger(), nil
 	}
 	l := newLedger()
 	if err == nil {
-		err = l.readAll(ctx, k, at)
+		err = l.readAll(ctx, k)
 	}
 	if err != nil {
 		return newLedger(), fmt.Errorf("reading %s: %w", LedgerTopic, err)
@@ -36,11 +36,15 @@ func readLedger(ctx context.Context, k *catalog.Cluster) (*ledger, error) {
 	return l, nil
 }
 
-func (l *ledger) readAll(ctx context.Context, k *catalog.Cluster, place catalog.Place) error {
+func (l *ledger) readAll(ctx context.Context, k *catalog.Cluster) error {
 	p := catalog.Partition{Topic: LedgerTopic}
 	first, failed := k.Offsets(ctx, []catalog.Partition{p}, kafka.ReadUncommitted, kafka.Earliest, offsetTries)
 	if failed[p] != nil {
 		return failed[p]
+	}
+	place, err := k.Find(ctx, LedgerTopic, 0, false) // which just answered
+	if err != nil {
+		return err
 	}
 	conn, err := k.Dial(ctx, place.Leader)
 	if err != nil {
@@ -72,7 +76,7 @@ func (l *ledger) fetch(ctx context.Context, conn *kafka.Conn, topic [16]byte, at
 	defer resp.Buf.Release()
 	got, err := resp.Only()
 	if err == nil {
-		err = kerr.ErrorForCode(got.ErrorCode)
+		err = kafka.Needs(kerr.ErrorForCode(got.ErrorCode), "READ", LedgerTopic)
 	}
 	if err != nil {
 		return 0, 0, err
@@ -125,7 +129,7 @@ func writeLedger(ctx context.Context, c *kafka.Client, records ...ledgerRecord) 
 		}
 	}
 	if err := c.Kgo().ProduceSync(ctx, out...).FirstErr(); err != nil {
-		return fmt.Errorf("writing to %s: %w", LedgerTopic, err)
+		return fmt.Errorf("writing to %s: %w", LedgerTopic, kafka.Needs(err, "WRITE", LedgerTopic))
 	}
 	return nil
 }

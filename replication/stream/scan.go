@@ -52,7 +52,7 @@ func (s *side) scanOnce(ctx context.Context, conn *kafka.Conn, from, to int64, f
 	defer resp.Buf.Release()
 	p, err := resp.Only()
 	if err == nil {
-		err = kerr.ErrorForCode(p.ErrorCode)
+		err = kafka.Needs(kerr.ErrorForCode(p.ErrorCode), "READ", s.topic)
 	}
 	for rest := p.Records; err == nil; {
 		var b record.Batch

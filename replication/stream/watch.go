@@ -179,6 +179,7 @@ func (w *watcher) replicated(ctx context.Context) {
 // being copied: those between the source's last stable offset and its high
 // watermark.
 type heldBack struct {
+	looked bool
 	stable int64 // where the last stable offset stood when it was looked at before
 	told   bool
 }
@@ -190,11 +191,11 @@ func (w *watcher) openTransaction(ctx context.Context) {
 	st := w.partition.Status()
 	h := &w.held
 	switch {
-	case st.Stable < 0 || st.High <= st.Stable || st.Progress.Source < st.Stable || st.Stable != h.stable:
+	case st.Stable < 0 || st.High <= st.Stable || st.Progress.Source < st.Stable || !h.looked || st.Stable != h.stable:
 		if h.told {
 			w.progress.show(fsm.CodeCopying, "")
 		}
-		h.stable, h.told = st.Stable, false
+		*h = heldBack{looked: true, stable: st.Stable}
 		return
 	case h.told:
 		return

@@ -95,7 +95,7 @@ func (r *reader) once(ctx context.Context) ([]item, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = kerr.ErrorForCode(p.ErrorCode)
+	err = kafka.Needs(kerr.ErrorForCode(p.ErrorCode), "READ", r.Topic)
 	if errors.Is(err, kerr.OffsetOutOfRange) {
 		return nil, r.trimmed(ctx, err)
 	}

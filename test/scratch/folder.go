@@ -75,12 +75,9 @@ func sweep(parent, prefix string) {
 }
 
 // takeOver locks a file that is there and that nobody has locked; nil where
-// that is not so.
+// that is not so: its owner uses it, or is just removing it.
 func takeOver(path string) *os.File {
-	if _, err := os.Stat(path); err != nil {
-		return nil // its owner is removing it
-	}
-	lock, _ := TryLock(path)
+	lock, _ := tryLock(path, os.O_RDWR)
 	return lock
 }
 
@@ -100,8 +97,10 @@ func Lock(path string) (unlock func(), err error) {
 
 // TryLock is Lock for who does not wait: nil without error where somebody has
 // the lock. Closing the file gives it back.
-func TryLock(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+func TryLock(path string) (*os.File, error) { return tryLock(path, os.O_CREATE|os.O_RDWR) }
+
+func tryLock(path string, flag int) (*os.File, error) {
+	f, err := os.OpenFile(path, flag, 0o644)
 	if err != nil {
 		return nil, err
 	}
