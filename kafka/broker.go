@@ -190,7 +190,7 @@ func (b Broker) InitProducerID(ctx context.Context) (id int64, epoch int16, err 
 		if err == nil {
 			return resp.ProducerID, resp.ProducerEpoch, nil
 		}
-		if !errors.Is(err, kerr.CoordinatorLoadInProgress) || !pause(ctx, loadRetry) {
+		if !errors.Is(err, kerr.CoordinatorLoadInProgress) || !Pause(ctx, loadRetry) {
 			return -1, -1, fmt.Errorf("asking for a producer id: %w", err)
 		}
 	}
@@ -200,8 +200,8 @@ func (b Broker) InitProducerID(ctx context.Context) (id int64, epoch int16, err 
 // which takes it a few milliseconds.
 const loadRetry = 20 * time.Millisecond
 
-// pause waits for d and reports whether ctx still lives.
-func pause(ctx context.Context, d time.Duration) bool {
+// Pause waits for d and reports whether ctx still lives.
+func Pause(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

@@ -135,10 +135,10 @@ func (c *Client) metadata(ctx context.Context, req *kmsg.MetadataRequest) (Metad
 	return m, c.learn(&m, true)
 }
 
-// learn keeps the brokers of an answer, which kgo has seen too or not, unless
-// another Kafka cluster gave it. One of what kgo has not seen is no reason to ask
-// again at once, perhaps a broker that hangs: the next answer about topics goes
-// through kgo.
+// learn keeps the brokers of an answer, unless another Kafka cluster gave it.
+// seen: kgo has read it too. Where it has not and brokers have changed, the next
+// lookup of topics goes through kgo; asking again at once might meet a broker
+// that hangs.
 func (c *Client) learn(m *Metadata, seen bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -23,14 +23,14 @@ type Partition struct {
 // Offsets asks the leaders of partitions for one offset each (see
 // kafka.OffsetQuery), one request to each broker, all brokers at once. It asks
 // up to tries times where a leader moves, each time after the first with leaders
-// looked up anew; a broker that hangs has used that time up. A partition that could not be asked, or
-// did not answer, is in failed instead.
+// looked up anew; a broker that hangs has used that time up. A partition that
+// could not be asked, or did not answer, is in failed instead.
 func (k *Cluster) Offsets(ctx context.Context, list []Partition, iso kafka.Isolation, timestamp int64, tries int) (offsets map[Partition]int64, failed map[Partition]error) {
 	began := time.Now()
 	offsets, failed = k.offsets(ctx, list, iso, timestamp, false)
 	for try := 1; try < tries && time.Since(began) < time.Duration(2*tries)*retryPause; try++ {
 		again := slices.DeleteFunc(slices.Collect(maps.Keys(failed)), func(p Partition) bool { return try > 1 && final(failed[p]) })
-		if len(again) == 0 || !pause(ctx, retryPause) {
+		if len(again) == 0 || !kafka.Pause(ctx, retryPause) {
 			break
 		}
 		more, still := k.offsets(ctx, again, iso, timestamp, true)
@@ -50,16 +50,6 @@ const retryPause = 200 * time.Millisecond
 // again.
 func final(err error) bool {
 	return errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.UnknownTopicOrPartition) || errors.Is(err, kafka.ErrClusterIDMismatch)
-}
-
-// pause reports whether ctx lives after d.
-func pause(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
-	}
 }
 
 // offsets asks once; fresh looks the leaders up anew.

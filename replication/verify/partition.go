@@ -129,7 +129,7 @@ func (j *Job) await(ctx context.Context, s *stream) (b bounds, ok bool, err erro
 		} else if late || s.sourceEnd == 0 {
 			return bounds{}, false, nil
 		}
-		if !pause(ctx, waitPause) {
+		if !kafka.Pause(ctx, waitPause) {
 			return bounds{}, false, ctx.Err()
 		}
 	}

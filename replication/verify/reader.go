@@ -66,7 +66,7 @@ func (r *reader) read(ctx context.Context) (items []item, end bool, err error) {
 			return nil, false, fmt.Errorf("reading %s/%d: %w", r.Topic, r.Number, err)
 		}
 		r.close()
-		if !pause(ctx, retryPause) {
+		if !kafka.Pause(ctx, retryPause) {
 			return nil, false, ctx.Err()
 		}
 	}
@@ -229,13 +229,3 @@ func (r *reader) sum(b []byte) uint64 {
 
 // retryPause lies between two tries to reach a partition.
 const retryPause = 200 * time.Millisecond
-
-// pause reports whether ctx lives after d.
-func pause(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
-	}
-}

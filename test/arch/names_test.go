@@ -72,13 +72,8 @@ func memberNames(types map[string]declared, name string, seen []string) []string
 	if !ok || slices.Contains(seen, name) {
 		return nil
 	}
-	var list *ast.FieldList
-	switch t := d.spec.Type.(type) {
-	case *ast.StructType:
-		list = t.Fields
-	case *ast.InterfaceType:
-		list = t.Methods
-	default:
+	list := d.members()
+	if list == nil {
 		return nil
 	}
 	var out []string

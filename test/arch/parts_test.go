@@ -52,6 +52,18 @@ type declared struct {
 	spec *ast.TypeSpec
 }
 
+// members are the fields of a struct or the methods of an interface; nil: it is
+// of another type, and has none of its own.
+func (d declared) members() *ast.FieldList {
+	switch t := d.spec.Type.(type) {
+	case *ast.StructType:
+		return t.Fields
+	case *ast.InterfaceType:
+		return t.Methods
+	}
+	return nil
+}
+
 // declarations finds the types that are declared at the top of a file. Those
 // of tests stand apart from the package that they test.
 func declarations(all []*source) map[string]declared {
@@ -126,13 +138,8 @@ func (c *counter) members(name string) int {
 	if !ok || c.busy[name] {
 		return 1
 	}
-	var list *ast.FieldList
-	switch t := d.spec.Type.(type) {
-	case *ast.StructType:
-		list = t.Fields
-	case *ast.InterfaceType:
-		list = t.Methods
-	default: // of another type: a method set or fields of its own it has not
+	list := d.members()
+	if list == nil {
 		return 1
 	}
 	c.busy[name] = true

@@ -27,17 +27,13 @@ type install struct {
 // openInstall returns the version's installation and makes it first if need be, under a file lock,
 // so that test processes that start together do it once. It appears by rename: never half.
 func openInstall(ctx context.Context, version string) (*install, error) {
-	cache, err := os.UserCacheDir()
+	root, err := scratch.Shared("")
 	if err != nil {
-		return nil, fmt.Errorf("finding the cache folder: %w", err)
+		return nil, err
 	}
-	root := filepath.Join(cache, "sluice-kafkalab")
 	in := &install{dir: filepath.Join(root, version+"-"+installRevision)}
 	if in.complete() {
 		return in, nil
-	}
-	if err := os.MkdirAll(root, 0o755); err != nil {
-		return nil, fmt.Errorf("making the cache folder: %w", err)
 	}
 	unlock, err := scratch.Lock(in.dir + ".lock")
 	if err != nil {

@@ -3,7 +3,6 @@ package kafkalab
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
 	"time"
@@ -11,16 +10,12 @@ import (
 	"sluice/test/scratch"
 )
 
-// turn waits until fewer clusters start on this machine than two for each processor:
-// many that start at once take so long that brokers miss their heartbeats. end
-// lets the next one start; so does the end of the process.
+// turn waits until fewer clusters start on this machine than two for each
+// processor: many that start at once take so long that brokers miss their
+// heartbeats. end lets the next one start; so does the end of the process.
 func turn(ctx context.Context) (end func(), err error) {
-	cache, err := os.UserCacheDir()
+	dir, err := scratch.Shared("starting")
 	if err != nil {
-		return nil, fmt.Errorf("waiting to start: %w", err)
-	}
-	dir := filepath.Join(cache, "sluice-kafkalab", "starting")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("waiting to start: %w", err)
 	}
 	again := time.NewTicker(pollEvery)

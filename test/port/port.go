@@ -42,12 +42,8 @@ func (p Port) Release() {
 // Reserve finds a port that nobody listens on and no other test has reserved,
 // of whatever checkout: reservations lie in the user's cache folder.
 func Reserve() (Port, error) {
-	cache, err := os.UserCacheDir()
+	dir, err := scratch.Shared("ports")
 	if err != nil {
-		return Port{}, fmt.Errorf("reserving a port: %w", err)
-	}
-	dir := filepath.Join(cache, "sluice-kafkalab", "ports")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return Port{}, fmt.Errorf("reserving a port: %w", err)
 	}
 	for range 1000 {

@@ -214,23 +214,19 @@ func (f *Facts) Runner(t testing.TB, node string, tweak func(*stream.Config)) (*
 // take several times as long, and only what hangs takes two minutes and more.
 func Until(t testing.TB, d time.Duration, what string, ok func() bool) {
 	t.Helper()
-	err := wait.Until(context.Background(), 10*time.Millisecond, max(4*d, wait.Patience), func(context.Context) error {
+	wait.For(t, pollEvery, max(4*d, wait.Patience), what, func() error {
 		if ok() {
 			return nil
 		}
 		return errors.New("not yet")
 	})
-	if err != nil {
-		t.Fatalf("%s: %v", what, err)
-	}
 }
 
 // Wait polls until f returns nil. What f's error says is the progress: Wait
 // fails when it has said nothing new for long.
 func Wait(t testing.TB, what string, f func() error) {
 	t.Helper()
-	err := wait.Until(context.Background(), 10*time.Millisecond, wait.Patience, func(context.Context) error { return f() })
-	if err != nil {
-		t.Fatalf("%s: %v", what, err)
-	}
+	wait.For(t, pollEvery, wait.Patience, what, f)
 }
+
+const pollEvery = 10 * time.Millisecond

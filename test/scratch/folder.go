@@ -81,6 +81,20 @@ func takeOver(path string) *os.File {
 	return lock
 }
 
+// Shared is a folder of a name in the user's cache folder, made where it is
+// missing: what test processes of all checkouts have in common.
+func Shared(name string) (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("finding the cache folder: %w", err)
+	}
+	dir := filepath.Join(cache, "sluice-kafkalab", name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", fmt.Errorf("making a cache folder: %w", err)
+	}
+	return dir, nil
+}
+
 // Lock takes an exclusive lock on the file path, which is made where it is
 // missing, and waits for it. The lock ends with the process, too.
 func Lock(path string) (unlock func(), err error) {

@@ -2,7 +2,6 @@ package system
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"maps"
 	"strings"
@@ -204,7 +203,5 @@ func Settle(t testing.TB, d time.Duration) {
 // it something: it is not asked all the time.
 func until(t testing.TB, what string, f func() error) {
 	t.Helper()
-	if err := wait.Until(context.Background(), 100*time.Millisecond, wait.Patience, func(context.Context) error { return f() }); err != nil {
-		t.Fatalf("%s: %v", what, err)
-	}
+	wait.For(t, 100*time.Millisecond, wait.Patience, what, f)
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"testing"
 	"time"
 )
 
@@ -46,6 +47,14 @@ func Until(ctx context.Context, every, patience time.Duration, f func(context.Co
 			return fmt.Errorf("%w; last: %w", context.Cause(ctx), err)
 		case <-pause.C:
 		}
+	}
+}
+
+// For is Until without a context, for a test, which fails when it gives up.
+func For(t testing.TB, every, patience time.Duration, what string, f func() error) {
+	t.Helper()
+	if err := Until(context.Background(), every, patience, func(context.Context) error { return f() }); err != nil {
+		t.Fatalf("%s: %v", what, err)
 	}
 }
 
