@@ -56,6 +56,8 @@ func (e *edit) apply(c Command) Result {
 		return e.linkProducer(c)
 	case *StreamsAdd:
 		return e.streamsAdd(c)
+	case *StreamsEnd:
+		return e.streamsEnd(c)
 	case *Assign:
 		return e.assign(c)
 	case *MappingPut:
@@ -248,6 +250,7 @@ func (e *edit) linkPurge(c *LinkPurge) Result {
 		return refuse(RefusedInvalid, "link %s is not being deleted", l.Spec.Name)
 	}
 	ids := []int64{l.ProducerID}
+	var tasks []*Task
 	for t := range e.State.view.Tasks {
 		if t.Link != l.ID {
 			continue
@@ -255,9 +258,9 @@ func (e *edit) linkPurge(c *LinkPurge) Result {
 		if t.Copy != nil && t.Copy.Mapping != nil && !slices.Contains(ids, t.Copy.Mapping.ProducerID) {
 			ids = append(ids, t.Copy.Mapping.ProducerID)
 		}
-		e.set(t.ID, nil)
-		e.keys = append(e.keys, func(m map[taskKey]TaskID) { delete(m, keyOf(t)) })
+		tasks = append(tasks, t)
 	}
+	e.end(l, tasks)
 	e.spend(l, ids...)
 	e.v.Links = drop(e.v.Links, func(o *Link) bool { return o.ID == l.ID })
 	e.v.Events = drop(e.v.Events, func(r LinkEvents) bool { return r.Link == l.ID })

@@ -7,12 +7,30 @@ func (e *edit) streamsAdd(c *StreamsAdd) Result {
 	if l == nil || l.Deleting {
 		return refuse(RefusedNotFound, "no link %d", c.Link)
 	}
-	seen := make(map[taskKey]bool, len(c.Streams))
-	for _, s := range c.Streams {
-		e.add(Task{Kind: KindCopy, Link: l.ID, Copy: &Copy{
+	seen := make(map[taskKey]bool, len(c.Streams)+len(c.Again))
+	void := map[*EndedStream]bool{} // the new stream knows better
+	add := func(s StreamKey, again bool) {
+		of := &Copy{
 			Stream: s, Start: l.StartOf(s.Topic, s.Partition),
 			Progress: Progress{Source: -1, Target: -1, SourceEpoch: -1, TargetEpoch: -1},
-		}}, seen)
+		}
+		old := e.v.EndedStream(&l.Spec, s)
+		if !e.add(Task{Kind: KindCopy, Link: l.ID, Copy: of}, seen) || old == nil {
+			return
+		}
+		void[old] = true
+		if again {
+			of.resume(old)
+		}
+	}
+	for _, s := range c.Streams {
+		add(s, false)
+	}
+	for _, s := range c.Again {
+		add(s, true)
+	}
+	if len(void) > 0 {
+		e.v.Ended = drop(e.v.Ended, func(s *EndedStream) bool { return void[s] })
 	}
 	return Result{}
 }

@@ -54,6 +54,7 @@ const (
 	CodeEpochRaised Code = "producer-epoch-raised"
 	CodeRecopied    Code = "recopied"
 	CodeTopicAdded  Code = "topic-added"
+	CodeTopicEnded  Code = "topic-ended"
 	CodeNodeJoined  Code = "node-joined"
 	CodeNodeLeft    Code = "node-left"
 	CodeNodeDead    Code = "node-dead"

@@ -40,6 +40,7 @@ var formats = [...]format{
 	{(*EventsAdd)(nil), 1, 1},
 	{(*Barrier)(nil), 1, 1},
 	{(*OperationStep)(nil), 1, featureOperations},
+	{(*StreamsEnd)(nil), 1, featureEndedStreams},
 }
 
 // formatOf finds the form of a command, nil when it has none.

@@ -25,6 +25,7 @@ const (
 	TypeEvents       Type = 16
 	TypeBarrier      Type = 17 // does nothing; its index proves a working log
 	TypeOperation    Type = 18
+	TypeStreamsEnd   Type = 19
 )
 
 // Command is a change of the replicated facts. Every command is idempotent or
@@ -106,11 +107,25 @@ type (
 		ProducerID int64  `json:"producerId"`
 		Prev       int64  `json:"prev"` // -1: none
 	}
-	// StreamsAdd adds copy tasks; those that exist are left alone.
+	// StreamsAdd adds copy tasks; those that exist are left alone. Those in
+	// Again go on where a stream that has ended was, if that is known still.
 	StreamsAdd struct {
 		Link    LinkID      `json:"link"`
 		Streams []StreamKey `json:"streams"`
+		Again   []StreamKey `json:"again,omitempty" feature:"3"`
 		At      int64       `json:"at"`
+	}
+	// StreamsEnd removes the copy tasks of source topics; what they knew is kept
+	// (EndedStream). With Gone it means only those that are stopped because
+	// their source topic is gone.
+	StreamsEnd struct {
+		Link     LinkID   `json:"link"`
+		Revision uint64   `json:"revision,omitempty"` // of the link when it was decided, 0: whatever it is
+		Topics   []string `json:"topics,omitempty"`   // empty: all of the link
+		Gone     bool     `json:"gone,omitempty"`
+		Reason   string   `json:"reason"`       // for the event: why
+		By       string   `json:"by,omitempty"` // name of the node that proposed it
+		At       int64    `json:"at"`
 	}
 	// Assign gives tasks to nodes.
 	Assign struct {
@@ -203,6 +218,9 @@ func (*LinkProducer) Type() Type { return TypeLinkProducer }
 
 // Type implements Command.
 func (*StreamsAdd) Type() Type { return TypeStreamsAdd }
+
+// Type implements Command.
+func (*StreamsEnd) Type() Type { return TypeStreamsEnd }
 
 // Type implements Command.
 func (*Assign) Type() Type { return TypeAssign }

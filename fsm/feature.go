@@ -13,12 +13,13 @@ import (
 // What needs a level says so where it is declared: a command in formats, a
 // record of the snapshot in records, a field of either in its tag, as in
 // `feature:"2"`. A tagged field is left out where it is empty.
-const FeatureLevel = featureOperations
+const FeatureLevel = featureEndedStreams
 
 // The feature levels: what the facts may hold from each on.
 const (
 	featureSpentByCluster = 2 // spent producer ids are remembered by the ids of both Kafka clusters
 	featureOperations     = 2 // deleting a link is an operation
+	featureEndedStreams   = 3 // streams end with their topic, and what they knew is kept
 )
 
 // levelOfFields is the highest level that a field which is set needs.

@@ -154,8 +154,11 @@ func TestLevelOf(t *testing.T) {
 	}
 	for name, c := range samples() {
 		want := formatOf(c).level
-		if name == "objects-by" {
-			want = 2
+		switch name {
+		case "objects-by":
+			want = featureOperations
+		case "streams-again", "objects-on-source-deleted":
+			want = featureEndedStreams
 		}
 		if LevelOf(c) != want {
 			t.Errorf("%s: level %d, want %d", name, LevelOf(c), want)
@@ -230,6 +233,9 @@ func levelOfView(v *View) uint32 {
 	level := levelOfFields(reflect.ValueOf(snapshotHead{Spent: v.Spent, LastOperation: v.lastOperation}))
 	if len(v.Operations) > 0 {
 		level = max(level, featureOperations)
+	}
+	if len(v.Ended) > 0 {
+		level = max(level, featureEndedStreams)
 	}
 	for _, part := range []any{v.Nodes, v.Kafka, v.Links, v.Events} {
 		level = max(level, levelOfFields(reflect.ValueOf(part)))

@@ -53,8 +53,11 @@ func samples() map[string]Command {
 		"events-add": &EventsAdd{Events: []Event{event}},
 		"barrier":    &Barrier{},
 
-		"objects-by":     &Objects{DeleteLinks: []string{"y"}, By: "n1", At: 1},
-		"operation-step": &OperationStep{Operation: 1, From: StepStopping, To: StepReleasing, State: OperationRunning, Message: "m", Event: &event, At: 3},
+		"objects-by":                &Objects{DeleteLinks: []string{"y"}, By: "n1", At: 1},
+		"streams-again":             &StreamsAdd{Link: 1, Again: []StreamKey{{Topic: "a", Partition: 2, TargetTopic: "us.a"}}, At: 3},
+		"streams-end":               &StreamsEnd{Link: 1, Revision: 2, Topics: []string{"a"}, Gone: true, Reason: "r", By: "n1", At: 3},
+		"objects-on-source-deleted": &Objects{Links: []LinkPut{{Spec: LinkSpec{Name: "l", OnSourceDeleted: OnSourceDeletedEnd}}}, At: 1},
+		"operation-step":            &OperationStep{Operation: 1, From: StepStopping, To: StepReleasing, State: OperationRunning, Message: "m", Event: &event, At: 3},
 	}
 }
 
@@ -195,6 +198,17 @@ func richer(t testing.TB) *State {
 	return d.s
 }
 
+// richest holds what level 3 adds.
+func richest(t testing.TB) *State {
+	d := &driver{t: t, s: richer(t)}
+	d.index = d.s.View().Index
+	d.must(
+		&FeatureRaise{Level: 3},
+		&LinkPurge{Link: linkL},
+	)
+	return d.s
+}
+
 func TestGoldenSnapshots(t *testing.T) {
 	for _, c := range []struct {
 		file  string
@@ -203,6 +217,7 @@ func TestGoldenSnapshots(t *testing.T) {
 	}{
 		{"snapshot.v1", rich(t), []string{`"nextAt":12`, `"order":"continue"`, `"spent":`, `"deleting":true`, `"sasl":`, `"phase":3`, `"leaving":true`, `"stop":`}},
 		{"snapshot.v2", richer(t), []string{`"source":"id"`, `"target":"pinned"`, `"lastOperation":2`, `"by":"n2"`, `"state":"done"`, `"step":"releasing"`, `"started":16`, `"finished":17`}},
+		{"snapshot.v3", richest(t), []string{`{"source":"id","target":"pinned","stream":{"topic":"orders"`}},
 	} {
 		t.Run(c.file, func(t *testing.T) {
 			got := snapshot(t, c.state.View())

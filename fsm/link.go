@@ -17,6 +17,9 @@ const (
 	OnLossContinue = "continue"
 	OnLossRecopy   = "recopy"
 
+	OnSourceDeletedStop = "" // the streams stop until an operator decides
+	OnSourceDeletedEnd  = "end"
+
 	CopiesSkipFromTarget = "skip-from-target"
 	CopiesSkipAll        = "skip-all"
 
@@ -38,6 +41,7 @@ type LinkSpec struct {
 	Start             string   `json:"start"`            // earliest, latest or an RFC 3339 time
 	Offsets           string   `json:"offsets"`
 	OnLoss            string   `json:"onLoss"`
+	OnSourceDeleted   string   `json:"onSourceDeleted,omitempty" feature:"3"` // empty: its streams stop; end: they end
 	Copies            string   `json:"copies"`
 	Writers           string   `json:"writers"`
 	Limit             int64    `json:"limit,omitempty"`             // bytes/s, 0: none

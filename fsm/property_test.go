@@ -30,7 +30,7 @@ func drawCommand(r *rapid.T, v *View) Command {
 		topic := fmt.Sprint("t", small("topic", 3))
 		return StreamKey{topic, int32(small("partition", 400)), topic}
 	}
-	switch Type(1 + small("type", int(TypeOperation)-1)) {
+	switch Type(1 + small("type", int(TypeStreamsEnd)-1)) {
 	case TypeClusterInit:
 		return &ClusterInit{ClusterID: rapid.SampledFrom([]string{"c1", "c1", "c2"}).Draw(r, "id")}
 	case TypeNodePut:
@@ -39,7 +39,7 @@ func drawCommand(r *rapid.T, v *View) Command {
 	case TypeNodeRemove:
 		return &NodeRemove{ID: node(), At: at}
 	case TypeFeatureLevel:
-		return &FeatureRaise{Level: uint32(small("level", 2))}
+		return &FeatureRaise{Level: uint32(small("level", 3))}
 	case TypeObjects:
 		c := &Objects{At: at}
 		for range small("kafkas", 2) {
@@ -68,7 +68,12 @@ func drawCommand(r *rapid.T, v *View) Command {
 		for range small("streams", 30) {
 			c.Streams = append(c.Streams, stream())
 		}
+		for range small("again", 30) {
+			c.Again = append(c.Again, stream())
+		}
 		return c
+	case TypeStreamsEnd:
+		return &StreamsEnd{Link: link(), Topics: []string{stream().Topic, stream().Topic}[:small("topics", 2)], Gone: small("gone", 3) == 0, At: at}
 	case TypeAssign:
 		c := &Assign{At: at}
 		for range small("items", 20) {

@@ -26,6 +26,7 @@ const (
 	recTasks     byte = 5
 	recEvents    byte = 6
 	recOperation byte = 7
+	recEnded     byte = 8
 	recEnd       byte = 9
 )
 
@@ -45,6 +46,7 @@ var records = [...]record{
 	{recTasks, 1, []wireTask{}},
 	{recEvents, 1, LinkEvents{}},
 	{recOperation, featureOperations, Operation{}},
+	{recEnded, featureEndedStreams, EndedStream{}},
 }
 
 type snapshotHead struct {
@@ -89,6 +91,9 @@ func WriteSnapshot(w io.Writer, v *View) error {
 	}
 	for _, o := range v.Operations {
 		s.record(recOperation, o)
+	}
+	for _, x := range v.Ended {
+		s.record(recEnded, x)
 	}
 	s.record(recEnd, s.count)
 	if s.err == nil {
@@ -195,6 +200,8 @@ func (v *View) restore(kind byte, j []byte) error {
 		v.Events, err = appendJSON(v.Events, j)
 	case recOperation:
 		v.Operations, err = appendJSON(v.Operations, j)
+	case recEnded:
+		v.Ended, err = appendJSON(v.Ended, j)
 	case recTasks:
 		return v.restoreTasks(j)
 	default:

@@ -100,11 +100,12 @@ func (e *edit) set(id TaskID, t *Task) {
 	*slot = t
 }
 
-// add gives a new task its id; one that exists already stays as it is.
-func (e *edit) add(t Task, seen map[taskKey]bool) {
+// add gives a new task its id; false: there is one already, which stays as it
+// is.
+func (e *edit) add(t Task, seen map[taskKey]bool) bool {
 	k := keyOf(&t)
 	if _, ok := e.byKey[k]; ok || seen[k] {
-		return
+		return false
 	}
 	if seen != nil {
 		seen[k] = true
@@ -113,6 +114,7 @@ func (e *edit) add(t Task, seen map[taskKey]bool) {
 	e.v.nextTask++
 	e.set(t.ID, &t)
 	e.keys = append(e.keys, func(m map[taskKey]TaskID) { m[k] = t.ID })
+	return true
 }
 
 // event records an event under its link's ring.

@@ -18,6 +18,8 @@ type View struct {
 	Spent     []SpentID
 	Events    []LinkEvents // by Link; 0 is the cluster's own
 
+	Ended []*EndedStream // by Kafka clusters and stream: the last MaxEnded
+
 	Operations []*Operation // by ID: those that run, and the last MaxFinished that do not
 
 	nextLink      LinkID

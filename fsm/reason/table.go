@@ -219,6 +219,11 @@ var table = map[fsm.Code]Row{
 		Meaning: "a node left the cluster",
 		Advice:  nothing,
 	},
+	fsm.CodeTopicEnded: {
+		Severity: Told, Side: None, Acts: Nobody,
+		Meaning: "a topic is copied no more; the target keeps its records",
+		Advice:  "nothing; to copy it again, select it again: it goes on where it was",
+	},
 	fsm.CodeNewSegment: {
 		Severity: Told, Side: None, Acts: Nobody,
 		Meaning: "the stream went on past something: offsets differ by another constant from here on",
