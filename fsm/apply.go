@@ -57,7 +57,7 @@ func (e *edit) apply(c Command) Result {
 	case *StreamsAdd:
 		return e.streamsAdd(c)
 	case *StreamsEnd:
-		return e.streamsEnd(c)
+		return c.apply(e)
 	case *Assign:
 		return e.assign(c)
 	case *MappingPut:
@@ -260,7 +260,7 @@ func (e *edit) linkPurge(c *LinkPurge) Result {
 		}
 		tasks = append(tasks, t)
 	}
-	e.end(l, tasks)
+	l.end(e, tasks)
 	e.spend(l, ids...)
 	e.v.Links = drop(e.v.Links, func(o *Link) bool { return o.ID == l.ID })
 	e.v.Events = drop(e.v.Events, func(r LinkEvents) bool { return r.Link == l.ID })

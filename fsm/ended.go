@@ -37,8 +37,8 @@ func (v *View) EndedStream(spec *LinkSpec, key StreamKey) *EndedStream {
 	return v.Ended[i]
 }
 
-// end removes copy tasks of a link and remembers what they knew.
-func (e *edit) end(l *Link, tasks []*Task) {
+// end removes tasks of the link and remembers what its streams knew.
+func (l *Link) end(e *edit, tasks []*Task) {
 	source, target := e.v.clusterID(l.Spec.Source), e.v.clusterID(l.Spec.Target)
 	known := source != "" && target != "" && e.v.Feature >= featureEndedStreams
 	kept := slices.Clone(e.v.Ended)
@@ -72,8 +72,8 @@ func (c *Copy) resume(old *EndedStream) {
 	c.Mapping, c.Progress = &m, old.Progress
 }
 
-// streamsEnd ends the streams of topics that a link copies no more.
-func (e *edit) streamsEnd(c *StreamsEnd) Result {
+// apply ends the streams of topics that a link copies no more.
+func (c *StreamsEnd) apply(e *edit) Result {
 	l := e.v.Link(c.Link)
 	switch {
 	case l == nil || l.Deleting:
@@ -102,6 +102,6 @@ func (e *edit) streamsEnd(c *StreamsEnd) Result {
 			Message: fmt.Sprintf("%s: %d of its streams ended; the target keeps its records", c.Reason, len(tasks)),
 		})
 	}
-	e.end(l, all)
+	l.end(e, all)
 	return Result{}
 }

@@ -110,7 +110,7 @@ func TestEndedStreamsAreBounded(t *testing.T) {
 		for p := range int32(MaxEnded * 2 / 5) {
 			tasks = append(tasks, &Task{ID: TaskID(p + 1), Kind: KindCopy, Copy: &Copy{Stream: StreamKey{Topic: fmt.Sprint("t", n), Partition: p}, Mapping: &Mapping{}}})
 		}
-		e.end(l, tasks)
+		l.end(e, tasks)
 	}
 	if len(v.Ended) != MaxEnded {
 		t.Errorf("%d are kept", len(v.Ended))
