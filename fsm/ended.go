@@ -1,11 +1,6 @@
 package fsm
 
-import (
-	"cmp"
-	"fmt"
-	"maps"
-	"slices"
-)
+import "cmp"
 
 // MaxEnded bounds the ended streams that are remembered, the last ones.
 const MaxEnded = 20_000
@@ -25,83 +20,4 @@ type EndedStream struct {
 func byStream(a, b *EndedStream) int {
 	return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.Target, b.Target), cmp.Compare(a.Stream.Topic, b.Stream.Topic),
 		cmp.Compare(a.Stream.TargetTopic, b.Stream.TargetTopic), cmp.Compare(a.Stream.Partition, b.Stream.Partition))
-}
-
-// EndedStream returns what is kept of a link's stream, nil: nothing.
-func (v *View) EndedStream(spec *LinkSpec, key StreamKey) *EndedStream {
-	of := &EndedStream{Source: v.clusterID(spec.Source), Target: v.clusterID(spec.Target), Stream: key}
-	i, ok := slices.BinarySearchFunc(v.Ended, of, byStream)
-	if !ok || of.Source == "" || of.Target == "" {
-		return nil
-	}
-	return v.Ended[i]
-}
-
-// end removes tasks of the link and remembers what its streams knew.
-func (l *Link) end(e *edit, tasks []*Task) {
-	source, target := e.v.clusterID(l.Spec.Source), e.v.clusterID(l.Spec.Target)
-	known := source != "" && target != "" && e.v.Feature >= featureEndedStreams
-	kept := slices.Clone(e.v.Ended)
-	for _, t := range tasks {
-		e.set(t.ID, nil)
-		e.keys = append(e.keys, func(m map[taskKey]TaskID) { delete(m, keyOf(t)) })
-		if t.Copy != nil && t.Copy.Mapping != nil && known {
-			kept = append(kept, &EndedStream{source, target, t.Copy.Stream, *t.Copy.Mapping, t.Copy.Progress, e.index})
-		}
-	}
-	// Of the same stream the last one counts, of all the last ones.
-	slices.SortStableFunc(kept, func(a, b *EndedStream) int { return cmp.Compare(b.Index, a.Index) })
-	slices.SortStableFunc(kept, byStream)
-	kept = slices.CompactFunc(kept, func(a, b *EndedStream) bool { return byStream(a, b) == 0 })
-	if len(kept) > MaxEnded {
-		indexes := make([]uint64, len(kept))
-		for i, s := range kept {
-			indexes[i] = s.Index
-		}
-		slices.Sort(indexes)
-		oldest := indexes[len(indexes)-MaxEnded]
-		kept = slices.DeleteFunc(kept, func(s *EndedStream) bool { return s.Index < oldest })
-		kept = kept[:min(len(kept), MaxEnded)]
-	}
-	e.v.Ended = kept
-}
-
-// resume gives a new stream what is kept of the one that has ended.
-func (c *Copy) resume(old *EndedStream) {
-	m := old.Mapping
-	c.Mapping, c.Progress = &m, old.Progress
-}
-
-// apply ends the streams of topics that a link copies no more.
-func (c *StreamsEnd) apply(e *edit) Result {
-	l := e.v.Link(c.Link)
-	switch {
-	case l == nil || l.Deleting:
-		return refuse(RefusedNotFound, "no link %d", c.Link)
-	case c.Revision != 0 && c.Revision != l.Revision:
-		return refuse(RefusedTurn, "link %s has changed meanwhile", l.Spec.Name)
-	}
-	byTopic := map[string][]*Task{}
-	for t := range e.State.view.Tasks {
-		if t.Kind != KindCopy || t.Link != l.ID || len(c.Topics) > 0 && !slices.Contains(c.Topics, t.Copy.Stream.Topic) {
-			continue
-		}
-		if gone := t.Copy.Stop != nil && t.Copy.Stop.Code == CodeSourceDeleted; gone || !c.Gone {
-			byTopic[t.Copy.Stream.Topic] = append(byTopic[t.Copy.Stream.Topic], t)
-		}
-	}
-	if len(byTopic) == 0 && c.Gone {
-		return refuse(RefusedInvalid, "no stream named has lost its source topic; to end others, take their topics out of the link's topics")
-	}
-	var all []*Task
-	for _, topic := range slices.Sorted(maps.Keys(byTopic)) {
-		tasks := byTopic[topic]
-		all = append(all, tasks...)
-		e.event(Event{
-			Link: l.ID, Topic: topic, Part: -1, Node: c.By, Code: CodeTopicEnded, From: -1, To: -1, First: c.At, Last: c.At,
-			Message: fmt.Sprintf("%s: %d of its streams ended; the target keeps its records", c.Reason, len(tasks)),
-		})
-	}
-	l.end(e, all)
-	return Result{}
 }
