@@ -34,7 +34,8 @@ func TestTargetConfigs(t *testing.T) {
 		set("leader.replication.throttled.replicas", "*"), set("remote.storage.enable", "true"), set("confluent.tier.enable", "true"),
 		set("from.a.later.version", "1"), {Name: "secret", Sensitive: true},
 	}
-	got, changed := targetConfigs(source, targetRules{known: known, replication: 2, maxBytes: 1048588})
+	got, changed := targetConfigs(source, targetRules{known: known, replication: 2, defaults: map[string]string{
+		cfgMaxBytes: "1048588", "retention.ms": "604800000", "segment.bytes": "1", cfgMinISR: "1"}})
 	want := map[string]string{
 		"cleanup.policy": "compact", cfgTimestampType: "CreateTime", cfgTimestampBefore: widest, cfgTimestampAfter: widest,
 		cfgCompression: "producer", cfgMaxBytes: "2000000", cfgMinISR: "2",
@@ -55,7 +56,7 @@ func TestTargetConfigs(t *testing.T) {
 
 func TestTargetConfigsWhereLittleIsKnown(t *testing.T) {
 	old := map[string]bool{cfgTimestampType: true, cfgCompression: true, cfgMaxBytes: true, cfgTimestampDiff: true}
-	got, _ := targetConfigs([]kafka.ConfigEntry{def(cfgMaxBytes, "1048588"), def(cfgMinISR, "2")}, targetRules{known: old, replication: 3, maxBytes: 5_000_000})
+	got, _ := targetConfigs([]kafka.ConfigEntry{def(cfgMaxBytes, "1048588"), def(cfgMinISR, "2")}, targetRules{known: old, replication: 3, defaults: map[string]string{cfgMaxBytes: "5000000"}})
 	want := map[string]string{cfgTimestampType: "CreateTime", cfgTimestampDiff: widest, cfgCompression: "producer", cfgMaxBytes: "5000000"}
 	if !maps.Equal(got, want) {
 		t.Errorf("before 3.6: %v, want %v", got, want)
@@ -63,6 +64,52 @@ func TestTargetConfigsWhereLittleIsKnown(t *testing.T) {
 	got, _ = targetConfigs([]kafka.ConfigEntry{set(cfgMinISR, "2")}, targetRules{})
 	if v, ok := got[cfgMinISR]; ok {
 		t.Errorf("min.insync.replicas is %s though the replication factor is not known", v)
+	}
+}
+
+// What the source's topics have by their brokers' defaults holds at the target,
+// whatever the defaults there are.
+func TestDefaultsThatDifferAreCarried(t *testing.T) {
+	days := func(broker ...kafka.ConfigEntry) targetRules {
+		return rulesOf(append(broker, set(brokerReplication, "2")), nil, 0)
+	}
+	for _, tc := range []struct {
+		name   string
+		source kafka.ConfigEntry
+		rules  targetRules
+		want   string
+	}{
+		{"retention that the source does not have", def(cfgRetentionMs, "-1"), days(set("log.retention.hours", "168")), "-1"},
+		{"no retention at the target", def(cfgRetentionMs, "604800000"), days(set("log.retention.ms", "-1"), set("log.retention.hours", "168")), "604800000"},
+		{"the same retention, told in hours", def(cfgRetentionMs, "604800000"), days(set("log.retention.ms", ""), set("log.retention.hours", "168")), ""},
+		{"none on either side, told in hours", def(cfgRetentionMs, "-1"), days(set("log.retention.hours", "-1")), ""},
+		{"retention in minutes goes before hours", def(cfgRetentionMs, "60000"), days(set("log.retention.hours", "168"), set("log.retention.minutes", "1")), ""},
+		{"a target that does not tell", def(cfgRetentionMs, "604800000"), days(), "604800000"},
+		{"retention by size", def(cfgRetentionBytes, "-1"), days(set("log.retention.bytes", "1000")), "-1"},
+		{"compaction", def(cfgCleanup, "compact"), days(set("log.cleanup.policy", "delete")), "compact"},
+		{"the same policies in another order", def(cfgCleanup, "delete, compact"), days(set("log.cleanup.policy", "compact,delete")), ""},
+		{"how long tombstones last", def("delete.retention.ms", "1"), days(set("log.cleaner.delete.retention.ms", "86400000")), "1"},
+		{"segments by time", def("segment.ms", "3600000"), days(set("log.roll.hours", "168")), "3600000"},
+		{"segments by time, the same", def("segment.ms", "3600000"), days(set("log.roll.hours", "1")), ""},
+		{"larger batches at the source", def(cfgMaxBytes, "2000"), days(set("message.max.bytes", "1000")), "2000"},
+		{"larger batches at the target", def(cfgMaxBytes, "1000"), days(set("message.max.bytes", "2000")), "2000"},
+		{"more replicas in sync", def(cfgMinISR, "3"), days(set(cfgMinISR, "1")), "2"},
+		{"fewer replicas in sync", def(cfgMinISR, "1"), days(set(cfgMinISR, "2")), ""},
+		{"what is of no account", def("flush.ms", "1"), days(set("log.flush.interval.ms", "2")), ""},
+		{"what is set on the topic", set("flush.ms", "1"), days(), "1"},
+		{"what the topics of the target tell goes before its brokers'", def(cfgRetentionMs, "5"),
+			rulesOf([]kafka.ConfigEntry{set("log.retention.ms", "5")}, []kafka.ConfigEntry{def(cfgRetentionMs, "6")}, 1), "5"},
+		{"what is set on the topic that was asked is no default", def(cfgCleanup, "delete"),
+			rulesOf([]kafka.ConfigEntry{set("log.cleanup.policy", "delete")}, []kafka.ConfigEntry{set(cfgCleanup, "compact")}, 1), ""},
+		{"what the target's topics do not know", def("max.compaction.lag.ms", "5"), rulesOf(nil, []kafka.ConfigEntry{def(cfgRetentionMs, "6")}, 1), ""},
+	} {
+		configs, changed := targetConfigs([]kafka.ConfigEntry{tc.source}, tc.rules)
+		if got := configs[tc.source.Name]; got != tc.want {
+			t.Errorf("%s: %q is set, want %q", tc.name, got, tc.want)
+		}
+		if differs := tc.want != "" && tc.want != tc.source.Value; (len(changed) > 0) != differs {
+			t.Errorf("%s: kept for promotion: %+v", tc.name, changed)
+		}
 	}
 }
 
@@ -74,6 +121,36 @@ func TestCompareConfigs(t *testing.T) {
 	got := compareConfigs(source, []kafka.ConfigEntry{set(cfgMaxBytes, "1999"), set(cfgTimestampType, "LogAppendTime"), set(cfgCompression, "gzip"), set(cfgTimestampAfter, "3600000")})
 	if len(got) != 4 {
 		t.Errorf("%d of 4 found: %q", len(got), got)
+	}
+}
+
+func TestWhatRemovesRecordsAtTheTargetAloneIsTold(t *testing.T) {
+	policy := func(cleanup, retention string) []kafka.ConfigEntry {
+		return []kafka.ConfigEntry{def(cfgCleanup, cleanup), def(cfgRetentionMs, retention), def(cfgRetentionBytes, "-1")}
+	}
+	for _, tc := range []struct {
+		source, target []kafka.ConfigEntry
+		want           []string
+	}{
+		{policy("delete", "1"), policy("delete", "1"), nil},
+		{policy("compact,delete", "1"), policy("delete,compact", "1"), nil},
+		{policy("compact", "1"), policy("compact", "2"), nil},
+		{policy("delete", "-1"), policy("delete", "604800000"), []string{"retention.ms is 604800000, the source's -1"}},
+		{policy("delete", "1"), policy("compact", "1"), []string{"keyless-record"}},
+		{policy("compact", "1"), policy("delete", "1"), []string{"removes records by age"}},
+		{policy("delete", "1"), policy("compact,delete", "2"), []string{"keyless-record", "retention.ms is 2"}},
+		{policy("compact,delete", "1"), policy("compact", "1"), []string{"keeps records that the source removes"}},
+	} {
+		got := compareConfigs(tc.source, tc.target)
+		if len(got) != len(tc.want) {
+			t.Errorf("%v and %v: %q", tc.source, tc.target, got)
+			continue
+		}
+		for i, part := range tc.want {
+			if !strings.Contains(got[i], part) {
+				t.Errorf("%v and %v: %q does not tell %q", tc.source, tc.target, got[i], part)
+			}
+		}
 	}
 }
 

@@ -125,15 +125,67 @@ func (f *findings) unfit(refused []Refused) {
 	}
 }
 
-// settings tells which settings of an existing target topic would refuse or
-// change records of the source.
-func (f *findings) settings(topic string, source, target kafka.ConfigsResult) {
+// fold is what is told of several topics in the same words, in the order in
+// which it came.
+type fold struct {
+	texts  []string
+	topics map[string][]string // by text
+}
+
+func (f *fold) add(topic, text string) {
+	if f.topics == nil {
+		f.topics = map[string][]string{}
+	}
+	if f.topics[text] == nil {
+		f.texts = append(f.texts, text)
+	}
+	f.topics[text] = append(f.topics[text], topic)
+}
+
+// few names topics, the first three of many.
+func few(topics []string) string {
+	const most = 3
+	switch n := len(topics); {
+	case n == 1:
+		return "topic " + topics[0]
+	case n > most:
+		return fmt.Sprintf("topics %s and %d more", strings.Join(topics[:most], ", "), n-most)
+	}
+	return "topics " + strings.Join(topics, ", ")
+}
+
+// settings tells what is found of the settings of target topics, of those that
+// exist and those that will be created.
+func (f *findings) settings(existing, created fold) {
+	for _, text := range existing.texts {
+		f.warn("target %s: %s", few(existing.topics[text]), text)
+	}
+	for _, text := range created.texts {
+		f.warn("target %s: created with %s", few(created.topics[text]), text)
+	}
+}
+
+// tellExisting tells which settings of an existing target topic would refuse,
+// change or remove records of the source.
+func tellExisting(told *fold, topic string, source, target kafka.ConfigsResult) {
 	if err := cmp.Or(source.Err, target.Err); err != nil {
-		f.warn("target topic %s: its settings cannot be compared with the source's: %v", topic, err)
+		told.add(topic, fmt.Sprintf("its settings cannot be compared with the source's: %v", err))
 		return
 	}
 	for _, text := range compareConfigs(source.Entries, target.Entries) {
-		f.warn("target topic %s: %s", topic, text)
+		told.add(topic, text)
+	}
+}
+
+// tellCreated tells what a target topic gets so that it has what the source's
+// topic has by its brokers' defaults.
+func tellCreated(told *fold, topic string, source []kafka.ConfigEntry, rules targetRules) {
+	configs, _ := targetConfigs(source, rules)
+	for _, e := range source {
+		v, set := configs[e.Name]
+		if have := rules.defaults[e.Name]; set && e.Default && have != "" && v != have && slices.Contains(carried(), e.Name) {
+			told.add(topic, fmt.Sprintf("%s=%s as at the source, where the target's default is %s", e.Name, v, have))
+		}
 	}
 }
 
@@ -204,14 +256,14 @@ func expiryWarning(ms int) string {
 }
 
 // brokers is about what the target's brokers are set to.
-func (f *findings) brokers(spec fsm.LinkSpec, brokers int, configs []kafka.ConfigEntry, err error) {
+func (f *findings) brokers(spec fsm.LinkSpec, brokers int, rules targetRules, err error) {
 	if n := int(spec.ReplicationFactor); n > brokers {
 		f.refuse("targetTopics.replicationFactor is %d, Kafka cluster %s has %d brokers", n, spec.Target, brokers)
 	}
 	if err != nil {
 		f.warn("Kafka cluster %s: its broker settings cannot be read (%v); make sure that %s is above 24 h", spec.Target, err, brokerPIDExpiry)
 	}
-	if text := expiryWarning(number(configs, brokerPIDExpiry)); text != "" {
+	if text := expiryWarning(rules.expiry); text != "" {
 		f.warn("Kafka cluster %s: %s", spec.Target, text)
 	}
 }
@@ -236,6 +288,17 @@ func compareConfigs(source, target []kafka.ConfigEntry) []string {
 	if value(target, cfgTimestampType) == "LogAppendTime" {
 		out = append(out, cfgTimestampType+" is LogAppendTime: records get new timestamps; set it to CreateTime")
 	}
+	if need, have := value(source, cfgCleanup), value(target, cfgCleanup); need != "" && have != "" && !sameValue(cfgCleanup, need, have) {
+		out = append(out, fmt.Sprintf("%s is %s, the source's %s: %s", cfgCleanup, have, need, cleanupMeans(need, have)))
+	}
+	for _, name := range []string{cfgRetentionMs, cfgRetentionBytes} {
+		if value(source, cfgCleanup) == "compact" && value(target, cfgCleanup) == "compact" {
+			break // retention is for what is deleted
+		}
+		if need, have := value(source, name), value(target, name); need != "" && have != "" && need != have {
+			out = append(out, fmt.Sprintf("%s is %s, the source's %s: the two sides keep records for different lengths; set it to %s", name, have, need, need))
+		}
+	}
 	if c := value(target, cfgCompression); c != "" && c != "producer" {
 		out = append(out, fmt.Sprintf("%s is %s: the broker compresses every batch anew; set it to producer", cfgCompression, c))
 	}
@@ -247,10 +310,22 @@ func compareConfigs(source, target []kafka.ConfigEntry) []string {
 	return out
 }
 
-// newToLink lists the target topics that exist and are new to the link.
+// cleanupMeans says what a cleanup.policy does at the target that is not the
+// source's.
+func cleanupMeans(source, target string) string {
+	switch {
+	case strings.Contains(target, "compact") && !strings.Contains(source, "compact"):
+		return "records with the key of a later one are removed, and records without a key stop their stream (keyless-record); set it to " + source
+	case strings.Contains(target, "delete") && !strings.Contains(source, "delete"):
+		return "the target removes records by age and size that the source keeps; set it to " + source
+	}
+	return "the target keeps records that the source removes; set it to " + source
+}
+
+// newToLink lists the topics that the link does not copy yet.
 func newToLink(in *topicsInput, topics []TopicCheck) []TopicCheck {
 	return slices.DeleteFunc(slices.Clone(topics), func(t TopicCheck) bool {
 		_, ours := in.copied[t.Topic]
-		return ours || !t.Exists
+		return ours
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -157,6 +158,16 @@ func (l *lab) create(c *kafka.Client, name string, partitions int32, configs map
 	l.t.Helper()
 	if _, err := c.CreateTopic(l.ctx, kafka.CreateTopic{Name: name, Partitions: partitions, ReplicationFactor: 1, Configs: configs}); err != nil {
 		l.t.Fatal(err)
+	}
+}
+
+// brokers sets what holds for all topics of a Kafka cluster where nothing is
+// set on them.
+func (l *lab) brokers(c *kafka.Client, name, value string) {
+	l.t.Helper()
+	got, err := kadm.NewClient(c.Kgo()).AlterBrokerConfigs(l.ctx, []kadm.AlterConfig{{Op: kadm.SetConfig, Name: name, Value: &value}})
+	if err != nil || got[0].Err != nil {
+		l.t.Fatal(err, got)
 	}
 }
 

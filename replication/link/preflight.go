@@ -102,12 +102,11 @@ func (f *preflight) check(ctx context.Context) {
 	}
 	f.Topics, f.selected = f.selection(&f.in)
 	f.rings(f.link.Spec, f.view.Links, f.Topics)
+	rules, err := f.target.rules(ctx, f.link.Spec.ReplicationFactor)
+	f.brokers(f.link.Spec, len(f.target.meta.Brokers), rules, err)
 	f.checkTargets(ctx)
+	f.checkSettings(ctx, rules, err == nil)
 	f.checkStarts(ctx)
-	if b := f.target.meta.Brokers; len(b) > 0 {
-		configs, err := f.target.client.BrokerConfigs(ctx, b[0].ID)
-		f.brokers(f.link.Spec, len(b), configs, err)
-	}
 	l, err := readLedger(ctx, f.target.Cluster)
 	f.claims(f.link.Spec, l.standing(f.claim()), err)
 }
@@ -124,16 +123,31 @@ func (f *preflight) checkTargets(ctx context.Context) {
 		p = decideTopics(f.in)
 	}
 	f.unfit(p.refused)
-	for part := range slices.Chunk(newToLink(&f.in, f.Topics), topicsAtOnce) {
+}
+
+// checkSettings compares the settings of the topics that are new to the link:
+// with those of the target topic where it exists, else (and where the target's
+// rules are told) with what it will have by itself.
+func (f *preflight) checkSettings(ctx context.Context, rules targetRules, told bool) {
+	list := slices.DeleteFunc(newToLink(&f.in, f.Topics), func(t TopicCheck) bool { return !t.Exists && !told })
+	var existing, created fold
+	for part := range slices.Chunk(list, topicsAtOnce) {
 		var source, target []string
 		for _, t := range part {
-			source, target = append(source, t.Topic), append(target, t.Target)
+			if source = append(source, t.Topic); t.Exists {
+				target = append(target, t.Target)
+			}
 		}
 		have, need := configsOf(ctx, f.target.client, target), configsOf(ctx, f.source.client, source)
 		for _, t := range part {
-			f.settings(t.Target, need[t.Topic], have[t.Target])
+			if t.Exists {
+				tellExisting(&existing, t.Target, need[t.Topic], have[t.Target])
+			} else if need[t.Topic].Err == nil {
+				tellCreated(&created, t.Target, need[t.Topic].Entries, rules)
+			}
 		}
 	}
+	f.settings(existing, created)
 }
 
 // configsOf is ConfigsOf by topic; an error as a whole concerns each of them.

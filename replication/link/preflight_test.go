@@ -107,6 +107,26 @@ func TestPreflightOfATrimmedHead(t *testing.T) {
 	only(t, "refusals", l.preflightOf(s).Refusals, "orders/1 begins at 3")
 }
 
+// Where the brokers of both sides have other defaults, what is carried is told
+// once for all topics, and so is what an existing topic has.
+func TestRetentionByDefaultIsTold(t *testing.T) {
+	l := newLab(t)
+	l.brokers(l.euC, "log.retention.ms", "86400000")
+	for _, name := range []string{"pay-a", "pay-b", "pay-c", "pay-d", "pay-e"} {
+		l.create(l.usC, name, 1, nil)
+	}
+	l.create(l.euC, "pay-e", 1, map[string]string{"retention.ms": "86400000"})
+	told := strings.Join(l.preflightOf(spec()).Warnings, "\n")
+	for _, want := range []string{
+		"target topics pay-a, pay-b, pay-c and 1 more: created with retention.ms=604800000 as at the source, where the target's default is 86400000",
+		"target topic pay-e: retention.ms is 86400000, the source's 604800000",
+	} {
+		if strings.Count(told, want) != 1 {
+			t.Errorf("%q does not tell once: %s", told, want)
+		}
+	}
+}
+
 func TestPreflightRefusesTargetTopics(t *testing.T) {
 	l := newLab(t)
 	s := spec()

@@ -10,6 +10,8 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"sluice/fsm"
 	"sluice/kafka"
 	"sluice/kafka/catalog"
@@ -107,10 +109,10 @@ func (s *side) rules(ctx context.Context, replication int16) (targetRules, error
 	if err != nil {
 		return targetRules{}, err
 	}
-	// The ledger is a topic that is surely there; it has every setting that
+	// Once there is a link, the ledger is there; it has every setting that
 	// topics of this Kafka cluster know.
 	known, err := s.client.TopicConfigs(ctx, LedgerTopic)
-	if err != nil {
+	if err != nil && !errors.Is(err, kerr.UnknownTopicOrPartition) {
 		return targetRules{}, err
 	}
 	return rulesOf(broker, known, replication), nil

@@ -24,12 +24,14 @@ func topicsBetweenVersions(l *lab) {
 		"cleanup.policy": "compact,delete", "retention.ms": "1234567890", "message.timestamp.type": "LogAppendTime", "compression.type": "zstd",
 		"max.message.bytes": "3000000", "min.insync.replicas": "1", "leader.replication.throttled.replicas": "*", "message.timestamp.after.max.ms": "1000",
 	})
+	// The source's brokers keep records for ever, the target's for a week.
+	l.create(l.usC, "kept", 1, nil)
 	l.create(l.usC, "full", 1, nil)
 	l.create(l.euC, "full", 1, nil)
 	l.create(l.usC, "wide", 1, nil)
 	l.create(l.euC, "wide", 2, nil)
 	l.produce(l.euP, &kgo.Record{Topic: "full", Value: []byte("v")})
-	runner := l.link(spec("orders", "full", "wide", "later*"))
+	runner := l.link(spec("orders", "kept", "full", "wide", "later*"))
 
 	l.until("streams of orders", func() bool { return len(l.streams("orders")) == 3 })
 	for name, want := range map[string]string{
@@ -40,6 +42,10 @@ func topicsBetweenVersions(l *lab) {
 		if got := l.config(l.euC, "orders", name); got != want {
 			t.Errorf("%s is %q at the target, want %q", name, got, want)
 		}
+	}
+	l.until("the stream of kept", func() bool { return len(l.streams("kept")) == 1 })
+	if got := l.config(l.euC, "kept", "retention.ms"); got != "-1" {
+		t.Errorf("retention.ms of a topic without retention is %s at the target", got)
 	}
 	l.until("both refusals", func() bool { return len(runner.Measure().Refused) == 2 })
 	if m := runner.Measure(); m.State != fsm.CodeIdle || m.Refused[0].Code != fsm.CodeNotEmpty || m.Refused[1].Code != fsm.CodePartitionMismatch {
@@ -97,18 +103,20 @@ func preflight(l *lab) {
 		records = append(records, &kgo.Record{Topic: "visits", Partition: 1, Timestamp: at.Add(time.Duration(i) * time.Minute), Value: fmt.Append(nil, i)})
 	}
 	l.produce(l.usP, records...)
+	l.create(l.usC, "visits-new", 1, nil)
 	l.create(l.euC, "visits", 2, map[string]string{"message.timestamp.type": "LogAppendTime", "message.timestamp.before.max.ms": "60000"})
 
-	s := spec("visits")
+	s := spec("visits*")
 	s.Start = at.Add(150 * time.Second).UTC().Format(time.RFC3339)
 	got, err := linktask.Preflight(l.ctx, l.catalog, l.ctl.View(), s, l.us, l.eu)
 	if err != nil || len(got.Refusals) != 0 {
 		t.Fatalf("%q, %v", got.Refusals, err)
 	}
-	if len(got.Starts) != 1 || got.Starts[0].Offsets[0] != 0 || got.Starts[0].Offsets[1] != 3 {
+	if len(got.Starts) != 2 || got.Starts[0].Offsets[0] != 0 || got.Starts[0].Offsets[1] != 3 {
 		t.Errorf("starts %v", got.Starts)
 	}
-	for _, part := range []string{"producer.id.expiration.ms is 24h0m0s", "LogAppendTime", "message.timestamp.before.max.ms is 60000", "1 partitions get shifted"} {
+	for _, part := range []string{"producer.id.expiration.ms is 24h0m0s", "LogAppendTime", "message.timestamp.before.max.ms is 60000", "1 partitions get shifted",
+		"target topic visits: retention.ms is 604800000, the source's -1", "target topic visits-new: created with retention.ms=-1 as at the source"} {
 		if !has(got.Warnings, part) {
 			t.Errorf("no warning of %q in %q", part, got.Warnings)
 		}
