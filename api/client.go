@@ -9,8 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"os"
 	"strconv"
@@ -83,8 +83,10 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 func (c *Client) Addresses() []string { return c.urls }
 
 // call sends one request and reads the answer into out. The error is a
-// *Problem when the node answered with one.
-func (c *Client) call(ctx context.Context, method, path string, query url.Values, in, out any) error {
+// *Problem when the node answered with one, and when a change was sent and no
+// answer came: look says where to see then whether it was made; empty: the
+// request changes nothing.
+func (c *Client) call(ctx context.Context, method, path string, query url.Values, in, out any, look string) error {
 	var body []byte
 	if in != nil {
 		var err error
@@ -97,20 +99,29 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 	}
 	var errs []error
 	for _, base := range c.urls {
-		err := c.one(ctx, method, base+path, query, body, out)
-		if err == nil || !unreachable(err) {
-			return err
+		sent, err := c.one(ctx, method, base+path, query, body, out)
+		if err == nil || sent {
+			return outcome(err, look)
 		}
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
 
-// unreachable reports whether a request was surely not begun, so that another
-// node may be asked, whatever the request.
-func unreachable(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
+// outcome words the error of a request that was sent. A change without an
+// answer may have been made, or may still be.
+func outcome(err error, look string) error {
+	if err == nil || look == "" {
+		return err
+	}
+	p, answered := errors.AsType[*Problem](err)
+	if !answered {
+		p = problem(0, CodeAmbiguous, "", "%v: the request was sent, and may still be carried out", err)
+	}
+	if p.Code == CodeAmbiguous {
+		p.Next = "look with " + look + " before asking again"
+	}
+	return p
 }
 
 func (c *Client) freshness(q url.Values) url.Values {
@@ -126,13 +137,17 @@ func (c *Client) freshness(q url.Values) url.Values {
 	return q
 }
 
-func (c *Client) one(ctx context.Context, method, address string, query url.Values, body []byte, out any) error {
+// one asks one node. Unless the request was sent, another node may be asked,
+// whatever the request.
+func (c *Client) one(ctx context.Context, method, address string, query url.Values, body []byte, out any) (sent bool, err error) {
 	if len(query) > 0 {
 		address += "?" + query.Encode()
 	}
+	// A connection is there only after its handshake.
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { sent = true }})
 	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("asking %s: %w", address, err)
+		return false, fmt.Errorf("asking %s: %w", address, err)
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
@@ -142,20 +157,20 @@ func (c *Client) one(ctx context.Context, method, address string, query url.Valu
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return err // names method and address
+		return sent, err // names method and address
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, 256<<20))
 	if err != nil {
-		return fmt.Errorf("reading the answer of %s: %w", address, err)
+		return true, fmt.Errorf("reading the answer of %s: %w", address, err)
 	}
 	if resp.StatusCode >= 400 {
-		return readProblem(address, resp, b)
+		return true, readProblem(address, resp, b)
 	}
 	if err := json.Unmarshal(b, out); err != nil {
-		return fmt.Errorf("reading the answer of %s: %w", address, err)
+		return true, fmt.Errorf("reading the answer of %s: %w", address, err)
 	}
-	return nil
+	return true, nil
 }
 
 func readProblem(address string, resp *http.Response, body []byte) error {
@@ -165,6 +180,11 @@ func readProblem(address string, resp *http.Response, body []byte) error {
 	}
 	return p
 }
+
+// Where the outcome of a change shows.
+const lookAtMembers = "`sluice cluster members --address` of another node"
+
+func lookAt(link string) string { return "`sluice link describe " + link + "`" }
 
 // Status asks for the whole picture.
 func (c *Client) Status(ctx context.Context, tasks, events int) (*Status, error) {
@@ -184,22 +204,22 @@ func (c *Client) Link(ctx context.Context, name string) (*LinkDetail, error) {
 
 // Pause stops a link; it is done when nobody is left in Ack.Unconfirmed.
 func (c *Client) Pause(ctx context.Context, name string) (*Ack, error) {
-	return post[Ack](ctx, c, "/v1/links/"+url.PathEscape(name)+"/pause", nil)
+	return post[Ack](ctx, c, "/v1/links/"+url.PathEscape(name)+"/pause", nil, lookAt(name))
 }
 
 // Resume runs a paused link.
 func (c *Client) Resume(ctx context.Context, name string) (*Ack, error) {
-	return post[Ack](ctx, c, "/v1/links/"+url.PathEscape(name)+"/resume", nil)
+	return post[Ack](ctx, c, "/v1/links/"+url.PathEscape(name)+"/resume", nil, lookAt(name))
 }
 
 // Order gives stopped streams of a link an order: retry, continue, recopy.
 func (c *Client) Order(ctx context.Context, name, order string, sel StreamSelector) (*Ack, error) {
-	return post[Ack](ctx, c, "/v1/links/"+url.PathEscape(name)+"/"+order, sel)
+	return post[Ack](ctx, c, "/v1/links/"+url.PathEscape(name)+"/"+order, sel, lookAt(name))
 }
 
 // DeleteLink deletes a link; it is done when the link is no longer there.
 func (c *Client) DeleteLink(ctx context.Context, name string) (*Ack, error) {
-	return remove[Ack](ctx, c, "/v1/links/"+url.PathEscape(name))
+	return remove[Ack](ctx, c, "/v1/links/"+url.PathEscape(name), "`sluice operation ls`")
 }
 
 // Operations lists the acts of several steps that run and that ended last.
@@ -214,7 +234,11 @@ func (c *Client) Operation(ctx context.Context, id fsm.OperationID) (*OperationD
 
 // Apply plans objects, and carries the plan out unless r says DryRun.
 func (c *Client) Apply(ctx context.Context, r ApplyRequest) (*Plan, error) {
-	return post[Plan](ctx, c, "/v1/apply", r)
+	look := "`sluice diff -f` and the same files"
+	if r.DryRun {
+		look = ""
+	}
+	return post[Plan](ctx, c, "/v1/apply", r, look)
 }
 
 // Export asks for objects as YAML; empty kind and name: all.
@@ -253,16 +277,18 @@ func (c *Client) Members(ctx context.Context) (*List[Node], error) {
 }
 
 // Leave tells the node asked to leave for good.
-func (c *Client) Leave(ctx context.Context) (*Ack, error) { return post[Ack](ctx, c, "/v1/leave", nil) }
+func (c *Client) Leave(ctx context.Context) (*Ack, error) {
+	return post[Ack](ctx, c, "/v1/leave", nil, lookAtMembers)
+}
 
 // RemoveMember takes out a node that is gone for good.
 func (c *Client) RemoveMember(ctx context.Context, name string) (*Ack, error) {
-	return remove[Ack](ctx, c, "/v1/members/"+url.PathEscape(name))
+	return remove[Ack](ctx, c, "/v1/members/"+url.PathEscape(name), lookAtMembers)
 }
 
 // StartVerify starts a comparison on the node asked.
 func (c *Client) StartVerify(ctx context.Context, r VerifyRequest) (*Verify, error) {
-	return post[Verify](ctx, c, "/v1/verify", r)
+	return post[Verify](ctx, c, "/v1/verify", r, "")
 }
 
 // Verify asks how a comparison goes.
@@ -277,20 +303,20 @@ func (c *Client) VerifyJobs(ctx context.Context) (*List[VerifyJob], error) {
 
 // CancelVerify stops a comparison.
 func (c *Client) CancelVerify(ctx context.Context, id string) (*Verify, error) {
-	return remove[Verify](ctx, c, "/v1/verify/"+url.PathEscape(id))
+	return remove[Verify](ctx, c, "/v1/verify/"+url.PathEscape(id), "")
 }
 
 func get[T any](ctx context.Context, c *Client, path string, q url.Values) (*T, error) {
 	out := new(T)
-	return out, c.call(ctx, http.MethodGet, path, q, nil, out)
+	return out, c.call(ctx, http.MethodGet, path, q, nil, out, "")
 }
 
-func post[T any](ctx context.Context, c *Client, path string, in any) (*T, error) {
+func post[T any](ctx context.Context, c *Client, path string, in any, look string) (*T, error) {
 	out := new(T)
-	return out, c.call(ctx, http.MethodPost, path, nil, in, out)
+	return out, c.call(ctx, http.MethodPost, path, nil, in, out, look)
 }
 
-func remove[T any](ctx context.Context, c *Client, path string) (*T, error) {
+func remove[T any](ctx context.Context, c *Client, path, look string) (*T, error) {
 	out := new(T)
-	return out, c.call(ctx, http.MethodDelete, path, nil, nil, out)
+	return out, c.call(ctx, http.MethodDelete, path, nil, nil, out, look)
 }

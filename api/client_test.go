@@ -74,8 +74,13 @@ func TestClientDoesNotAskTheNextAfterAnAnswer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if a, err := c.DeleteLink(t.Context(), "us-eu"); err == nil || code(err) != "" || !strings.Contains(err.Error(), bad.URL) {
+		a, err := c.DeleteLink(t.Context(), "us-eu")
+		if code(err) != api.CodeAmbiguous || !strings.Contains(err.Error(), bad.URL) ||
+			!strings.HasSuffix(err.Error(), ": the request was sent, and may still be carried out; look with `sluice operation ls` before asking again") {
 			t.Errorf("%s: %+v %v", name, a, err)
+		}
+		if _, err := c.Links(t.Context()); err == nil || code(err) != "" || strings.Contains(err.Error(), "may still") {
+			t.Errorf("%s: reading: %v", name, err)
 		}
 	}
 	if f.View().LinkNamed("us-eu").Deleting {

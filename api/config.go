@@ -20,8 +20,12 @@ type Config struct {
 	Timeout   time.Duration // for one request, unless it waits on purpose
 }
 
+// MaxWait is how long a node with the default configuration takes at most to
+// answer a request: an apply looks at Kafka clusters, then changes the facts.
+const MaxWait = 60 * time.Second
+
 // DefaultConfig listens on loopback.
-func DefaultConfig() Config { return Config{Listen: "127.0.0.1:8080", Timeout: 30 * time.Second} }
+func DefaultConfig() Config { return Config{Listen: "127.0.0.1:8080", Timeout: MaxWait / 2} }
 
 // Validate reports every mistake at once. Beyond loopback TLS and a token are
 // required: whoever reaches the API can pause and delete links.

@@ -12,10 +12,10 @@ import (
 // Errors that a Control returns, wrapped.
 var (
 	// ErrNoLeader: nobody can change anything now, and nothing was changed.
-	ErrNoLeader = errors.New("the cluster has no leader")
+	ErrNoLeader = errors.New("no quorum: the cluster has no leader")
 	// ErrAmbiguous: the change was perhaps made. The caller reads again and
 	// decides again.
-	ErrAmbiguous = errors.New("the outcome is not known")
+	ErrAmbiguous = errors.New("the outcome of the change is not known")
 	// ErrLevel: a node is too old to know of it, and nothing was changed.
 	ErrLevel = errors.New("not all nodes can do that yet")
 	// ErrNoVerify: there is no verify job of that id on this node.
@@ -39,8 +39,8 @@ type Control interface {
 type Cluster interface {
 	State() ClusterState
 	Members() []Member
-	// Leave drains this node, takes it out of the cluster and ends the
-	// process; it returns when draining has begun.
+	// Leave returns when it is sure that this node leaves. Then the node
+	// drains, is taken out of the cluster, and the process ends.
 	Leave(ctx context.Context) error
 	// Remove takes out a node that is gone for good.
 	Remove(ctx context.Context, id string) error

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 
 	"sluice/fsm"
@@ -22,7 +23,7 @@ func (s *Server) decide(ctx context.Context, build func(v *fsm.View, again bool)
 	for try := range maxDecisions {
 		if try > 0 {
 			if err := s.reread(ctx); err != nil {
-				return fsm.Result{}, errors.Join(last, err)
+				return fsm.Result{}, fmt.Errorf("%w; reading again: %w", last, err)
 			}
 		}
 		v := s.Control.View()

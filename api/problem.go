@@ -81,11 +81,11 @@ func asProblem(err error) *Problem {
 		return p
 	case errors.As(err, &faults):
 		return ofManifest(faults)
+	case errors.Is(err, ErrAmbiguous): // first: after it nobody may have been there to ask
+		return problem(http.StatusServiceUnavailable, CodeAmbiguous, "look with `sluice status` before asking again", "%v; it may have been made, or may still be", err)
 	case errors.Is(err, ErrNoLeader):
 		return problem(http.StatusServiceUnavailable, CodeNoLeader,
-			"see which nodes are alive with `sluice cluster members`; a majority of the voters must run", "%v: nothing can be changed now", ErrNoLeader)
-	case errors.Is(err, ErrAmbiguous):
-		return problem(http.StatusServiceUnavailable, CodeAmbiguous, "look with `sluice status` before asking again", "%v", err)
+			"see which nodes are alive with `sluice cluster members`; a majority of the voters must run and reach each other", "%v: nothing can be changed now", ErrNoLeader)
 	case errors.Is(err, ErrLevel):
 		return problem(http.StatusConflict, CodeLevel, "bring all nodes to one version; the level rises by itself then", "%v", err)
 	case errors.Is(err, ErrNoVerify):

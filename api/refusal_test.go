@@ -80,7 +80,7 @@ func TestUnknownOutcomes(t *testing.T) {
 		"delete": func() (*api.Ack, error) { return c.DeleteLink(t.Context(), "us-eu") },
 	} {
 		_, err := act()
-		wants(t, what, err, 503, api.CodeAmbiguous, "the outcome is not known", "look with `sluice status` before asking again")
+		wants(t, what, err, 503, api.CodeAmbiguous, "the outcome of the change is not known", "look with `sluice ", " before asking again")
 	}
 }
 
@@ -130,7 +130,8 @@ func TestFaultsOfTheNodeAreTold(t *testing.T) {
 		says   string
 	}{
 		{errors.New("disk full"), 500, api.CodeInternal, "disk full; see the log of this node"},
-		{fmt.Errorf("proposing: %w", api.ErrNoLeader), 503, api.CodeNoLeader, "the cluster has no leader: nothing can be changed now; see which nodes are alive"},
+		{fmt.Errorf("proposing: %w", api.ErrNoLeader), 503, api.CodeNoLeader, "no quorum: the cluster has no leader: nothing can be changed now; see which nodes are alive"},
+		{fmt.Errorf("%w; reading again: %w", api.ErrAmbiguous, api.ErrNoLeader), 503, api.CodeAmbiguous, "it may have been made, or may still be; look with `sluice link describe us-eu`"},
 		{fmt.Errorf("proposing: %w", context.DeadlineExceeded), 504, api.CodeTimeout, "before asking again"},
 	} {
 		m.err = x.err
@@ -156,7 +157,7 @@ func TestMembershipRefusals(t *testing.T) {
 	wants(t, "a living node", err, 409, api.CodeRefused, "node n2 is alive; let it leave")
 	f.With(func(f *apitest.Cluster) { f.Nodes[1].Alive = false })
 	_, err = c.RemoveMember(t.Context(), "id2")
-	wants(t, "perhaps removed", err, 503, api.CodeAmbiguous, "removing: the outcome is not known")
+	wants(t, "perhaps removed", err, 503, api.CodeAmbiguous, "removing: the outcome of the change is not known")
 	_, err = c.Leave(t.Context())
 	wants(t, "no leader", err, 503, api.CodeNoLeader)
 }

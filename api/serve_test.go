@@ -100,6 +100,55 @@ func TestRunLetsRequestsFinish(t *testing.T) {
 	}
 }
 
+// slow is a control whose changes take longer than a node waits for readers
+// when it ends.
+type slow struct {
+	*apitest.Cluster
+	begun chan struct{}
+}
+
+func (s slow) Propose(ctx context.Context, c fsm.Command) (fsm.Result, error) {
+	close(s.begun)
+	<-time.After(2200 * time.Millisecond)
+	return s.Cluster.Propose(ctx, c)
+}
+
+// TestChangesGetTheirAnswer although the node ends: their callers could not see
+// otherwise what came of them.
+func TestChangesGetTheirAnswer(t *testing.T) {
+	t.Parallel()
+	f := apitest.New(t)
+	f.WithLink(1)
+	cfg := api.DefaultConfig()
+	cfg.Listen = "127.0.0.1:0"
+	l, err := cfg.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	control := slow{f, make(chan struct{})}
+	s, err := api.New(cfg, api.Parts{Control: control, Cluster: f, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx, l) }()
+	go func() {
+		<-control.begun
+		stop()
+	}()
+	c, err := api.NewClient(api.ClientConfig{Addresses: []string{l.Addr().String()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Pause(t.Context(), "us-eu"); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestOpenFailsBeforeAnythingStarts(t *testing.T) {
 	cfg := api.DefaultConfig()
 	cfg.Listen = "127.0.0.1:0"

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -35,13 +36,15 @@ type Server struct {
 	token   []byte
 	handler http.Handler
 	openapi *huma.OpenAPI
+
+	changing atomic.Int64 // requests for changes that are under way
 }
 
 // Handler is the whole of the API.
 func (s *Server) Handler() http.Handler { return s.handler }
 
 // Run answers requests on the listener until ctx ends, then lets those under
-// way finish for a moment.
+// way finish: for a moment, or until every change has its answer.
 func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	srv := &http.Server{
 		Handler: s.handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
@@ -54,9 +57,10 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 		return fmt.Errorf("serving HTTP: %w", err)
 	case <-ctx.Done():
 	}
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-	defer cancel()
-	err := srv.Shutdown(grace)
+	err := finish(srv, graceOfReads)
+	for begun := time.Now(); err != nil && s.changing.Load() > 0 && time.Since(begun) < graceOfChanges; {
+		err = finish(srv, graceOfReads/10)
+	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = srv.Close()
 	}
@@ -64,6 +68,20 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 		err = errors.Join(err, end)
 	}
 	return err
+}
+
+// How long requests may take to finish when the node ends. Who asked for a
+// change (to leave, for one) cannot see otherwise what came of it.
+const (
+	graceOfReads   = 2 * time.Second
+	graceOfChanges = 10 * time.Second
+)
+
+// finish lets nobody in any more and waits for the requests under way.
+func finish(srv *http.Server, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	return srv.Shutdown(ctx)
 }
 
 // authorize lets in who may: the right token where one is set; else only
@@ -88,6 +106,10 @@ func (s *Server) authorize(next http.Handler) http.Handler {
 		case s.token == nil && !local(r.Host):
 			writeProblem(w, problem(http.StatusForbidden, CodeUnauthorized, "use 127.0.0.1, or set tls and tokenFile", "this API answers only under a loopback address, not as %s", r.Host))
 			return
+		}
+		if r.Method != http.MethodGet {
+			s.changing.Add(1)
+			defer s.changing.Add(-1)
 		}
 		next.ServeHTTP(w, r)
 	})

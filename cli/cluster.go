@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -77,37 +80,69 @@ cluster for good and ends. To stop a node for a while just stop its process.`,
 			if err := a.std.confirm("Node %s at %s will leave the cluster for good.", s.Node, a.nodes.address); err != nil {
 				return err
 			}
-			return a.nodes.ask(cmd.Context(), func(ctx context.Context, c *api.Client) error { return leave(ctx, a, c) })
+			return a.nodes.ask(cmd.Context(), func(ctx context.Context, c *api.Client) error { return leave(ctx, a, c, s) })
 		},
 	}
 	dryRunFlag(cmd, &dryRun)
 	return cmd
 }
 
-// leave is done when the node no longer answers.
-func leave(ctx context.Context, a *app, c *api.Client) error {
+// leave is done when the node has gone from the members, as another node says.
+func leave(ctx context.Context, a *app, c *api.Client, s *api.Status) error {
 	ack, err := c.Leave(ctx)
 	if err != nil {
 		return err
 	}
 	p := a.std.progress()
 	defer p.end()
+	all := a.nodes
+	all.address = strings.Join(append([]string{a.nodes.address}, others(a.nodes.address, s)...), ",")
+	if c, err = all.client(); err != nil {
+		return err
+	}
+	left := "has left"
 	err = poll(ctx, 200*time.Millisecond, func(ctx context.Context) (*api.Status, error) { return c.Status(ctx, 0, 0) }, func(s *api.Status, err error) (bool, error) {
-		var op *net.OpError
 		switch {
-		case errors.As(err, &op), err == nil && s.Node != ack.Name:
-			ack.State = "left"
-			p.end()
-			return true, a.std.say(ack, "node %s has left", ack.Name)
+		case err == nil && s.Node != ack.Name && !slices.ContainsFunc(s.Nodes, func(n api.Node) bool { return n.Name == ack.Name }):
+			return true, nil
 		case err == nil:
 			p.say("node %s hands over %s", ack.Name, plural(tasksOf(s, ack.Name), "task"))
+		case errors.Is(err, syscall.ECONNREFUSED):
+			left = "has ended; see with `sluice cluster members --address` of another node that it is gone"
+			return true, nil
 		}
 		return false, nil
 	})
-	if err != nil && ctx.Err() != nil {
-		return &badAnswer{fmt.Sprintf("node %s has not left yet; it goes on by itself", ack.Name)}
+	if err != nil {
+		return &badAnswer{fmt.Sprintf("node %s has begun to leave and is not gone yet; it goes on by itself, see `sluice cluster members`", ack.Name)}
 	}
-	return err
+	p.end()
+	ack.State = "left"
+	return a.std.say(ack, "node %s %s", ack.Name, left)
+}
+
+// others are the addresses of the other nodes, to be asked as the first address
+// is. One on loopback is another machine's, unless this node's is too.
+func others(address string, s *api.Status) []string {
+	first, _, _ := strings.Cut(address, ",")
+	scheme := ""
+	if strings.HasPrefix(first, "https://") {
+		scheme = "https://"
+	}
+	loopback := func(address string) bool {
+		return strings.HasPrefix(address, "127.") || strings.HasPrefix(address, "localhost") || strings.HasPrefix(address, "[::1]")
+	}
+	_, host, found := strings.Cut(first, "://")
+	if !found {
+		host = first
+	}
+	var out []string
+	for _, n := range s.Nodes {
+		if n.HTTP != "" && n.Name != s.Node && loopback(n.HTTP) == loopback(host) {
+			out = append(out, scheme+n.HTTP)
+		}
+	}
+	return out
 }
 
 func tasksOf(s *api.Status, node string) int {

@@ -209,7 +209,17 @@ func TestFollowFailsWhereNothingIsThere(t *testing.T) {
 	}
 }
 
-// TestLeaveIsDoneWhenTheNodeIsGone: it tells how many tasks are left till then.
+// another is the API of another node of the same cluster.
+type another struct{ *apitest.Cluster }
+
+func (a another) State() api.ClusterState {
+	s := a.Cluster.State()
+	s.NodeID = "id2"
+	return s
+}
+
+// TestLeaveIsDoneWhenTheNodeIsGone: another node says so, not only that there
+// is no answer; it tells how many tasks are left till then.
 func TestLeaveIsDoneWhenTheNodeIsGone(t *testing.T) {
 	f := apitest.New(t)
 	f.WithLink(5)
@@ -217,12 +227,26 @@ func TestLeaveIsDoneWhenTheNodeIsGone(t *testing.T) {
 	srv := httptest.NewServer(inner.Config.Handler)
 	s := newPerson(srv.URL)
 	s.err.steps = []step{{"node n1 hands over 2 tasks", srv.Close}}
-	if code := s.run(t.Context(), t, "cluster", "leave", "--yes"); code != exitGood || !f.Left || s.out.String() != "node n1 has left\n" {
-		t.Errorf("code %d: %s%s", code, &s.out, &s.err)
+	if code := s.run(t.Context(), t, "cluster", "leave", "--yes"); code != exitGood || !f.Left ||
+		s.out.String() != "node n1 has ended; see with `sluice cluster members --address` of another node that it is gone\n" {
+		t.Errorf("nobody else can be asked: code %d: %s%s", code, &s.out, &s.err)
 	}
 	s = newPerson(inner.URL)
-	if code := s.run(t.Context(), t, "cluster", "leave", "--yes", "--timeout", "50ms"); code != exitBad || !strings.Contains(s.err.String(), "node n1 has not left yet; it goes on by itself") {
-		t.Errorf("code %d: %s%s", code, &s.out, &s.err)
+	if code := s.run(t.Context(), t, "cluster", "leave", "--yes", "--timeout", "50ms"); code != exitBad || !strings.Contains(s.err.String(), "node n1 has begun to leave and is not gone yet; it goes on by itself") {
+		t.Errorf("it takes long: code %d: %s%s", code, &s.out, &s.err)
+	}
+	other, _ := f.Serve(func(_ *api.Config, p *api.Parts) { p.Cluster = another{f} })
+	n2 := *f.View().Node("id2")
+	n2.HTTP = strings.TrimPrefix(other.URL, "http://")
+	f.Do(&fsm.NodePut{Node: n2})
+	srv = httptest.NewServer(inner.Config.Handler)
+	s = newPerson(srv.URL)
+	s.err.steps = []step{{"node n1 hands over 2 tasks", func() {
+		srv.Close()
+		time.AfterFunc(300*time.Millisecond, func() { f.Do(&fsm.NodeRemove{ID: "id1"}) })
+	}}}
+	if code := s.run(t.Context(), t, "cluster", "leave", "--yes"); code != exitGood || f.View().Node("id1") != nil || s.out.String() != "node n1 has left\n" {
+		t.Errorf("another node says it: code %d: %s%s", code, &s.out, &s.err)
 	}
 }
 

@@ -14,6 +14,10 @@ import (
 // formats are what -o understands.
 func formats() []string { return []string{"text", "wide", "json", "yaml", "tsv"} }
 
+// defaultTimeout is longer than a node needs at most for one request
+// (api.MaxWait), so that the node's own answer comes first: it knows more.
+const defaultTimeout = 75 * time.Second
+
 func rootCmd(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "sluice",
@@ -62,7 +66,7 @@ func globalFlags(root *cobra.Command, a *app) {
 	f.Uint64Var(&n.minIndex, "min-index", 0, "wait until the node asked has that index")
 	f.StringVar(&s.color, "color", "auto", "auto, always or never; NO_COLOR is obeyed")
 	f.BoolVar(&s.noHeaders, "no-headers", false, "leave out the heads of tables")
-	f.DurationVar(&n.timeout, "timeout", 30*time.Second, "give up after that long")
+	f.DurationVar(&n.timeout, "timeout", defaultTimeout, "give up after that long")
 	f.BoolVar(&s.yes, "yes", false, "do not ask before dangerous verbs")
 	f.BoolVarP(&s.quiet, "quiet", "q", false, "nothing but data and errors")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "say more")

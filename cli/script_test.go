@@ -94,7 +94,10 @@ func TestScripts(t *testing.T) {
 			}
 			guarded, _ := f.Serve(func(c *api.Config, _ *api.Parts) { c.TokenFile = token })
 			env.Setenv("GUARDED", guarded.URL)
-			silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+			silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body) // a server notices only then that its client has gone
+				<-r.Context().Done()
+			}))
 			env.Defer(silent.Close)
 			env.Setenv("SILENT", silent.URL)
 			env.Setenv("NO_COLOR", "1")

@@ -120,6 +120,8 @@ type local struct {
 	t    timing
 	self transport.Identity
 	log  *slog.Logger
+
+	began time.Time // of this process
 }
 
 // nowMillis is the wall clock.

@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"context"
+	"fmt"
+	"sync"
 	"time"
 
 	"sluice/fsm"
@@ -37,6 +39,21 @@ func (n *Node) Propose(ctx context.Context, cmd fsm.Command) (fsm.Result, error)
 	return n.consensus.propose(ctx, cmd)
 }
 
+// Order proposes what somebody asks for who waits for the answer: as Propose,
+// but without a quorum it fails at once, and when that is lost meanwhile. A node
+// that has just begun is given the profile's propose time to hear of a leader.
+func (n *Node) Order(ctx context.Context, cmd fsm.Command) (fsm.Result, error) {
+	if n.ownership.quorumFor() <= 0 {
+		return fsm.Result{}, fmt.Errorf("%w: %w", ErrNoLeader, errNoQuorum)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	defer cancel(nil)
+	watch.Go(func() { cancel(n.ownership.untilNoQuorum(ctx)) })
+	return n.consensus.propose(ctx, cmd)
+}
+
 // ConfirmOwner implements task.Facts: nil, task.ErrNotOwner or task.ErrUnknown.
 func (n *Node) ConfirmOwner(ctx context.Context, id fsm.TaskID, turn uint64) error {
 	return n.ownership.confirm(ctx, id, turn)
@@ -64,11 +81,14 @@ func (n *Node) Record(e fsm.Event) { n.events.record(e) }
 // task is kept, with the segments of all. Without a quorum items wait.
 func (n *Node) Progress(item fsm.ProgressItem) { n.progress.put(item) }
 
-// Leave drains this node's tasks through hand-overs, hands over leadership,
-// removes the node from the cluster and ends Run with nil. Until ctx ends it
-// waits for the drain; on an error (ErrNoLeader, ErrLastNode, ErrQuorum,
-// ErrLeaving, the context's) the node is a member still and takes part again.
-func (n *Node) Leave(ctx context.Context) error { return n.membership.leave(ctx) }
+// Leave returns when it is sure that this node leaves, or with an error
+// (ErrNoLeader, ErrLastNode, ErrQuorum, ErrLeaving, the context's). finish
+// drains this node's tasks through hand-overs, hands over leadership, removes
+// the node from the cluster and ends Run with nil. It fails only when its
+// context ends: then the node is a member still and takes part again.
+func (n *Node) Leave(ctx context.Context) (finish func(context.Context) error, err error) {
+	return n.membership.finishLeaving, n.membership.beginLeaving(ctx)
+}
 
 // Remove takes a dead node, named or by ServerID, out of the cluster. A node
 // that is alive is refused: it leaves by itself.

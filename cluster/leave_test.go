@@ -12,6 +12,15 @@ import (
 	"sluice/fsm"
 )
 
+// leave lets a node leave and waits until it has.
+func leave(ctx context.Context, n *simNode) error {
+	finish, err := n.Leave(ctx)
+	if err != nil {
+		return err
+	}
+	return finish(ctx)
+}
+
 // TestNobodyLeavesWithTheQuorum: of three voters one is dead. If another left,
 // two would remain, of which one is alive: nothing could ever be changed again.
 func TestNobodyLeavesWithTheQuorum(t *testing.T) {
@@ -24,7 +33,7 @@ func TestNobodyLeavesWithTheQuorum(t *testing.T) {
 		s.until("its tasks are taken over", 10*time.Second, func() bool { return s.world.settled(30) })
 		for i, n := range s.nodes {
 			ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
-			err := n.Leave(ctx)
+			err := leave(ctx, n)
 			if cancel(); !errors.Is(err, ErrQuorum) {
 				s.t.Errorf("node %d leaves: %v", i, err)
 			}
@@ -38,7 +47,7 @@ func TestNobodyLeavesWithTheQuorum(t *testing.T) {
 			s.t.Fatal(err)
 		}
 		n := s.follower()
-		if err := n.Leave(s.t.Context()); err != nil {
+		if err := leave(s.t.Context(), n); err != nil {
 			s.t.Errorf("leaving once the dead one is out: %v", err)
 		}
 		<-n.done
@@ -79,7 +88,7 @@ func TestWhoDidNotLeaveTakesPartAgain(t *testing.T) {
 		n := s.follower()
 		ctx, cancel := context.WithTimeout(s.t.Context(), time.Millisecond)
 		defer cancel()
-		if err := n.Leave(ctx); err == nil {
+		if err := leave(ctx, n); err == nil {
 			s.t.Fatal("left within a millisecond")
 		}
 		s.until("it takes part again", 20*time.Second, func() bool {
@@ -119,7 +128,7 @@ func TestTheOnlyVoterStays(t *testing.T) {
 		s.start(1, 1, 2)
 		s.start(2, 1, 2)
 		s.until("two members", time.Minute, func() bool { l := s.leader(); return l != nil && len(l.View().Nodes) == 2 })
-		err := s.leader().Leave(s.t.Context())
+		err := leave(s.t.Context(), s.leader())
 		if !errors.Is(err, ErrQuorum) || !strings.Contains(err.Error(), "no other node votes yet") {
 			s.t.Error(err)
 		}

@@ -166,7 +166,6 @@ type liveness struct {
 	reports *table
 	hints   chan string // ServerIDs of nodes that are perhaps gone
 	changed trigger     // leadership is to judge anew
-	began   time.Time   // of this process
 	probes  sync.Map    // ServerIDs that are being probed
 }
 
@@ -179,7 +178,7 @@ type directory interface {
 
 func newLiveness(l *local, tr *transport.Transport, members directory) *liveness {
 	return &liveness{
-		local: l, tr: tr, members: members, reports: newTable(), hints: make(chan string, probesAtOnce), changed: newTrigger(), began: time.Now(),
+		local: l, tr: tr, members: members, reports: newTable(), hints: make(chan string, probesAtOnce), changed: newTrigger(),
 	}
 }
 

@@ -207,7 +207,7 @@ func TestFourthNodeJoinsAndLeaves(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
 		defer cancel()
-		if err := n.Leave(ctx); err != nil {
+		if err := leave(ctx, n); err != nil {
 			s.t.Fatal(err)
 		}
 		if err := <-n.done; err != nil {
@@ -236,7 +236,7 @@ func TestLeaderLeaves(t *testing.T) {
 		s.until("assigned", 5*time.Second, func() bool { return s.balanced(30, 1, 2, 3) })
 		n := s.leader()
 		done := make(chan error, 1)
-		go func() { done <- n.Leave(s.t.Context()) }()
+		go func() { done <- leave(s.t.Context(), n) }()
 		gap := s.watchGap(30, done)
 		delete(s.nodes, n.i)
 		if err := <-n.done; err != nil {
@@ -281,7 +281,7 @@ func TestTheLastNodeStays(t *testing.T) {
 	runSim(t, func(s *sim) {
 		n := s.start(1)
 		s.until("a leader", 20*time.Second, func() bool { return s.leader() != nil })
-		if err := n.Leave(s.t.Context()); !errors.Is(err, ErrLastNode) {
+		if err := leave(s.t.Context(), n); !errors.Is(err, ErrLastNode) {
 			s.t.Errorf("leave: %v", err)
 		}
 		s.addTasks(3)
@@ -294,7 +294,7 @@ func TestTheLastNodeStays(t *testing.T) {
 func TestNobodyLeavesBeforeItIsIn(t *testing.T) {
 	runSim(t, func(s *sim) {
 		n := s.start(1, 1, 2)
-		if err := n.Leave(s.t.Context()); !errors.Is(err, ErrNoLeader) {
+		if err := leave(s.t.Context(), n); !errors.Is(err, ErrNoLeader) {
 			s.t.Errorf("leaving at once: %v", err)
 		}
 	})

@@ -30,7 +30,7 @@ const (
 )
 
 // membership is this node's own way into the cluster and out of it. Its loop
-// asks to be taken in and keeps the facts about this node current; leave runs
+// asks to be taken in and keeps the facts about this node current; leaving runs
 // on the goroutine of its caller.
 type membership struct {
 	*local
@@ -123,11 +123,10 @@ func (m *membership) removed(why string) {
 	}
 }
 
-// leave drains this node's tasks through hand-overs, hands over leadership,
-// removes the node from the cluster and ends the node.
-func (m *membership) leave(ctx context.Context) error {
+// beginLeaving says in the facts that this node leaves; finishLeaving goes on.
+func (m *membership) beginLeaving(ctx context.Context) error {
 	switch {
-	case m.consensus.raft.Load() == nil:
+	case m.consensus.raft.Load() == nil, m.ownership.quorumFor() <= 0:
 		return ErrNoLeader
 	case len(m.consensus.servers()) < 2:
 		return ErrLastNode
@@ -138,12 +137,19 @@ func (m *membership) leave(ctx context.Context) error {
 	if !m.leaving.CompareAndSwap(false, true) {
 		return ErrLeaving
 	}
-	defer func() { m.leaving.Store(m.left.Load()) }()
 	node := m.record()
 	node.Leaving = true
 	if _, err := m.consensus.propose(ctx, &fsm.NodePut{Node: node, At: m.nowMillis()}); err != nil {
+		m.leaving.Store(false)
 		return fmt.Errorf("announcing to leave: %w", err)
 	}
+	return nil
+}
+
+// finishLeaving drains this node's tasks through hand-overs, hands over
+// leadership, removes the node from the cluster and ends the node.
+func (m *membership) finishLeaving(ctx context.Context) error {
+	defer func() { m.leaving.Store(m.left.Load()) }()
 	for _, step := range []func(context.Context) error{m.awaitDrained, m.handLeadershipOver, m.requestRemoval} {
 		if err := step(ctx); err != nil {
 			return fmt.Errorf("leaving the cluster: %w", err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/hashicorp/raft"
 	"golang.org/x/sync/errgroup"
@@ -62,7 +63,7 @@ func New(cfg Config, tr *transport.Transport, log *slog.Logger) (*Node, error) {
 		return nil, fmt.Errorf("the transport presents server id %s, the data dir holds %s", self.ServerID, identity.ServerID)
 	}
 	tr.SetClusterID(identity.ClusterID)
-	l := &local{cfg: cfg, t: cfg.Profile.timing(), self: self, log: log}
+	l := &local{cfg: cfg, t: cfg.Profile.timing(), self: self, log: log, began: time.Now()}
 	if cfg.hooks.timing != nil {
 		cfg.hooks.timing(&l.t)
 	}

@@ -146,6 +146,32 @@ func (o *ownership) quorum() bool {
 	return ok && age < o.t.dead
 }
 
+// errNoQuorum is why nobody waits for a leader any longer.
+var errNoQuorum = errors.New("no leader has confirmed this node's facts lately")
+
+// quorumFor is how long there is a quorum yet if nothing is heard of it any
+// more; 0 and less: there is none.
+func (o *ownership) quorumFor() time.Duration {
+	age, ok := o.leaderAge()
+	if !ok {
+		return o.t.propose - time.Since(o.began)
+	}
+	return o.t.dead - age
+}
+
+// untilNoQuorum waits until there is none, or fails with the context's error.
+func (o *ownership) untilNoQuorum(ctx context.Context) error {
+	for {
+		left := o.quorumFor()
+		if left <= 0 {
+			return errNoQuorum
+		}
+		if err := sleep(ctx, left); err != nil {
+			return err
+		}
+	}
+}
+
 // leaseOf is the age of the latest confirmation for a task; see task.Facts.
 func (o *ownership) leaseOf(id fsm.TaskID, turn uint64) (age time.Duration, ok bool) {
 	g, ok := o.lease.at(o.facts.View().Index)

@@ -61,6 +61,39 @@ func TestProposeWithoutQuorum(t *testing.T) {
 	})
 }
 
+// TestOrdersWithoutQuorumFail at once, and where the quorum is lost meanwhile,
+// as soon as that is known; a node that has just begun waits for a leader.
+func TestOrdersWithoutQuorumFail(t *testing.T) {
+	runSim(t, func(s *sim) {
+		if _, err := s.start(1).Order(s.t.Context(), &fsm.Barrier{}); err != nil {
+			s.t.Errorf("a node that has just begun: %v", err)
+		}
+		s.kill(1)
+		s.bury()
+		s.dir = s.t.TempDir()
+		s.trio()
+		for _, n := range []*simNode{s.follower(), s.leader()} {
+			s.until("it has a quorum", time.Minute, n.Quorum)
+			s.isolate(n.i)
+			order := func(what string, limit time.Duration, also error) {
+				start := time.Now()
+				_, err := n.Order(s.t.Context(), &fsm.Barrier{})
+				if !errors.Is(err, ErrNoLeader) && (also == nil || !errors.Is(err, also)) {
+					s.t.Errorf("%s: %v", what, err)
+				}
+				if took := time.Since(start); took > limit {
+					s.t.Errorf("%s: it took %v", what, took)
+				}
+			}
+			order("cut off this moment", 3*time.Second, ErrAmbiguous)
+			order("cut off a moment ago", 3*time.Second, ErrAmbiguous)
+			time.Sleep(3 * time.Second)
+			order("cut off", 0, nil)
+			s.rejoin(n.i)
+		}
+	})
+}
+
 // newer is a command of a build that nobody here knows.
 type newer struct{ fsm.Barrier }
 

@@ -22,22 +22,22 @@ type control struct{ *cluster.Node }
 // Confirm goes through the log: what is committed behind the barrier is
 // everything that was committed before the call.
 func (c control) Confirm(ctx context.Context) (uint64, error) {
-	r, err := c.Node.Propose(ctx, &fsm.Barrier{})
+	r, err := c.Node.Order(ctx, &fsm.Barrier{})
 	return r.Index, apiError(err)
 }
 
 func (c control) Propose(ctx context.Context, cmd fsm.Command) (fsm.Result, error) {
-	r, err := c.Node.Propose(ctx, cmd)
+	r, err := c.Node.Order(ctx, cmd)
 	return r, apiError(err)
 }
 
 // apiError turns the cluster's errors into those that the API knows.
 func apiError(err error) error {
 	switch {
+	case errors.Is(err, cluster.ErrAmbiguous): // first: it may hold the other
+		return fmt.Errorf("%w: %w", api.ErrAmbiguous, err)
 	case errors.Is(err, cluster.ErrNoLeader), errors.Is(err, task.ErrUnknown):
 		return fmt.Errorf("%w: %w", api.ErrNoLeader, err)
-	case errors.Is(err, cluster.ErrAmbiguous):
-		return fmt.Errorf("%w: %w", api.ErrAmbiguous, err)
 	case errors.Is(err, cluster.ErrLevel):
 		return fmt.Errorf("%w: %w", api.ErrLevel, err)
 	}
@@ -71,21 +71,16 @@ func (m membership) Members() []api.Member {
 	return out
 }
 
-// Leave drains in the background; the process ends when the node has left.
+// Leave goes on in the background once it has begun; the process ends when the
+// node has left.
 func (m membership) Leave(ctx context.Context) error {
-	began := make(chan error, 1)
-	go func() { began <- m.Node.Leave(context.WithoutCancel(ctx)) }()
-	select {
-	case err := <-began:
+	finish, err := m.Node.Leave(ctx)
+	if err != nil {
 		return refused(err)
-	case <-time.After(leaveBegins):
-		return nil
 	}
+	go func() { _ = finish(context.WithoutCancel(ctx)) }()
+	return nil
 }
-
-// leaveBegins is how long a refusal to leave takes at most: a node that has
-// just begun listens for a round of reports before it says who is missing.
-const leaveBegins = 1500 * time.Millisecond
 
 func (m membership) Remove(ctx context.Context, id string) error {
 	return refused(m.Node.Remove(ctx, id))

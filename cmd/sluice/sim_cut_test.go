@@ -196,7 +196,11 @@ func TestSimOrders(t *testing.T) {
 		}
 		i := s.any()
 		gone := s.nodes[i]
-		if err := gone.cluster.Leave(s.t.Context()); err != nil {
+		finish, err := gone.cluster.Leave(s.t.Context())
+		if err == nil {
+			err = finish(s.t.Context())
+		}
+		if err != nil {
 			s.t.Fatalf("leaving: %v", err)
 		}
 		delete(s.nodes, i)
