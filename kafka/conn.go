@@ -43,7 +43,7 @@ type Conn struct {
 	queue      fifo      // not yet taken by the writer
 	inFlight   fifo      // taken by the writer, unanswered
 	free       []*call
-	mutedUntil time.Time
+	mutedUntil time.Time // asked for by the broker, for the last time; zero: never
 	nextCorr   int32
 	err        error
 
@@ -90,7 +90,13 @@ func (c *Conn) Err() error {
 func (c *Conn) Close() { c.fail(ErrClosed) }
 
 // Stats returns the Conn's counters so far.
-func (c *Conn) Stats() ConnStats { return c.stats.read() }
+func (c *Conn) Stats() ConnStats {
+	s := c.stats.read()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.MutedUntil = c.mutedUntil
+	return s
+}
 
 // Supports reports whether the broker speaks version of the API key.
 func (c *Conn) Supports(key, version int16) bool { return c.cfg.versions.supports(key, version) }

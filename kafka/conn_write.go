@@ -59,16 +59,7 @@ func (c *Conn) nextToWrite() *call {
 }
 
 // muted returns how long the writer has to be still. Called with mu held.
-func (c *Conn) muted() time.Duration {
-	if c.mutedUntil.IsZero() {
-		return 0
-	}
-	d := time.Until(c.mutedUntil)
-	if d <= 0 {
-		c.mutedUntil = time.Time{}
-	}
-	return d
-}
+func (c *Conn) muted() time.Duration { return time.Until(c.mutedUntil) }
 
 // write puts cl in flight and writes it. After an error the Conn must end: a
 // request cut short cannot be followed by another.

@@ -97,6 +97,7 @@ type intake struct {
 	coming int            // bytes fetched and not handed over yet
 	stable int64          // the source's last stable offset as last seen, -1: not yet
 	high   int64          // its high watermark
+	told   time.Time      // when it told
 }
 
 // sending is what goes to the target, and by which rules.
@@ -248,6 +249,7 @@ type Status struct {
 	Progress fsm.Progress // acknowledged
 	Stable   int64        // the source's last stable offset as last seen, -1: not yet
 	High     int64        // the source's high watermark as last seen
+	Told     time.Time    // when both were last seen
 	Time     int64        // ms, max timestamp of the last batch acknowledged, -1: none
 	Moved    time.Time    // when the last batch was acknowledged, or the pipe began
 	Bytes    int64        // of batches acknowledged
@@ -256,7 +258,7 @@ type Status struct {
 // Status describes the pipe.
 func (p *Pipe) Status() Status {
 	return Status{
-		Phase: p.mapping.Phase, Progress: p.done.progress, Stable: p.in.stable, High: p.in.high,
+		Phase: p.mapping.Phase, Progress: p.done.progress, Stable: p.in.stable, High: p.in.high, Told: p.in.told,
 		Time: p.done.time, Moved: p.done.moved, Bytes: p.done.bytes,
 	}
 }

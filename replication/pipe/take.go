@@ -3,6 +3,7 @@ package pipe
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"sluice/fsm"
 	"sluice/kafka/record"
@@ -15,9 +16,10 @@ import (
 type Arrival struct {
 	Records []byte // batches, perhaps cut off in the last one; written to
 	Aborted []record.AbortedTxn
-	Stable  int64  // the source's last stable offset
-	High    int64  // its high watermark
-	Memory  Memory // holds Records; retained for what stays
+	Stable  int64     // the source's last stable offset
+	High    int64     // its high watermark
+	At      time.Time // when it came
+	Memory  Memory    // holds Records; retained for what stays
 }
 
 // Wants reports whether something should be fetched for the pipe. Where memory
@@ -40,7 +42,7 @@ func (p *Pipe) Take(a *Arrival, r *rewrite.Rebuilder) {
 	if p.life != Taking {
 		return
 	}
-	p.in.stable, p.in.high = a.Stable, a.High
+	p.in.stable, p.in.high, p.in.told = a.Stable, a.High, a.At
 	t := taking{Pipe: p, a: a, r: r}
 	if len(a.Aborted) > 0 {
 		t.aborted = record.NewAborted(a.Aborted)

@@ -85,7 +85,7 @@ func TestComparesWhatIsReplicated(t *testing.T) {
 		return m.State == fsm.CodeWaiting && strings.Contains(m.Message, "not replicated yet")
 	})
 	lags.Store(false)
-	rig.Until(t, 30*time.Second, "it goes on", func() bool { return s.Measure().State == fsm.CodeCopying })
+	rig.Until(t, 30*time.Second, "it goes on", func() bool { return s.Measure().LagRecords == 0 })
 	if st := first(p).Copy.Stop; st != nil {
 		t.Errorf("stopped by %+v", st)
 	}

@@ -45,7 +45,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(c.memLimit, limit)
 	states := map[string]int64{}
 	for _, s := range c.r.running() {
-		states[string(s.progress.stated())]++
+		states[string(s.progress.measure().State)]++
 	}
 	for state, n := range states {
 		gauge(c.streams, n, state)

@@ -118,12 +118,6 @@ func (p *progress) report(to task.Reports, id fsm.TaskID, turn uint64) {
 	p.reported, p.fresh = at, nil
 }
 
-func (p *progress) stated() fsm.Code {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.state
-}
-
 // rate measures bytes per second between two calls.
 type rate struct {
 	bytes int64
@@ -154,14 +148,7 @@ type Measurement struct {
 	Target     int64
 }
 
-// A stream without records for idleAfter is idle; one whose last record is
-// older than behindAfter while there is more is catching up.
-const (
-	idleAfter   = 10 * time.Second
-	behindAfter = 10 * time.Second
-)
-
-// measure describes the stream now.
+// measure describes the stream now. A figure that is old or missing is unknown.
 func (p *progress) measure() Measurement {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -169,24 +156,13 @@ func (p *progress) measure() Measurement {
 	if p.open == nil {
 		return m
 	}
-	st, now := p.open.Status(), time.Now()
-	m.Phase, m.Source, m.Target, m.Records = st.Phase, st.Progress.Source, st.Progress.Target, st.Progress.Records
-	m.BytesPerS = p.rate.of(st.Bytes, now)
-	if st.Stable < 0 {
-		return m
-	}
-	m.LagRecords = max(0, st.Stable-st.Progress.Source)
-	switch {
-	case m.LagRecords == 0:
-		m.LagMs = 0
-		if now.Sub(st.Moved) > idleAfter && m.State == fsm.CodeCopying {
-			m.State = fsm.CodeIdle
-		}
-	case st.Time >= 0:
-		m.LagMs = max(0, now.UnixMilli()-st.Time)
-		if m.LagMs > behindAfter.Milliseconds() {
-			m.State = fsm.CodeCatchingUp
-		}
+	now := time.Now()
+	l := look{p.open.Sight(now), now}
+	m.Phase, m.Source, m.Target, m.Records = l.Phase, l.Progress.Source, l.Progress.Target, l.Progress.Records
+	m.BytesPerS = p.rate.of(l.Bytes, now)
+	m.LagRecords, m.LagMs = l.lag()
+	if code, message := l.state(); p.state == fsm.CodeCopying || code != fsm.CodeIdle && code != fsm.CodeCopying {
+		m.State, m.Message = code, message
 	}
 	return m
 }

@@ -140,7 +140,7 @@ func TestCheckpointsWhatIsReplicated(t *testing.T) {
 	lags := highWatermark(dst, 8)
 	r2, n2 := p.Runner(t, "n2", func(c *stream.Config) { c.LookupEvery = 20 * time.Millisecond })
 	s := p.Own(t, r2, "n2")[0]
-	rig.Until(t, 30*time.Second, "a pipe is open", func() bool { return s.Measure().Target == 10 && s.Measure().State == fsm.CodeCopying })
+	rig.Until(t, 30*time.Second, "a pipe is open", func() bool { m := s.Measure(); return m.Target == 10 && m.State == fsm.CodeIdle })
 	n2.Checkpoint(t, r2)
 	if at := first(p).Copy.Progress; at.Target != 5 {
 		t.Errorf("checkpoint at %d, and the high watermark is 8", at.Target)
@@ -227,7 +227,10 @@ func TestLooksBeforeItWrites(t *testing.T) {
 	silent := time.Now()
 	rig.Until(t, 30*time.Second, "silence", func() bool { return time.Since(silent) > 2*pipe.LookAfter })
 	p.Produce(t, "orders", 0, 5, 10)
-	rig.Until(t, 30*time.Second, "the pipe has ended", func() bool { return s.Measure().State != fsm.CodeCopying })
+	rig.Until(t, 30*time.Second, "the pipe has ended", func() bool {
+		m := s.Measure()
+		return m.State != fsm.CodeCopying && m.State != fsm.CodeIdle
+	})
 	if n := requests.Load() - before; n > 0 {
 		t.Errorf("%d requests behind a record that it had not seen", n)
 	}

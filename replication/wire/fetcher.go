@@ -29,6 +29,9 @@ type Fetcher struct {
 	session session
 	conn    *kafka.Conn
 	busy    bool      // a request is outstanding
+	asked   time.Time // when the last one was sent
+	heard   time.Time // when one was last answered: then all that stands in the session was as the broker had told
+	blind   bool      // the last answer told nothing: the broker slows us down by a quota
 	again   bool      // a look at who wants data is due within askAgain
 	came    time.Time // when a partition was last attached
 	failed  int       // requests in a row without a good answer
@@ -130,7 +133,7 @@ func (f *Fetcher) dial(ctx context.Context) (*kafka.Conn, error) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.conn, f.busy = conn, false
+	f.conn, f.busy, f.blind = conn, false, false
 	f.session.reset()
 	return conn, nil
 }
@@ -147,7 +150,7 @@ func (f *Fetcher) fetch(conn *kafka.Conn) error {
 		f.mu.Unlock()
 		return nil
 	}
-	f.busy = true
+	f.busy, f.asked = true, time.Now()
 	number := f.session.number
 	f.mu.Unlock()
 	err := conn.Fetch(req, func(resp kafka.FetchResponse, err error) { f.answered(conn, number, resp, err) })
@@ -224,6 +227,10 @@ func (f *Fetcher) taken(conn *kafka.Conn, number uint64, resp *kafka.FetchRespon
 	f.failed = 0
 	f.session.began(resp.SessionID)
 	got, err := f.session.collect(number, resp)
+	// A broker that is over a quota answers without looking at its logs.
+	if f.blind = resp.Throttle > 0 && len(got) == 0; !f.blind {
+		f.heard = time.Now()
+	}
 	if err != nil {
 		conn.Close()
 	}
@@ -238,6 +245,17 @@ func isAny(err error, targets ...error) bool {
 		}
 	}
 	return false
+}
+
+// sight is what can be seen of the source's broker.
+func (f *Fetcher) sight(now time.Time) Sight {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := Sight{Told: f.heard, Blind: f.blind, Source: slowed(f.cluster, f.broker, f.conn)}
+	if f.busy {
+		s.Silent = max(0, min(now.Sub(f.asked), now.Sub(s.Source.Until)))
+	}
+	return s
 }
 
 // unreachable tells every partition that its source broker is not there.

@@ -125,3 +125,19 @@ func TestLimitHoldsAll(t *testing.T) {
 		}
 	})
 }
+
+// TestWantsRoom: a partition without room is left out until half of what it
+// holds is sent.
+func TestWantsRoom(t *testing.T) {
+	f, partition := idle()
+	p := of(partition(0))
+	f.attach(p, wanted(0, 0))
+	<-f.wake
+	p.coming(pipe.MaxHeld)
+	if _, some := f.build(); some {
+		t.Error("a full partition is fetched for")
+	}
+	if !p.paused {
+		t.Error("nothing will wake the fetcher when it has room")
+	}
+}

@@ -112,6 +112,20 @@ func (p *Partition) Status() pipe.Status {
 	return p.pipe.Status()
 }
 
+// Sight looks at the partition and its connections.
+func (p *Partition) Sight(now time.Time) Sight {
+	s := p.fetcher.sight(now)
+	p.mu.Lock()
+	s.Status = p.pipe.Status()
+	if p.paused || s.Status.Told.After(s.Told) || s.Status.Told.IsZero() {
+		s.Told = s.Status.Told
+	}
+	sender := p.senders[p.pipe.Route()]
+	p.mu.Unlock()
+	s.Target = sender.sight()
+	return s
+}
+
 // HangUp ends the target's connection where it has been silent for so long
 // about what is in flight: a former leader that hangs answers only by a
 // time-out.
@@ -178,7 +192,7 @@ func (p *Partition) fetched(f *kafka.FetchedPartition, buf *kafka.Buf, r *rewrit
 		fault.Epoch = f.Diverging.Epoch
 		p.Stop(fault)
 	default:
-		a := pipe.Arrival{Records: f.Records, Aborted: f.Aborted, Stable: f.LastStableOffset, High: f.HighWatermark, Memory: buf}
+		a := pipe.Arrival{Records: f.Records, Aborted: f.Aborted, Stable: f.LastStableOffset, High: f.HighWatermark, At: time.Now(), Memory: buf}
 		p.change(func(q *pipe.Pipe) { q.Take(&a, r) })
 	}
 }

@@ -279,6 +279,13 @@ func (s *Sender) done() {
 	nudge(s.wake)
 }
 
+// sight is what can be seen of the target's broker.
+func (s *Sender) sight() Slowed {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slowed(s.cluster, s.broker, s.conn)
+}
+
 // hangUp ends the connection; what is in flight was perhaps written.
 func (s *Sender) hangUp() {
 	s.mu.Lock()

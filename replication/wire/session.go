@@ -2,6 +2,7 @@ package wire
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strings"
 
@@ -57,6 +58,7 @@ type sub struct {
 	since     uint64 // first request that holds it; older answers are not for it
 	dirty     bool   // must stand in the next request
 	inSession bool
+	renew     bool // the next request forgets it for whoever had it before, the one after asks for it
 	awake     bool // stands in the session's list of that name
 	gone      bool // removed, and perhaps in that list still
 	more      bool // what it wanted when it was last looked at
@@ -67,18 +69,20 @@ func newSession(maxFetch int) session {
 	return session{maxBytes: int32(min(maxFetch, 1<<20)), subs: map[subKey]*sub{}}
 }
 
-// add begins to fetch a partition. Forgetting would win over asking in the same
-// request. What is not forgotten stays in the session, which whoever removes it
-// next must know.
+// add begins to fetch a partition. One that the broker still has in the session
+// is forgotten first: of a partition that is not new to it a broker says
+// nothing until something changes, and what it said before was said to somebody
+// else. Forgetting wins over asking in the same request.
 func (s *session) add(p reader, part kafka.FetchPartition) {
 	part.MaxBytes = s.maxBytes
 	key := keyOf(part.TopicID, part.Topic, part.Partition)
-	held := len(s.dropped)
-	s.dropped = slices.DeleteFunc(s.dropped, func(d kafka.FetchPartition) bool {
+	if old := s.subs[key]; old != nil {
+		s.remove(old.p, part)
+	}
+	held := slices.ContainsFunc(s.dropped, func(d kafka.FetchPartition) bool {
 		return keyOf(d.TopicID, d.Topic, d.Partition) == key
 	})
-	s.drop(key)
-	sub := &sub{p: p, part: part, since: s.number + 1, dirty: true, inSession: len(s.dropped) < held}
+	sub := &sub{p: p, part: part, since: math.MaxUint64, dirty: true, renew: held}
 	s.subs[key] = sub
 	s.wake(sub)
 	if part.TopicID == [16]byte{} {
@@ -125,7 +129,7 @@ func (s *session) idle() bool { return len(s.subs) == 0 && len(s.dropped) == 0 }
 func (s *session) reset() {
 	s.id, s.epoch, s.dropped = 0, 0, nil
 	for _, sub := range s.subs {
-		sub.inSession, sub.dirty = false, true
+		sub.inSession, sub.renew, sub.dirty = false, false, true
 		s.wake(sub)
 	}
 }
@@ -158,7 +162,12 @@ func (s *session) next(req *kafka.FetchRequest) (some, full bool) {
 		case !sub.more && sub.inSession:
 			req.Forgotten = append(req.Forgotten, sub.part)
 			sub.inSession = false
+		case sub.renew:
+			sub.renew, sub.lasting = false, false
 		case sub.more && (sub.dirty || !sub.inSession):
+			if !sub.inSession {
+				sub.since = s.number + 1
+			}
 			req.Partitions = append(req.Partitions, sub.part)
 			sub.dirty, sub.inSession = false, true
 		}

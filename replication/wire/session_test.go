@@ -12,7 +12,6 @@ import (
 	"pgregory.net/rapid"
 
 	"sluice/kafka"
-	"sluice/replication/pipe"
 	"sluice/test/oracle"
 )
 
@@ -156,7 +155,8 @@ func TestSession(t *testing.T) {
 }
 
 // TestSessionReplaces: a partition that comes again is asked for from where it
-// stands now, and its predecessor's end does not touch it.
+// stands now, and its predecessor's end does not touch it. The broker forgets
+// it first: it would tell its successor nothing while nothing changes.
 func TestSessionReplaces(t *testing.T) {
 	_, partition := idle()
 	s := newSession(1 << 20)
@@ -170,7 +170,12 @@ func TestSessionReplaces(t *testing.T) {
 		t.Errorf("an answer to its predecessor: %+v", got)
 	}
 	s.remove(first, wanted(first.Number, 0))
-	expect(t, "the second, not forgotten", asked(&s, everybody), "session 77/1, t/0 from 3")
+	expect(t, "forgotten first", asked(&s, everybody), "session 77/1, not t/0")
+	s.began(77)
+	if got, _ := s.collect(s.number, &answers{brought(t, 0, 5, 8)}); len(got) != 0 {
+		t.Errorf("an answer before it is asked for: %+v", got)
+	}
+	expect(t, "the second", asked(&s, everybody), "session 77/2, t/0 from 3")
 	got, err := s.collect(s.number, &answers{brought(t, 0, 3, 4), brought(t, 9, 0, 2)})
 	if err != nil || len(got) != 1 || got[0].p != second {
 		t.Errorf("delivered %+v, %v", got, err)
@@ -183,6 +188,11 @@ func TestSessionReplaces(t *testing.T) {
 	if s.idle() {
 		t.Error("the broker is never told")
 	}
+	s.add(first, wanted(0, 4))
+	s.add(second, wanted(0, 6)) // without a word from the first
+	expect(t, "replaced", asked(&s, everybody), "session 77/3, not t/0")
+	s.began(0)
+	expect(t, "a broker closes a session that holds nothing", asked(&s, everybody), "session 0/0, t/0 from 6")
 }
 
 // TestSessionWithoutIDs names topics, as brokers before 2.8 want it.
@@ -308,12 +318,16 @@ func TestSessionAgreesWithTheBroker(t *testing.T) {
 				if some, _ := requestOf(&s, &r, func(p *Partition) (more, lasting bool) { return want[p.Number], rests[p.Number] }); !some {
 					return
 				}
+				renewed := map[int32]bool{}
+				for _, p := range r.Forgotten {
+					renewed[p.Partition] = true
+				}
 				if err := b.takes(&r); err != nil {
 					t.Fatal(err)
 				}
 				for n := range int32(5) {
 					served, ok := b.offsets[n]
-					if due := here[n] != nil && want[n]; ok != due || ok && served != at[n] {
+					if due := here[n] != nil && want[n] && !renewed[n]; ok != due || ok && served != at[n] {
 						t.Fatalf("partition %d is due from %d: %v; it is served from %d: %v", n, at[n], due, served, ok)
 					}
 				}
@@ -379,20 +393,4 @@ type counted struct {
 func (c *counted) wants() (more, lasting bool) {
 	*c.asked++
 	return c.reader.wants()
-}
-
-// TestWantsRoom: a partition without room is left out until half of what it
-// holds is sent.
-func TestWantsRoom(t *testing.T) {
-	f, partition := idle()
-	p := of(partition(0))
-	f.attach(p, wanted(0, 0))
-	<-f.wake
-	p.coming(pipe.MaxHeld)
-	if _, some := f.build(); some {
-		t.Error("a full partition is fetched for")
-	}
-	if !p.paused {
-		t.Error("nothing will wake the fetcher when it has room")
-	}
 }

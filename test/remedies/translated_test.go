@@ -130,7 +130,7 @@ func openTransaction(t *testing.T, l *lab) {
 	w.othersGoOn(t)
 	end()
 	w.holds(t, 0, [2]int{0, 10})
-	w.state(t, r, fsm.CodeCopying)
+	w.state(t, r, fsm.CodeIdle)
 	w.same(t, load.Options{IgnoreOffsets: true})
 }
 

@@ -55,7 +55,7 @@ func highWatermarkHeld(t *testing.T, l *lab) {
 	old[0].own(t, 2)
 	next := young.own(t, 2)
 	old[1].forgotten(t)
-	next.state(t, fsm.CodeCopying)
+	next.goesOn(t)
 	held := func() {
 		next.Checkpoint(t, next.Runner)
 		if p := young.task().Copy.Progress; p.Target > 3 {

@@ -277,6 +277,17 @@ func (r *runner) state(t *testing.T, code fsm.Code) {
 	})
 }
 
+// goesOn waits until the runner's stream copies, or has nothing left to copy.
+func (r *runner) goesOn(t *testing.T) {
+	t.Helper()
+	rig.Wait(t, "it goes on", func() error {
+		if m := r.stream.Measure(); m.State != fsm.CodeCopying && m.State != fsm.CodeCatchingUp && m.State != fsm.CodeIdle {
+			return fmt.Errorf("%s at %d: %s", m.State, m.Source, m.Message)
+		}
+		return nil
+	})
+}
+
 // over waits until the runner's stream has ended by itself.
 func (r *runner) over(t *testing.T) {
 	t.Helper()

@@ -32,6 +32,9 @@ func TestWritePath(t *testing.T) {
 		t.Run("foreign writer", func(t *testing.T) { t.Parallel(); foreignWriter(t, l) })
 		t.Run("control batch behind a backlog", func(t *testing.T) { t.Parallel(); controlBehindBacklog(t, l) })
 		t.Run("stale mapping", func(t *testing.T) { t.Parallel(); staleMapping(t, l) })
+		t.Run("lag is seen anew", func(t *testing.T) { t.Parallel(); lagAnew(t, l) })
+		t.Run("under a quota", func(t *testing.T) { t.Parallel(); underQuota(t, l) })
+		t.Run("strange timestamps", func(t *testing.T) { t.Parallel(); strangeTimes(t, l) })
 		mappingChanges(t, l)
 		t.Run("lost request", func(t *testing.T) { t.Parallel(); lostRequest(t, l) })
 		t.Run("held over the owner's death", func(t *testing.T) { t.Parallel(); heldOverDeath(t, l, false) })
@@ -124,8 +127,12 @@ func heldOverDeath(t *testing.T, l *lab, late bool) {
 }
 
 // targetKilled: the target dies by SIGKILL, where one stream has one request
-// open, another two and another three, and comes back.
+// open, another two and another three, and comes back. A stream that was at rest
+// is at rest again, and knows that nothing is behind.
 func targetKilled(t *testing.T, l *lab) {
+	resting := l.stream(t)
+	rests := resting.own(t, 1)
+	resting.warm(t, rests)
 	var all []*stream
 	var holds []*faults.Fault
 	for open := 1; open <= 3; open++ {
@@ -149,4 +156,5 @@ func targetKilled(t *testing.T, l *lab) {
 	for _, s := range all {
 		s.copied(t)
 	}
+	rests.nothingBehind(t)
 }

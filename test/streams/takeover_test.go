@@ -64,9 +64,7 @@ func cutOffAlone(t *testing.T, l *lab) {
 	r.state(t, fsm.CodeWaiting)
 	s.produce(t, 10)
 	s.copied(t)
-	if r.stream.Measure().State != fsm.CodeCopying {
-		t.Errorf("state %q", r.stream.Measure().State)
-	}
+	r.goesOn(t)
 }
 
 // oneUntilTheFirstAck: a stream that begins anew sends one batch and waits,

@@ -1,0 +1,33 @@
+package wire
+
+import (
+	"fmt"
+	"time"
+
+	"sluice/kafka"
+	"sluice/replication/pipe"
+)
+
+// Sight is what can be seen of a partition now.
+type Sight struct {
+	pipe.Status
+	Told           time.Time     // when its broker last told how far the source reaches, or that nothing has changed; zero: not yet
+	Blind          bool          // since then it keeps back what it has, because of a quota
+	Silent         time.Duration // that a request to it has been unanswered
+	Source, Target Slowed
+}
+
+// Slowed is a broker, and how a quota of its slows a partition down.
+type Slowed struct {
+	Broker string    // "broker 1 of Kafka cluster us"
+	Until  time.Time // when the silence that it last asked for ends or ended; zero: it never did
+}
+
+// slowed looks at a connection to a broker; nil: there is none.
+func slowed(cluster Cluster, broker int32, conn *kafka.Conn) Slowed {
+	s := Slowed{Broker: fmt.Sprintf("broker %d of Kafka cluster %s", broker, cluster.Name())}
+	if conn != nil {
+		s.Until = conn.Stats().MutedUntil
+	}
+	return s
+}
