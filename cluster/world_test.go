@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"testing"
@@ -19,6 +20,7 @@ type world struct {
 	turns   map[turnKey]*simNode
 	starts  int
 	drains  int
+	drain   time.Duration // how long a task takes to drain, 0: 30 ms
 }
 
 type turnKey struct {
@@ -73,7 +75,7 @@ func (f *fakeTask) run(ctx context.Context) {
 	case <-ctx.Done():
 	case <-f.drain:
 		select {
-		case <-time.After(30 * time.Millisecond): // what is under way
+		case <-time.After(cmp.Or(f.w.drain, 30*time.Millisecond)): // what is under way
 			f.n.Progress(fsm.ProgressItem{Task: f.task.ID, Turn: f.task.Turn, Progress: fsm.Progress{Records: 7}})
 		case <-ctx.Done():
 		}

@@ -11,8 +11,10 @@ import (
 const band = 20
 
 // MaxOpen is how many voluntary handovers may be open at a time when there
-// are so many tasks.
-func MaxOpen(tasks int) int { return max(4, tasks/100) }
+// are so many tasks, slow ones aside. A third of all tasks, those of a node that
+// comes back to two others, moves in eight rounds: a round takes up to two
+// seconds where there are thousands, and few tasks stand still together.
+func MaxOpen(tasks int) int { return max(8, tasks/20) }
 
 // bringHome hands tasks over that are outside their preferred nodes.
 func (p *planner) bringHome() {

@@ -12,6 +12,10 @@ import (
 // After it the task is forced: compare-and-append keeps a late owner harmless.
 const HandoverTimeout = 30 * time.Second
 
+// slowHandover is when a handover counts as slow: what drains slowly, for its
+// target hangs, does not keep others from moving.
+const slowHandover = 5 * time.Second
+
 // BaseCost is what a task weighs besides its traffic, in bytes/s: even a
 // silent partition costs its place in fetch sessions and reports.
 const BaseCost = 64 << 10
@@ -25,7 +29,7 @@ const maxRate = 1 << 40
 //
 // Tasks without an owner, or of a dead one, are given away at once, all in one
 // plan. Tasks of leaving nodes are handed over, all at once. Beyond that at
-// most MaxOpen handovers are open at a time: first of tasks outside their
+// most MaxOpen handovers, slow ones aside, are open at a time: first of tasks outside their
 // preferred datacenter, then to level the load, and these only once the
 // imbalance exceeds a band. A handover to a node that is gone is redirected or
 // called back, one that stays open longer than HandoverTimeout is forced. If
@@ -75,6 +79,8 @@ func (p *planner) gone(id string) bool {
 // leaving reports whether the node, which is not gone, hands its tasks over.
 func (p *planner) leaving(id string) bool { return p.view.Node(id).Leaving }
 
+func (p *planner) slow(t *fsm.Task) bool { return p.in.Now-t.NextAt > slowHandover.Milliseconds() }
+
 // judge says what is to become of a task, from its owner and its open handover.
 func (p *planner) judge(it item) {
 	t := it.task
@@ -92,7 +98,7 @@ func (p *planner) judge(it item) {
 		if receives {
 			p.nodes[next].load += it.weight
 		}
-		if !p.leaving(t.Owner) {
+		if !p.leaving(t.Owner) && !p.slow(t) {
 			p.open++
 		}
 		return

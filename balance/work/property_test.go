@@ -176,11 +176,12 @@ func TestPropertyAssignmentsAreSound(t *testing.T) {
 	})
 }
 
-// open counts the voluntary handovers under way.
+// open counts the voluntary handovers under way, slow ones aside.
 func (w *world) open(in Inputs) int {
 	n := 0
 	for task := range w.view().Tasks {
-		if task.Next != "" && !w.gone(in, task.Owner) && !w.view().Node(task.Owner).Leaving && !w.view().Link(task.Link).Deleting {
+		slow := in.Now-task.NextAt > slowHandover.Milliseconds()
+		if task.Next != "" && !slow && !w.gone(in, task.Owner) && !w.view().Node(task.Owner).Leaving && !w.view().Link(task.Link).Deleting {
 			n++
 		}
 	}
