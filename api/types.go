@@ -262,21 +262,60 @@ type VerifyRequest struct {
 
 // VerifyJob is a comparison, under way or done.
 type VerifyJob struct {
-	ID         string     `json:"id"`
-	Link       string     `json:"link"`
-	Topics     []string   `json:"topics" doc:"Source topics asked for; empty: all of the link."`
-	Node       string     `json:"node" doc:"The node whose memory holds the job."`
-	State      string     `json:"state" enum:"running,done,failed,cancelled"`
-	Error      string     `json:"error" doc:"Why it failed."`
-	Started    time.Time  `json:"started"`
-	Finished   *time.Time `json:"finished" doc:"null: not yet."`
-	Partitions int        `json:"partitions"`
-	Done       int        `json:"done" doc:"Partitions compared to the end."`
-	Offsets    int64      `json:"offsets" doc:"Source offsets passed so far, of total."`
-	Total      int64      `json:"total"`
-	Equal      bool       `json:"equal" doc:"Nothing has differed so far."`
-	Counts     Counts     `json:"counts"`
-	Faults     []Fault    `json:"faults" doc:"The first differences."`
+	ID         string          `json:"id"`
+	Link       string          `json:"link"`
+	Topics     []string        `json:"topics" doc:"Source topics asked for; empty: all of the link."`
+	Node       string          `json:"node" doc:"The node whose memory holds the job."`
+	State      string          `json:"state" enum:"running,done,failed,cancelled"`
+	Error      string          `json:"error" doc:"Why it failed, or was cancelled."`
+	Started    time.Time       `json:"started" doc:"When the ends of both sides were read: what came later is not compared."`
+	Finished   *time.Time      `json:"finished" doc:"null: not yet."`
+	Partitions int             `json:"partitions" doc:"Partitions whose streams are compared."`
+	Done       int             `json:"done" doc:"Partitions that are done with."`
+	Offsets    int64           `json:"offsets" doc:"Source offsets passed so far, of total."`
+	Total      int64           `json:"total"`
+	Verdict    *Verdict        `json:"verdict" enum:"equal,differs,incomplete" doc:"equal: all that the link selects was compared, and is the same. incomplete: what was compared is the same, leftOut was not compared. null: not done."`
+	Equal      bool            `json:"equal" doc:"The verdict is equal."`
+	Selected   VerifyScope     `json:"selected" doc:"What the link selects."`
+	Compared   VerifyScope     `json:"compared" doc:"What was compared and of which nothing was left out."`
+	Counts     Counts          `json:"counts"`
+	LeftOut    []VerifyLeftOut `json:"leftOut" doc:"What was not compared, wholly or in part, once it is done."`
+	Ranges     []VerifyRange   `json:"ranges" doc:"Which offsets of each partition were compared, once it is done."`
+	Faults     []Fault         `json:"faults" doc:"The first differences."`
+}
+
+// Verdict is the answer of a comparison.
+type Verdict string
+
+// The verdicts.
+const (
+	VerdictEqual      Verdict = "equal"
+	VerdictDiffers    Verdict = "differs"
+	VerdictIncomplete Verdict = "incomplete"
+)
+
+// VerifyScope counts topics and partitions of the source.
+type VerifyScope struct {
+	Topics     int `json:"topics"`
+	Partitions int `json:"partitions"`
+}
+
+// VerifyLeftOut is something that the link selects and that was not compared.
+type VerifyLeftOut struct {
+	Topic      string  `json:"topic" doc:"Of the source; empty: it has none that the link selects."`
+	Partitions []int32 `json:"partitions"`
+	Reason     string  `json:"reason" enum:"nothing-selected,no-stream,stopped,paused,not-replicated,passed-over,gone-at-source,batch-too-large,place-unknown,retention-unsure,unreadable,topic-changed"`
+	Message    string  `json:"message"`
+	Offsets    *int64  `json:"offsets" doc:"Source offsets or records that were not compared; null: unknown."`
+}
+
+// VerifyRange is what of a partition was compared.
+type VerifyRange struct {
+	Topic     string `json:"topic" doc:"Of the source."`
+	Partition int32  `json:"partition"`
+	From      *int64 `json:"from" doc:"First source offset; null: nothing was compared to an end."`
+	To        *int64 `json:"to" doc:"Source offset behind the last one."`
+	Records   int64  `json:"records" doc:"That are the same on both sides."`
 }
 
 // Counts says what a comparison found so far, in records or offsets.
@@ -287,10 +326,14 @@ type Counts struct {
 	Differing      int64 `json:"differing" doc:"Another record stands in the place."`
 	Misordered     int64 `json:"misordered" doc:"Out of order."`
 	OffsetMismatch int64 `json:"offsetMismatch" doc:"At another offset than promised."`
-	Compacted      int64 `json:"compacted" doc:"At one side only, of a topic that is compacted: no fault."`
-	Skipped        int64 `json:"skipped" doc:"Left out by the mapping: no fault."`
-	Behind         int64 `json:"behind" doc:"Not replicated yet when the comparison began: not compared."`
-	Trimmed        int64 `json:"trimmed" doc:"Taken by retention: not compared."`
+	TargetGone     int64 `json:"targetGone" doc:"Of missing: deleted at the target though the source's own retention keeps them."`
+	Compacted      int64 `json:"compacted" doc:"At one side only, of a topic that is compacted: no difference."`
+	Trimmed        int64 `json:"trimmed" doc:"Offsets that retention took from both sides, or is about to: no difference."`
+	SourceGone     int64 `json:"sourceGone" doc:"Target offsets whose records the source deleted: not compared."`
+	Skipped        int64 `json:"skipped" doc:"Source records that the link went on past without copying them: not compared."`
+	Behind         int64 `json:"behind" doc:"Source offsets that were not replicated: not compared."`
+	TooLarge       int64 `json:"tooLarge" doc:"Records in batches that decompress to more than the limit: not compared."`
+	Inexact        int64 `json:"inexact" doc:"Records whose place at the target is not known exactly: not compared."`
 }
 
 // Faults is how many differences there are.

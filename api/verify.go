@@ -55,8 +55,14 @@ func (s *Server) verify(do func(Verifier) (VerifyJob, error)) (Verify, error) {
 // filled has empty lists where there are none.
 func (j VerifyJob) filled() VerifyJob {
 	j.Topics = nonNil(j.Topics)
-	if j.Faults == nil {
-		j.Faults = []Fault{}
-	}
+	j.Faults, j.LeftOut, j.Ranges = full(j.Faults), full(j.LeftOut), full(j.Ranges)
 	return j
+}
+
+// full is an empty list instead of none.
+func full[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
 }

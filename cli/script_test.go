@@ -244,7 +244,8 @@ func (preflight) Check(_ context.Context, _ *fsm.View, l fsm.LinkSpec, _ map[str
 	return api.Preflight{}, nil
 }
 
-// verifier has two jobs: v1 found the sides equal, v2 did not.
+// verifier has three jobs: v1 found the sides equal, v2 did not, v3 could not
+// compare all.
 type verifier struct{}
 
 func (v *verifier) Start(_ context.Context, r api.VerifyRequest) (api.VerifyJob, error) {
@@ -256,16 +257,27 @@ func (v *verifier) Start(_ context.Context, r api.VerifyRequest) (api.VerifyJob,
 
 func (v *verifier) Get(id string) (api.VerifyJob, error) {
 	at := time.UnixMilli(1_790_000_000_000).UTC()
+	verdict, all := api.VerdictEqual, api.VerifyScope{Topics: 2, Partitions: 3}
+	from, to := int64(0), int64(123460)
 	j := api.VerifyJob{
-		ID: id, Link: "us-eu", Node: "n1", State: "done", Started: at, Finished: &at, Partitions: 3, Done: 3, Offsets: 123460, Total: 123460, Equal: true,
-		Counts: api.Counts{Compared: 123456, Behind: 4},
+		ID: id, Link: "us-eu", Node: "n1", State: "done", Started: at, Finished: &at, Partitions: 3, Done: 3, Offsets: 123460, Total: 123460,
+		Verdict: &verdict, Equal: true, Selected: all, Compared: all,
+		Counts: api.Counts{Compared: 123456, Trimmed: 4},
+		Ranges: []api.VerifyRange{{Topic: "orders", Partition: 1, From: &from, To: &to, Records: 123456}},
 	}
 	switch id {
 	case "v1":
 	case "v2":
 		source := int64(17)
-		j.Equal, j.Counts.Missing = false, 2
+		verdict, j.Equal, j.Counts.Missing = api.VerdictDiffers, false, 2
 		j.Faults = []api.Fault{{Kind: "missing", Topic: "orders", Partition: 1, Source: &source, Message: "not at the target"}}
+	case "v3":
+		behind := int64(40)
+		verdict, j.Equal, j.Compared, j.Counts.Behind = api.VerdictIncomplete, false, api.VerifyScope{Topics: 1, Partitions: 1}, 40
+		j.LeftOut = []api.VerifyLeftOut{
+			{Topic: "orders", Partitions: []int32{1}, Reason: "stopped", Message: "its stream is stopped (record-too-large); see `sluice link describe us-eu`", Offsets: &behind},
+			{Topic: "payments", Partitions: []int32{0, 1, 2, 4}, Reason: "no-stream", Message: "the link does not copy it: the source has 5 partitions, the target topic payments has 3"},
+		}
 	default:
 		return j, fmt.Errorf("verify job %s: %w", id, api.ErrNoVerify)
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -53,10 +54,11 @@ func (t *table) tsv(headers bool) string {
 	}
 	for _, r := range t.rows {
 		line(func(i int) string {
-			if r[i].raw != "" {
-				return r[i].raw
+			value := cmp.Or(r[i].raw, r[i].text)
+			if value == "-" { // a person's word for what is unknown, or none
+				return ""
 			}
-			return r[i].text
+			return value
 		})
 	}
 	return b.String()

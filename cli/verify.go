@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,10 +18,19 @@ func verifyCmd(a *app) *cobra.Command {
 	var id string
 	var detach bool
 	cmd := &cobra.Command{
-		Use: "verify LINK", Short: "Compare both sides record by record; exit 10 if they differ",
+		Use: "verify LINK", Short: "Compare both sides record by record; exit 10 unless they are equal",
 		Long: `Compare both sides of a link record by record: key, value, headers, timestamp,
-order and offset. The comparison runs in the memory of the node asked; Ctrl-C
-detaches from it, --id comes back to it.`,
+order and offset. What the source has when it begins is compared; the target is
+given some seconds to have it too. The answer is one of three:
+
+  equal       all that the link selects was compared and is the same
+  differs     something is missing at the target, or is another, or too much
+  incomplete  what was compared is the same, and something was not compared:
+              it is named with the reason
+
+What the source's own retention deletes, or is about to delete, may be gone at
+the target. The comparison runs in the memory of the node asked; Ctrl-C detaches
+from it, --id comes back to it.`,
 		Example: "  sluice link verify us-eu --topic orders\n  sluice link verify --id v1",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if (len(args) == 1) == (id != "") || len(args) > 1 {
@@ -85,60 +95,141 @@ func verdict(a *app, v *api.Verify) error {
 	switch {
 	case v.Job.State == "failed":
 		return errors.New("the comparison failed: " + v.Job.Error)
-	case v.Job.State == "cancelled" || !v.Job.Equal:
+	case !v.Job.Equal:
 		return &badAnswer{}
 	}
 	return nil
 }
 
 func showVerify(a *app, v *api.Verify) error {
-	return a.std.write(v, func(w io.Writer, st style) { verifyText(w, st, v.Job) }, faultTable(v.Job.Faults))
+	return a.std.write(v, func(w io.Writer, st style) { verifyText(w, st, v.Job) }, verifyTable(v.Job))
 }
 
 func verifyText(w io.Writer, st style, j api.VerifyJob) {
-	n := j.Counts
-	switch {
-	case j.State == "running":
+	if j.State == "running" {
 		fmt.Fprintf(w, "%s runs on %s: `sluice link verify --id %s`\n", j.ID, j.Node, j.ID)
 		return
-	case j.State == "done" && j.Equal:
-		fmt.Fprintf(w, "%s link %s: %s records in %s are the same on both sides\n", st.paint(green, "equal"), j.Link, count(n.Compared), plural(j.Partitions, "partition"))
-	default:
-		word := "not equal"
-		if j.State != "done" {
-			word = j.State
-		}
-		fmt.Fprintf(w, "%s link %s: of %s records in %s %d missing, %d extra, %d differing, %d out of order, %d at another offset\n", st.paint(red, word), j.Link,
-			count(n.Compared), plural(j.Partitions, "partition"), n.Missing, n.Extra, n.Differing, n.Misordered, n.OffsetMismatch)
 	}
-	for _, x := range []struct {
-		n    int64
-		what string
-	}{
-		{n.Behind, "offsets were not replicated yet when it began and are not compared"},
-		{n.Trimmed, "offsets were taken by retention and are not compared"},
-		{n.Compacted, "records stand on one side only because of compaction"},
-		{n.Skipped, "source records are left out by the mapping"},
-	} {
-		if x.n > 0 {
-			fmt.Fprintf(w, "%s %s\n", count(x.n), x.what)
-		}
+	word, paint := j.State, red
+	if j.Verdict != nil {
+		word = string(*j.Verdict)
+		paint = map[api.Verdict]color{api.VerdictEqual: green, api.VerdictDiffers: red, api.VerdictIncomplete: yellow}[*j.Verdict]
+	}
+	fmt.Fprintf(w, "%s link %s: %s\n", st.paint(paint, word), j.Link, sentenceOf(j))
+	for _, x := range noted(j.Counts) {
+		fmt.Fprintln(w, x)
+	}
+	if len(j.LeftOut) > 0 {
+		leftOutTable(j.LeftOut).text(w, st)
 	}
 	if len(j.Faults) > 0 {
 		faultTable(j.Faults).text(w, st)
 	}
-	if more := n.Faults() - int64(len(j.Faults)); more > 0 && j.State == "done" {
-		fmt.Fprintf(w, "and %d more\n", more)
+	if more := j.Counts.Faults() - int64(len(j.Faults)); more > 0 && j.State == "done" {
+		fmt.Fprintf(w, "and %s\n", plural(int(more), "more difference"))
 	}
+}
+
+// sentenceOf says how a comparison came out.
+func sentenceOf(j api.VerifyJob) string {
+	n := j.Counts
+	scope := fmt.Sprintf("%d of %s in %d of %s", j.Compared.Partitions, plural(j.Selected.Partitions, "partition"), j.Compared.Topics, plural(j.Selected.Topics, "topic"))
+	switch {
+	case j.Verdict == nil:
+		return fmt.Sprintf("%s compared before it ended", plural(int(n.Compared), "record"))
+	case *j.Verdict == api.VerdictEqual:
+		return fmt.Sprintf("%s in %s of %s are the same on both sides, up to the source's end at %s", plural(int(n.Compared), "record"),
+			plural(j.Selected.Partitions, "partition"), plural(j.Selected.Topics, "topic"), j.Started.UTC().Format("2006-01-02 15:04:05Z"))
+	case *j.Verdict == api.VerdictDiffers:
+		return fmt.Sprintf("%d missing, %d extra, %d differing, %d out of order, %d at another offset; %s are the same; compared wholly: %s",
+			n.Missing, n.Extra, n.Differing, n.Misordered, n.OffsetMismatch, plural(int(n.Compared), "record"), scope)
+	}
+	return fmt.Sprintf("%s compared are the same on both sides, but not all was compared; compared wholly: %s", plural(int(n.Compared), "record"), scope)
+}
+
+// noted says what is known of records beside those that are the same.
+func noted(n api.Counts) []string {
+	var out []string
+	for _, x := range []struct {
+		n    int64
+		what string
+	}{
+		{n.TargetGone, "of the missing were deleted at the target, though the source's own retention keeps them: compare retention.ms and retention.bytes of both topics"},
+		{n.SourceGone, "target offsets hold records that the source has deleted; they are not compared"},
+		{n.Trimmed, "offsets were deleted on both sides by retention, or are about to be; they are not compared"},
+		{n.Compacted, "records are on one side only because of compaction"},
+	} {
+		if x.n > 0 {
+			out = append(out, count(x.n)+" "+x.what)
+		}
+	}
+	return out
+}
+
+// shownLeftOut is how many rows of what was left out a person is shown.
+const shownLeftOut = 20
+
+func leftOutTable(list []api.VerifyLeftOut) *table {
+	t := &table{cols: []column{
+		{head: "NOT COMPARED", flex: true}, {head: "PART"}, {head: "OFFSETS", right: true}, {head: "REASON", flex: true, wrap: true},
+	}}
+	for _, l := range list[:min(len(list), shownLeftOut)] {
+		t.add(c(orDash(l.Topic)), c(orDash(numbers(l.Partitions))), optional(l.Offsets), c(l.Message))
+	}
+	if more := len(list) - shownLeftOut; more > 0 {
+		t.notes = []string{fmt.Sprintf("and %d more; -o json shows all", more)}
+	}
+	return t
 }
 
 func faultTable(list []api.Fault) *table {
 	t := &table{cols: []column{
-		{key: "kind", head: "FAULT"}, {key: "topic", head: "TOPIC", flex: true}, {key: "partition", head: "PART", right: true},
-		{key: "source", head: "SOURCE", right: true}, {key: "target", head: "TARGET", right: true}, {key: "message", head: "MESSAGE", flex: true, wrap: true},
+		{head: "DIFFERENCE"}, {head: "TOPIC", flex: true}, {head: "PART", right: true},
+		{head: "SOURCE", right: true}, {head: "TARGET", right: true}, {head: "MESSAGE", flex: true, wrap: true},
 	}}
 	for _, f := range list {
 		t.add(c(f.Kind), c(f.Topic), c(fmt.Sprint(f.Partition)), offset(f.Source), offset(f.Target), c(orDash(f.Message)))
 	}
 	return t
+}
+
+// verifyTable is the TSV: how it came out, what was left out, what differs.
+func verifyTable(j api.VerifyJob) *table {
+	t := &table{cols: []column{
+		{key: "kind"}, {key: "topic"}, {key: "partition"}, {key: "source"}, {key: "target"}, {key: "offsets"}, {key: "message"},
+	}}
+	none := c("-")
+	word, said := j.State, j.ID
+	if j.State != "running" {
+		said = sentenceOf(j)
+	}
+	if j.Verdict != nil {
+		word = string(*j.Verdict)
+	}
+	t.add(c(word), none, none, none, none, none, c(said))
+	for _, l := range j.LeftOut {
+		t.add(c(l.Reason), c(orDash(l.Topic)), c(orDash(numbers(l.Partitions))), none, none, offset(l.Offsets), c(l.Message))
+	}
+	for _, f := range j.Faults {
+		t.add(c(f.Kind), c(f.Topic), c(fmt.Sprint(f.Partition)), offset(f.Source), offset(f.Target), none, c(f.Message))
+	}
+	return t
+}
+
+// numbers words ascending numbers as ranges: 0-2,5.
+func numbers(list []int32) string {
+	var out []string
+	for i := 0; i < len(list); {
+		last := i
+		for last+1 < len(list) && list[last+1] == list[last]+1 {
+			last++
+		}
+		if last == i {
+			out = append(out, fmt.Sprint(list[i]))
+		} else {
+			out = append(out, fmt.Sprintf("%d-%d", list[i], list[last]))
+		}
+		i = last + 1
+	}
+	return strings.Join(out, ",")
 }

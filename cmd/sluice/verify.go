@@ -47,10 +47,10 @@ func verifyError(err error) error {
 	switch {
 	case errors.Is(err, verify.ErrNoJob):
 		return fmt.Errorf("%w: %w", api.ErrNoVerify, err)
-	case errors.Is(err, verify.ErrNoLink), errors.Is(err, verify.ErrNoStreams):
+	case errors.Is(err, verify.ErrNoLink), errors.Is(err, verify.ErrNotSelected):
 		return &api.Problem{
 			Type: "about:blank", Title: http.StatusText(http.StatusNotFound), Status: http.StatusNotFound, Code: api.CodeNotFound,
-			Detail: err.Error(), Next: "see its streams with `sluice link describe`",
+			Detail: err.Error(), Next: "see what it copies with `sluice link describe`",
 		}
 	}
 	return err
@@ -60,11 +60,28 @@ func (v verifier) job(j *verify.Job) api.VerifyJob {
 	s := j.Status()
 	out := api.VerifyJob{
 		ID: s.ID, Link: s.Request.Link, Topics: s.Request.Topics, Node: v.node, State: string(s.State), Error: s.Err,
-		Started: s.Started.UTC(), Partitions: s.Partitions, Done: s.Compared, Offsets: s.Offsets, Total: s.Total, Equal: s.Result.Equal(),
-		Counts: api.Counts(s.Result.Counts),
+		Started: s.Started.UTC(), Partitions: s.Partitions, Done: s.Done, Offsets: s.Offsets, Total: s.Total,
+		Selected: api.VerifyScope(s.Result.Selected), Compared: api.VerifyScope(s.Result.Covered), Counts: api.Counts(s.Result.Counts),
+	}
+	if s.State == verify.Done {
+		verdict := api.Verdict(s.Result.Verdict())
+		out.Verdict, out.Equal = &verdict, verdict == api.VerdictEqual
 	}
 	if !s.Finished.IsZero() {
 		out.Finished = new(s.Finished.UTC())
+	}
+	for _, l := range s.Result.LeftOut {
+		row := api.VerifyLeftOut{Topic: l.Topic, Partitions: l.Partitions, Reason: string(l.Why), Message: l.Message}
+		if l.Offsets > 0 {
+			row.Offsets = &l.Offsets
+		}
+		if row.Partitions == nil {
+			row.Partitions = []int32{}
+		}
+		out.LeftOut = append(out.LeftOut, row)
+	}
+	for _, r := range s.Result.Ranges {
+		out.Ranges = append(out.Ranges, api.VerifyRange{Topic: r.Topic, Partition: r.Partition, From: offset(r.From), To: offset(r.To), Records: r.Compared})
 	}
 	for _, f := range s.Result.Faults {
 		out.Faults = append(out.Faults, api.Fault{

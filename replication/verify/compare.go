@@ -2,6 +2,7 @@ package verify
 
 import (
 	"fmt"
+	"slices"
 
 	"sluice/replication/offsets"
 )
@@ -14,9 +15,13 @@ const lookahead = 32
 // chunks, until both sides have ended.
 type comparison struct {
 	tally
-	mapping        offsets.Translation
-	floor          int64 // target offset; what stands below it is trimmed from either side
-	source, target queue
+	mapping offsets.Translation
+	floor   int64 // target offset; what stands below it is gone at one side
+	head    int64 // log start of the target
+	due     int64 // source offset; what stands below it the source's retention deletes too
+	source  queue
+	target  queue
+	holes   holes
 }
 
 // queue is a FIFO of records. Its end is known once closed.
@@ -40,8 +45,8 @@ func (q *queue) wants() bool { return !q.closed && len(q.items) <= lookahead }
 // push adds records of the sides and compares what can be compared. ends
 // tells that a side has no more.
 func (c *comparison) push(source, target []item, sourceEnd, targetEnd bool) {
-	c.source.add(source, sourceEnd)
-	c.target.add(target, targetEnd)
+	c.source.add(c.keptSource(source), sourceEnd)
+	c.target.add(c.keptTarget(target), targetEnd)
 	for c.step() {
 	}
 }
@@ -51,7 +56,47 @@ func (c *comparison) push(source, target []item, sourceEnd, targetEnd bool) {
 func (c *comparison) trim(source, target int64) {
 	if source > 0 || target > 0 {
 		c.floor = max(c.floor, target, c.mapping.Target(c.mapping.From(source, target)))
+		c.head = max(c.head, target)
 	}
+}
+
+// leaveOut adds batches that were not opened, and takes what lies in them at the
+// other side out of the comparison.
+func (c *comparison) leaveOut(source, target []hole) {
+	for _, h := range source {
+		c.counts.TooLarge += h.records
+		c.holes.name("source", h)
+		h.from, h.to = c.mapping.Target(c.mapping.Settled(h.from)), c.mapping.Target(c.mapping.Settles(h.to))
+		c.holes.source = append(c.holes.source, h)
+	}
+	for _, h := range target {
+		c.holes.name("target", h)
+		c.holes.target = append(c.holes.target, h)
+	}
+	if len(source) > 0 || len(target) > 0 {
+		c.source.items, c.target.items = c.keptSource(c.source.items), c.keptTarget(c.target.items)
+	}
+}
+
+// keptSource counts and leaves out the source records that stand in a batch of
+// the target that was not opened.
+func (c *comparison) keptSource(items []item) []item {
+	if len(c.holes.target) == 0 {
+		return items
+	}
+	return slices.DeleteFunc(items, func(it item) bool {
+		p := c.mapping.Place(it.offset)
+		in := !p.Skipped && within(c.holes.target, p.Lo, p.Hi)
+		if in {
+			c.counts.TooLarge++
+		}
+		return in
+	})
+}
+
+// keptTarget leaves out the copies of source batches that were not opened.
+func (c *comparison) keptTarget(items []item) []item {
+	return slices.DeleteFunc(items, func(it item) bool { return within(c.holes.source, it.offset, it.offset) })
 }
 
 // step compares the heads; false when more records are needed.
@@ -65,7 +110,9 @@ func (c *comparison) step() bool {
 	}
 	switch {
 	case len(t) > 0 && t[0].offset < c.floor:
-		c.counts.Trimmed++
+		if t[0].offset >= c.head {
+			c.counts.SourceGone++
+		}
 		c.target.pop(1)
 		return true
 	case len(s) == 0 && len(t) == 0, len(s) == 0 && !c.source.closed, len(t) == 0 && !c.target.closed:
@@ -97,12 +144,18 @@ func (c *comparison) step() bool {
 	return true
 }
 
-// passOver leaves out the source's head.
+// passOver accounts for the source's head, which has no place at the target,
+// or none any more.
 func (c *comparison) passOver(p offsets.Place) {
-	if p.Skipped {
+	switch s := c.source.items[0]; {
+	case p.Skipped:
 		c.counts.Skipped++
-	} else {
+	case p.Hi >= c.head:
+		c.counts.Inexact++
+	case s.offset < c.due:
 		c.counts.Trimmed++
+	default:
+		c.noteGone(s)
 	}
 	c.source.pop(1)
 }

@@ -30,15 +30,19 @@ type Counts struct {
 	Differing      int64
 	Misordered     int64
 	OffsetMismatch int64
+	TargetGone     int64 // of Missing: deleted at the target, though the source's own retention keeps them
 	Compacted      int64 // at one side only, of a topic that one side compacts: no fault
-	Skipped        int64 // source records that the mapping leaves out: no fault
+	Trimmed        int64 // offsets that retention took from both sides, or is about to: no fault
+	SourceGone     int64 // target offsets whose records were deleted at the source: not compared
+	Skipped        int64 // source records that the mapping leaves out: not compared
 	Behind         int64 // source offsets that were not replicated when the comparison began: not compared
-	Trimmed        int64 // offsets that retention took from either side: not compared
+	TooLarge       int64 // source records in batches that decompress to more than the limit: not compared
+	Inexact        int64 // source records whose place at the target is not known exactly: not compared
 }
 
-// Equal reports whether no fault was found.
-func (c *Counts) Equal() bool {
-	return c.Missing == 0 && c.Extra == 0 && c.Differing == 0 && c.Misordered == 0 && c.OffsetMismatch == 0
+// Faults is how many differences there are.
+func (c *Counts) Faults() int64 {
+	return c.Missing + c.Extra + c.Differing + c.Misordered + c.OffsetMismatch
 }
 
 // Add adds the counts of another partition.
@@ -49,8 +53,12 @@ func (c *Counts) Add(o Counts) {
 	c.Differing += o.Differing
 	c.Misordered += o.Misordered
 	c.OffsetMismatch += o.OffsetMismatch
+	c.TargetGone += o.TargetGone
 	c.Compacted += o.Compacted
+	c.Trimmed += o.Trimmed
+	c.SourceGone += o.SourceGone
 	c.Skipped += o.Skipped
 	c.Behind += o.Behind
-	c.Trimmed += o.Trimmed
+	c.TooLarge += o.TooLarge
+	c.Inexact += o.Inexact
 }

@@ -1,14 +1,10 @@
 package verify
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"hash/maphash"
-	"slices"
-	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"sluice/fsm"
@@ -28,7 +24,7 @@ type State string
 // The states.
 const (
 	Running   State = "running"
-	Done      State = "done" // compared to the end; Result.Equal says how it came out
+	Done      State = "done" // came to its end; Result.Verdict says how it came out
 	Failed    State = "failed"
 	Cancelled State = "cancelled"
 )
@@ -38,25 +34,16 @@ type Status struct {
 	ID         string
 	Request    Request
 	State      State
-	Err        string // why it failed
+	Err        string // why it failed, or was cancelled
 	Started    time.Time
 	Finished   time.Time // zero: not yet
-	Partitions int
-	Compared   int   // partitions that are done with
-	Records    int64 // compared so far
-	Offsets    int64 // source offsets passed so far, of Total
-	Total      int64 // grows while the first partitions are looked at
-	Result     Result
+	Partitions int       // whose streams are compared
+	Done       int       // partitions that are done with
+	Records    int64     // compared so far
+	Offsets    int64     // source offsets passed so far, of Total
+	Total      int64     // grows while the first partitions are looked at
+	Result     Result    // its LeftOut and Ranges once the job is done
 }
-
-// Result is what a job found so far.
-type Result struct {
-	Counts
-	Faults []Fault // the first ones, by topic, partition and offset
-}
-
-// Equal reports whether both sides are equal as far as they were compared.
-func (r *Result) Equal() bool { return r.Counts.Equal() }
 
 // Facts gives the replicated facts.
 type Facts interface {
@@ -68,27 +55,6 @@ type link struct {
 	source, target *catalog.Cluster
 	shared         bool           // others write to the target too
 	skip           map[int64]bool // producer ids that it does not copy
-}
-
-// stream is one partition to compare.
-type stream struct {
-	key       fsm.StreamKey
-	task      fsm.TaskID
-	sourceEnd int64 // last stable offset when the job began
-	targetEnd int64 // high watermark before that
-	compacted bool
-	total     atomic.Int64 // source offsets to compare, as far as known
-	at        atomic.Int64 // source offsets passed
-	records   atomic.Int64 // compared
-	err       error        // its positions could not be taken
-}
-
-func (s *stream) source() catalog.Partition {
-	return catalog.Partition{Topic: s.key.Topic, Number: s.key.Partition}
-}
-
-func (s *stream) target() catalog.Partition {
-	return catalog.Partition{Topic: s.key.TargetTopic, Number: s.key.Partition}
 }
 
 // Job is one comparison.
@@ -109,17 +75,12 @@ type Job struct {
 	err      error
 	finished time.Time
 	streams  []*stream
-	counts   Counts
-	faults   []Fault
-	compared int
+	book     book
 	ended    chan struct{}
 }
 
-// ErrNoLink and ErrNoStreams say that there is nothing to compare.
-var (
-	ErrNoLink    = errors.New("no such link")
-	ErrNoStreams = errors.New("the link has no such streams")
-)
+// ErrNoLink says that there is nothing to compare.
+var ErrNoLink = errors.New("no such link")
 
 // Status returns how the job goes.
 func (j *Job) Status() Status {
@@ -127,10 +88,9 @@ func (j *Job) Status() Status {
 	defer j.mu.Unlock()
 	s := Status{
 		ID: j.id, Request: j.request, State: j.state, Started: j.started, Finished: j.finished,
-		Partitions: len(j.streams), Compared: j.compared,
-		Result: Result{Counts: j.counts, Faults: slices.Clone(j.faults)},
+		Partitions: len(j.streams), Done: j.book.done, Result: j.book.result(j.state == Done),
 	}
-	if j.err != nil && j.state == Failed {
+	if j.err != nil {
 		s.Err = j.err.Error()
 	}
 	for _, st := range j.streams {
@@ -147,18 +107,3 @@ func (j *Job) Status() Status {
 
 // Ended is closed when the job has ended.
 func (j *Job) Ended() <-chan struct{} { return j.ended }
-
-// keep holds on to the first faults. Called with mu held.
-func (j *Job) keep(faults []Fault) {
-	j.faults = append(j.faults, faults...)
-	slices.SortFunc(j.faults, func(a, b Fault) int {
-		if c := strings.Compare(a.Topic, b.Topic); c != 0 {
-			return c
-		}
-		if a.Partition != b.Partition {
-			return int(a.Partition - b.Partition)
-		}
-		return cmp.Compare(max(a.Source, a.Target), max(b.Source, b.Target))
-	})
-	j.faults = j.faults[:min(len(j.faults), j.request.MaxFaults)]
-}

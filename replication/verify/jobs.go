@@ -21,14 +21,15 @@ type Config struct {
 // DefaultConfig returns a Config that uses some 50 MB at most.
 func DefaultConfig() Config {
 	return Config{
-		Limits: Limits{Parallel: 4, FetchBytes: 1 << 20, Budget: 64 << 20, Wait: 10 * time.Second, Retry: 30 * time.Second},
-		Keep:   20,
+		Limits: Limits{Parallel: 4, FetchBytes: 1 << 20, Budget: 64 << 20,
+			Wait: 10 * time.Second, Retry: 10 * time.Second, Tries: 3, Pause: 3 * time.Second},
+		Keep: 20,
 	}
 }
 
 // Validate names everything that is wrong with the Config.
 func (c Config) Validate() error {
-	if c.Parallel < 1 || c.FetchBytes < 1<<10 || c.Budget < 1<<20 || c.Wait < 0 || c.Retry <= 0 || c.Keep < 1 {
+	if c.Parallel < 1 || c.FetchBytes < 1<<10 || c.Budget < 1<<20 || c.Wait < 0 || c.Retry <= 0 || c.Tries < 1 || c.Keep < 1 {
 		return errors.New("verify: limits must be positive, a fetch at least 1 KiB, the budget at least 1 MiB")
 	}
 	return nil
@@ -61,15 +62,20 @@ func New(cfg Config, kafka *catalog.Catalog, facts Facts) (*Jobs, error) {
 	return &Jobs{cfg: cfg, catalog: kafka, facts: facts, ctx: ctx, stop: cancel}, nil
 }
 
-// Start starts a job and returns it. Errors: ErrNoLink, ErrNoStreams.
+// Start starts a job and returns it. Errors: ErrNoLink, ErrNotSelected.
 func (s *Jobs) Start(r Request) (*Job, error) {
 	v := s.facts.View()
 	link := v.LinkNamed(r.Link)
 	if link == nil {
 		return nil, fmt.Errorf("%w: %s", ErrNoLink, r.Link)
 	}
-	if len(streamsOf(v, link, r.Topics)) == 0 {
-		return nil, fmt.Errorf("%w: %s", ErrNoStreams, r.Link)
+	in := selectionInput{spec: &link.Spec, streams: streamsOf(v, link)}
+	for _, topic := range r.Topics {
+		if ok, err := in.knows(topic); err != nil {
+			return nil, err
+		} else if !ok {
+			return nil, fmt.Errorf("%w: link %s, topic %s", ErrNotSelected, r.Link, topic)
+		}
 	}
 	if r.MaxFaults <= 0 {
 		r.MaxFaults = 20

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -86,7 +87,7 @@ func newLab(t *testing.T, partitions int32, configs map[string]string) *lab {
 	l.facts.must(t, &fsm.ClusterInit{ClusterID: "c"}, &fsm.NodePut{Node: fsm.Node{ID: "n", Name: "n1"}},
 		&fsm.Objects{Kafka: []fsm.KafkaCluster{usSpec, euSpec}, Links: []fsm.LinkPut{{Spec: link}}}, add)
 	cfg := DefaultConfig()
-	cfg.Wait, cfg.Retry, cfg.FetchBytes = 200*time.Millisecond, 2*time.Second, 4<<10
+	cfg.Wait, cfg.Retry, cfg.Pause, cfg.FetchBytes = 200*time.Millisecond, 2*time.Second, time.Millisecond, 4<<10
 	l.catalog = catalog.New(catalog.DefaultConfig(), pool, l.facts.View, slog.New(slog.DiscardHandler))
 	t.Cleanup(l.catalog.Close)
 	if l.jobs, err = New(cfg, l.catalog, l.facts); err != nil {
@@ -193,6 +194,26 @@ func (l *lab) wantCounts(s Status, want Counts) {
 	if s.Result.Counts != want {
 		l.t.Errorf("got  %+v\nwant %+v\nfaults %+v", s.Result.Counts, want, s.Result.Faults)
 	}
+}
+
+// wantVerdict compares how it came out, and why something was left out.
+func (l *lab) wantVerdict(s Status, want Verdict, left ...Why) {
+	l.t.Helper()
+	var got []Why
+	for _, x := range s.Result.LeftOut {
+		got = append(got, x.Why)
+	}
+	if v := s.Result.Verdict(); v != want || !slices.Equal(got, left) {
+		l.t.Errorf("%s, want %s; left out %+v, want %v", v, want, s.Result.LeftOut, left)
+	}
+}
+
+// relink changes what the link selects.
+func (l *lab) relink(include ...string) {
+	l.t.Helper()
+	spec := l.facts.View().LinkNamed("us-eu").Spec
+	spec.Include = include
+	l.facts.must(l.t, &fsm.Objects{Links: []fsm.LinkPut{{Spec: spec}}})
 }
 
 // trim moves a partition's log start on, as retention does.

@@ -38,6 +38,14 @@ func (y *tally) noteMissing(s item) {
 	y.missing = push(y.missing, loose{s, y.fault(Missing, s.offset, -1, "not at the target")})
 }
 
+// noteGone is about a source record that was deleted at the target before its
+// time.
+func (y *tally) noteGone(s item) {
+	y.counts.Missing++
+	y.counts.TargetGone++
+	y.fault(Missing, s.offset, -1, "deleted at the target, and the source's retention keeps it")
+}
+
 // noteExtra is about a target record that belongs to no source record.
 func (y *tally) noteExtra(t item) {
 	if y.settle(&y.missing, &y.counts.Missing, t) {

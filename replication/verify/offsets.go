@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"sluice/kafka"
 	"sluice/kafka/catalog"
@@ -29,15 +28,9 @@ func offset(ctx context.Context, k *catalog.Cluster, p catalog.Partition, timest
 	return found[p], failed[p]
 }
 
-// compaction is whether a topic removes records by their keys.
-type compaction struct {
-	yes bool
-	err error
-}
-
-// compacted tells of topics whether they are compacted.
-func compacted(ctx context.Context, k *catalog.Cluster, topics []string) map[string]compaction {
-	out := map[string]compaction{}
+// retentions tells of topics how they lose records.
+func retentions(ctx context.Context, k *catalog.Cluster, topics []string) map[string]retention {
+	out := map[string]retention{}
 	client, err := k.Client(ctx)
 	for part := range slices.Chunk(slices.Compact(slices.Sorted(slices.Values(topics))), topicsAtOnce) {
 		var got []kafka.ConfigsResult
@@ -45,17 +38,32 @@ func compacted(ctx context.Context, k *catalog.Cluster, topics []string) map[str
 			got, err = client.ConfigsOf(ctx, part...)
 		}
 		for i, topic := range part {
-			c := compaction{err: err}
-			if err == nil {
-				c.err = got[i].Err
-				c.yes = slices.ContainsFunc(got[i].Entries, func(e kafka.ConfigEntry) bool {
-					return e.Name == "cleanup.policy" && strings.Contains(e.Value, "compact")
-				})
+			if out[topic] = (retention{err: err}); err == nil {
+				out[topic] = retentionOf(got[i])
 			}
-			out[topic] = c
 		}
 	}
 	return out
+}
+
+// size asks the leader of a partition how many bytes it holds.
+func size(ctx context.Context, k *catalog.Cluster, p catalog.Partition) (bytes int64, err error) {
+	at, err := k.Find(ctx, p.Topic, p.Number, false)
+	if err != nil {
+		return 0, err
+	}
+	err = k.Call(ctx, at.Leader, func(ctx context.Context, b kafka.Broker) error {
+		got, err := b.LogBytes(ctx, map[string][]int32{p.Topic: {p.Number}})
+		if err != nil {
+			return err
+		}
+		var ok bool
+		if bytes, ok = got[p.Topic][p.Number]; !ok {
+			return fmt.Errorf("broker %d tells no size of %s/%d: DESCRIBE on the Kafka cluster is needed", at.Leader, p.Topic, p.Number)
+		}
+		return nil
+	})
+	return bytes, err
 }
 
 // topicsAtOnce are asked about in one request.

@@ -14,65 +14,79 @@ import (
 	"sluice/replication/offsets"
 )
 
-// compare compares one stream.
-func (j *Job) compare(ctx context.Context, s *stream) (Counts, []Fault, error) {
+// compare compares one stream, or goes on with it. The error says why it did
+// not come to its end.
+func (j *Job) compare(ctx context.Context, s *stream) (found, error) {
 	if s.err != nil {
-		return Counts{}, nil, s.err
+		return found{}, s.err
 	}
-	b, ok, err := j.await(ctx, s)
-	if err != nil || !ok {
-		s.total.Store(0)
-		return Counts{Behind: s.sourceEnd}, nil, err
+	if s.pair == nil {
+		at, err := j.await(ctx, s)
+		if err != nil {
+			return found{}, err
+		}
+		if at.task == nil || at.task.Copy.Mapping == nil {
+			s.total.Store(0)
+			f := found{counts: Counts{Behind: at.behind}, compare: Range{Topic: s.key.Topic, Partition: s.key.Partition, From: -1, To: -1}}
+			if at.behind > 0 {
+				f.left = []LeftOut{whyBehind(j.facts.View(), at.task, s.key, at.behind)}
+			}
+			return f, nil
+		}
+		s.pair = j.pair(s, at)
+		s.total.Store(at.sourceTo - at.sourceFrom)
 	}
-	s.total.Store(b.sourceTo - b.sourceFrom)
-	task := j.facts.View().Task(s.task)
-	if task == nil || task.Copy.Mapping == nil {
-		return Counts{}, nil, fmt.Errorf("%s/%d: the stream is gone", s.key.Topic, s.key.Partition)
+	if err := j.read(ctx, s); err != nil {
+		return found{}, err
 	}
-	c := &comparison{mapping: b.mapping, tally: tally{
-		compacted: s.compacted, maxFaults: j.request.MaxFaults, topic: s.key.Topic, partition: s.key.Partition,
+	return s.pair.found(s.key), nil
+}
+
+// pair begins the comparison of what was seen.
+func (j *Job) pair(s *stream, at seen) *pair {
+	p := &pair{bounds: at.bounds, unsure: at.unsure, behind: whyBehind(j.facts.View(), at.task, s.key, at.behind), all: &comparison{
+		mapping: at.mapping, floor: at.floor, head: at.head, due: at.due,
+		tally: tally{compacted: s.compacted, maxFaults: j.request.MaxFaults, topic: s.key.Topic, partition: s.key.Partition},
 	}}
-	c.counts.Behind, c.counts.Trimmed = b.behind, b.trimmed
-	source := j.reader(j.link.source, s.source(), b.sourceFrom, b.sourceTo)
-	source.committed, source.skip, source.topicID = true, j.link.skip, task.Copy.Mapping.SourceTopicID
-	target := j.reader(j.link.target, s.target(), b.targetFrom, b.targetTo)
-	target.topicID = task.Copy.Mapping.TargetTopicID
-	err = s.run(ctx, c, source, target)
-	return c.counts, c.faults, err
+	p.all.counts.Behind, p.all.counts.Trimmed, p.all.counts.SourceGone = at.behind, at.trimmed, at.sourceGone
+	p.in = j.reader(j.link.source, s.source(), at.sourceFrom, at.sourceTo)
+	p.in.committed, p.in.skip, p.in.topicID = true, j.link.skip, at.task.Copy.Mapping.SourceTopicID
+	p.to = j.reader(j.link.target, s.target(), at.targetFrom, at.targetTo)
+	p.to.topicID = at.task.Copy.Mapping.TargetTopicID
+	return p
 }
 
 func (j *Job) reader(k *catalog.Cluster, p catalog.Partition, from, to int64) *reader {
 	return &reader{kafka: k, Partition: p, seed: j.seed, limits: j.limits, next: from, end: to, codec: record.NewCodec()}
 }
 
-// chunk is what a reader hands over.
-type chunk struct {
-	items       []item
-	end         bool
-	next, floor int64
-}
-
-// run reads both sides, each one answer ahead, and compares.
-func (s *stream) run(ctx context.Context, c *comparison, source, target *reader) error {
+// read reads both sides, each one answer ahead, and compares.
+func (j *Job) read(ctx context.Context, s *stream) error {
+	p := s.pair
 	g, ctx := errgroup.WithContext(ctx)
-	begin := source.next
 	sources, targets := make(chan chunk), make(chan chunk)
-	g.Go(func() error { return source.pump(ctx, sources) })
-	g.Go(func() error { return target.pump(ctx, targets) })
+	g.Go(func() error { return p.in.pump(ctx, sources) })
+	g.Go(func() error { return p.to.pump(ctx, targets) })
 	g.Go(func() error {
+		c := p.all
 		for c.source.wants() || c.target.wants() {
 			var in, to chunk
 			if c.source.wants() {
 				if !receive(ctx, sources, &in) {
 					return ctx.Err()
 				}
-				s.at.Store(in.next - begin)
+				s.at.Store(in.next - p.bounds.sourceFrom)
+				p.take(in, chunk{})
 			}
-			if c.target.wants() && !receive(ctx, targets, &to) {
-				return ctx.Err()
+			if c.target.wants() {
+				if !receive(ctx, targets, &to) {
+					return ctx.Err()
+				}
+				if to.floor > c.head {
+					c.due, p.unsure = j.due(ctx, s, c.mapping, to.floor)
+				}
+				p.take(chunk{}, to)
 			}
-			c.trim(in.floor, to.floor)
-			c.push(in.items, to.items, in.end, to.end)
 			s.records.Store(c.counts.Compared)
 		}
 		return nil
@@ -80,74 +94,86 @@ func (s *stream) run(ctx context.Context, c *comparison, source, target *reader)
 	return g.Wait()
 }
 
-// pump reads to the end, one answer ahead of the receiver.
-func (r *reader) pump(ctx context.Context, out chan<- chunk) error {
-	defer r.close()
-	for {
-		items, end, err := r.read(ctx)
-		if err != nil {
-			return err
-		}
-		select {
-		case out <- chunk{items, end, r.next, r.floor}:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		if end {
-			return nil
-		}
-	}
-}
-
-func receive(ctx context.Context, from chan chunk, to *chunk) bool {
-	select {
-	case *to = <-from:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
 // waitPause lies between two looks at how far the target is.
 const waitPause = 200 * time.Millisecond
 
+// seen is what of a stream can be compared. Without a task, or a mapping,
+// nothing of it was copied.
+type seen struct {
+	bounds
+	task   *fsm.Task
+	unsure error // retention could not be asked about
+}
+
 // await waits until the target has what the source had at the start, at most
-// to the job's deadline, and returns what can be compared. ok is false when
-// nothing of the stream was copied yet.
-func (j *Job) await(ctx context.Context, s *stream) (b bounds, ok bool, err error) {
+// to the job's deadline.
+func (j *Job) await(ctx context.Context, s *stream) (seen, error) {
 	for {
-		v := j.facts.View()
-		task := v.Task(s.task)
-		late := time.Now().After(j.deadline) || task == nil || task.Copy.Stop != nil || !v.Active(task)
-		if task != nil && task.Copy.Mapping != nil {
-			if b, err = j.look(ctx, s, task); err != nil {
-				return bounds{}, false, err
-			}
-			if b.behind == 0 || late {
-				return b, true, nil
-			}
-		} else if late || s.sourceEnd == 0 {
-			return bounds{}, false, nil
+		at, err := j.look(ctx, s)
+		if err != nil {
+			return seen{}, err
+		}
+		late := time.Now().After(j.deadline) || at.task == nil || at.task.Copy.Stop != nil || !j.facts.View().Active(at.task)
+		if at.behind == 0 || late {
+			return at, nil
 		}
 		if !kafka.Pause(ctx, waitPause) {
-			return bounds{}, false, ctx.Err()
+			return seen{}, ctx.Err()
 		}
 	}
 }
 
 // look asks for the log starts of both sides and the end of the target.
-func (j *Job) look(ctx context.Context, s *stream, task *fsm.Task) (bounds, error) {
+func (j *Job) look(ctx context.Context, s *stream) (seen, error) {
+	at := seen{task: j.facts.View().Task(s.task)}
 	e := ends{source: s.sourceEnd, target: s.targetEnd}
 	var err error
 	if e.sourceHead, err = offset(ctx, j.link.source, s.source(), kafka.Earliest); err != nil {
-		return bounds{}, fmt.Errorf("asking the source: %w", err)
+		return seen{}, fmt.Errorf("asking the source: %w", err)
+	}
+	if at.task != nil {
+		e.start = at.task.Copy.Start
+	}
+	if at.task == nil || at.task.Copy.Mapping == nil {
+		at.behind = max(0, e.source-max(e.start, e.sourceHead))
+		return at, nil
 	}
 	if e.targetHead, err = offset(ctx, j.link.target, s.target(), kafka.Earliest); err == nil {
 		e.targetNow, err = offset(ctx, j.link.target, s.target(), kafka.Latest)
 	}
 	if err != nil {
-		return bounds{}, fmt.Errorf("asking the target: %w", err)
+		return seen{}, fmt.Errorf("asking the target: %w", err)
 	}
-	m := task.Copy.Mapping
-	return bound(offsets.Translate(m, j.link.shared), m.Phase == fsm.PhaseTranslated, task.Copy.Progress, e), nil
+	m := at.task.Copy.Mapping
+	t := offsets.Translate(m, j.link.shared)
+	if t.Source(e.targetHead) > max(e.start, e.sourceHead) {
+		e.due, at.unsure = j.due(ctx, s, t, e.targetHead)
+	}
+	at.bounds = bound(t, m.Phase == fsm.PhaseTranslated, at.task.Copy.Progress, e)
+	return at, nil
+}
+
+// due is the source offset below which the source's own retention deletes what
+// the target, whose log starts at head, has not any more. Where that cannot be
+// found out all of it counts as due, and the error tells why.
+func (j *Job) due(ctx context.Context, s *stream, t offsets.Translation, head int64) (int64, error) {
+	gone := t.From(0, head)
+	if s.keeps.bySize() {
+		bytes, err := size(ctx, j.link.target, s.target())
+		if err != nil || bytes >= s.keeps.bytes {
+			return gone, err
+		}
+	}
+	before, ok := s.keeps.before(time.Now())
+	if !ok {
+		return 0, nil
+	}
+	at, err := offset(ctx, j.link.source, s.source(), before)
+	switch {
+	case err != nil:
+		return gone, err
+	case at < 0: // no record is that young
+		return gone, nil
+	}
+	return min(at, gone), nil
 }

@@ -26,8 +26,11 @@ type reader struct {
 	seed      maphash.Seed
 	limits    Limits
 
-	next, end int64 // offset to read, offset to stop before
-	floor     int64 // retention took what lay below while it was read; 0: nothing
+	next, end int64  // offset to read, offset to stop before
+	floor     int64  // retention took what lay below while it was read; 0: nothing
+	holes     []hole // batches that were not opened
+	kept      *chunk // read and not received yet
+	over      bool   // all of it was received
 
 	codec   *record.Codec
 	scratch []byte
@@ -38,9 +41,11 @@ type reader struct {
 type Limits struct {
 	Parallel   int           // partitions at a time
 	FetchBytes int32         // of one fetch answer
-	Budget     int           // bytes that one batch may decompress to
+	Budget     int           // bytes that one batch may decompress to; a larger one is not compared
 	Wait       time.Duration // for the target to have what the source had at the start
-	Retry      time.Duration // for a partition that cannot be read
+	Retry      time.Duration // for a partition that cannot be read, in one try
+	Tries      int           // for a partition that cannot be read
+	Pause      time.Duration // between two of these
 }
 
 // errTopicChanged says that a topic was deleted or recreated meanwhile.
@@ -58,8 +63,7 @@ func (r *reader) read(ctx context.Context) (items []item, end bool, err error) {
 			return items, r.next >= r.end, nil
 		case ctx.Err() != nil:
 			return nil, false, ctx.Err()
-		case errors.Is(err, record.ErrCorruptBatch), errors.Is(err, record.ErrUnsupportedFormat), errors.Is(err, record.ErrOverBudget),
-			errors.Is(err, errTopicChanged), errors.Is(err, kerr.TopicAuthorizationFailed), time.Now().After(deadline):
+		case final(err), time.Now().After(deadline):
 			if err == nil {
 				err = fmt.Errorf("%w: no records at offset %d, which is below the end %d", kafka.ErrProtocol, r.next, r.end)
 			}
@@ -156,35 +160,49 @@ func (r *reader) fetch(ctx context.Context) (kafka.FetchResponse, error) {
 	}, o)
 }
 
-// digest turns the batches of an answer into items and moves next on.
-func (r *reader) digest(p *kafka.FetchedPartition) ([]item, error) {
+// digest turns the batches of an answer into items and moves next on. What
+// stands before a batch that cannot be read is given first.
+func (r *reader) digest(p *kafka.FetchedPartition) (items []item, err error) {
 	aborted := record.NewAborted(p.Aborted)
-	var items []item
 	for batch, err := range record.Batches(p.Records) {
-		if err != nil {
+		if err == nil {
+			items, err = r.digestBatch(items, batch, aborted)
+		}
+		if err != nil && len(items) > 0 {
+			return items, nil
+		}
+		if err != nil || r.next >= r.end {
 			return items, err
-		}
-		h, err := record.ParseHeader(batch)
-		if err != nil {
-			return items, err
-		}
-		dropped, err := aborted.Skip(r.codec, batch)
-		if err != nil {
-			return items, err
-		}
-		if h.BaseOffset < r.end && !dropped && !r.skip[h.ProducerID] && h.Attributes&record.AttrControl == 0 {
-			if items, err = r.digestBatch(items, batch); err != nil {
-				return items, err
-			}
-		}
-		if r.next = max(r.next, h.LastOffset()+1); r.next >= r.end {
-			break
 		}
 	}
 	return items, nil
 }
 
-func (r *reader) digestBatch(items []item, batch record.Batch) ([]item, error) {
+// digestBatch adds what is to be compared of a batch; one that is too large is
+// noted as a hole.
+func (r *reader) digestBatch(items []item, batch record.Batch, aborted *record.Aborted) ([]item, error) {
+	h, err := record.ParseHeader(batch)
+	if err != nil {
+		return items, err
+	}
+	dropped, err := aborted.Skip(r.codec, batch)
+	if err != nil {
+		return items, err
+	}
+	if h.BaseOffset < r.end && !dropped && !r.skip[h.ProducerID] && h.Attributes&record.AttrControl == 0 {
+		before := len(items)
+		items, err = r.open(items, batch)
+		if errors.Is(err, record.ErrOverBudget) {
+			r.holes = append(r.holes, hole{max(h.BaseOffset, r.next), min(h.LastOffset()+1, r.end), int64(h.Count)})
+		} else if err != nil {
+			return items[:before], err
+		}
+	}
+	r.next = max(r.next, h.LastOffset()+1)
+	return items, nil
+}
+
+func (r *reader) open(items []item, batch record.Batch) ([]item, error) {
 	rs, err := r.codec.Open(batch, r.scratch, r.limits.Budget)
 	if err != nil {
 		return items, err
@@ -229,3 +247,56 @@ func (r *reader) sum(b []byte) uint64 {
 
 // retryPause lies between two tries to reach a partition.
 const retryPause = 200 * time.Millisecond
+
+// chunk is what a reader hands over.
+type chunk struct {
+	items       []item
+	holes       []hole
+	end         bool
+	next, floor int64
+}
+
+// pump reads to the end, one answer ahead of the receiver. What was read and
+// not received is kept for the next pump.
+func (r *reader) pump(ctx context.Context, out chan<- chunk) error {
+	defer r.close()
+	for !r.over {
+		if r.kept == nil {
+			items, end, err := r.read(ctx)
+			if err != nil {
+				return err
+			}
+			r.kept = &chunk{items, r.holes, end, r.next, r.floor}
+			r.holes = nil
+		}
+		select {
+		case out <- *r.kept:
+			r.kept, r.over = nil, r.kept.end
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func receive(ctx context.Context, from chan chunk, to *chunk) bool {
+	select {
+	case *to = <-from:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// final reports whether another try gives the same.
+func final(err error) bool {
+	for _, is := range []error{
+		record.ErrCorruptBatch, record.ErrUnsupportedFormat, errTopicChanged, kerr.UnknownTopicOrPartition,
+		kerr.TopicAuthorizationFailed, kerr.ClusterAuthorizationFailed,
+	} {
+		if errors.Is(err, is) {
+			return true
+		}
+	}
+	return false
+}

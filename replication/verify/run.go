@@ -34,32 +34,55 @@ func (j *Job) run(ctx context.Context, k *catalog.Catalog) {
 	close(j.ended)
 }
 
-// prepare finds the streams and takes the positions.
+// prepare finds what is to be compared and takes the positions.
 func (j *Job) prepare(ctx context.Context, k *catalog.Catalog) error {
-	v := j.facts.View()
-	of := v.LinkNamed(j.request.Link)
+	of := j.facts.View().LinkNamed(j.request.Link)
 	if of == nil {
 		return fmt.Errorf("%w: %s", ErrNoLink, j.request.Link)
 	}
-	streams := streamsOf(v, of, j.request.Topics)
-	if len(streams) == 0 {
-		return fmt.Errorf("%w: %s", ErrNoStreams, j.request.Link)
-	}
 	j.link = link{
 		source: k.Cluster(of.Spec.Source), target: k.Cluster(of.Spec.Target),
-		shared: of.Spec.Writers == fsm.WritersShared, skip: v.LoopIDs(&of.Spec),
+		shared: of.Spec.Writers == fsm.WritersShared,
 	}
-	if _, err := j.link.source.All(ctx, topicsHold); err != nil {
-		return fmt.Errorf("reaching the source: %w", err)
+	chosen, err := j.choose(ctx)
+	if err != nil {
+		return err
 	}
-	if _, err := j.link.target.All(ctx, topicsHold); err != nil {
-		return fmt.Errorf("reaching the target: %w", err)
-	}
-	j.takeEnds(ctx, streams)
+	j.link.skip = j.facts.View().LoopIDs(&of.Spec)
+	j.takeEnds(ctx, chosen.streams)
 	j.mu.Lock()
-	j.streams = streams
-	j.mu.Unlock()
+	defer j.mu.Unlock()
+	j.streams, j.book = chosen.streams, newBook(j.request.MaxFaults, chosen)
 	return ctx.Err()
+}
+
+// choose finds what is to be compared; topics that appeared a moment ago are
+// given until the job's deadline to be copied.
+func (j *Job) choose(ctx context.Context) (selection, error) {
+	for {
+		source, err := j.link.source.All(ctx, topicsHold)
+		if err != nil {
+			return selection{}, fmt.Errorf("reaching the source: %w", err)
+		}
+		target, err := j.link.target.All(ctx, topicsHold)
+		if err != nil {
+			return selection{}, fmt.Errorf("reaching the target: %w", err)
+		}
+		v := j.facts.View()
+		of := v.LinkNamed(j.request.Link)
+		if of == nil {
+			return selection{}, fmt.Errorf("%w: %s", ErrNoLink, j.request.Link)
+		}
+		in := selectionInput{spec: &of.Spec, asked: j.request.Topics, source: source.Topics, target: target.Topics, streams: streamsOf(v, of)}
+		chosen, err := in.choose()
+		waits := slices.ContainsFunc(chosen.left, func(l LeftOut) bool { return l.Why == NoStream })
+		if err != nil || !waits || !of.Running() || time.Now().After(j.deadline) {
+			return chosen, err
+		}
+		if !kafka.Pause(ctx, waitPause) {
+			return selection{}, ctx.Err()
+		}
+	}
 }
 
 // topicsHold is how old a look at the topics may be.
@@ -76,51 +99,69 @@ func (j *Job) takeEnds(ctx context.Context, streams []*stream) {
 	}
 	targets, badTargets := askOffsets(ctx, j.link.target, to, kafka.ReadUncommitted, kafka.Latest)
 	sources, badSources := askOffsets(ctx, j.link.source, at, kafka.ReadCommitted, kafka.Latest)
-	compactsSource, compactsTarget := compacted(ctx, j.link.source, source), compacted(ctx, j.link.target, target)
+	keepsSource, keepsTarget := retentions(ctx, j.link.source, source), retentions(ctx, j.link.target, target)
 	for i, s := range streams {
 		s.sourceEnd, s.targetEnd = sources[at[i]], targets[to[i]]
-		a, b := compactsSource[s.key.Topic], compactsTarget[s.key.TargetTopic]
-		s.compacted = a.yes || b.yes
-		s.err = errors.Join(badSources[at[i]], badTargets[to[i]], a.err, b.err)
+		s.keeps = keepsSource[s.key.Topic]
+		there := keepsTarget[s.key.TargetTopic]
+		s.compacted = s.keeps.compacts || there.compacts
+		s.err = errors.Join(badSources[at[i]], badTargets[to[i]], s.keeps.err, there.err)
 	}
 }
 
 // compareAll compares all streams, some at a time. A stream that cannot be
-// read keeps no other from being compared; the error tells of the first few.
+// read keeps no other from being compared: it is tried again after all others,
+// a few times, and then named.
 func (j *Job) compareAll(ctx context.Context) error {
+	todo := j.streams
+	for try := 1; ; try++ {
+		failed := j.compareSome(ctx, todo, try >= j.limits.Tries)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if len(failed) == 0 {
+			return nil
+		}
+		if !kafka.Pause(ctx, j.limits.Pause) {
+			return ctx.Err()
+		}
+		todo = failed
+		j.takeEnds(ctx, slices.DeleteFunc(slices.Clone(failed), func(s *stream) bool { return s.err == nil }))
+	}
+}
+
+// compareSome compares streams and returns those that another try may help;
+// after the last one there are none.
+func (j *Job) compareSome(ctx context.Context, streams []*stream, last bool) (failed []*stream) {
 	var g errgroup.Group
 	g.SetLimit(j.limits.Parallel)
-	var failed []error
-	for _, s := range j.streams {
+	for _, s := range streams {
 		g.Go(func() error {
-			counts, faults, err := j.compare(ctx, s)
+			f, err := j.compare(ctx, s)
 			j.mu.Lock()
 			defer j.mu.Unlock()
-			j.counts.Add(counts)
-			j.keep(faults)
-			if err == nil {
-				j.compared++
-			} else {
-				failed = append(failed, err)
+			switch {
+			case ctx.Err() != nil:
+			case err != nil && !last && !final(err):
+				failed = append(failed, s)
+			case err != nil:
+				j.book.add(s.unread(err))
+			default:
+				j.book.add(f)
 			}
 			return nil
 		})
 	}
 	_ = g.Wait() // no function returns an error
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return errors.Join(failed[:min(len(failed), 5)]...)
+	return failed
 }
 
-// streamsOf lists the streams of a link, of some topics or all.
-func streamsOf(v *fsm.View, link *fsm.Link, topics []string) []*stream {
+// streamsOf lists the streams of a link.
+func streamsOf(v *fsm.View, link *fsm.Link) []*stream {
 	var out []*stream
 	for t := range v.Tasks {
-		if t.Kind == fsm.KindCopy && t.Link == link.ID && (len(topics) == 0 || slices.Contains(topics, t.Copy.Stream.Topic)) {
-			s := &stream{key: t.Copy.Stream, task: t.ID}
-			s.total.Store(-1)
-			out = append(out, s)
+		if t.Kind == fsm.KindCopy && t.Link == link.ID {
+			out = append(out, newStream(t))
 		}
 	}
 	return out

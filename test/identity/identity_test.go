@@ -163,7 +163,7 @@ func (l *lab) agrees(t *testing.T, p *rig.Pair, records int64) {
 		t.Fatal(err)
 	}
 	rig.Until(t, timeout, "compared", func() bool { return !job.Status().Finished.IsZero() })
-	if s := job.Status(); !s.Result.Equal() || s.Err != "" || s.Result.Counts.Compared != records {
+	if s := job.Status(); s.Result.Verdict() != verify.Equal || s.Err != "" || s.Result.Counts.Compared != records {
 		t.Errorf("compared: %+v", s)
 	}
 }

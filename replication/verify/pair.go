@@ -1,0 +1,52 @@
+package verify
+
+import (
+	"strings"
+
+	"sluice/fsm"
+)
+
+// pair is the comparison of one stream under way. It outlives a try that
+// fails: the next one goes on where that stood.
+type pair struct {
+	all    *comparison
+	in, to *reader // of the source, of the target
+	bounds bounds
+	behind LeftOut // what is said if something was behind
+	unsure error   // retention could not be asked about
+}
+
+// take compares what was read.
+func (p *pair) take(in, to chunk) {
+	p.all.trim(in.floor, to.floor)
+	p.all.leaveOut(in.holes, to.holes)
+	p.all.push(in.items, to.items, in.end, to.end)
+}
+
+// found is what a comparison that came to its end has found.
+func (p *pair) found(k fsm.StreamKey) found {
+	f := found{counts: p.all.counts, faults: p.all.faults, compare: Range{
+		Topic: k.Topic, Partition: k.Partition, From: p.bounds.sourceFrom, To: p.bounds.sourceTo, Compared: p.all.counts.Compared,
+	}}
+	add := func(l LeftOut) { f.left = append(f.left, l) }
+	n := &f.counts
+	if n.Behind > 0 {
+		add(p.behind)
+	}
+	if n.Skipped > 0 {
+		add(leftOut(k, PassedOver, n.Skipped, "the link went on behind source records without copying them; `sluice events` names them"))
+	}
+	if n.TooLarge > 0 {
+		add(leftOut(k, BatchTooLarge, n.TooLarge, "batches decompress to more than verify takes: %s", strings.Join(p.all.holes.names, ", ")))
+	}
+	if n.Inexact > 0 {
+		add(leftOut(k, PlaceUnknown, n.Inexact, "the mapping does not say any more exactly where these records stand at the target"))
+	}
+	if n.SourceGone > 0 && n.Compared == 0 && n.Faults() == 0 {
+		add(leftOut(k, GoneAtSource, n.SourceGone, "the source deleted all records that the target has: there is nothing to compare them with"))
+	}
+	if p.unsure != nil {
+		add(leftOut(k, RetentionUnsure, n.Trimmed, "records are gone at the target, and whether the source's retention deletes them too could not be asked: %v", p.unsure))
+	}
+	return f
+}
