@@ -14,6 +14,7 @@ import (
 	"sluice/kafka/record"
 	"sluice/replication/rewrite"
 	"sluice/replication/verify"
+	"sluice/test/load"
 )
 
 // copied is what a copy by hand went through.
@@ -168,6 +169,24 @@ func (l *lab) send(conn *kafka.Conn, topic string, id [16]byte, b record.Batch) 
 // equal maps the topic's stream as it was copied and compares both sides.
 func (l *lab) equal(topic string, c copied) verify.Status {
 	l.Helper()
+	l.mapped(topic, c)
+	s := l.verify(topic)
+	want := verify.Equal
+	if begun := c.segments[0].Source; begun > 0 { // the source has records before
+		want = verify.Incomplete
+		if s.Result.Skipped != begun {
+			l.Errorf("%s: %+v", topic, s.Result.Counts)
+		}
+	}
+	if s.Result.Verdict() != want {
+		l.Errorf("%s: %+v\n%+v\n%+v", topic, s.Result.Counts, s.Result.Faults, s.Result.LeftOut)
+	}
+	return s
+}
+
+// mapped gives the topic's stream the mapping and progress of a copy.
+func (l *lab) mapped(topic string, c copied) {
+	l.Helper()
 	l.until("the stream of "+topic, func() bool { return len(l.streams(topic)) == 1 })
 	task := l.streams(topic)[0]
 	l.propose(&fsm.Assign{Items: []fsm.Assignment{{Task: task.ID, Turn: task.Turn, To: "n"}}})
@@ -178,28 +197,55 @@ func (l *lab) equal(topic string, c copied) verify.Status {
 	l.propose(&fsm.MappingPut{Task: task.ID, Turn: task.Turn + 1,
 		Mapping:  fsm.Mapping{Version: 1, Phase: phase, Segments: c.segments, SourceTopicID: l.metadata(l.usC, topic).ID, TargetTopicID: l.metadata(l.euC, topic).ID},
 		Progress: fsm.Progress{Source: c.cursor.Source, Target: c.cursor.Target}})
-	jobs, err := verify.New(verify.DefaultConfig(), l.catalog, l.ctl)
+}
+
+// verify compares topics of both sides.
+func (l *lab) verify(topics ...string) verify.Status {
+	l.Helper()
+	cfg := verify.DefaultConfig()
+	cfg.Wait = time.Second
+	jobs, err := verify.New(cfg, l.catalog, l.ctl)
 	if err != nil {
 		l.Fatal(err)
 	}
 	defer jobs.Close()
-	j, err := jobs.Start(verify.Request{Link: "us-eu", Topics: []string{topic}})
+	j, err := jobs.Start(verify.Request{Link: "us-eu", Topics: topics})
 	if err != nil {
 		l.Fatal(err)
 	}
 	<-j.Ended()
 	s := j.Status()
-	want := verify.Equal
-	if begun := c.segments[0].Source; begun > 0 { // the source has records before
-		want = verify.Incomplete
-		if s.Result.Skipped != begun {
-			l.Errorf("%s: %+v", topic, s.Result.Counts)
-		}
-	}
-	if s.State != verify.Done || s.Result.Verdict() != want {
-		l.Errorf("%s: %s %s %+v\n%+v\n%+v", topic, s.State, s.Err, s.Result.Counts, s.Result.Faults, s.Result.LeftOut)
+	if s.State != verify.Done {
+		l.Fatalf("%v: %s %s", topics, s.State, s.Err)
 	}
 	return s
+}
+
+// verdicts: records that the target alone lost, by brokers' own answers about
+// settings and sizes, and a topic that the link refuses.
+func (l *lab) verdicts() {
+	want := map[string]verify.Counts{
+		"kept":   {Compared: 200, Missing: 100, TargetGone: 100},
+		"capped": {Compared: 200, Trimmed: 100}, // the target holds as much as the source promises
+	}
+	for topic, counts := range want {
+		l.produce(l.usP, recordsOf(topic, 0, 300)...)
+		l.until("streams", func() bool { return len(l.streams(topic)) == 1 })
+		c := l.copyByHand(topic, 0, 100)
+		if s := l.equal(topic, c); s.Result.Compared != 300 {
+			l.Errorf("%s: %+v", topic, s.Result.Counts)
+		}
+		if err := load.DeleteRecords(l.ctx, []kgo.Opt{kgo.SeedBrokers(l.eu.Bootstrap...)}, topic, 0, 100); err != nil {
+			l.Fatal(err)
+		}
+		if s := l.verify(topic); s.Result.Counts != counts || (s.Result.Verdict() == verify.Equal) != (counts.Missing == 0) {
+			l.Errorf("%s: %+v\n%+v", topic, s.Result.Counts, s.Result.LeftOut)
+		}
+	}
+	s := l.verify("narrow")
+	if s.Result.Verdict() != verify.Incomplete || s.Result.Selected != (verify.Scope{Topics: 1, Partitions: 2}) || s.Result.Covered.Partitions != 0 {
+		l.Errorf("narrow: %+v", s.Result)
+	}
 }
 
 func numbered(topic string, n int) *kgo.Record {
@@ -233,7 +279,11 @@ func rebuiltBatches(l *lab) {
 	l.create(l.usC, "compacted", 1, map[string]string{"cleanup.policy": "compact", "segment.ms": "200", "min.cleanable.dirty.ratio": "0.01", "max.compaction.lag.ms": "1000"})
 	// Compacting the copy too would leave little to compare.
 	l.create(l.euC, "compacted", 1, nil)
-	l.link(spec("plain-*", "stamped-*", "txn", "compacted"))
+	l.create(l.usC, "kept", 1, map[string]string{"retention.ms": "-1"})
+	l.create(l.usC, "capped", 1, map[string]string{"retention.ms": "-1", "retention.bytes": "1000"})
+	l.create(l.usC, "narrow", 2, nil)
+	l.create(l.euC, "narrow", 3, nil)
+	l.link(spec("plain-*", "stamped-*", "txn", "compacted", "kept", "capped", "narrow"))
 
 	for i, codec := range codecs {
 		for _, topic := range []string{"plain-" + codec, "stamped-" + codec} {
@@ -257,6 +307,7 @@ func rebuiltBatches(l *lab) {
 		}
 	}
 	t.Run("transactions", func(t *testing.T) { l.within(t).transactions() })
+	t.Run("verdicts", func(t *testing.T) { l.within(t).verdicts() })
 	t.Run("compacted", func(t *testing.T) { l.within(t).compacted() })
 }
 
