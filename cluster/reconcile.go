@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,10 +49,30 @@ type reconciler struct {
 
 	mu    sync.Mutex
 	slots map[fsm.TaskID]*slot
+	taken takeovers
+}
+
+// takeovers counts the streams that this node got from another one.
+type takeovers struct {
+	seen  uint64 // index up to which they are counted, 0: nothing was confirmed yet
+	count map[fsm.LinkID]int64
+}
+
+// look counts what has come with a View that a leader confirmed. What was this
+// node's when it started was taken over by nobody.
+func (k *takeovers) look(v *fsm.View, self string) {
+	if k.seen > 0 {
+		for t := range v.Tasks {
+			if t.Kind == fsm.KindCopy && t.Owner == self && t.Turn > 1 && t.Since > k.seen {
+				k.count[t.Link]++
+			}
+		}
+	}
+	k.seen = v.Index
 }
 
 func newReconciler(l *local, facts *hub, progress *progressSink, confirmed func() bool) *reconciler {
-	return &reconciler{local: l, facts: facts, progress: progress, confirmed: confirmed, wake: newTrigger(), slots: map[fsm.TaskID]*slot{}}
+	return &reconciler{local: l, facts: facts, progress: progress, confirmed: confirmed, wake: newTrigger(), slots: map[fsm.TaskID]*slot{}, taken: takeovers{count: map[fsm.LinkID]int64{}}}
 }
 
 // run reconciles until ctx ends, then drains everything.
@@ -90,6 +111,7 @@ func (r *reconciler) pass(ctx context.Context, runners map[fsm.Kind]task.Runner)
 		}
 	}
 	if confirmed {
+		r.taken.look(v, r.self.ServerID)
 		for t := range v.Tasks {
 			if t.Owner == r.self.ServerID && r.slots[t.ID] == nil {
 				r.begin(ctx, v, t, runners[t.Kind])
@@ -195,4 +217,13 @@ func (r *reconciler) statuses(into map[fsm.TaskID]task.Status) {
 	for id, s := range r.slots {
 		into[id] = s.running.Status()
 	}
+}
+
+// takeovers are the streams that this node got from another one since it
+// started, by link; of links that are gone they are forgotten.
+func (r *reconciler) takeovers(v *fsm.View) map[fsm.LinkID]int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	maps.DeleteFunc(r.taken.count, func(id fsm.LinkID, _ int64) bool { return v.Link(id) == nil })
+	return maps.Clone(r.taken.count)
 }

@@ -4,9 +4,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"sluice/fsm"
+	"sluice/test/scrape"
 )
 
 func TestStatusFromEveryNode(t *testing.T) {
@@ -63,21 +62,106 @@ func TestStatusFromEveryNode(t *testing.T) {
 func TestCollector(t *testing.T) {
 	runSim(t, func(s *sim) {
 		n := s.start(1)
-		s.until("a leader", 20*time.Second, func() bool { return s.leader() != nil })
-		registry := prometheus.NewPedanticRegistry()
-		if err := registry.Register(n.Collector()); err != nil {
-			s.t.Fatal(err)
-		}
-		families, err := registry.Gather()
-		if err != nil || len(families) != 9 {
-			s.t.Errorf("%d families, %v", len(families), err)
-		}
-		for _, f := range families {
-			if f.GetName() == "sluice_cluster_is_leader" && f.GetMetric()[0].GetGauge().GetValue() != 1 {
-				s.t.Error("it does not say that it leads")
-			}
+		got := scrape.Of(s.t, n.Collector())
+		got.Absent(s.t, "sluice_cluster_leader_confirmed_age_seconds")
+		got.Want(s.t, scrape.Samples{"sluice_cluster_quorum": 0, "sluice_cluster_is_leader": 0})
+		s.until("a leader", 20*time.Second, func() bool {
+			members := n.Members()
+			return n.Quorum() && len(members) == 1 && members[0].Life == LifeAlive
+		})
+		got = scrape.Of(s.t, n.Collector())
+		got.Want(s.t, scrape.Samples{
+			"sluice_cluster_quorum": 1, "sluice_cluster_is_leader": 1, `sluice_cluster_members{life="alive"}`: 1, `sluice_cluster_members{life="dead"}`: 0,
+			"sluice_cluster_index": float64(n.View().Index), "sluice_cluster_events_dropped_total": 0,
+		})
+		if age, ok := got["sluice_cluster_leader_confirmed_age_seconds"]; !ok || age < 0 || age > 5 {
+			s.t.Errorf("the facts are %v s old (known: %v)", age, ok)
 		}
 	})
+}
+
+// TestTakeoversAreCounted: what a node gets from another one counts there, once.
+func TestTakeoversAreCounted(t *testing.T) {
+	runSim(t, func(s *sim) {
+		s.trio()
+		s.addTasks(12)
+		s.until("assigned", 20*time.Second, func() bool { return s.balanced(13, 1, 2, 3) })
+		count := func() (sum float64) {
+			for _, n := range s.nodes {
+				sum += scrape.Of(s.t, n.Collector())[`sluice_link_takeovers_total{link="l"}`]
+			}
+			return sum
+		}
+		lost, before, streams := s.follower(), count(), 0.0
+		for t := range lost.View().Tasks {
+			if t.Kind == fsm.KindCopy && t.Owner == lost.self.ServerID {
+				streams++
+			}
+		}
+		before -= scrape.Of(s.t, lost.Collector())[`sluice_link_takeovers_total{link="l"}`]
+		s.kill(lost.i)
+		s.until("taken over", 20*time.Second, func() bool { return s.world.settled(13) })
+		if got := count() - before; got != streams || streams == 0 {
+			s.t.Errorf("%v takeovers are counted, the node that died had %v streams", got, streams)
+		}
+	})
+}
+
+// TestWhatANodeBeganWithIsNoTakeover: nor is a stream that nobody had before,
+// nor one that it knows already.
+func TestWhatANodeBeganWithIsNoTakeover(t *testing.T) {
+	state := fsm.NewState()
+	index := uint64(0)
+	do := func(c fsm.Command) {
+		t.Helper()
+		b, err := fsm.Encode(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		index++
+		if r, err := state.Apply(index, b); err != nil || r.Refused != "" {
+			t.Fatalf("%T: %+v %v", c, r, err)
+		}
+	}
+	give := func(id fsm.TaskID, to string) {
+		do(&fsm.Assign{Items: []fsm.Assignment{{Task: id, Turn: state.View().Task(id).Turn, To: to}}})
+	}
+	do(&fsm.NodePut{Node: fsm.Node{ID: "a", Name: "a"}})
+	do(&fsm.NodePut{Node: fsm.Node{ID: "b", Name: "b"}})
+	do(&fsm.Objects{
+		Kafka: []fsm.KafkaCluster{{Name: "us"}, {Name: "eu"}},
+		Links: []fsm.LinkPut{{Spec: fsm.LinkSpec{Name: "l", Source: "us", Target: "eu", State: fsm.StateRunning}}},
+	})
+	do(&fsm.StreamsAdd{Link: 1, Streams: []fsm.StreamKey{{Topic: "t", TargetTopic: "t"}, {Topic: "t", Partition: 1, TargetTopic: "t"}, {Topic: "t", Partition: 2, TargetTopic: "t"}}})
+	var streams []fsm.TaskID
+	for x := range state.View().Tasks {
+		if x.Kind == fsm.KindCopy {
+			streams = append(streams, x.ID)
+		}
+	}
+	for _, id := range streams[:2] {
+		give(id, "b")
+		give(id, "a")
+	}
+	k := takeovers{count: map[fsm.LinkID]int64{}}
+	look := func(want int64) {
+		t.Helper()
+		k.look(state.View(), "a")
+		k.look(state.View(), "a")
+		if k.count[1] != want {
+			t.Errorf("%d takeovers, want %d", k.count[1], want)
+		}
+	}
+	look(0) // it had them when it started
+	give(streams[2], "a")
+	look(0) // nobody had it
+	give(streams[0], "b")
+	look(0)
+	give(streams[0], "a")
+	look(1)
+	give(streams[1], "b")
+	give(streams[1], "a") // between two looks
+	look(2)
 }
 
 // TestWAN: three sites, 150 ms from each to each other.

@@ -66,17 +66,25 @@ type clusterMetric struct {
 
 func clusterMetrics() []clusterMetric {
 	return []clusterMetric{
-		{"sluice_kafka_connections", "Open fetch and produce connections.", prometheus.GaugeValue,
+		{"sluice_kafka_connections", "Fetch and produce connections of this node to the Kafka cluster that are open now.", prometheus.GaugeValue,
 			func(c *counters) float64 { return float64(c.conns.Load()) }},
-		{"sluice_kafka_received_bytes_total", "Bytes of responses read.", prometheus.CounterValue,
+		{"sluice_kafka_received_bytes_total", "Bytes of fetch and produce responses, without TLS, that this node has read from the Kafka cluster since it started.", prometheus.CounterValue,
 			func(c *counters) float64 { return float64(c.bytesIn.Load()) }},
-		{"sluice_kafka_sent_bytes_total", "Bytes of requests written.", prometheus.CounterValue,
+		{"sluice_kafka_sent_bytes_total", "Bytes of fetch and produce requests, without TLS, that this node has written to the Kafka cluster since it started.", prometheus.CounterValue,
 			func(c *counters) float64 { return float64(c.bytesOut.Load()) }},
-		{"sluice_kafka_requests_total", "Requests written.", prometheus.CounterValue,
+		{"sluice_kafka_requests_total", "Fetch and produce requests that this node has written to the Kafka cluster since it started.", prometheus.CounterValue,
 			func(c *counters) float64 { return float64(c.requests.Load()) }},
-		{"sluice_kafka_responses_total", "Responses read.", prometheus.CounterValue,
+		{"sluice_kafka_responses_total", "Fetch and produce responses that this node has read from the Kafka cluster since it started.", prometheus.CounterValue,
 			func(c *counters) float64 { return float64(c.responses.Load()) }},
-		{"sluice_kafka_throttled_seconds_total", "Time that brokers asked to wait.", prometheus.CounterValue,
+		{"sluice_kafka_throttled_seconds_total", "Seconds that the Kafka cluster's brokers asked this node to wait because of a quota, in sum since it started; from their answers.", prometheus.CounterValue,
 			func(c *counters) float64 { return time.Duration(c.throttledNanos.Load()).Seconds() }},
 	}
+}
+
+func (m *clusterMetric) desc() *prometheus.Desc {
+	return prometheus.NewDesc(m.name, m.help, []string{"cluster"}, nil)
+}
+
+func idleDesc() *prometheus.Desc {
+	return prometheus.NewDesc("sluice_kafka_idle_buffer_bytes", "Bytes of memory that this node keeps for record batches and does not use now.", nil, nil)
 }

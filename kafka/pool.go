@@ -101,21 +101,24 @@ func (p *Pool) Collector() prometheus.Collector { return poolCollector{p} }
 // poolCollector reads a Pool's counters when it is scraped.
 type poolCollector struct{ pool *Pool }
 
-// Describe sends no descriptors: which clusters there are is known at scrape
-// time only.
-func (poolCollector) Describe(chan<- *prometheus.Desc) {}
+// Describe implements prometheus.Collector.
+func (poolCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, m := range clusterMetrics() {
+		ch <- m.desc()
+	}
+	ch <- idleDesc()
+}
 
 // Collect sends one sample per metric and Kafka cluster.
 func (c poolCollector) Collect(out chan<- prometheus.Metric) {
 	clusters := c.pool.allCounters()
 	for _, m := range clusterMetrics() {
-		desc := prometheus.NewDesc(m.name, m.help, []string{"cluster"}, nil)
+		desc := m.desc()
 		for name, n := range clusters {
 			out <- prometheus.MustNewConstMetric(desc, m.kind, m.value(n), name)
 		}
 	}
-	desc := prometheus.NewDesc("sluice_kafka_idle_buffer_bytes", "Bytes of pooled buffers not in use.", nil, nil)
-	out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(c.pool.cfg.Buffers.Idle()))
+	out <- prometheus.MustNewConstMetric(idleDesc(), prometheus.GaugeValue, float64(c.pool.cfg.Buffers.Idle()))
 }
 
 // allCounters returns a copy of the map of counters.

@@ -16,12 +16,12 @@ func (t *Transport) Collector() prometheus.Collector {
 	}
 	return &collector{
 		t:          t,
-		conns:      desc("connections", "Open connections to and from other nodes.", "kind", "direction"),
-		handshakes: desc("handshakes_total", "Handshakes that succeeded.", "kind", "direction"),
-		bytes:      desc("bytes_total", "Bytes between nodes, without TLS.", "kind", "direction"),
-		refused:    desc("refused_total", "Inbound connections that were refused.", "code"),
-		dialFailed: desc("dial_failures_total", "Dials that failed or were refused."),
-		drop:       desc("gossip_packets_dropped_total", "Gossip packets dropped because a queue was full."),
+		conns:      desc("connections", "Connections to (out) and from (in) other nodes that are open now, by what they carry.", "kind", "direction"),
+		handshakes: desc("handshakes_total", "Handshakes with other nodes that succeeded since this node started.", "kind", "direction"),
+		bytes:      desc("bytes_total", "Bytes to (out) and from (in) other nodes, without TLS, since this node started.", "kind", "direction"),
+		refused:    desc("refused_total", "Connections that this node has refused since it started, by the reason.", "code"),
+		dialFailed: desc("dial_failures_total", "Dials to other nodes that failed or were refused since this node started."),
+		drop:       desc("gossip_packets_dropped_total", "Gossip packets that this node has dropped since it started, because a queue was full."),
 	}
 }
 

@@ -7,17 +7,15 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
 	"go.uber.org/goleak"
 
+	"sluice/test/scrape"
 	"sluice/test/vnet"
 )
 
@@ -353,40 +351,10 @@ func TestCollector(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		registry := prometheus.NewPedanticRegistry()
-		if err := registry.Register(b.Collector()); err != nil {
-			t.Fatal(err)
-		}
-		families, err := registry.Gather()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := value(families, "sluice_transport_connections", "in", "rpc"); got != 1 {
-			t.Errorf("%v connections open", got)
-		}
-		if got := value(families, "sluice_transport_handshakes_total", "in", "rpc"); got != 1 {
-			t.Errorf("%v handshakes", got)
-		}
+		scrape.Of(t, b.Collector()).Want(t, scrape.Samples{
+			`sluice_transport_connections{direction="in",kind="rpc"}`: 1, `sluice_transport_handshakes_total{direction="in",kind="rpc"}`: 1,
+		})
 		a.stop()
 		b.stop()
 	})
-}
-
-// value returns the metric of a family with those label values, -1: none.
-func value(families []*dto.MetricFamily, name string, labels ...string) float64 {
-	for _, f := range families {
-		if f.GetName() != name {
-			continue
-		}
-		for _, m := range f.GetMetric() {
-			var got []string
-			for _, l := range m.GetLabel() {
-				got = append(got, l.GetValue())
-			}
-			if slices.Equal(got, labels) {
-				return m.GetGauge().GetValue() + m.GetCounter().GetValue()
-			}
-		}
-	}
-	return -1
 }

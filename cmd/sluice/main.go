@@ -49,25 +49,6 @@ func local() cli.Local {
 // node with thousands of streams is a fifth smaller.
 const collectAt = 50
 
-// buildInfo reads what the toolchain wrote into the binary.
-func buildInfo() cli.VersionInfo {
-	v := cli.VersionInfo{Version: version}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return v
-	}
-	v.Go = info.GoVersion
-	for _, s := range info.Settings {
-		switch s.Key {
-		case "vcs.revision":
-			v.Commit = s.Value[:min(12, len(s.Value))]
-		case "vcs.time":
-			v.Date = s.Value
-		}
-	}
-	return v
-}
-
 // runDemo runs the nodes of the demo from this very binary.
 func runDemo(ctx context.Context, o cli.DemoOptions) error {
 	binary, err := os.Executable()

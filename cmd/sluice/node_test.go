@@ -49,7 +49,7 @@ func TestNodeLivesAndEnds(t *testing.T) {
 		t.Errorf("page: %.100s", page)
 	}
 	metrics := fetch(t, http1, "/metrics")
-	for _, want := range []string{"sluice_cluster_is_leader 1", "go_goroutines"} {
+	for _, want := range []string{"sluice_cluster_is_leader 1", "sluice_cluster_quorum 1", "sluice_build_info{", "go_goroutines", "process_open_fds"} {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("no %s in the metrics", want)
 		}

@@ -5,12 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
 	"sluice/api"
@@ -27,9 +24,6 @@ import (
 	"sluice/transport"
 	"sluice/web"
 )
-
-// version is set by the linker.
-var version = "dev"
 
 // idleBuffers is how much of the memory limit may lie unused in buffers.
 const idleBuffers = 4
@@ -110,17 +104,16 @@ func assemble(cfg parts, log *slog.Logger) (*node, error) {
 	n.api, err = api.New(cfg.api, api.Parts{
 		Control: control{n.cluster}, Cluster: membership{n.cluster}, Preflight: preflight{n.catalog},
 		Verify:  verifier{n.verify, cfg.cluster.Name},
-		Metrics: n.metrics(), Web: web.Handler(), Version: version, Log: log,
+		Metrics: metrics(log, n.collectors()), Web: web.Handler(), Version: version, Log: log,
 	})
 	return n, err
 }
 
-// metrics serves every part's collector.
-func (n *node) metrics() http.Handler {
-	reg := prometheus.NewRegistry()
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		n.transport.Collector(), n.pool.Collector(), n.cluster.Collector(), n.streams.Collector())
-	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
+// collectors are those of the parts; a node shows what it owns.
+func (n *node) collectors() []prometheus.Collector {
+	return []prometheus.Collector{
+		build(), api.LinkCollector(control{n.cluster}, membership{n.cluster}), n.streams.Collector(), n.cluster.Collector(), n.pool.Collector(), n.transport.Collector(),
+	}
 }
 
 // run opens the API's port and lives.

@@ -78,6 +78,7 @@ type Row struct {
 	Acts     Actor
 	Policy   bool // the link's onLoss policy may go on from such a stop by itself
 	Batch    bool // the stop is about what comes next at the source, which stays so wherever the target stands
+	Event    bool // told by events alone: nothing is in such a state
 	Meaning  string
 	Advice   string
 }

@@ -146,7 +146,7 @@ var table = map[fsm.Code]Row{
 		Advice:  "bring the target's brokers back, or lower min.insync.replicas or the replication factor",
 	},
 	fsm.CodeLostRace: {
-		Severity: Waiting, Side: Cluster, Acts: Sluice,
+		Severity: Waiting, Side: Cluster, Acts: Sluice, Event: true,
 		Meaning: "a node met writes of its successor and stopped: two nodes thought that they own the stream",
 		Advice:  passes,
 	},
@@ -156,12 +156,12 @@ var table = map[fsm.Code]Row{
 		Advice:  "look at that node and the network to it; another one takes the task over",
 	},
 	fsm.CodeNodeDead: {
-		Severity: Waiting, Side: Cluster, Acts: AtSluice,
+		Severity: Waiting, Side: Cluster, Acts: AtSluice, Event: true,
 		Meaning: "a node was silent for too long: others take its tasks over",
 		Advice:  "look at that node and the network to it",
 	},
 	fsm.CodeTargetLostAcked: {
-		Severity: Waiting, Side: Target, Acts: AtTarget,
+		Severity: Waiting, Side: Target, Acts: AtTarget, Event: true,
 		Meaning: "the target lost records that it had acknowledged; they are copied again",
 		Advice:  "find out which broker became leader uncleanly; raise acks, min.insync.replicas or the replication factor there",
 	},
@@ -188,7 +188,7 @@ var table = map[fsm.Code]Row{
 		Advice:  passes,
 	},
 	fsm.CodeTakeover: {
-		Severity: Working, Side: Cluster, Acts: Sluice,
+		Severity: Working, Side: Cluster, Acts: Sluice, Event: true,
 		Meaning: "a node took tasks over from one that was gone",
 		Advice:  nothing,
 	},
@@ -215,27 +215,27 @@ var table = map[fsm.Code]Row{
 		Advice:  nothing,
 	},
 	fsm.CodeNodeLeft: {
-		Severity: Told, Side: Cluster, Acts: Nobody,
+		Severity: Told, Side: Cluster, Acts: Nobody, Event: true,
 		Meaning: "a node left the cluster",
 		Advice:  nothing,
 	},
 	fsm.CodeTopicEnded: {
-		Severity: Told, Side: None, Acts: Nobody,
+		Severity: Told, Side: None, Acts: Nobody, Event: true,
 		Meaning: "a topic is copied no more; the target keeps its records",
 		Advice:  "nothing; to copy it again, select it again: it goes on where it was",
 	},
 	fsm.CodeNewSegment: {
-		Severity: Told, Side: None, Acts: Nobody,
+		Severity: Told, Side: None, Acts: Nobody, Event: true,
 		Meaning: "the stream went on past something: offsets differ by another constant from here on",
 		Advice:  nothing,
 	},
 	fsm.CodeTranslated: {
-		Severity: Told, Side: Source, Acts: Nobody,
+		Severity: Told, Side: Source, Acts: Nobody, Event: true,
 		Meaning: "offsets of the two sides cannot stay in step from here on; translation stays exact",
 		Advice:  nothing,
 	},
 	fsm.CodeRecopied: {
-		Severity: Told, Side: None, Acts: Nobody,
+		Severity: Told, Side: None, Acts: Nobody, Event: true,
 		Meaning: "the stream began anew, as it was ordered to",
 		Advice:  nothing,
 	},
@@ -257,17 +257,17 @@ var table = map[fsm.Code]Row{
 		Advice:  "nothing while it is short; else end the producer that the message names",
 	},
 	fsm.CodeEpochRaised: {
-		Severity: Good, Side: Target, Acts: Nobody,
+		Severity: Good, Side: Target, Acts: Nobody, Event: true,
 		Meaning: "the target's broker forgot the producer, and the stream went on under a new epoch",
 		Advice:  nothing,
 	},
 	fsm.CodeTopicAdded: {
-		Severity: Good, Side: None, Acts: Nobody,
+		Severity: Good, Side: None, Acts: Nobody, Event: true,
 		Meaning: "a topic is copied that was not before",
 		Advice:  nothing,
 	},
 	fsm.CodeNodeJoined: {
-		Severity: Good, Side: Cluster, Acts: Nobody,
+		Severity: Good, Side: Cluster, Acts: Nobody, Event: true,
 		Meaning: "a node joined the cluster",
 		Advice:  nothing,
 	},
@@ -301,5 +301,21 @@ func All() []Row {
 		out = append(out, Of(c))
 	}
 	slices.SortStableFunc(out, func(a, b Row) int { return int(b.Severity - a.Severity) })
+	return out
+}
+
+// States are the codes that a stream or task may be in, sorted.
+func States() []fsm.Code { return codes(func(r Row) bool { return !r.Event }) }
+
+// Stops are the codes that wait for a person, sorted.
+func Stops() []fsm.Code { return codes(func(r Row) bool { return r.Severity == Stopped }) }
+
+func codes(of func(Row) bool) []fsm.Code {
+	var out []fsm.Code
+	for _, c := range slices.Sorted(maps.Keys(table)) {
+		if of(table[c]) {
+			out = append(out, c)
+		}
+	}
 	return out
 }

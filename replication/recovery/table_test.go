@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"sluice/fsm"
+	"sluice/fsm/reason"
 )
 
 var update = flag.Bool("update", false, "write docs/reference/recovery.md anew")
@@ -323,7 +324,26 @@ func TestTableIsCurrent(t *testing.T) {
 	}
 }
 
-// TestEveryStepEnds: whatever is gathered fails, and the stream waits or begins
+// TestWhatIsShownIsAState: a stream that waits or is stopped shows a code that is
+// counted among the states.
+func TestWhatIsShownIsAState(t *testing.T) {
+	for _, name := range faults() {
+		for _, at := range combinations() {
+			code := fsm.CodeStarting
+			switch _, step := decide(t, stock(name, at), at); step := step.(type) {
+			case Wait:
+				code = step.Code
+			case Halt:
+				code = step.Fault.Code
+			}
+			if code != "its-code" && !slices.Contains(reason.States(), code) { // that of the row's fault
+				t.Errorf("%s %v: it shows %q, which only events tell", name, at, code)
+			}
+		}
+	}
+}
+
+// TestFailedGatherIsNeverAnAnswer: whatever is gathered fails, and the stream waits or begins
 // anew with that fault; it never goes on as if it knew.
 func TestFailedGatherIsNeverAnAnswer(t *testing.T) {
 	for _, name := range faults() {

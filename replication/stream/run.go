@@ -18,7 +18,7 @@ func newStream(ctx context.Context, r *shared, t *fsm.Task) *Stream {
 			ctl: r.ctl, node: r.cfg.Node, name: r.cfg.Name, now: r.nowMs,
 			id: t.ID, turn: t.Turn, link: t.Link, topic: key.Topic, partition: key.Partition,
 		},
-		cfg: &r.cfg, log: r.log, conns: r.conns, limit: r.limiter(t.Link), drain: make(chan struct{}), done: make(chan struct{}),
+		cfg: &r.cfg, log: r.log, conns: r.conns, limit: r.limiter(t.Link), counts: r.counts, drain: make(chan struct{}), done: make(chan struct{}),
 		progress: newProgress(t), memory: recovery.Memory{Refused: -1},
 	}
 	s.ctx, s.cancel = context.WithCancel(ctx)
@@ -117,7 +117,7 @@ func (s *Stream) open(sit *recovery.Situation, o recovery.Open) *watcher {
 	p := wire.Open(s.conns, src.Cluster, dst.Cluster, wire.Ends{
 		Task: s.assigned.id, Turn: s.assigned.turn, Link: s.assigned.link, Topic: src.topic, TargetTopic: dst.topic, Number: src.partition,
 		TopicID: src.place.TopicID, TargetTopicID: m.TargetTopicID, SourceLeader: src.place.Leader, TargetLeader: dst.place.Leader,
-		SourceEpoch: src.place.LeaderEpoch, Limit: s.limit,
+		SourceEpoch: src.place.LeaderEpoch, Meter: wire.Meter{Limit: s.limit, Copied: s.counts.of(s.assigned.link, src.topic)},
 	}, pipe.Start{
 		Mapping: *m, Skip: skip, Position: o.Position, Progress: o.Progress, TargetEpoch: dst.place.LeaderEpoch,
 		Expiration: sit.Expiration, Guarded: o.Guarded, OldRequests: s.memory.OldRequests, Seen: s.seen, MaxOpened: s.logs.maxOpened,

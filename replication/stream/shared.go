@@ -44,6 +44,8 @@ type shared struct {
 	log     *slog.Logger
 	conns   *wire.Conns
 
+	counts *counts // of links and topics
+
 	limitsMu sync.Mutex
 	limits   map[fsm.LinkID]*wire.Limiter
 }

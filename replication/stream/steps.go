@@ -125,13 +125,16 @@ func (s *Stream) commit(sit *recovery.Situation, c recovery.Commit) *recovery.Fa
 // halt stops the stream with a reason, as a fact that outlives this owner.
 func (s *Stream) halt(f recovery.Fault) {
 	now := s.assigned.now()
-	_, err := s.assigned.propose(s.ctx, &fsm.TaskStop{
+	res, err := s.assigned.propose(s.ctx, &fsm.TaskStop{
 		Task: s.assigned.id, Turn: s.assigned.turn, Version: s.progress.memory(s.memory).Version,
 		Stop:  fsm.Stop{Code: f.Code, From: f.Range.From, To: f.Range.To, Target: !f.Source, Message: f.Message, At: now},
 		Event: &fsm.Event{Code: f.Code, From: f.Range.From, To: f.Range.To, Message: f.Message, Node: s.assigned.name, First: now, Last: now},
 	})
 	s.progress.show(f.Code, f.Message)
-	if err != nil {
+	switch {
+	case err != nil:
 		s.pause(recovery.Backoff(s.memory.Attempts))
+	case res.Refused == fsm.RefusedNot:
+		s.counts.stopped(s.assigned.link, f.Code)
 	}
 }

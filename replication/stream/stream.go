@@ -21,6 +21,7 @@ type Stream struct {
 	logs     *logs // nil: the link is gone
 	conns    *wire.Conns
 	limit    *wire.Limiter
+	counts   *counts
 
 	ctx    context.Context
 	cancel context.CancelFunc

@@ -40,14 +40,20 @@ type Ends struct {
 	TopicID, TargetTopicID     [16]byte
 	Number                     int32
 	SourceLeader, TargetLeader int32
-	SourceEpoch                int32    // leader epoch of the source
-	Limit                      *Limiter // of the link
+	SourceEpoch                int32 // leader epoch of the source
+	Meter                      Meter
+}
+
+// Meter bounds and counts what goes through a partition.
+type Meter struct {
+	Limit  *Limiter // of the link
+	Copied *Copied  // of the topic; nil: not counted
 }
 
 // Open joins a pipe to the connections of both sides and begins to fetch.
 func Open(c *Conns, source, target Cluster, e Ends, s pipe.Start) *Partition {
 	p := &Partition{
-		Ends: e, conns: c, fetcher: c.fetcher(source, e.SourceLeader, e.Link, e.Limit),
+		Ends: e, conns: c, fetcher: c.fetcher(source, e.SourceLeader, e.Link, e.Meter.Limit),
 		over: make(chan struct{}), look: make(chan struct{}, 1), pipe: pipe.New(s),
 	}
 	for _, route := range []pipe.Route{pipe.Guarded, pipe.Unguarded} {
@@ -251,7 +257,9 @@ func (p *Partition) answered(r *kafka.ProducedPartition, err error) {
 		case r.ErrorCode != 0:
 			q.Refused(refusal(r, p.TargetTopic))
 		default:
-			p.conns.acknowledged(q.Acknowledged(r.BaseOffset, time.Now()))
+			records, bytes := q.Acknowledged(r.BaseOffset, time.Now())
+			p.conns.acknowledged(records, bytes)
+			p.Meter.Copied.add(records, bytes, p.conns.cfg.Now())
 		}
 	})
 }
