@@ -22,9 +22,9 @@ import (
 func (s *Server) apply(ctx context.Context, r ApplyRequest) (Plan, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*s.cfg.Timeout)
 	defer cancel()
-	objects, err := manifest.ParseAll(r.Sources)
+	objects, err := manifest.ParseAll(ctx, r.Sources)
 	if err != nil {
-		return Plan{}, asManifest(err)
+		return Plan{}, err
 	}
 	if err := s.reread(ctx); err != nil {
 		return Plan{}, err
@@ -46,14 +46,6 @@ func (s *Server) apply(ctx context.Context, r ApplyRequest) (Plan, error) {
 	return a.answer(true), nil
 }
 
-// asManifest takes an error of reading the text for the caller's.
-func asManifest(err error) error {
-	if _, ok := errors.AsType[manifest.Errors](err); ok {
-		return err
-	}
-	return problem(http.StatusUnprocessableEntity, CodeManifest, "", "%v", err)
-}
-
 // applying is one apply under way. It may plan several times, when the facts
 // change meanwhile; the first plan that changed something is what is shown.
 type applying struct {
@@ -71,12 +63,14 @@ func (a *applying) plan(ctx context.Context, v *fsm.View) (fsm.Command, error) {
 	if a.request.Delete {
 		a.last, err = manifest.PlanDelete(v, a.objects)
 	} else {
-		a.last, err = manifest.NewPlan(v, a.objects)
+		a.last, err = manifest.NewPlan(ctx, v, a.objects)
 	}
-	if err != nil {
-		p := asProblem(err)
+	if faults, ok := errors.AsType[manifest.Errors](err); ok {
+		p := ofManifest(faults)
 		p.Status, p.Code, p.Title = http.StatusConflict, CodeRefused, http.StatusText(http.StatusConflict)
 		return nil, p
+	} else if err != nil {
+		return nil, err
 	}
 	if a.shown == nil || a.shown.Empty() {
 		a.shown = a.last
@@ -237,10 +231,11 @@ func (a *applying) judge(asked []concern, found []Preflight) error {
 		return nil
 	}
 	p := problem(http.StatusUnprocessableEntity, CodePreflight, "nothing was changed; put it right and apply again", "the Kafka clusters do not allow it")
-	for _, f := range refused {
+	p.Findings = refused[:min(len(refused), maxFaults)]
+	for _, f := range p.Findings {
 		p.Detail += "; " + f.String()
 	}
-	p.Findings = refused
+	p.Detail += rest(len(refused))
 	return p
 }
 

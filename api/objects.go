@@ -12,7 +12,7 @@ import (
 
 func (s *Server) objectRoutes(h huma.API) {
 	type applyInput struct{ Body ApplyRequest }
-	route(h, http.MethodPost, "/v1/apply", "apply", "Plan objects and carry the plan out, all or nothing",
+	route(h, http.MethodPost, applyPath, "apply", "Plan objects and carry the plan out, all or nothing",
 		func(ctx context.Context, in *applyInput) (Plan, error) { return s.apply(ctx, in.Body) })
 	type exportInput struct {
 		ReadParams

@@ -99,7 +99,7 @@ func asProblem(err error) *Problem {
 
 func ofManifest(faults manifest.Errors) *Problem {
 	p := problem(http.StatusUnprocessableEntity, CodeManifest, "", "%v", faults)
-	for _, f := range faults {
+	for _, f := range faults.List {
 		p.Errors = append(p.Errors, Fields{f.Pos.String(), f.Message})
 	}
 	return p
@@ -128,9 +128,21 @@ func reword(_ huma.Context, _ string, body any) (any, error) {
 		code = CodeInternal
 	}
 	p := problem(m.Status, code, "see /v1/openapi.json for what is understood", "%s", m.Detail)
-	for _, e := range m.Errors {
+	for _, e := range m.Errors[:min(len(m.Errors), maxFaults)] {
 		p.Errors = append(p.Errors, Fields{e.Location, e.Message})
 		p.Detail += "; " + e.Location + ": " + e.Message
 	}
+	p.Detail += rest(len(m.Errors))
 	return p, nil
+}
+
+// maxFaults is how many faults or findings one answer shows.
+const maxFaults = 20
+
+// rest tells how many of n are not shown.
+func rest(n int) string {
+	if n <= maxFaults {
+		return ""
+	}
+	return fmt.Sprintf("; and %d more", n-maxFaults)
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"sluice/manifest"
 )
 
 // ReadParams are understood by every read.
@@ -17,6 +19,16 @@ type ReadParams struct {
 
 func (r ReadParams) freshness() ReadParams { return r }
 
+// What a request's body may hold, in bytes: 64 KiB, and objects as text with
+// what JSON puts before quotes and line breaks.
+const (
+	maxBody  = 64 << 10
+	maxApply = 2 * manifest.MaxText
+)
+
+// applyPath takes the largest bodies.
+const applyPath = "/v1/apply"
+
 // answer is an answer with a body.
 type answer[T any] struct{ Body T }
 
@@ -24,11 +36,14 @@ type answer[T any] struct{ Body T }
 func route[I, O any](h huma.API, method, path, id, summary string, do func(context.Context, *I) (O, error)) {
 	schema := h.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")
 	op := huma.Operation{
-		OperationID: id, Method: method, Path: path, Summary: summary, MaxBodyBytes: 8 << 20,
+		OperationID: id, Method: method, Path: path, Summary: summary, MaxBodyBytes: maxBody,
 		Responses: map[string]*huma.Response{"default": {
 			Description: "What went wrong, as RFC 9457 words it.",
 			Content:     map[string]*huma.MediaType{"application/problem+json": {Schema: schema}},
 		}},
+	}
+	if path == applyPath {
+		op.MaxBodyBytes = maxApply
 	}
 	huma.Register(h, op, func(ctx context.Context, in *I) (*answer[O], error) {
 		out, err := do(ctx, in)

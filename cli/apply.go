@@ -3,8 +3,10 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -19,6 +21,7 @@ import (
 type files struct {
 	names   []string
 	sources []manifest.Source
+	objects []manifest.Object
 	dryRun  bool
 }
 
@@ -32,17 +35,37 @@ func (f *files) cmd(a *app, verb, short string, do func(context.Context) error) 
 				return &usageError{fmt.Errorf("sluice %s wants -f FILE, -f DIR or -f - for stdin", verb)}
 			}
 			var err error
-			if f.sources, err = manifest.Read(f.names, a.std.Stdin); err != nil {
+			if f.sources, err = readTexts(cmd.Context(), f.names, a.std.Stdin); err != nil {
 				return err
 			}
-			if _, err := manifest.ParseAll(f.sources); err != nil { // before anybody is asked
-				return &api.Problem{Code: api.CodeManifest, Detail: err.Error(), Next: "nothing was changed"}
+			if f.objects, err = manifest.ParseAll(cmd.Context(), f.sources); err != nil { // before anybody is asked
+				return inText(err, "nothing was changed")
 			}
 			return do(cmd.Context())
 		},
 	}
 	cmd.Flags().StringSliceVarP(&f.names, "file", "f", nil, "file, directory of *.yaml files, or - for stdin")
 	return cmd
+}
+
+// readTexts reads files and stdin until ctx ends: who types may never end it,
+// and a pipe may stay empty. What still reads ends with the process.
+func readTexts(ctx context.Context, names []string, stdin io.Reader) ([]manifest.Source, error) {
+	type texts struct {
+		sources []manifest.Source
+		err     error
+	}
+	read := make(chan texts, 1)
+	go func() {
+		sources, err := manifest.Read(names, stdin)
+		read <- texts{sources, err}
+	}()
+	select {
+	case t := <-read:
+		return t.sources, t.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 func applyCmd(a *app) *cobra.Command {
@@ -122,36 +145,38 @@ func deleteCmd(a *app) *cobra.Command {
 
 func validateCmd(a *app) *cobra.Command {
 	var f files
-	return f.cmd(a, "validate", "Check files for themselves, without a node", func(context.Context) error {
-		objects, err := manifest.ParseAll(f.sources)
-		if err != nil {
-			return err
-		}
+	return f.cmd(a, "validate", "Check files for themselves, without a node", func(ctx context.Context) error {
 		// Together with nothing else: what refers to other objects is left to plan.
-		p, err := manifest.NewPlan(withClusters(objects), objects)
+		p, err := manifest.NewPlan(ctx, withClusters(f.objects), f.objects)
 		if err != nil {
-			return &api.Problem{Code: api.CodeManifest, Detail: err.Error()}
+			return inText(err, "")
 		}
 		a.std.note("%s, no fault", plural(len(p.Changes), "object"))
 		return nil
 	})
 }
 
+// inText is what an error of reading objects comes to: faults of the text, or
+// the end of the caller's patience.
+func inText(err error, next string) error {
+	if _, ok := errors.AsType[manifest.Errors](err); !ok {
+		return err
+	}
+	return &api.Problem{Code: api.CodeManifest, Detail: err.Error(), Next: next}
+}
+
 // withClusters is a View that has the Kafka clusters which the links name and
 // the files do not.
 func withClusters(objects []manifest.Object) *fsm.View {
-	v := *fsm.NewState().View()
-	add := func(name string) {
-		if v.KafkaCluster(name) == nil {
-			v.Kafka = append(v.Kafka, fsm.KafkaCluster{Name: name})
-			slices.SortFunc(v.Kafka, func(a, b fsm.KafkaCluster) int { return cmp.Compare(a.Name, b.Name) })
-		}
-	}
+	names := map[string]bool{}
 	for _, o := range objects {
 		if o.Link != nil {
-			add(o.Link.Source)
-			add(o.Link.Target)
+			names[o.Link.Source], names[o.Link.Target] = true, true
 		}
+	}
+	v := *fsm.NewState().View()
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		v.Kafka = append(v.Kafka, fsm.KafkaCluster{Name: name})
 	}
 	return &v
 }

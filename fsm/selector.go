@@ -13,19 +13,25 @@ import (
 // Topics of mirroring tools (see Internal) are selected by their exact name only,
 // never by a star or an expression; those of Kafka (see Reserved) never.
 type Selector struct {
-	include, exclude []pattern
+	include, exclude patterns
+}
+
+// patterns are a set of them: the names, and what has a star or is an
+// expression.
+type patterns struct {
+	names map[string]bool
+	loose []pattern
 }
 
 type pattern struct {
-	name string         // exact
-	re   *regexp.Regexp // of a star or an expression; nil: exact
+	re     *regexp.Regexp // nil: an exact name
+	prefix string         // that every match begins with
 }
 
-func (p pattern) match(topic string) bool {
-	if p.re != nil {
-		return p.re.MatchString(topic)
-	}
-	return topic == p.name
+// match reports whether one of them has the topic; loose ones count where wide
+// is set.
+func (p patterns) match(topic string, wide bool) bool {
+	return p.names[topic] || wide && slices.ContainsFunc(p.loose, func(p pattern) bool { return p.re.MatchString(topic) })
 }
 
 // ParseSelector reads the patterns; the error names the faulty one.
@@ -33,39 +39,60 @@ func ParseSelector(include, exclude []string) (*Selector, error) {
 	s := &Selector{}
 	for _, set := range []struct {
 		texts []string
-		to    *[]pattern
+		to    *patterns
 	}{{include, &s.include}, {exclude, &s.exclude}} {
+		set.to.names = make(map[string]bool, len(set.texts))
 		for _, text := range set.texts {
 			p, err := parsePattern(text)
-			if err != nil {
+			switch {
+			case err != nil:
 				return nil, fmt.Errorf("topic pattern %q: %w", text, err)
+			case p.re == nil:
+				set.to.names[text] = true
+			default:
+				set.to.loose = append(set.to.loose, p)
 			}
-			*set.to = append(*set.to, p)
 		}
 	}
 	return s, nil
+}
+
+// Prefixes are what the names that a star or an expression of include selects
+// begin with, one of each; empty where there is none.
+func (s *Selector) Prefixes() []string {
+	var out []string
+	for _, p := range s.include.loose {
+		out = append(out, p.prefix)
+	}
+	return out
 }
 
 func parsePattern(text string) (pattern, error) {
 	switch {
 	case len(text) > 1 && text[0] == '/' && text[len(text)-1] == '/':
 		inner := text[1 : len(text)-1]
-		if _, err := regexp.Compile(inner); err != nil { // by itself: "a)|(b" would fit between the anchors
+		alone, err := regexp.Compile(inner) // by itself: "a)|(b" would fit between the anchors
+		if err != nil {
 			return pattern{}, err
 		}
+		if free, err := regexp.Compile(strings.TrimPrefix(inner, "^")); err == nil {
+			alone = free
+		}
+		prefix, _ := alone.LiteralPrefix()
 		re, err := regexp.Compile("^(?:" + inner + ")$")
-		return pattern{re: re}, err
+		return pattern{re, prefix}, err
 	case strings.Contains(text, "*"):
 		rest := strings.ReplaceAll(text, "*", "")
 		if rest != "" && rest != "." && rest != ".." && !ValidTopic(rest) {
 			return pattern{}, fmt.Errorf("beside its '*' it has only letters, digits, '.', '_' and '-'")
 		}
 		re, err := regexp.Compile("^" + strings.ReplaceAll(regexp.QuoteMeta(text), `\*`, ".*") + "$")
-		return pattern{re: re}, err
+		prefix, _, _ := strings.Cut(text, "*")
+		return pattern{re, prefix}, err
 	case !ValidTopic(text):
 		return pattern{}, fmt.Errorf("not a topic name, a prefix* or a /regular expression/")
 	}
-	return pattern{name: text}, nil
+	return pattern{}, nil
 }
 
 // Selects reports whether the topic is to be copied.
@@ -73,10 +100,7 @@ func (s *Selector) Selects(topic string) bool {
 	if Reserved(topic) {
 		return false
 	}
-	internal := Internal(topic)
-	hit := func(p pattern) bool { return p.match(topic) && !(internal && p.re != nil) }
-	return slices.ContainsFunc(s.include, hit) &&
-		!slices.ContainsFunc(s.exclude, func(p pattern) bool { return p.match(topic) })
+	return s.include.match(topic, !Internal(topic)) && !s.exclude.match(topic, true)
 }
 
 // Reserved reports whether a topic, or what a pattern begins with, belongs to

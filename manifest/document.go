@@ -2,7 +2,6 @@ package manifest
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -17,6 +16,7 @@ type Document struct {
 	body    ast.Node
 	at      Pos
 	anchors map[string]ast.Node
+	size    int // bytes of its text
 }
 
 // Fields tells which keys a document holds, by path ("spec.topics.include[1]"),
@@ -44,35 +44,43 @@ func (f Fields) Has(path string) bool { _, ok := f[path]; return ok }
 // is used in errors, which are Errors.
 func Documents(file string, text []byte) ([]Document, error) {
 	var out []Document
+	err := eachDocument(file, text, func(d Document) error {
+		out = append(out, d)
+		return nil
+	})
+	return out, err
+}
+
+// eachDocument reads one document after the other, so that only one tree is
+// held at a time; it ends with the first error.
+func eachDocument(file string, text []byte, do func(Document) error) error {
 	for _, part := range split(string(text)) {
-		tokens := lexer.Tokenize(part)
-		if err := depth(file, tokens); err != nil {
-			return nil, Errors{err}
+		tokens := lexer.Tokenize(part.text)
+		part.shift(tokens)
+		if err := bounded(file, tokens); err != nil {
+			return err
 		}
 		parsed, err := parser.Parse(tokens, 0)
 		if err != nil {
-			return nil, Errors{syntaxError(file, err)}
+			return syntaxError(file, err)
 		}
 		for _, d := range parsed.Docs {
 			if d.Body == nil || d.Body.Type() == ast.NullType || d.Body.Type() == ast.CommentType {
 				continue
 			}
-			doc := Document{body: d.Body, at: position(file, d.Body), anchors: map[string]ast.Node{}}
+			doc := Document{body: d.Body, at: position(file, d.Body), anchors: map[string]ast.Node{}, size: len(part.text)}
 			ast.Walk(doc, d.Body)
-			out = append(out, doc)
+			if err := do(doc); err != nil {
+				return err
+			}
 		}
 	}
-	return out, nil
+	return nil
 }
 
-// maxDepth bounds how deep lists and keys may lie within one another on a line
-// or within brackets. The parser of goccy/go-yaml v1.19.2 needs time and memory
-// by the square of it: 400 kB of brackets take gigabytes.
-const maxDepth = 64
-
-// depth refuses a text that is nested deeper than any object is.
-func depth(file string, tokens token.Tokens) *Error {
-	brackets, entries, line := 0, 0, 0
+// bounded refuses a text whose parsing would take long.
+func bounded(file string, tokens token.Tokens) error {
+	brackets, entries, line, keys, anchors := 0, 0, 0, 0, 0
 	for _, t := range tokens {
 		switch t.Type {
 		case token.SequenceStartType, token.MappingStartType:
@@ -84,36 +92,64 @@ func depth(file string, tokens token.Tokens) *Error {
 				entries, line = 0, t.Position.Line
 			}
 			entries++
+		case token.MappingValueType:
+			keys++
+		case token.AnchorType:
+			anchors++
 		default:
 			continue
 		}
-		if brackets > maxDepth || entries > maxDepth {
-			return &Error{Pos: Pos{file, t.Position.Line, t.Position.Column}, Message: fmt.Sprintf("nested deeper than %d levels", maxDepth)}
+		at := Pos{file, t.Position.Line, t.Position.Column}
+		switch {
+		case brackets > maxDepth || entries > maxDepth:
+			return oneError(at, "nested deeper than %d levels", maxDepth)
+		case keys > maxKeys:
+			return oneError(at, "more than %d keys in one document; separate objects with a line ---", maxKeys)
+		case anchors > maxAnchors:
+			return oneError(at, "more than %d anchors in one document", maxAnchors)
 		}
 	}
 	return nil
 }
 
+// part is a text of one document and how many lines stand before it.
+type part struct {
+	text  string
+	lines int
+}
+
+// shift makes the places of the part's tokens those of the whole text.
+func (p part) shift(tokens token.Tokens) {
+	if p.lines == 0 {
+		return
+	}
+	done := make(map[*token.Position]bool, len(tokens))
+	for _, t := range tokens {
+		if at := t.Position; at != nil && !done[at] {
+			done[at] = true
+			at.Line += p.lines
+		}
+	}
+}
+
 // split cuts a text at its document markers, which stand at the beginning of
-// a line wherever they are. Every part begins with as many empty lines as
-// stand before it, so that places stay right. The parser is not left to do it:
-// goccy/go-yaml v1.19.2 drops all documents after one that is only a comment.
-func split(text string) []string {
-	var parts []string
-	var part strings.Builder
-	lines := 0
+// a line wherever they are. The parser is not left to do it: goccy/go-yaml
+// v1.19.2 drops all documents after one that is only a comment.
+func split(text string) []part {
+	var parts []part
+	var b strings.Builder
+	lines, begin := 0, 0
 	for line := range strings.Lines(text) {
 		rest, marker := strings.CutPrefix(line, "---")
 		if marker && strings.TrimLeft(rest, " \t\r\n") != rest || marker && rest == "" {
-			parts = append(parts, part.String())
-			part.Reset()
-			part.WriteString(strings.Repeat("\n", lines))
-			line = "   " + rest
+			parts = append(parts, part{b.String(), begin})
+			b.Reset()
+			begin, line = lines, "   "+rest
 		}
-		part.WriteString(line)
+		b.WriteString(line)
 		lines++
 	}
-	return append(parts, part.String())
+	return append(parts, part{b.String(), begin})
 }
 
 // Visit implements ast.Visitor: it gathers the anchors.
@@ -124,15 +160,16 @@ func (d Document) Visit(n ast.Node) ast.Visitor {
 	return d
 }
 
-func syntaxError(file string, err error) *Error {
-	out := &Error{Pos: Pos{File: file}, Message: err.Error()}
-	if s, ok := errors.AsType[*yaml.SyntaxError](err); ok {
-		out.Message = s.Message
-		if s.Token != nil && s.Token.Position != nil {
-			out.Pos.Line, out.Pos.Column = s.Token.Position.Line, s.Token.Position.Column
-		}
+func syntaxError(file string, err error) error {
+	s, ok := errors.AsType[*yaml.SyntaxError](err)
+	if !ok {
+		return oneError(Pos{File: file}, "%v", err)
 	}
-	return out
+	at := Pos{File: file}
+	if s.Token != nil && s.Token.Position != nil {
+		at.Line, at.Column = s.Token.Position.Line, s.Token.Position.Column
+	}
+	return oneError(at, "%s", s.Message)
 }
 
 // position is where a node begins.

@@ -39,41 +39,78 @@ func (e *Error) Error() string {
 	return e.Message
 }
 
-// Errors are all faults found, in the order of their places; it is what the
-// functions of this package return when a text is at fault.
-type Errors []*Error
+// Errors are the faults found, in the order of their places, as many as are
+// shown; it is what the functions of this package return when a text is at
+// fault.
+type Errors struct {
+	List []*Error
+	More int // found beside them
+}
 
 func (e Errors) Error() string {
-	lines := make([]string, len(e))
-	for i, x := range e {
-		lines[i] = x.Error()
+	var lines []string
+	for _, x := range e.List {
+		lines = append(lines, x.Error())
+	}
+	if e.More > 0 {
+		lines = append(lines, e.Rest())
 	}
 	return strings.Join(lines, "\n")
 }
 
+// Rest tells of the faults that are not shown; empty: there are none.
+func (e Errors) Rest() string {
+	switch e.More {
+	case 0:
+		return ""
+	case 1:
+		return "1 more fault is not shown; mend these first"
+	}
+	return fmt.Sprintf("%d more faults are not shown; mend these first", e.More)
+}
+
+// oneError is a fault that ends the reading.
+func oneError(at Pos, format string, args ...any) error {
+	var e Errors
+	e.add(at, format, args...)
+	return e
+}
+
+// none reports whether nothing was found.
+func (e *Errors) none() bool { return len(e.List) == 0 }
+
+// full reports whether a further fault is only counted.
+func (e *Errors) full() bool { return len(e.List) >= maxErrors }
+
 // add records a fault.
 func (e *Errors) add(at Pos, format string, args ...any) {
-	*e = append(*e, &Error{Pos: at, Message: fmt.Sprintf(format, args...)})
+	if e.full() {
+		e.More++
+		return
+	}
+	e.List = append(e.List, &Error{Pos: at, Message: shorten(fmt.Sprintf(format, args...))})
 }
 
 // join adds the faults of err, which may be of any kind.
 func (e *Errors) join(err error) {
-	var list Errors
-	switch {
-	case err == nil:
-	case errors.As(err, &list):
-		*e = append(*e, list...)
-	default:
-		*e = append(*e, &Error{Message: err.Error()})
+	if err == nil {
+		return
 	}
+	list, ok := errors.AsType[Errors](err)
+	if !ok {
+		list = Errors{List: []*Error{{Message: shorten(err.Error())}}}
+	}
+	room := min(len(list.List), maxErrors-len(e.List))
+	e.List = append(e.List, list.List[:room]...)
+	e.More += len(list.List) - room + list.More
 }
 
 // err returns the faults in order, nil when there are none.
 func (e Errors) err() error {
-	if len(e) == 0 {
+	if e.none() {
 		return nil
 	}
-	slices.SortStableFunc(e, func(a, b *Error) int {
+	slices.SortStableFunc(e.List, func(a, b *Error) int {
 		return cmp.Or(cmp.Compare(a.Pos.File, b.Pos.File), cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Column, b.Pos.Column))
 	})
 	return e

@@ -9,20 +9,23 @@ import (
 	"strings"
 )
 
-// maxText bounds what is read of one file: 4 MiB.
-const maxText = 4 << 20
-
 // Read gathers texts: a file by its name, of a directory all *.yaml and *.yml
 // files beneath it in the order of their names, and stdin for "-".
 func Read(paths []string, stdin io.Reader) ([]Source, error) {
 	var out []Source
+	size := 0
+	add := func(s Source, err error) error {
+		if size += len(s.Text); err == nil && size > MaxText {
+			err = fmt.Errorf("reading %s: more than %s of text in all; apply it in several parts", s.Name, Size(MaxText))
+		}
+		out = append(out, s)
+		return err
+	}
 	for _, p := range paths {
 		if p == "-" {
-			s, err := readText("stdin", stdin)
-			if err != nil {
+			if err := add(readText("stdin", stdin)); err != nil {
 				return nil, err
 			}
-			out = append(out, s)
 			continue
 		}
 		files, err := filesOf(p)
@@ -30,11 +33,9 @@ func Read(paths []string, stdin io.Reader) ([]Source, error) {
 			return nil, err
 		}
 		for _, f := range files {
-			s, err := readFile(f)
-			if err != nil {
+			if err := add(readFile(f)); err != nil {
 				return nil, err
 			}
-			out = append(out, s)
 		}
 	}
 	return out, nil
@@ -74,12 +75,12 @@ func readFile(path string) (Source, error) {
 }
 
 func readText(name string, r io.Reader) (Source, error) {
-	b, err := io.ReadAll(io.LimitReader(r, maxText+1))
+	b, err := io.ReadAll(io.LimitReader(r, MaxText+1))
 	switch {
 	case err != nil:
 		return Source{}, fmt.Errorf("reading %s: %w", name, err)
-	case len(b) > maxText:
-		return Source{}, fmt.Errorf("reading %s: larger than %s", name, Size(maxText))
+	case len(b) > MaxText:
+		return Source{}, fmt.Errorf("reading %s: larger than %s; apply it in several parts", name, Size(MaxText))
 	}
 	return Source{Name: name, Text: string(b)}, nil
 }

@@ -12,7 +12,11 @@ func suggest(word string, known []string) string {
 	if len(known) == 0 {
 		return ""
 	}
+	const longest, most = 64, 15 // of a word that may be misspelt, and of the known ones to list
 	best, at := "", len(word)/3+2
+	if len(word) > longest {
+		at = 0
+	}
 	for _, k := range known {
 		if d := distance(strings.ToLower(word), strings.ToLower(k)); d < at {
 			best, at = k, d
@@ -22,6 +26,9 @@ func suggest(word string, known []string) string {
 		return fmt.Sprintf("; did you mean %q?", best)
 	}
 	sorted := slices.Sorted(slices.Values(known))
+	if more := len(sorted) - most; more > 0 {
+		sorted = append(sorted[:most], fmt.Sprintf("and %d more", more))
+	}
 	return "; known: " + strings.Join(sorted, ", ")
 }
 

@@ -32,6 +32,22 @@ type Object struct {
 // At is the place of a key of the object, or of the object itself.
 func (o *Object) At(path string) Pos { return o.Fields.At(path) }
 
+// patterns is the size of the object's topic patterns together.
+func (o *Object) patterns() int {
+	if o.Link == nil {
+		return 0
+	}
+	n := 0
+	for _, set := range [][]string{o.Link.Include, o.Link.Exclude} {
+		for _, p := range set {
+			if !fsm.ValidTopic(p) {
+				n += min(patternSize(p), maxPattern+1)
+			}
+		}
+	}
+	return n
+}
+
 func compareObjects(a, b Object) int {
 	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
 }

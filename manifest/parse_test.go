@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -48,8 +49,18 @@ spec:
   state: running
 `
 
+// parse reads the objects of one text.
+func parse(file, text string) ([]Object, error) {
+	r := reader{ctx: context.Background()}
+	err := r.read(Source{file, text})
+	if err == nil {
+		err = r.errs.err()
+	}
+	return r.objects, err
+}
+
 func TestParseReadsTheDocumentedManifest(t *testing.T) {
-	objects, err := Parse("links.yaml", []byte(whole))
+	objects, err := parse("links.yaml", whole)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,15 +85,15 @@ func TestParseReadsTheDocumentedManifest(t *testing.T) {
 }
 
 func TestParseWithAByteOrderMark(t *testing.T) {
-	with, err := Parse("f", []byte("\ufeff"+whole))
-	without, plain := Parse("f", []byte(whole))
+	with, err := parse("f", "\ufeff"+whole)
+	without, plain := parse("f", whole)
 	if err != nil || plain != nil || !reflect.DeepEqual(with, without) {
 		t.Errorf("%v, %v: %v", err, plain, with)
 	}
 }
 
 func TestParseDefaultsAndOneKeyDocuments(t *testing.T) {
-	objects, err := Parse("x", []byte(`
+	objects, err := parse("x", `
 apiVersion: sluice/v1
 kind: Link
 metadata:
@@ -95,7 +106,7 @@ spec:
       - "*"
   start: 2026-01-31T12:00:00Z
   limit: 50MiB/s
-`))
+`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +185,7 @@ func TestParseNamesTheFault(t *testing.T) {
 		"two documents, the second": {kafka + "---\n" + strings.Replace(link, "target", "taget", 1), `f:12:3: unknown key "taget" in spec; did you mean "target"?`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := Parse("f", []byte(c.text))
+			_, err := parse("f", c.text)
 			if err == nil {
 				t.Fatalf("accepted:\n%s", c.text)
 			}
@@ -191,20 +202,20 @@ func TestParseNamesTheFault(t *testing.T) {
 // TestParseBootstrapInBraces: nothing but a colon with a space after it makes
 // a key, wherever it stands.
 func TestParseBootstrapInBraces(t *testing.T) {
-	objects, err := Parse("f", []byte("apiVersion: sluice/v1\nkind: KafkaCluster\nmetadata: {name: us}\nspec: {bootstrap: [a:1, b.c:9092, \"d:3\", '[::1]:4']}\n"))
+	objects, err := parse("f", "apiVersion: sluice/v1\nkind: KafkaCluster\nmetadata: {name: us}\nspec: {bootstrap: [a:1, b.c:9092, \"d:3\", '[::1]:4']}\n")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := objects[0].Kafka.Bootstrap; !reflect.DeepEqual(got, []string{"a:1", "b.c:9092", "d:3", "[::1]:4"}) {
 		t.Errorf("%q", got)
 	}
-	if _, err := Parse("f", []byte("apiVersion: sluice/v1\nkind: KafkaCluster\nmetadata: {name: us}\nspec: {bootstrap: [a: 1]}\n")); err == nil {
+	if _, err := parse("f", "apiVersion: sluice/v1\nkind: KafkaCluster\nmetadata: {name: us}\nspec: {bootstrap: [a: 1]}\n"); err == nil {
 		t.Error("a map was read as text")
 	}
 }
 
 func TestParseReportsAllFaultsInOrder(t *testing.T) {
-	_, err := Parse("f", []byte("apiVersion: sluice/v1\nkind: Link\nmetadata: {name: l}\nspec:\n  sorce: us\n  target: eu\n  onLoss: [x]\n  topics: {include: [t]}\n  stat: x\n"))
+	_, err := parse("f", "apiVersion: sluice/v1\nkind: Link\nmetadata: {name: l}\nspec:\n  sorce: us\n  target: eu\n  onLoss: [x]\n  topics: {include: [t]}\n  stat: x\n")
 	lines := strings.Split(err.Error(), "\n")
 	if len(lines) != 3 || !strings.HasPrefix(lines[0], "f:5:3") || !strings.HasPrefix(lines[1], "f:7:11") || !strings.HasPrefix(lines[2], "f:9:3") {
 		t.Errorf("%v", err)
@@ -226,7 +237,7 @@ func TestReadDirectoryAndDuplicates(t *testing.T) {
 	if err != nil || len(sources) != 3 || sources[2].Name != "stdin" {
 		t.Fatalf("%v %v", sources, err)
 	}
-	_, err = ParseAll(sources)
+	_, err = ParseAll(context.Background(), sources)
 	want := filepath.Join(dir, "b.yaml") + ":1:1: KafkaCluster x stands already at " + filepath.Join(dir, "a.yml") + ":1:1"
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
@@ -234,7 +245,7 @@ func TestReadDirectoryAndDuplicates(t *testing.T) {
 	if _, err := Read([]string{filepath.Join(dir, "none")}, nil); err == nil {
 		t.Error("a missing file was accepted")
 	}
-	if _, err := ParseAll([]Source{{Name: "e.yaml"}}); err == nil || !strings.Contains(err.Error(), "no object in e.yaml") {
+	if _, err := ParseAll(context.Background(), []Source{{Name: "e.yaml"}}); err == nil || !strings.Contains(err.Error(), "no object in e.yaml") {
 		t.Errorf("empty: %v", err)
 	}
 }
@@ -243,12 +254,12 @@ func TestReadDirectoryAndDuplicates(t *testing.T) {
 func TestReadRefuses(t *testing.T) {
 	empty := t.TempDir()
 	large := filepath.Join(t.TempDir(), "large.yaml")
-	if err := os.WriteFile(large, make([]byte, maxText+1), 0o600); err != nil {
+	if err := os.WriteFile(large, make([]byte, MaxText+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
 		empty: "no *.yaml or *.yml file in " + empty,
-		large: "reading " + large + ": larger than 4MiB",
+		large: "reading " + large + ": larger than 2MiB",
 		"-":   "reading stdin: the pipe broke",
 	} {
 		if got, err := Read([]string{path}, iotest.ErrReader(errors.New("the pipe broke"))); err == nil || !strings.Contains(err.Error(), want) {
@@ -256,7 +267,7 @@ func TestReadRefuses(t *testing.T) {
 		}
 	}
 	for want, sources := range map[string][]Source{"no object in no file at all": nil, "no object in a and 1 more": {{Name: "a"}, {Name: "b", Text: "---\n"}}} {
-		if _, err := ParseAll(sources); err == nil || err.Error() != want {
+		if _, err := ParseAll(context.Background(), sources); err == nil || err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}
 	}
@@ -327,7 +338,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("a: &a [*a]\n"))
 	f.Add([]byte("apiVersion: sluice/v1\nkind: Link\nspec: &x {topics: *x}\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		objects, err := Parse("f", text)
+		objects, err := parse("f", string(text))
 		if err != nil {
 			return
 		}
@@ -343,7 +354,7 @@ func FuzzParse(f *testing.F) {
 func TestDeepNesting(t *testing.T) {
 	for _, open := range []string{"[", "{a: ", "- ", "? "} {
 		text := "a: b\nc:\n  " + strings.Repeat(open, 50_000)
-		_, err := Parse("deep.yaml", []byte(text))
+		_, err := parse("deep.yaml", text)
 		if err == nil || !strings.Contains(err.Error(), "deep.yaml:3:") || !strings.Contains(err.Error(), "nested deeper than 64 levels") {
 			t.Errorf("%q: %.200v", open, err)
 		}

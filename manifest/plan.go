@@ -1,7 +1,9 @@
 package manifest
 
 import (
+	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -63,7 +65,8 @@ func (p *Plan) Empty() bool { return p.Count(ActionNone) == len(p.Changes) }
 // with Errors: a link to an unknown Kafka cluster, a change of what cannot
 // change, two links that write one topic, cycles that would copy for ever.
 // Objects of the facts that are not among objects stay as they are.
-func NewPlan(v *fsm.View, objects []Object) (*Plan, error) {
+// The bounds of comparing them end it too; other errors than Errors are of ctx.
+func NewPlan(ctx context.Context, v *fsm.View, objects []Object) (*Plan, error) {
 	var errs Errors
 	p := &Plan{Index: v.Index}
 	kafka := map[string]fsm.KafkaCluster{}
@@ -82,8 +85,11 @@ func NewPlan(v *fsm.View, objects []Object) (*Plan, error) {
 			p.Changes = append(p.Changes, planLink(v, o, kafka, &errs))
 		}
 	}
-	if len(errs) == 0 {
-		checkTopology(v, objects, kafka, &errs)
+	if errs.none() {
+		checkTopology(ctx, v, objects, kafka, &errs)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
 	return p, errs.err()
 }
@@ -109,15 +115,7 @@ func planKafka(v *fsm.View, o *Object, errs *Errors) Change {
 func planLink(v *fsm.View, o *Object, kafka map[string]fsm.KafkaCluster, errs *Errors) Change {
 	want := *o.Link
 	c := Change{Action: ActionCreate, Kind: o.Kind, Name: o.Name, Link: &want}
-	names := make([]string, 0, len(kafka))
-	for n := range kafka {
-		names = append(names, n)
-	}
-	for path, name := range map[string]string{"spec.source": want.Source, "spec.target": want.Target} {
-		if _, ok := kafka[name]; !ok {
-			errs.add(o.At(path), "%s: there is no KafkaCluster %q%s", path, name, suggest(name, names))
-		}
-	}
+	knownEnds(o, kafka, errs)
 	old := v.LinkNamed(o.Name)
 	if old == nil || old.Deleting {
 		if want.State == "" {
@@ -137,6 +135,21 @@ func planLink(v *fsm.View, o *Object, kafka map[string]fsm.KafkaCluster, errs *E
 		}
 	}
 	return c
+}
+
+// knownEnds refuses a link to a Kafka cluster that is not there.
+func knownEnds(o *Object, kafka map[string]fsm.KafkaCluster, errs *Errors) {
+	for _, end := range [][2]string{{"spec.source", o.Link.Source}, {"spec.target", o.Link.Target}} {
+		path, name := end[0], end[1]
+		if _, ok := kafka[name]; ok {
+			continue
+		}
+		words := ""
+		if !errs.full() { // who is near takes long to find among many
+			words = suggest(name, slices.Sorted(maps.Keys(kafka)))
+		}
+		errs.add(o.At(path), "%s: there is no KafkaCluster %q%s", path, name, words)
+	}
 }
 
 func updateIf(changed bool) Action {
@@ -159,7 +172,7 @@ func immutable(path string) string {
 }
 
 // checkTopology looks at all links together, as they will be.
-func checkTopology(v *fsm.View, objects []Object, kafka map[string]fsm.KafkaCluster, errs *Errors) {
+func checkTopology(ctx context.Context, v *fsm.View, objects []Object, kafka map[string]fsm.KafkaCluster, errs *Errors) {
 	var routes []*route
 	mine := map[string]bool{}
 	add := func(spec *fsm.LinkSpec, at Pos) {
@@ -182,12 +195,14 @@ func checkTopology(v *fsm.View, objects []Object, kafka map[string]fsm.KafkaClus
 		}
 	}
 	for _, r := range routes {
-		if r.pos != (Pos{}) {
+		if r.isNew() {
 			checkClusters(r, kafka, errs)
 		}
 	}
-	checkCollisions(routes, errs)
-	checkCycles(routes, errs)
+	m := &matching{ctx: ctx, left: maxMatching}
+	checkCollisions(routes, m, errs)
+	checkCycles(routes, m, errs)
+	m.over(errs)
 }
 
 // PlanDelete plans the deletion of objects; those that are not there count as

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -36,11 +37,11 @@ func (f *facts) apply(c fsm.Command) fsm.Result {
 // plan parses and plans a text.
 func (f *facts) plan(text string) (*Plan, error) {
 	f.t.Helper()
-	objects, err := ParseAll([]Source{{"f", text}})
+	objects, err := ParseAll(context.Background(), []Source{{"f", text}})
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	return NewPlan(f.state.View(), objects)
+	return NewPlan(context.Background(), f.state.View(), objects)
 }
 
 // put plans and carries out.
@@ -166,7 +167,7 @@ func TestPlanDelete(t *testing.T) {
 	f := newFacts(t)
 	text := clusters("us", "eu") + link("l", "us", "eu", "")
 	f.put(text)
-	objects, err := ParseAll([]Source{{"f", text}})
+	objects, err := ParseAll(context.Background(), []Source{{"f", text}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,11 +232,11 @@ func TestExportRoundTrip(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
-		objects, err := ParseAll([]Source{{"export", string(text)}})
+		objects, err := ParseAll(context.Background(), []Source{{"export", string(text)}})
 		if err != nil {
 			rt.Fatalf("%v\n%s", err, text)
 		}
-		p, err := NewPlan(f.state.View(), objects)
+		p, err := NewPlan(context.Background(), f.state.View(), objects)
 		if err != nil && strings.Contains(err.Error(), "are the same Kafka cluster") {
 			rt.Skip()
 		}

@@ -15,7 +15,7 @@ import (
 // struct's keys stand beside the others. Every key must be known and have a
 // value; what is absent keeps the value that it has. The errors are Errors.
 func (d Document) Decode(into any) (Fields, error) {
-	dec := &decoder{file: d.at.File, anchors: d.anchors, fields: Fields{"": d.at}}
+	dec := &decoder{file: d.at.File, anchors: d.anchors, fields: Fields{"": d.at}, left: 4*d.size + 4096}
 	dec.value("", d.body, reflect.ValueOf(into).Elem())
 	return dec.fields, dec.errs.err()
 }
@@ -24,12 +24,24 @@ type decoder struct {
 	file    string
 	anchors map[string]ast.Node
 	fields  Fields
+	left    int // bytes that may still be read: an alias repeats what it stands for
 	errs    Errors
+}
+
+// spend takes n bytes of what may be read; false: there is too much.
+func (d *decoder) spend(at Pos, n int) bool {
+	if d.left < 0 {
+		return false // said already
+	}
+	if d.left -= n; d.left < 0 {
+		d.errs.add(at, "aliases (*name) repeat so much that the document becomes more than four times as long; write it out")
+	}
+	return d.left >= 0
 }
 
 // resolve follows aliases and takes anchors off; nil after an error.
 func (d *decoder) resolve(n ast.Node) ast.Node {
-	for range len(d.anchors) + 2 {
+	for range maxAnchors {
 		switch x := n.(type) {
 		case *ast.AnchorNode:
 			n = x.Value
@@ -55,7 +67,7 @@ func (d *decoder) resolve(n ast.Node) ast.Node {
 func (d *decoder) value(path string, n ast.Node, v reflect.Value) {
 	at := position(d.file, n)
 	n = d.resolve(n)
-	if n == nil {
+	if n == nil || !d.spend(at, 1) {
 		return
 	}
 	if n.Type() == ast.NullType {
@@ -168,7 +180,7 @@ func keysOf(v reflect.Value, known map[string]reflect.Value, order []string) []s
 func (d *decoder) sequence(at Pos, path string, n ast.Node, v reflect.Value) {
 	seq, ok := n.(*ast.SequenceNode)
 	if !ok {
-		d.errs.add(at, "%s: expected a list, found %s; write [%s]", name(path), describe(n), n.String())
+		d.errs.add(at, "%s: expected a list, found %s; write [%s]", name(path), describe(n), shown(n))
 		return
 	}
 	out := reflect.MakeSlice(v.Type(), len(seq.Values), len(seq.Values))
@@ -188,9 +200,20 @@ func (d *decoder) scalar(at Pos, path string, n ast.Node, v reflect.Value) {
 		d.errs.add(at, "%s: expected one value, found %s%s", name(path), describe(n), hint)
 		return
 	}
+	if !d.spend(at, len(text)) {
+		return
+	}
 	if err := setScalar(v, text); err != nil {
 		d.errs.add(at, "%s: %v", name(path), err)
 	}
+}
+
+// shown is a value as it was written, where it is short.
+func shown(n ast.Node) string {
+	if text, ok := scalarText(n); ok && len(text) <= maxMessage {
+		return n.String()
+	}
+	return "..."
 }
 
 func describe(n ast.Node) string {

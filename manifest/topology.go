@@ -1,9 +1,8 @@
 package manifest
 
 import (
-	"cmp"
+	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"sluice/fsm"
@@ -14,36 +13,34 @@ type route struct {
 	spec *fsm.LinkSpec
 	sel  *fsm.Selector
 	pos  Pos // zero for a link that is not of the manifest
+	size int // of its patterns
+	// names are the topics that it names exactly; loose tells that it has
+	// patterns too.
+	names []string
+	loose bool
 }
+
+// isNew reports whether the link is of the manifest.
+func (r *route) isNew() bool { return r.pos != Pos{} }
 
 // sameName reports whether topics keep their names.
 func (r *route) sameName() bool { return r.spec.Rename == "" }
 
-// exact gives the topics that the link names exactly; ok is false when it has
-// a pattern too.
-func (r *route) exact() (names []string, ok bool) {
-	ok = true
-	for _, p := range r.spec.Include {
-		if !fsm.ValidTopic(p) {
-			ok = false
-		} else if r.sel.Selects(p) {
-			names = append(names, p)
-		}
+// affixes are what stands before and after a topic's name at the target; ok is
+// false when all topics get one name.
+func (r *route) affixes() (before, after string, ok bool) {
+	if r.sameName() {
+		return "", "", true
 	}
-	return names, ok
+	return strings.Cut(strings.ReplaceAll(r.spec.Rename, "{source}", r.spec.Source), "{topic}")
 }
 
 // sourceOf is the source topic whose copy has the target name; ok is false
 // when the link selects none.
 func (r *route) sourceOf(target string) (topic string, ok bool) {
-	template := r.spec.Rename
-	if template == "" {
-		template = "{topic}"
-	}
-	template = strings.ReplaceAll(template, "{source}", r.spec.Source)
-	before, after, found := strings.Cut(template, "{topic}")
-	if !found {
-		return r.spec.Include[0], template == target
+	before, after, ok := r.affixes()
+	if !ok {
+		return r.spec.Include[0], before == target
 	}
 	topic, ok = strings.CutPrefix(target, before)
 	if ok {
@@ -52,91 +49,24 @@ func (r *route) sourceOf(target string) (topic string, ok bool) {
 	return topic, ok && r.sel.Selects(topic)
 }
 
-// checkCollisions refuses two links that would write one topic of one target,
-// as far as the names in the patterns tell.
-func checkCollisions(routes []*route, errs *Errors) {
-	for i, a := range routes {
-		for _, b := range routes[i+1:] {
-			if a.spec.Target != b.spec.Target || a.pos == (Pos{}) && b.pos == (Pos{}) {
-				continue
-			}
-			if topic := sharedTarget(a, b); topic != "" {
-				at := b.pos
-				if at == (Pos{}) {
-					at = a.pos
-				}
-				errs.add(at, "links %s and %s would both write the topic %s of %s; give one of them a rename such as \"{source}.{topic}\"",
-					a.spec.Name, b.spec.Name, topic, a.spec.Target)
-			}
-		}
-	}
+// matching counts what comparing links with one another costs, so that it ends.
+type matching struct {
+	ctx  context.Context
+	left int
 }
 
-func sharedTarget(a, b *route) string {
-	for _, pair := range [][2]*route{{a, b}, {b, a}} {
-		names, _ := pair[0].exact()
-		for _, n := range names {
-			target := pair[0].spec.TargetTopic(n)
-			if _, ok := pair[1].sourceOf(target); ok {
-				return target
-			}
-		}
-	}
-	if slices.Contains(a.spec.Include, "*") && slices.Contains(b.spec.Include, "*") && a.spec.Rename == b.spec.Rename &&
-		(a.sameName() || !strings.Contains(a.spec.Rename, "{source}") || a.spec.Source == b.spec.Source) &&
-		len(a.spec.Exclude)+len(b.spec.Exclude) == 0 {
-		return a.spec.TargetTopic("*")
-	}
-	return ""
+// may reports whether the link's patterns may be held against a topic's name
+// still.
+func (m *matching) may(r *route, topic string) bool {
+	m.left -= (r.size + 1) * (len(topic) + 1)
+	return m.left > 0 && m.ctx.Err() == nil
 }
 
-// checkCycles refuses cycles of more than two Kafka clusters along which a
-// topic keeps its name and no link skips what other links wrote: a record
-// would run round for ever. Two clusters that copy to one another are fine,
-// since each link skips what the other wrote.
-func checkCycles(routes []*route, errs *Errors) {
-	links, topics := make([]fsm.LinkSpec, len(routes)), []string{anyTopic}
-	for i, r := range routes {
-		names, _ := r.exact()
-		links[i], topics = *r.spec, append(topics, names...)
+// over adds what there is to say when it may not go on.
+func (m *matching) over(errs *Errors) {
+	if m.left <= 0 {
+		errs.add(Pos{}, "the links have so many topics and patterns that they cannot all be compared with one another; apply them in several parts, or use patterns that begin with letters, such as \"orders-*\"")
 	}
-	passes := func(i int, topic string) bool { return routes[i].passes(topic) }
-	reported := map[string]bool{}
-	for of, first := range routes {
-		mine := slices.DeleteFunc(slices.Clone(topics), func(t string) bool { return !first.passes(t) })
-		rings := fsm.Rings(links, of, mine, passes)
-		i := slices.IndexFunc(rings, func(r fsm.Ring) bool { return len(r.Links) > 2 })
-		if i < 0 {
-			continue
-		}
-		var at Pos
-		var names []string
-		for _, n := range rings[i].Links {
-			names, at = append(names, routes[n].spec.Name), cmp.Or(at, routes[n].pos)
-		}
-		key := strings.Join(slices.Sorted(slices.Values(names)), ",")
-		if at != (Pos{}) && !reported[key] {
-			reported[key] = true
-			errs.add(at, "the links %s form a cycle in which topics keep their names, so that records would run round for ever; set copies: skip-all on each of them",
-				strings.Join(names, " -> "))
-		}
-	}
-}
-
-// anyTopic stands for one of which only patterns tell; where all links of a
-// cycle have patterns, it cannot be ruled out that they share one.
-const anyTopic = ""
-
-// passes reports whether a copied record of the topic may pass on through the
-// link under the topic's own name.
-func (r *route) passes(topic string) bool {
-	if !r.sameName() || r.spec.Copies == fsm.CopiesSkipAll {
-		return false
-	}
-	if _, exact := r.exact(); topic == anyTopic {
-		return !exact
-	}
-	return r.sel.Selects(topic)
 }
 
 // checkClusters refuses a link whose ends are one Kafka cluster under two
@@ -153,5 +83,14 @@ func newRoute(spec *fsm.LinkSpec, pos Pos) (*route, error) {
 	if err != nil {
 		return nil, fmt.Errorf("link %s: %w", spec.Name, err)
 	}
-	return &route{spec: spec, sel: sel, pos: pos}, nil
+	o := Object{Link: spec}
+	r := &route{spec: spec, sel: sel, pos: pos, size: o.patterns()}
+	for _, p := range spec.Include {
+		if !fsm.ValidTopic(p) {
+			r.loose = true
+		} else if sel.Selects(p) {
+			r.names = append(r.names, p)
+		}
+	}
+	return r, nil
 }

@@ -172,7 +172,9 @@ func (c checker) topics(l *fsm.LinkSpec) {
 	for key, patterns := range map[string][]string{"include": l.Include, "exclude": l.Exclude} {
 		for i, p := range patterns {
 			at := fmt.Sprintf("spec.topics.%s[%d]", key, i)
-			if _, err := fsm.ParseSelector([]string{p}, nil); err != nil {
+			if patternSize(p) > maxPattern {
+				c.fault(at, "the topic pattern is too large; counted repeats such as {1000} make it so")
+			} else if _, err := fsm.ParseSelector([]string{p}, nil); err != nil {
 				c.fault(at, "%v", err)
 			} else if key == "include" && fsm.Reserved(strings.TrimPrefix(p, "/")) && !strings.Contains(p, "|") {
 				c.fault(at, "topic pattern %q: topics whose names begin with __ belong to Kafka or to Sluice itself; no link copies them", p)
