@@ -32,6 +32,11 @@ const (
 	CodeQuotaThrottled       Code = "quota-throttled"
 	CodeNotEnoughReplicas    Code = "not-enough-replicas"
 
+	CodeTargetLost     Code = "target-lost"  // the target alone removed copied records
+	CodeTargetWhole    Code = "target-whole" // ends CodeTargetLost
+	CodeSettingsDiffer Code = "settings-differ"
+	CodeSettingsAgree  Code = "settings-agree" // ends CodeSettingsDiffer
+
 	CodeTopicRefused    Code = "topic-refused" // brokers did not create or raise a topic, for a reason without a code of its own
 	CodeOpenTransaction Code = "open-transaction"
 

@@ -165,6 +165,12 @@ var table = map[fsm.Code]Row{
 		Meaning: "the target lost records that it had acknowledged; they are copied again",
 		Advice:  "find out which broker became leader uncleanly; raise acks, min.insync.replicas or the replication factor there",
 	},
+	fsm.CodeTargetLost: {
+		Severity: Waiting, Side: Target, Acts: AtTarget,
+		Meaning: "the target removed copied records that the source still has, by its retention or by hand",
+		Advice: "set retention and cleanup.policy of the target topic as the source has them; to have the records again, delete the target topic and " +
+			"then `sluice link resolve LINK --recopy`; else it ends when the source has removed them too",
+	},
 
 	// What goes on by itself.
 	fsm.CodeUnassigned: {
@@ -224,6 +230,11 @@ var table = map[fsm.Code]Row{
 		Meaning: "a topic is copied no more; the target keeps its records",
 		Advice:  "nothing; to copy it again, select it again: it goes on where it was",
 	},
+	fsm.CodeSettingsDiffer: {
+		Severity: Told, Side: Target, Acts: AtTarget,
+		Meaning: "settings of a target topic are not what the source's settings ask for",
+		Advice:  "set them at the target as the message says, or leave it if that is meant",
+	},
 	fsm.CodeNewSegment: {
 		Severity: Told, Side: None, Acts: Nobody, Event: true,
 		Meaning: "the stream went on past something: offsets differ by another constant from here on",
@@ -259,6 +270,16 @@ var table = map[fsm.Code]Row{
 	fsm.CodeEpochRaised: {
 		Severity: Good, Side: Target, Acts: Nobody, Event: true,
 		Meaning: "the target's broker forgot the producer, and the stream went on under a new epoch",
+		Advice:  nothing,
+	},
+	fsm.CodeSettingsAgree: {
+		Severity: Good, Side: Target, Acts: Nobody,
+		Meaning: "settings of a target topic are again what the source's settings ask for",
+		Advice:  nothing,
+	},
+	fsm.CodeTargetWhole: {
+		Severity: Good, Side: Target, Acts: Nobody,
+		Meaning: "the target has again all copied records that the source still has",
 		Advice:  nothing,
 	},
 	fsm.CodeTopicAdded: {

@@ -7,9 +7,9 @@
 // and then, for one concern after another (keep_*.go), gathers what else is
 // needed, decides and applies. Decisions are pure functions of values in files
 // of their own: claim.go and ledger.go (whose the link is), topics.go,
-// configs.go, and findings.go (what Preflight tells). To add a
-// concern is to write its decision, its keep function, and its line in
-// Task.concerns.
+// configs.go, settings.go, removed.go and alike.go (how copied topics differ from
+// their sources), and findings.go (what Preflight tells). To add a concern is to
+// write its decision, its keep function, and its line in Task.concerns.
 //
 // The package knows nothing of how records are copied, nor who owns which task
 // beyond its own. What a topic runs into (it exists and holds records, it has

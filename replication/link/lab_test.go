@@ -103,6 +103,16 @@ func (c *control) events(code fsm.Code) (n int) {
 	return n
 }
 
+// last is the last event of a code.
+func (c *control) last(code fsm.Code) (e fsm.Event) {
+	for _, x := range c.View().LinkEvents(1).Events {
+		if x.Code == code {
+			e = *x
+		}
+	}
+	return e
+}
+
 // lab is two kfake clusters and clients of both.
 type lab struct {
 	t          *testing.T
@@ -217,6 +227,7 @@ func (l *lab) run(ctl *control) *Task {
 	l.ctl.Store(ctl)
 	cfg := DefaultConfig()
 	cfg.Node, cfg.Interval, cfg.ClaimEvery = "n1", 20*time.Millisecond, 100*time.Millisecond
+	cfg.CompareEvery = 100 * time.Millisecond
 	r, err := New(cfg, l.catalog, ctl, slog.New(slog.DiscardHandler))
 	if err != nil {
 		l.t.Fatal(err)

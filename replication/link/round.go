@@ -50,6 +50,9 @@ func (t *Task) once(ctx context.Context) {
 		m.State, m.Message = codeOf(err), err.Error()
 		t.log.Warn("topics not in step", "error", err)
 	}
+	if m.Differences = t.alike.differences(); m.losing != "" && m.State == fsm.CodeIdle {
+		m.State, m.Message = fsm.CodeTargetLost, m.losing
+	}
 	t.recordRefused(err, m.Refused)
 	t.measure.Store(&m)
 }
@@ -60,7 +63,7 @@ func (t *Task) once(ctx context.Context) {
 type concern func(ctx context.Context, s *snapshot, m *Measurement) error
 
 // concerns are in order: nothing is touched of a link that is not ours.
-func (t *Task) concerns() []concern { return []concern{t.keepClaim, t.keepTopics} }
+func (t *Task) concerns() []concern { return []concern{t.keepClaim, t.keepTopics, t.keepAlike} }
 
 // round is one snapshot and what follows from it.
 func (t *Task) round(ctx context.Context, link *fsm.Link, m *Measurement) error {

@@ -32,6 +32,7 @@ type Task struct {
 	basis    basis // of plan; zero: none
 	plan     topicsPlan
 	ledgerAt time.Time // when it was read, zero: not, or it must be again
+	alike    alike
 }
 
 // Drain implements task.Running. A round that is cut short is made again by
@@ -55,6 +56,8 @@ type Measurement struct {
 	Streams int       // partitions of these that are copied or about to be
 	Refused []Refused // topics that cannot be copied, each with its reason
 	At      int64     // unix ms of the last round that saw both Kafka clusters, 0: none yet
+
+	Differences
 }
 
 // Measure returns what the last round found.

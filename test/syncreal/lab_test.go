@@ -69,9 +69,10 @@ func TestOnRealBrokers(t *testing.T) {
 	kafkalab.Require(t)
 	quick := map[string]string{"log.cleaner.backoff.ms": "100", "log.retention.check.interval.ms": "1000", "log.retention.ms": "-1"}
 	src, dst := kafkalab.StartPair(t, kafkalab.Config{Version: kafkalab.V4, Overrides: quick},
-		kafkalab.Config{Version: kafkalab.V3, Overrides: map[string]string{"log.retention.hours": "168", "log.retention.check.interval.ms": "1000"}})
+		kafkalab.Config{Version: kafkalab.V3, Overrides: map[string]string{"log.retention.hours": "168", "log.retention.check.interval.ms": "1000", "log.initial.task.delay.ms": "1000"}})
 	t.Run("preflight", func(t *testing.T) { preflight(newLab(t, src, dst)) })
 	t.Run("rebuilt batches", func(t *testing.T) { rebuiltBatches(newLab(t, src, dst)) })
+	t.Run("removed at the target alone", func(t *testing.T) { removedAtTheTargetAlone(newLab(t, src, dst)) })
 	t.Run("topics between versions", func(t *testing.T) { topicsBetweenVersions(newLab(t, src, dst)) })
 }
 
@@ -176,7 +177,7 @@ func (l *lab) link(spec fsm.LinkSpec) *linktask.Task {
 	l.Helper()
 	l.propose(&fsm.Objects{Kafka: []fsm.KafkaCluster{l.us, l.eu}, Links: []fsm.LinkPut{{Spec: spec}}})
 	cfg := linktask.DefaultConfig()
-	cfg.Node = "n1"
+	cfg.Node, cfg.CompareEvery = "n1", time.Second
 	r, err := linktask.New(cfg, l.catalog, l.ctl, slog.New(slog.DiscardHandler))
 	if err != nil {
 		l.Fatal(err)

@@ -1,0 +1,76 @@
+package link
+
+import (
+	"cmp"
+	"strconv"
+	"strings"
+
+	"sluice/fsm"
+	"sluice/kafka"
+	"sluice/replication/offsets"
+)
+
+// TargetLost are copied records of a partition that the target removed, by its
+// retention or by hand, while the source still has them.
+type TargetLost struct {
+	Topic     string // at the source
+	Partition int32
+	From, To  int64 // source offsets, To exclusive
+}
+
+// removed gives the source offsets of the records that a stream has copied and
+// that only the source still has, where the logs start as told; from is to
+// where there are none. Where the mapping does not tell exactly what stands at
+// the target's log start, it is no more than what surely is gone.
+func removed(c *fsm.Copy, shared bool, sourceStart, targetStart int64) (from, to int64) {
+	if c.Mapping == nil {
+		return 0, 0
+	}
+	tr := offsets.Translate(c.Mapping, shared)
+	from = max(sourceStart, tr.Start())
+	return from, max(from, min(tr.Source(targetStart), c.Progress.Source))
+}
+
+// keeps is what a topic promises to keep; -1: all.
+type keeps struct {
+	ms, bytes int64
+}
+
+// keepsOf reads it from a topic's settings in effect.
+func keepsOf(topic []kafka.ConfigEntry) keeps {
+	bound := func(name string) int64 {
+		if !strings.Contains(cmp.Or(value(topic, cfgCleanup), "delete"), "delete") {
+			return -1
+		}
+		n, err := strconv.ParseInt(value(topic, name), 10, 64)
+		if err != nil || n < 0 {
+			return -1
+		}
+		return n
+	}
+	return keeps{bound(cfgRetentionMs), bound(cfgRetentionBytes)}
+}
+
+// figure is a number that may not be known.
+type figure struct {
+	n     int64
+	known bool
+}
+
+// broken trims a loss to what the topic's promise covers; From is To where that
+// is nothing. Brokers remove whole segments and each at its own time, so the
+// target may be ahead of the source with what is too old (young: the first
+// source offset that is not, -1: all are) or beyond the size (of the target's
+// partition). It is false where a figure that this needs is not known.
+func (k keeps) broken(l TargetLost, young, size figure) (TargetLost, bool) {
+	if k.ms >= 0 && !young.known || k.bytes >= 0 && !size.known {
+		return l, false
+	}
+	switch {
+	case k.bytes >= 0 && size.n >= k.bytes, k.ms >= 0 && young.n < 0:
+		l.From = l.To
+	case k.ms >= 0:
+		l.From = min(max(l.From, young.n), l.To)
+	}
+	return l, true
+}
