@@ -19,6 +19,7 @@ const (
 	CodePartitionMismatch Code = "partition-mismatch"
 	CodeRecordTooLarge    Code = "record-too-large"
 	CodeTimestampRefused  Code = "timestamp-refused"
+	CodeKeylessRecord     Code = "keyless-record"
 	CodeCorruptBatch      Code = "corrupt-batch"
 	CodeUnsupportedFormat Code = "unsupported-format"
 	CodeOverBudget        Code = "over-budget"

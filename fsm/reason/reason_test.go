@@ -128,10 +128,10 @@ func TestRowsAreWhole(t *testing.T) {
 func TestWhatAStopMeansForAStream(t *testing.T) {
 	policy := []fsm.Code{
 		fsm.CodePositionLost, fsm.CodeSourceRecreated, fsm.CodeSourceTruncated, fsm.CodeTargetRecreated, fsm.CodeTargetTruncated,
-		fsm.CodeForeignWriter, fsm.CodeRecordTooLarge, fsm.CodeTimestampRefused, fsm.CodeCorruptBatch, fsm.CodeOverBudget,
+		fsm.CodeForeignWriter, fsm.CodeRecordTooLarge, fsm.CodeTimestampRefused, fsm.CodeKeylessRecord, fsm.CodeCorruptBatch, fsm.CodeOverBudget,
 	}
 	batch := []fsm.Code{
-		fsm.CodePositionLost, fsm.CodeRecordTooLarge, fsm.CodeTimestampRefused, fsm.CodeCorruptBatch, fsm.CodeUnsupportedFormat, fsm.CodeOverBudget,
+		fsm.CodePositionLost, fsm.CodeRecordTooLarge, fsm.CodeTimestampRefused, fsm.CodeKeylessRecord, fsm.CodeCorruptBatch, fsm.CodeUnsupportedFormat, fsm.CodeOverBudget,
 	}
 	for _, r := range All() {
 		if r.Policy != slices.Contains(policy, r.Code) {

@@ -96,6 +96,12 @@ var table = map[fsm.Code]Row{
 		Meaning: "the target's brokers refuse a batch for its timestamps",
 		Advice:  "widen message.timestamp.before.max.ms and .after.max.ms of the target topic, then `sluice link retry LINK`; `sluice link resolve LINK --continue` skips the batch and records the gap",
 	},
+	fsm.CodeKeylessRecord: {
+		Severity: Stopped, Side: Target, Acts: AtTarget, Policy: true, Batch: true,
+		Meaning: "the target topic is compacted and refuses a batch that holds records without a key",
+		Advice: "set cleanup.policy of the target topic to the source's, then `sluice link retry LINK`; " +
+			"`sluice link resolve LINK --continue` skips the batch and records the gap",
+	},
 
 	// What stops a stream: Sluice's own bounds and promises.
 	fsm.CodeOverBudget: {

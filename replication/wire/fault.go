@@ -2,6 +2,7 @@ package wire
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -49,6 +50,9 @@ func FaultOf(err error, source bool) recovery.Fault {
 // refusal is what a broker's answer to one batch means.
 func refusal(p *kafka.ProducedPartition, topic string) recovery.Fault {
 	f := FaultOf(kafka.Needs(kerr.ErrorForCode(p.ErrorCode), "WRITE", topic), false)
+	if p.ErrorCode == kerr.InvalidRecord.Code && keyless(p.ErrorMessage) {
+		f.Code = fsm.CodeKeylessRecord
+	}
 	f.Refused = p.ErrorCode == kerr.OutOfOrderSequenceNumber.Code
 	f.Perhaps = p.ErrorCode == kerr.RequestTimedOut.Code || p.ErrorCode == kerr.NotEnoughReplicasAfterAppend.Code
 	if p.ErrorMessage != "" {
@@ -56,6 +60,11 @@ func refusal(p *kafka.ProducedPartition, topic string) recovery.Fault {
 	}
 	return f
 }
+
+// keyless reports whether a broker refuses a record because its topic is
+// compacted and the record has no key: no error code says so (Apache Kafka's
+// LogValidator: "Compacted topic cannot accept message without key").
+func keyless(message string) bool { return strings.Contains(message, "without key") }
 
 // unanswered is what an error in the place of an answer means.
 func unanswered(err error) recovery.Fault {

@@ -86,6 +86,26 @@ func TestFaultOfEveryError(t *testing.T) {
 	}
 }
 
+// Brokers have one error for whatever is wrong with a record: their words tell
+// that the topic is compacted.
+func TestFaultOfARecordWithoutAKey(t *testing.T) {
+	for message, want := range map[string]fsm.Code{
+		"One or more records have been rejected due to 1 record errors in total, and only showing the first three errors at most: " +
+			"[RecordError(batchIndex=0, message='Compacted topic cannot accept message without key in topic partition orders-0.')]": fsm.CodeKeylessRecord,
+		"Compacted topic cannot accept message without key in topic partition orders-0.": fsm.CodeKeylessRecord,
+		"Inner record should have offset 0":                                              fsm.CodeCorruptBatch,
+		"":                                                                               fsm.CodeCorruptBatch,
+	} {
+		f := refusal(&kafka.ProducedPartition{ErrorCode: kerr.InvalidRecord.Code, ErrorMessage: message}, "orders")
+		if f.Kind != recovery.Blocked || f.Code != want || !strings.Contains(f.Message, message) {
+			t.Errorf("%q: %+v, want %s", message, f, want)
+		}
+	}
+	if f := refusal(&kafka.ProducedPartition{ErrorCode: kerr.UnknownServerError.Code, ErrorMessage: "without key"}, "orders"); f.Code == fsm.CodeKeylessRecord {
+		t.Errorf("another error is taken for it: %+v", f)
+	}
+}
+
 // TestFaultOfConnections: what is no broker's word. A request that was perhaps
 // sent may still be appended.
 func TestFaultOfConnections(t *testing.T) {

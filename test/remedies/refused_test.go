@@ -23,6 +23,8 @@ func refusedCases() []testCase {
 		{"record too large, foreign writer meanwhile, continue", tooLargeForeign},
 		{"timestamp refused, mended", timestampRefused},
 		{"timestamp refused, continue", timestampContinue},
+		{"record without a key, mended", keyless},
+		{"record without a key, continue", keylessContinue},
 		{"corrupt batch, mended", corrupt},
 		{"corrupt batch, continue", corruptContinue},
 		{"over budget", overBudget},
@@ -116,6 +118,37 @@ func timestampRefused(t *testing.T, l *lab) {
 
 func timestampContinue(t *testing.T, l *lab) {
 	w := l.tooOld(t)
+	w.order(t, fsm.OrderContinue)
+	w.without5(t)
+}
+
+// withoutKey copies five records and meets a sixth without a key when the target
+// topic is compacted.
+func (l *lab) withoutKey(t *testing.T) *world {
+	t.Helper()
+	w, _ := l.copied5(t, link{})
+	configure(t, l.dst, w.topic, "cleanup.policy", "compact")
+	r := w.record(time.Now(), 0)
+	r.Key = nil
+	w.send(t, r)
+	w.produce(t, 4)
+	w.stopped(t, keylessStop())
+	return w
+}
+
+func keylessStop() fsm.Stop { return fsm.Stop{Code: fsm.CodeKeylessRecord, From: 5, To: 6} }
+
+func keyless(t *testing.T, l *lab) {
+	w := l.withoutKey(t)
+	w.retryStops(t, keylessStop())
+	configure(t, l.dst, w.topic, "cleanup.policy", "")
+	w.order(t, fsm.OrderRetry)
+	w.holds(t, 0, [2]int{0, 10})
+	w.goesOnIdentically(t)
+}
+
+func keylessContinue(t *testing.T, l *lab) {
+	w := l.withoutKey(t)
 	w.order(t, fsm.OrderContinue)
 	w.without5(t)
 }
