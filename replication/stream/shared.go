@@ -56,14 +56,21 @@ func (r *shared) limiter(id fsm.LinkID) *wire.Limiter {
 	defer r.limitsMu.Unlock()
 	l := r.limits[id]
 	if l == nil {
-		l = wire.NewLimiter(func() float64 { return share(r.ctl.View(), id, r.cfg.Node) })
+		var last *fsm.View
+		var now float64
+		l = wire.NewLimiter(func() float64 {
+			if v := r.ctl.View(); v != last {
+				last, now = v, share(v, id, r.cfg.Node)
+			}
+			return now
+		})
 		r.limits[id] = l
 	}
 	return l
 }
 
 // share is the node's part of a link's limit in bytes/s, by the streams that
-// it owns of all the link's; 0: no limit.
+// it owns of all the link's, and at least that of one; 0: no limit.
 func share(v *fsm.View, id fsm.LinkID, node string) float64 {
 	link := v.Link(id)
 	if link == nil || link.Spec.Limit <= 0 {
@@ -79,7 +86,7 @@ func share(v *fsm.View, id fsm.LinkID, node string) float64 {
 			ours++
 		}
 	}
-	return float64(link.Spec.Limit) * float64(ours) / float64(max(all, 1))
+	return float64(link.Spec.Limit) * float64(max(ours, 1)) / float64(max(all, 1))
 }
 
 // nowMs is the wall clock; spans of time are measured by time.Now.

@@ -165,10 +165,11 @@ func (f *Fetcher) fetch(conn *kafka.Conn) error {
 // build makes the next request of the session; false when nobody wants data.
 // Called with mu held.
 func (f *Fetcher) build() (*kafka.FetchRequest, bool) {
-	req := &kafka.FetchRequest{MaxWait: f.cfg.MaxWait, MinBytes: 1, MaxBytes: int32(f.cfg.MaxFetch), Isolation: kafka.ReadCommitted}
 	now := time.Now()
+	most := min(f.limit.allow(now), f.cfg.MaxFetch)
+	req := &kafka.FetchRequest{MaxWait: f.cfg.MaxWait, MinBytes: 1, MaxBytes: int32(most), Isolation: kafka.ReadCommitted}
 	some, full := false, true
-	if f.limit.open(now) {
+	if most > 0 {
 		some, full = f.session.next(req)
 	}
 	switch {

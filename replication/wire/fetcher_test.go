@@ -110,7 +110,7 @@ func TestLimitHoldsAll(t *testing.T) {
 			t.Fatal("nothing was fetched, and nothing is asked for")
 		}
 		<-f.wake
-		f.limit.take(1500)
+		f.limit.take(f.broker, 1500, time.Now())
 		if _, some := f.build(); some {
 			t.Error("in debt, and more is asked for")
 		}

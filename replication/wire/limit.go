@@ -1,14 +1,16 @@
 package wire
 
 import (
+	"math"
 	"sync"
 	"time"
 )
 
 // Limiter bounds what this node fetches for one link, in bytes/s. A fetch may
-// overdraw; the debt is waited for before the next. (A token bucket that only
-// grants what it has, such as x/time/rate, cannot: how much a fetch brings is
-// known when it is here.)
+// overdraw, since its first batch comes whole; the debt is waited for before
+// the next. (A token bucket that only grants what it has, such as x/time/rate,
+// cannot: how much a fetch brings is known when it is here.) Within any ten
+// seconds burst, slice and a batch are all that it lets through beyond the rate.
 type Limiter struct {
 	share func() float64 // bytes/s that this node may fetch now; 0: no limit
 
@@ -16,37 +18,57 @@ type Limiter struct {
 	rate  float64
 	have  float64 // bytes that may be fetched now, negative: debt
 	at    time.Time
-	asked time.Time // when share was last asked
+	asked time.Time           // when share was last asked
+	users map[int32]time.Time // when a fetch from each broker last brought something
 }
 
-// burst is how long a link may save up.
-const burst = time.Second / 5
+const (
+	// burst is how long a link may save up. A fetch takes as long to be answered.
+	burst = time.Second / 4
+	// slice is how long the fetches under way may at most bring for, together.
+	slice = time.Second / 5
+	// shareHolds is how soon a share that changed is known: with a takeover.
+	shareHolds = time.Second / 5
+	// activeFor is how long ago a fetch that counts brought something.
+	activeFor = 2 * time.Second
+)
 
-// NewLimiter returns a limiter that asks share once a second.
-func NewLimiter(share func() float64) *Limiter { return &Limiter{share: share} }
+// NewLimiter returns a limiter that asks share a few times a second.
+func NewLimiter(share func() float64) *Limiter {
+	return &Limiter{share: share, users: map[int32]time.Time{}}
+}
 
-// open reports whether the link may fetch now.
-func (l *Limiter) open(now time.Time) bool {
+// allow returns how many bytes the next fetch may ask for; 0: none now.
+func (l *Limiter) allow(now time.Time) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if now.Sub(l.asked) > time.Second {
+	if now.Sub(l.asked) >= shareHolds {
 		l.rate, l.asked = l.share(), now
 	}
 	if l.rate <= 0 {
-		return true
+		return math.MaxInt32
 	}
 	if !l.at.IsZero() {
 		l.have += now.Sub(l.at).Seconds() * l.rate
 	}
 	l.at, l.have = now, min(l.have, l.rate*burst.Seconds())
-	return l.have >= 0
+	if l.have < 0 {
+		return 0
+	}
+	for broker, at := range l.users {
+		if now.Sub(at) > activeFor {
+			delete(l.users, broker)
+		}
+	}
+	return max(1, int(l.rate*slice.Seconds())/max(len(l.users), 1))
 }
 
-// take counts fetched bytes.
-func (l *Limiter) take(bytes int) {
+// take counts bytes that a fetch from a broker has brought.
+func (l *Limiter) take(broker int32, bytes int, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.rate > 0 {
 		l.have -= float64(bytes)
+		l.users[broker] = now
 	}
 }

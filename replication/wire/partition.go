@@ -180,7 +180,7 @@ func (p *Partition) wants() (more, lasting bool) {
 
 // coming implements reader.
 func (p *Partition) coming(bytes int) {
-	p.fetcher.limit.take(bytes)
+	p.fetcher.limit.take(p.fetcher.broker, bytes, time.Now())
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.pipe.Coming(bytes)
