@@ -25,6 +25,7 @@ const (
 	CodeTimeout      = "timeout"           // the caller's or the server's time ran out
 	CodeUnauthorized = "token-refused"     // no token, or a wrong one
 	CodeUnavailable  = "not-available"     // this node cannot do it
+	CodeBusy         = "busy"              // this node does as much as it may at a time
 	CodeLevel        = "feature-level"     // a node is too old
 	CodeInternal     = "internal"          // a fault of Sluice
 )

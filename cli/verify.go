@@ -16,7 +16,7 @@ import (
 func verifyCmd(a *app) *cobra.Command {
 	var r api.VerifyRequest
 	var id string
-	var detach bool
+	var detach, cancel bool
 	cmd := &cobra.Command{
 		Use: "verify LINK", Short: "Compare both sides record by record; exit 10 unless they are equal",
 		Long: `Compare both sides of a link record by record: key, value, headers, timestamp,
@@ -30,11 +30,15 @@ given some seconds to have it too. The answer is one of three:
 
 What the source's own retention deletes, or is about to delete, may be gone at
 the target. The comparison runs in the memory of the node asked; Ctrl-C detaches
-from it, --id comes back to it.`,
-		Example: "  sluice link verify us-eu --topic orders\n  sluice link verify --id v1",
+from it, --id comes back to it. It ends by itself when nobody has asked how it
+goes for an hour. A node runs four comparisons at a time.`,
+		Example: "  sluice link verify us-eu --topic orders\n  sluice link verify --id v1\n  sluice link verify --id v1 --cancel",
 		Args: func(cmd *cobra.Command, args []string) error {
-			if (len(args) == 1) == (id != "") || len(args) > 1 {
+			switch {
+			case (len(args) == 1) == (id != ""), len(args) > 1:
 				return fmt.Errorf("%s wants one link, or --id of a comparison under way", cmd.CommandPath())
+			case cancel && id == "":
+				return fmt.Errorf("%s --cancel wants the --id of a comparison", cmd.CommandPath())
 			}
 			return nil
 		},
@@ -42,6 +46,14 @@ from it, --id comes back to it.`,
 			c, err := a.nodes.client()
 			if err != nil {
 				return err
+			}
+			if cancel {
+				v, err := c.CancelVerify(cmd.Context(), id)
+				if err != nil {
+					return err
+				}
+				a.std.note("comparison %s of link %s is told to end", id, v.Job.Link)
+				return nil
 			}
 			if id == "" {
 				r.Link = args[0]
@@ -61,6 +73,7 @@ from it, --id comes back to it.`,
 	cmd.Flags().IntVar(&r.MaxFaults, "max-faults", 20, "how many differences to list; all are counted")
 	cmd.Flags().StringVar(&id, "id", "", "come back to a comparison")
 	cmd.Flags().BoolVar(&detach, "detach", false, "start it, write its id and return")
+	cmd.Flags().BoolVar(&cancel, "cancel", false, "end the comparison of --id")
 	return cmd
 }
 
@@ -135,6 +148,8 @@ func sentenceOf(j api.VerifyJob) string {
 	n := j.Counts
 	scope := fmt.Sprintf("%d of %s in %d of %s", j.Compared.Partitions, plural(j.Selected.Partitions, "partition"), j.Compared.Topics, plural(j.Selected.Topics, "topic"))
 	switch {
+	case j.Verdict == nil && j.Error != "":
+		return j.Error
 	case j.Verdict == nil:
 		return fmt.Sprintf("%s compared before it ended", plural(int(n.Compared), "record"))
 	case *j.Verdict == api.VerdictEqual:

@@ -47,6 +47,11 @@ func verifyError(err error) error {
 	switch {
 	case errors.Is(err, verify.ErrNoJob):
 		return fmt.Errorf("%w: %w", api.ErrNoVerify, err)
+	case errors.Is(err, verify.ErrBusy):
+		return &api.Problem{
+			Type: "about:blank", Title: http.StatusText(http.StatusTooManyRequests), Status: http.StatusTooManyRequests, Code: api.CodeBusy,
+			Detail: err.Error(), Next: "wait until one has ended, stop one with `sluice link verify --id ID --cancel`, or ask another node (--address)",
+		}
 	case errors.Is(err, verify.ErrNoLink), errors.Is(err, verify.ErrNotSelected):
 		return &api.Problem{
 			Type: "about:blank", Title: http.StatusText(http.StatusNotFound), Status: http.StatusNotFound, Code: api.CodeNotFound,

@@ -38,7 +38,7 @@ func BenchmarkCompare(b *testing.B) {
 				var sides [2][]item
 				for i, r := range readers {
 					r.next = 0
-					if sides[i], err = r.digest(&kafka.FetchedPartition{Records: batch}); err != nil {
+					if sides[i], err = r.digest(b.Context(), &kafka.FetchedPartition{Records: batch}); err != nil {
 						b.Fatal(err)
 					}
 				}

@@ -66,7 +66,9 @@ type Job struct {
 	seed     maphash.Seed
 	started  time.Time
 	deadline time.Time // until when the target is waited for
-	cancel   context.CancelFunc
+	cancel   context.CancelCauseFunc
+	idle     *time.Timer // ends the job that nobody asks about
+	rooms    rooms
 
 	link link
 
@@ -81,6 +83,9 @@ type Job struct {
 
 // ErrNoLink says that there is nothing to compare.
 var ErrNoLink = errors.New("no such link")
+
+// errAbandoned ends a job.
+var errAbandoned = errors.New("nobody asked how it goes")
 
 // Status returns how the job goes.
 func (j *Job) Status() Status {
@@ -103,6 +108,15 @@ func (j *Job) Status() Status {
 		s.Total += total
 	}
 	return s
+}
+
+// asked lets the job go on for as long again.
+func (j *Job) asked(again time.Duration) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.state == Running {
+		j.idle.Reset(again)
+	}
 }
 
 // Ended is closed when the job has ended.

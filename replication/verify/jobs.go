@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,28 +16,36 @@ import (
 // Config of Jobs.
 type Config struct {
 	Limits
-	Keep int // how many ended jobs are kept
+	Running   int           // how many jobs run at a time
+	Keep      int           // how many ended jobs are kept
+	Abandoned time.Duration // after which a job ends that nobody asked about
 }
 
-// DefaultConfig returns a Config that uses some 50 MB at most.
+// DefaultConfig returns a Config that uses some 200 MB at most, and more only
+// where single batches hold a hundred thousand records.
 func DefaultConfig() Config {
 	return Config{
-		Limits: Limits{Parallel: 4, FetchBytes: 1 << 20, Budget: 64 << 20,
+		Limits: Limits{Parallel: 8, FetchBytes: 1 << 20, Budget: 64 << 20, Records: 250_000,
 			Wait: 10 * time.Second, Retry: 10 * time.Second, Tries: 3, Pause: 3 * time.Second},
-		Keep: 20,
+		Running: 4, Keep: 20, Abandoned: time.Hour,
 	}
 }
 
 // Validate names everything that is wrong with the Config.
 func (c Config) Validate() error {
-	if c.Parallel < 1 || c.FetchBytes < 1<<10 || c.Budget < 1<<20 || c.Wait < 0 || c.Retry <= 0 || c.Tries < 1 || c.Keep < 1 {
+	if c.Parallel < 1 || c.FetchBytes < 1<<10 || c.Budget < 1<<20 || c.Records < 1 || c.Wait < 0 || c.Retry <= 0 || c.Tries < 1 ||
+		c.Running < 1 || c.Keep < 1 || c.Abandoned <= 0 {
 		return errors.New("verify: limits must be positive, a fetch at least 1 KiB, the budget at least 1 MiB")
 	}
 	return nil
 }
 
-// ErrNoJob says that this node has no job of that id.
-var ErrNoJob = errors.New("no such verify job")
+var (
+	// ErrNoJob says that this node has no job of that id.
+	ErrNoJob = errors.New("no such verify job")
+	// ErrBusy says that this node runs as many jobs as it may.
+	ErrBusy = errors.New("this node compares as much as it may at a time")
+)
 
 // Jobs is the comparisons in this node's memory. They end with Close, not
 // with the request that started them.
@@ -47,6 +56,7 @@ type Jobs struct {
 	ctx     context.Context
 	stop    context.CancelFunc
 	wg      sync.WaitGroup
+	rooms   rooms
 
 	mu    sync.Mutex
 	count int
@@ -59,10 +69,11 @@ func New(cfg Config, kafka *catalog.Catalog, facts Facts) (*Jobs, error) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Jobs{cfg: cfg, catalog: kafka, facts: facts, ctx: ctx, stop: cancel}, nil
+	return &Jobs{cfg: cfg, catalog: kafka, facts: facts, ctx: ctx, stop: cancel, rooms: newRooms(cfg.Parallel)}, nil
 }
 
-// Start starts a job and returns it. Errors: ErrNoLink, ErrNotSelected.
+// Start starts a job and returns it. Errors: ErrNoLink, ErrNotSelected,
+// ErrBusy.
 func (s *Jobs) Start(r Request) (*Job, error) {
 	v := s.facts.View()
 	link := v.LinkNamed(r.Link)
@@ -80,23 +91,54 @@ func (s *Jobs) Start(r Request) (*Job, error) {
 	if r.MaxFaults <= 0 {
 		r.MaxFaults = 20
 	}
-	ctx, cancel := context.WithCancel(s.ctx)
-	now := time.Now()
-	j := &Job{
-		request: r, facts: s.facts, limits: s.cfg.Limits, seed: maphash.MakeSeed(), started: now, deadline: now.Add(s.cfg.Wait),
-		cancel: cancel, state: Running, ended: make(chan struct{}),
+	j, ctx := s.add(r)
+	if j == nil {
+		return nil, s.busy()
 	}
-	s.mu.Lock()
-	s.count++
-	j.id = fmt.Sprintf("v%d", s.count)
-	s.list = append(s.list, j)
-	s.forget()
-	s.mu.Unlock()
 	s.wg.Go(func() {
-		defer cancel()
+		defer j.cancel(nil)
+		defer j.idle.Stop()
 		j.run(ctx, s.catalog)
 	})
 	return j, nil
+}
+
+// add makes a job, nil: too many run.
+func (s *Jobs) add(r Request) (*Job, context.Context) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.running()) >= s.cfg.Running {
+		return nil, nil
+	}
+	ctx, cancel := context.WithCancelCause(s.ctx)
+	now := time.Now()
+	s.count++
+	j := &Job{
+		id: fmt.Sprintf("v%d", s.count), request: r, facts: s.facts, limits: s.cfg.Limits, rooms: s.rooms, seed: maphash.MakeSeed(),
+		started: now, deadline: now.Add(s.cfg.Wait), cancel: cancel, state: Running, ended: make(chan struct{}),
+	}
+	j.idle = time.AfterFunc(s.cfg.Abandoned, func() {
+		cancel(fmt.Errorf("%w for %v: start another", errAbandoned, s.cfg.Abandoned))
+	})
+	s.list = append(s.list, j)
+	s.forget()
+	return j, ctx
+}
+
+// running are the jobs under way. Called with mu held.
+func (s *Jobs) running() []*Job {
+	return slices.DeleteFunc(slices.Clone(s.list), func(j *Job) bool { return j.Status().State != Running })
+}
+
+// busy names the jobs under way.
+func (s *Jobs) busy() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var names []string
+	for _, j := range s.running() {
+		names = append(names, fmt.Sprintf("%s of link %s", j.id, j.request.Link))
+	}
+	return fmt.Errorf("%w (%d: %s)", ErrBusy, s.cfg.Running, strings.Join(names, ", "))
 }
 
 // forget drops the oldest ended jobs beyond Keep. Called with mu held.
@@ -110,7 +152,8 @@ func (s *Jobs) forget() {
 	}
 }
 
-// Get returns a job, ErrNoJob when there is none of that id.
+// Get returns a job, which goes on as long as it is asked for; ErrNoJob when
+// there is none of that id.
 func (s *Jobs) Get(id string) (*Job, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -118,6 +161,7 @@ func (s *Jobs) Get(id string) (*Job, error) {
 	if i < 0 {
 		return nil, fmt.Errorf("%w: %s", ErrNoJob, id)
 	}
+	s.list[i].asked(s.cfg.Abandoned)
 	return s.list[i], nil
 }
 
@@ -134,7 +178,7 @@ func (s *Jobs) Cancel(id string) error {
 	if err != nil {
 		return err
 	}
-	j.cancel()
+	j.cancel(nil)
 	return nil
 }
 

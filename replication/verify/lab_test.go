@@ -58,6 +58,7 @@ type lab struct {
 	us, eu   *kafka.Client
 	usP, euP *kgo.Client
 	usAddrs  []string
+	fake     map[string]*kfake.Cluster
 	jobs     *Jobs
 }
 
@@ -69,7 +70,7 @@ func newLab(t *testing.T, partitions int32, configs map[string]string) *lab {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	l := &lab{t: t, ctx: ctx, pool: pool, facts: &facts{state: fsm.NewState()}}
+	l := &lab{t: t, ctx: ctx, pool: pool, facts: &facts{state: fsm.NewState()}, fake: map[string]*kfake.Cluster{}}
 	usSpec, euSpec := fsm.KafkaCluster{Name: "us"}, fsm.KafkaCluster{Name: "eu"}
 	l.us, l.usP = l.cluster(&usSpec)
 	l.eu, l.euP = l.cluster(&euSpec)
@@ -103,6 +104,7 @@ func (l *lab) cluster(spec *fsm.KafkaCluster) (*kafka.Client, *kgo.Client) {
 		l.t.Fatal(err)
 	}
 	l.t.Cleanup(c.Close)
+	l.fake[spec.Name] = c
 	spec.Bootstrap = c.ListenAddrs()
 	client, err := l.pool.Client(l.ctx, *spec)
 	if err != nil {

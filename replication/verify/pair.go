@@ -37,7 +37,7 @@ func (p *pair) found(k fsm.StreamKey) found {
 		add(leftOut(k, PassedOver, n.Skipped, "the link went on behind source records without copying them; `sluice events` names them"))
 	}
 	if n.TooLarge > 0 {
-		add(leftOut(k, BatchTooLarge, n.TooLarge, "batches decompress to more than verify takes: %s", strings.Join(p.all.holes.names, ", ")))
+		add(leftOut(k, BatchTooLarge, n.TooLarge, "batches of more than %d MiB decompressed, or %d records: %s", p.in.limits.Budget>>20, p.in.limits.Records, strings.Join(p.all.holes.names, ", ")))
 	}
 	if n.Inexact > 0 {
 		add(leftOut(k, PlaceUnknown, n.Inexact, "the mapping does not say any more exactly where these records stand at the target"))

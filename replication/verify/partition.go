@@ -57,7 +57,7 @@ func (j *Job) pair(s *stream, at seen) *pair {
 }
 
 func (j *Job) reader(k *catalog.Cluster, p catalog.Partition, from, to int64) *reader {
-	return &reader{kafka: k, Partition: p, seed: j.seed, limits: j.limits, next: from, end: to, codec: record.NewCodec()}
+	return &reader{kafka: k, Partition: p, seed: j.seed, limits: j.limits, large: j.rooms.large, next: from, end: to, codec: record.NewCodec()}
 }
 
 // read reads both sides, each one answer ahead, and compares.

@@ -25,6 +25,7 @@ type reader struct {
 	skip      map[int64]bool // producer ids whose records are passed over
 	seed      maphash.Seed
 	limits    Limits
+	large     chan struct{} // see rooms
 
 	next, end int64  // offset to read, offset to stop before
 	floor     int64  // retention took what lay below while it was read; 0: nothing
@@ -39,9 +40,10 @@ type reader struct {
 
 // Limits bound what one job takes.
 type Limits struct {
-	Parallel   int           // partitions at a time
+	Parallel   int           // partitions at a time, of all jobs
 	FetchBytes int32         // of one fetch answer
 	Budget     int           // bytes that one batch may decompress to; a larger one is not compared
+	Records    int           // that one batch may hold; a larger one is not compared
 	Wait       time.Duration // for the target to have what the source had at the start
 	Retry      time.Duration // for a partition that cannot be read, in one try
 	Tries      int           // for a partition that cannot be read
@@ -106,7 +108,7 @@ func (r *reader) once(ctx context.Context) ([]item, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.digest(&p)
+	return r.digest(ctx, &p)
 }
 
 // trimmed goes on at the log start where that has passed next, else err holds.
@@ -160,18 +162,21 @@ func (r *reader) fetch(ctx context.Context) (kafka.FetchResponse, error) {
 	}, o)
 }
 
-// digest turns the batches of an answer into items and moves next on. What
-// stands before a batch that cannot be read is given first.
-func (r *reader) digest(p *kafka.FetchedPartition) (items []item, err error) {
+// manyItems are enough of one answer; the rest is fetched again.
+const manyItems = 50_000
+
+// digest turns the batches of an answer into items, not too many at once, and
+// moves next on. What stands before a batch that cannot be read is given first.
+func (r *reader) digest(ctx context.Context, p *kafka.FetchedPartition) (items []item, err error) {
 	aborted := record.NewAborted(p.Aborted)
 	for batch, err := range record.Batches(p.Records) {
 		if err == nil {
-			items, err = r.digestBatch(items, batch, aborted)
+			items, err = r.digestBatch(ctx, items, batch, aborted)
 		}
 		if err != nil && len(items) > 0 {
 			return items, nil
 		}
-		if err != nil || r.next >= r.end {
+		if err != nil || r.next >= r.end || len(items) >= manyItems {
 			return items, err
 		}
 	}
@@ -180,7 +185,7 @@ func (r *reader) digest(p *kafka.FetchedPartition) (items []item, err error) {
 
 // digestBatch adds what is to be compared of a batch; one that is too large is
 // noted as a hole.
-func (r *reader) digestBatch(items []item, batch record.Batch, aborted *record.Aborted) ([]item, error) {
+func (r *reader) digestBatch(ctx context.Context, items []item, batch record.Batch, aborted *record.Aborted) ([]item, error) {
 	h, err := record.ParseHeader(batch)
 	if err != nil {
 		return items, err
@@ -191,7 +196,7 @@ func (r *reader) digestBatch(items []item, batch record.Batch, aborted *record.A
 	}
 	if h.BaseOffset < r.end && !dropped && !r.skip[h.ProducerID] && h.Attributes&record.AttrControl == 0 {
 		before := len(items)
-		items, err = r.open(items, batch)
+		items, err = r.open(ctx, items, batch)
 		if errors.Is(err, record.ErrOverBudget) {
 			r.holes = append(r.holes, hole{max(h.BaseOffset, r.next), min(h.LastOffset()+1, r.end), int64(h.Count)})
 		} else if err != nil {
@@ -202,12 +207,25 @@ func (r *reader) digestBatch(items []item, batch record.Batch, aborted *record.A
 	return items, nil
 }
 
-func (r *reader) open(items []item, batch record.Batch) ([]item, error) {
-	rs, err := r.codec.Open(batch, r.scratch, r.limits.Budget)
+// open adds the records of a batch. Of the large ones, which take memory beside
+// the reader's own, one is open at a time.
+func (r *reader) open(ctx context.Context, items []item, batch record.Batch) ([]item, error) {
+	if int(batch.Count()) > r.limits.Records {
+		return items, fmt.Errorf("%w: %d records", record.ErrOverBudget, batch.Count())
+	}
+	rs, err := r.codec.Open(batch, r.scratch, min(smallBatch, r.limits.Budget))
+	if errors.Is(err, record.ErrOverBudget) && r.limits.Budget > smallBatch {
+		if !enter(ctx, r.large) {
+			return items, ctx.Err()
+		}
+		defer leave(r.large)
+		rs, err = r.codec.Open(batch, nil, r.limits.Budget)
+	} else if err == nil {
+		r.scratch = rs.Scratch
+	}
 	if err != nil {
 		return items, err
 	}
-	r.scratch = rs.Scratch
 	for rec, err := range rs.All() {
 		if err != nil {
 			return items, err

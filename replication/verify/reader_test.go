@@ -49,7 +49,7 @@ func TestRetentionOvertakesAReader(t *testing.T) {
 		resp.Topics = append(resp.Topics, topic)
 		return resp, nil, true
 	})
-	j := &Job{seed: maphash.MakeSeed(), limits: Limits{FetchBytes: 100, Budget: 1 << 20, Retry: 10 * time.Second}}
+	j := &Job{seed: maphash.MakeSeed(), limits: Limits{FetchBytes: 100, Budget: 1 << 20, Records: 1000, Retry: 10 * time.Second}}
 	r := j.reader(k, catalog.Partition{Topic: "t"}, 0, 20)
 	defer r.close()
 	got := l.offsets(r, func() {
@@ -91,7 +91,7 @@ func TestLeaderMoves(t *testing.T) {
 		}
 		return nil, nil, false
 	})
-	j := &Job{seed: maphash.MakeSeed(), limits: Limits{FetchBytes: 100, Budget: 1 << 20, Retry: 10 * time.Second}}
+	j := &Job{seed: maphash.MakeSeed(), limits: Limits{FetchBytes: 100, Budget: 1 << 20, Records: 1000, Retry: 10 * time.Second}}
 	r := j.reader(moving, catalog.Partition{Topic: "t"}, 0, 20)
 	defer r.close()
 	got := l.offsets(r, func() {})

@@ -26,8 +26,11 @@ func (j *Job) run(ctx context.Context, k *catalog.Catalog) {
 	switch {
 	case err == nil:
 		j.state = Done
-	case errors.Is(err, context.Canceled):
+	case ctx.Err() != nil:
 		j.state = Cancelled
+		if cause := context.Cause(ctx); errors.Is(cause, errAbandoned) {
+			j.err = cause
+		}
 	default:
 		j.state, j.err = Failed, err
 	}
@@ -137,7 +140,11 @@ func (j *Job) compareSome(ctx context.Context, streams []*stream, last bool) (fa
 	g.SetLimit(j.limits.Parallel)
 	for _, s := range streams {
 		g.Go(func() error {
+			if !enter(ctx, j.rooms.partitions) {
+				return nil
+			}
 			f, err := j.compare(ctx, s)
+			leave(j.rooms.partitions)
 			j.mu.Lock()
 			defer j.mu.Unlock()
 			switch {
