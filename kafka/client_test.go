@@ -1,8 +1,12 @@
 package kafka
 
 import (
+	"context"
 	"errors"
+	"net"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -133,6 +137,35 @@ func TestBrokerThatIsAway(t *testing.T) {
 	})
 	if _, err := c.Broker(0).DescribeProducers(testContext(t), "t", 0); err == nil || errors.Is(err, ErrUnsupported) {
 		t.Error(err)
+	}
+}
+
+// TestNewConnectionMeetsAnotherCluster: what is known of a Kafka cluster does not
+// vouch for who answers at its broker's address now.
+func TestNewConnectionMeetsAnotherCluster(t *testing.T) {
+	_, spec := testCluster(t, kfake.NumBrokers(1), kfake.ClusterID("real"))
+	stranger, _ := testCluster(t, kfake.NumBrokers(1), kfake.ClusterID("stranger"))
+	var moved atomic.Bool
+	p := testPool(t, func(cfg *Config) {
+		cfg.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if moved.Load() {
+				addr = stranger.ListenAddrs()[0]
+			}
+			return new(net.Dialer).DialContext(ctx, network, addr)
+		}
+	})
+	c, err := p.Client(testContext(t), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := c.Dial(testContext(t), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	moved.Store(true)
+	if _, err := c.Dial(testContext(t), 0); !errors.Is(err, ErrClusterIDMismatch) || !strings.Contains(err.Error(), "stranger") {
+		t.Errorf("connected to a stranger: %v", err)
 	}
 }
 

@@ -90,3 +90,47 @@ func TestComparesWhatIsReplicated(t *testing.T) {
 		t.Errorf("stopped by %+v", st)
 	}
 }
+
+// TestBelievesTwoEqualReadings: a log end that has moved on between two readings
+// says that another still writes: nothing is derived from the first of them.
+func TestBelievesTwoEqualReadings(t *testing.T) {
+	_, src := rig.Embedded(t)
+	dst := rig.Kfake(t, "target", 1)
+	p := beyondTheCheckpoint(t, src, dst.ListenAddrs())
+	var asked atomic.Int64
+	dst.ControlKey(int16(kmsg.OffsetForLeaderEpoch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		dst.KeepControl()
+		resp := req.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
+		topic := kmsg.NewOffsetForLeaderEpochResponseTopic()
+		topic.Topic = "orders"
+		part := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
+		part.EndOffset = 9 // what the first reading may still see
+		topic.Partitions = append(topic.Partitions, part)
+		resp.Topics = append(resp.Topics, topic)
+		return resp, nil, asked.Add(1) == 1
+	})
+	r2, _ := p.Runner(t, "n2", nil)
+	s := p.Own(t, r2, "n2")[0]
+	rig.Until(t, 30*time.Second, "it goes on, or stops", func() bool { return s.Measure().LagRecords == 0 || first(p).Copy.Stop != nil })
+	if st := first(p).Copy.Stop; st != nil || s.Measure().Target != 10 || asked.Load() < 4 {
+		t.Errorf("at target offset %d after %d readings, stopped by %+v", s.Measure().Target, asked.Load(), st)
+	}
+}
+
+// TestWaitsForTheTailToBeReplicated: where the broker does not know the producer,
+// the last batch tells whose the log is. It cannot be read before the high
+// watermark has passed it, and the stream says that it waits for that.
+func TestWaitsForTheTailToBeReplicated(t *testing.T) {
+	_, src := rig.Embedded(t)
+	dst := rig.Kfake(t, "target", 1)
+	p := beyondTheCheckpoint(t, src, dst.ListenAddrs())
+	lags := highWatermark(dst, 8)
+	r2, _ := p.Runner(t, "n2", nil)
+	s := p.Own(t, r2, "n2")[0]
+	rig.Until(t, 30*time.Second, "it waits", func() bool { return strings.Contains(s.Measure().Message, "not replicated yet") })
+	lags.Store(false)
+	rig.Until(t, 30*time.Second, "it goes on", func() bool { return s.Measure().LagRecords == 0 })
+	if st := first(p).Copy.Stop; st != nil || s.Measure().Target != 10 {
+		t.Errorf("at target offset %d, stopped by %+v", s.Measure().Target, st)
+	}
+}
