@@ -55,59 +55,59 @@ func compareObjects(a, b Object) int {
 // The documents as they are written; the tags are the keys.
 type (
 	header struct {
-		APIVersion string   `yaml:"apiVersion"`
-		Kind       Kind     `yaml:"kind"`
+		APIVersion string   `yaml:"apiVersion" doc:"Always sluice/v1." example:"sluice/v1"`
+		Kind       Kind     `yaml:"kind" doc:"KafkaCluster or Link." example:"KIND"`
 		Metadata   metadata `yaml:"metadata"`
 	}
 	metadata struct {
-		Name string `yaml:"name"`
+		Name string `yaml:"name" doc:"Name of the object, unique among those of its kind: 1 to 63 letters, digits, dots, dashes and underscores. Needed." example:"NAME"`
 	}
 	kafkaDoc struct {
 		header `yaml:",inline"`
 		Spec   kafkaSpec `yaml:"spec"`
 	}
 	kafkaSpec struct {
-		Bootstrap  []string  `yaml:"bootstrap"`
-		Datacenter string    `yaml:"datacenter,omitempty"`
-		ClusterID  string    `yaml:"clusterId,omitempty"`
-		TLS        *tlsSpec  `yaml:"tls,omitempty"`
-		SASL       *saslSpec `yaml:"sasl,omitempty"`
+		Bootstrap  []string  `yaml:"bootstrap" doc:"Brokers to begin with, host:port; the others are learnt from them. Needed." example:"[kafka1.example:9093, kafka2.example:9093]"`
+		Datacenter string    `yaml:"datacenter,omitempty" doc:"Where it is. Streams go to nodes in the datacenter of their target, where there are any." example:"us-east"`
+		ClusterID  string    `yaml:"clusterId,omitempty" doc:"Its Kafka cluster id. Left out, it is taken at first sight and pinned. Another cluster at the address is refused." example:"MkU3OEVBNTcwNTJENDM2Qk"`
+		TLS        *tlsSpec  `yaml:"tls,omitempty" doc:"Speaks TLS to the brokers; {} trusts the authorities of the operating system. Left out: no TLS."`
+		SASL       *saslSpec `yaml:"sasl,omitempty" doc:"Logs in with SASL. Left out: no login."`
 	}
 	tlsSpec struct {
-		CA         string `yaml:"ca,omitempty"`
-		Cert       string `yaml:"cert,omitempty"`
-		Key        string `yaml:"key,omitempty"`
-		ServerName string `yaml:"serverName,omitempty"`
+		CA         string `yaml:"ca,omitempty" doc:"Certificates of the authorities that sign the brokers', PEM: as text, or a reference." example:"${file:/etc/sluice/secrets/kafka-ca.pem}"`
+		Cert       string `yaml:"cert,omitempty" doc:"Certificate that Sluice shows to the brokers, PEM: as text, or a reference. Goes with key." example:"${file:/etc/sluice/secrets/kafka.pem}"`
+		Key        string `yaml:"key,omitempty" doc:"Its private key, PEM: a reference." example:"${file:/etc/sluice/secrets/kafka.key}"`
+		ServerName string `yaml:"serverName,omitempty" doc:"Name that the brokers' certificates must have. Left out: the broker's own host." example:"kafka.example"`
 	}
 	saslSpec struct {
-		Mechanism string `yaml:"mechanism"`
-		Username  string `yaml:"username"`
-		Password  string `yaml:"password"`
+		Mechanism string `yaml:"mechanism" doc:"PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512. Needed in sasl." example:"SCRAM-SHA-512"`
+		Username  string `yaml:"username" doc:"Needed in sasl." example:"sluice"`
+		Password  string `yaml:"password" doc:"A reference, ${file:/path} or ${env:NAME}, which each node resolves for itself. Needed in sasl." example:"${file:/etc/sluice/secrets/kafka.password}"`
 	}
 	linkDoc struct {
 		header `yaml:",inline"`
 		Spec   linkSpec `yaml:"spec"`
 	}
 	linkSpec struct {
-		Source       string           `yaml:"source"`
-		Target       string           `yaml:"target"`
+		Source       string           `yaml:"source" doc:"KafkaCluster that is copied from. Cannot be changed later. Needed." example:"us"`
+		Target       string           `yaml:"target" doc:"KafkaCluster that is copied to. Cannot be changed later. Needed." example:"eu"`
 		Topics       topicsSpec       `yaml:"topics"`
-		Rename       string           `yaml:"rename,omitempty"`
-		Start        string           `yaml:"start,omitempty"`
-		Offsets      string           `yaml:"offsets,omitempty"`
-		OnLoss       string           `yaml:"onLoss,omitempty"`
-		Copies       string           `yaml:"copies,omitempty"`
-		Writers      string           `yaml:"writers,omitempty"`
-		Limit        string           `yaml:"limit,omitempty"`
+		Rename       string           `yaml:"rename,omitempty" default:"{topic}" doc:"Name of a topic at the target: {topic} stands for its name at the source, {source} for the name of the source KafkaCluster. Cannot be changed later." example:"\"{source}.{topic}\""`
+		Start        string           `yaml:"start,omitempty" default:"earliest" doc:"Where copying begins, decided once, when the link is applied: earliest, latest, or a time like 2026-01-31T12:00:00Z." example:"latest"`
+		Offsets      string           `yaml:"offsets,omitempty" default:"auto" doc:"auto: the same offsets where the source allows it, else a constant shift, else exact segments. identical: the same, or the stream stops. translated: segments from the start." example:"auto"`
+		OnLoss       string           `yaml:"onLoss,omitempty" default:"halt" doc:"What a stream does when something cannot be copied: halt waits for an operator, continue goes on behind it, recopy begins anew once the target is empty. Which stops it is about, the reason codes say." example:"continue"`
+		Copies       string           `yaml:"copies,omitempty" default:"skip-from-target" doc:"Which records that other links wrote into the source are left out: skip-from-target those that came from this link's target, skip-all every one." example:"skip-all"`
+		Writers      string           `yaml:"writers,omitempty" default:"ours" doc:"ours: nobody else writes to the target topics. shared: a stream may begin in a topic that holds others' records." example:"ours"`
+		Limit        string           `yaml:"limit,omitempty" doc:"Bytes per second over all nodes, as they are compressed. Left out: no limit." example:"50MiB/s"`
 		TargetTopics targetTopicsSpec `yaml:"targetTopics,omitempty"`
-		State        string           `yaml:"state,omitempty"`
+		State        string           `yaml:"state,omitempty" doc:"running or paused. Left out: as it is, a new link runs." example:"running"`
 	}
 	topicsSpec struct {
-		Include []string `yaml:"include"`
-		Exclude []string `yaml:"exclude,omitempty"`
+		Include []string `yaml:"include" doc:"Topics of the source to copy: names, \"prefix*\", or \"/regular expression/\". Needed." example:"[orders, \"pay-*\", '/^audit\\..*/']"`
+		Exclude []string `yaml:"exclude,omitempty" doc:"Of these, topics that are not copied; written alike." example:"[\"*-tmp\"]"`
 	}
 	targetTopicsSpec struct {
-		ReplicationFactor int16 `yaml:"replicationFactor,omitempty"`
+		ReplicationFactor int16 `yaml:"replicationFactor,omitempty" doc:"Of topics that the link creates. Left out: the target's default." example:"3"`
 	}
 )
 

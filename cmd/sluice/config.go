@@ -20,41 +20,41 @@ import (
 // nodeFile is node.yaml: who this node is, where it listens and keeps its
 // data, and whom it joins. Everything else is an object in Raft.
 type nodeFile struct {
-	Name       string        `yaml:"name"`
-	Datacenter string        `yaml:"datacenter"`
-	DataDir    string        `yaml:"dataDir"`
+	Name       string        `yaml:"name" doc:"Name of the node, which no other node of the Sluice cluster has. Needed." example:"n1"`
+	Datacenter string        `yaml:"datacenter" doc:"Where the node is. A link's streams go to nodes in the datacenter of its target Kafka cluster, where there are any." example:"us-east"`
+	DataDir    string        `yaml:"dataDir" doc:"Folder for Raft's log and snapshots, for this node alone. With another folder it is another node. Needed." example:"/var/lib/sluice"`
 	Peer       peerFile      `yaml:"peer"`
 	HTTP       httpFile      `yaml:"http"`
-	Join       []string      `yaml:"join"`
-	Profile    string        `yaml:"profile"`
-	Memory     manifest.Size `yaml:"memory"`
-	ClientID   string        `yaml:"clientId"` // that brokers see: one quota holds for all nodes
-	Log        string        `yaml:"log"`      // debug, info, warn or error
+	Join       []string      `yaml:"join" doc:"Peer addresses of the other nodes. The nodes that are to found the cluster list each other; later ones list some that are there." example:"[n2.example:7400, n3.example:7400]"`
+	Profile    string        `yaml:"profile" doc:"lan, or wan where nodes are more than a few milliseconds apart: a silent node is taken for dead after 3 or 10 seconds." example:"wan"`
+	Memory     manifest.Size `yaml:"memory" doc:"Record batches that the node may hold in memory, at least 16MiB. The process takes more: see sizing." example:"512MiB"`
+	ClientID   string        `yaml:"clientId" doc:"Client id by which the brokers see this node. With the same for all nodes, one Kafka quota holds for all." example:"sluice"`
+	Log        string        `yaml:"log" doc:"What is logged: debug, info, warn or error." example:"debug"`
 }
 
 type peerFile struct {
-	Listen    string      `yaml:"listen"`
-	Advertise string      `yaml:"advertise"`
-	DialFrom  string      `yaml:"dialFrom"`
+	Listen    string      `yaml:"listen" doc:"Address for the other nodes. All that nodes say to each other goes through this port. Needed." example:"0.0.0.0:7400"`
+	Advertise string      `yaml:"advertise" doc:"Address at which other nodes reach this one. Left out: peer.listen." example:"n1.example:7400"`
+	DialFrom  string      `yaml:"dialFrom" doc:"Local IP address from which the node dials others. Left out: the operating system chooses." example:"10.0.0.1"`
 	TLS       peerTLSFile `yaml:"tls"`
 }
 
 type peerTLSFile struct {
-	Cert string `yaml:"cert"`
-	Key  string `yaml:"key"`
-	CA   string `yaml:"ca"`
+	Cert string `yaml:"cert" doc:"File with the node's certificate, PEM. Read anew for each connection. Needed, but for server --insecure on loopback." example:"n1.pem"`
+	Key  string `yaml:"key" doc:"File with its private key, PEM." example:"n1.key"`
+	CA   string `yaml:"ca" doc:"File with the certificates of the authorities that may sign nodes, PEM." example:"ca.pem"`
 }
 
 type httpFile struct {
-	Listen    string      `yaml:"listen"`
-	Advertise string      `yaml:"advertise"`
+	Listen    string      `yaml:"listen" doc:"Address of the API, the page and the metrics. Other than loopback only with http.tls and http.tokenFile." example:"0.0.0.0:8080"`
+	Advertise string      `yaml:"advertise" doc:"Address of the API as other nodes show it. Left out: http.listen." example:"n1.example:8080"`
 	TLS       httpTLSFile `yaml:"tls"`
-	TokenFile string      `yaml:"tokenFile"`
+	TokenFile string      `yaml:"tokenFile" doc:"File with the token that every request to the API must bear." example:"/etc/sluice/token"`
 }
 
 type httpTLSFile struct {
-	Cert string `yaml:"cert"`
-	Key  string `yaml:"key"`
+	Cert string `yaml:"cert" doc:"File with the API's certificate, PEM. Read when the node starts." example:"http.pem"`
+	Key  string `yaml:"key" doc:"File with its private key, PEM." example:"http.key"`
 }
 
 // defaultFile holds what node.yaml may leave out.

@@ -13,7 +13,7 @@ var update = flag.Bool("update", false, "write the references anew")
 // TestReferencesAreCurrent: what the references say is what the code does.
 func TestReferencesAreCurrent(t *testing.T) {
 	for name, made := range map[string]func(*testing.T) string{
-		"metrics.md": metricsReference,
+		"metrics.md": metricsReference, "node-yaml.md": nodeReference,
 	} {
 		t.Run(name, func(t *testing.T) {
 			path, want := "../../docs/reference/"+name, made(t)

@@ -1,0 +1,69 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+const cliIntro = `# The command line
+
+<!-- Made from the verbs: go test ./cli -run TestReferenceIsCurrent -update -->
+
+One binary, ` + "`sluice`" + `, is a node (` + "`sluice server`" + `) and the command line to any node. What ` + "`SLUICE_ADDRESS`" + `, ` + "`SLUICE_TOKEN_FILE`" + ` and ` + "`SLUICE_CA_FILE`" + ` say,
+flags say again.
+`
+
+// cliReference is the page about all verbs.
+func cliReference() string {
+	env := Env{Getenv: func(string) string { return "" }}
+	root := rootCmd(&app{std: streams{Env: env}, local: testLocal()})
+	var b strings.Builder
+	b.WriteString(cliIntro)
+	describeVerb(&b, root)
+	return b.String()
+}
+
+func describeVerb(b *strings.Builder, c *cobra.Command) {
+	if c.Hidden {
+		return
+	}
+	fmt.Fprintf(b, "\n## %s\n\n", c.CommandPath())
+	if about := c.Long; about != "" {
+		fmt.Fprintf(b, "%s\n", about)
+	} else {
+		fmt.Fprintf(b, "%s.\n", c.Short)
+	}
+	if c.Runnable() && !c.HasSubCommands() {
+		fmt.Fprintf(b, "\n```\n%s\n```\n", c.UseLine())
+	}
+	if c.Example != "" {
+		fmt.Fprintf(b, "\n```\n%s\n```\n", c.Example)
+	}
+	flags, title := c.LocalNonPersistentFlags().FlagUsages(), "Flags"
+	if !c.HasParent() {
+		flags, title = c.PersistentFlags().FlagUsages(), "Flags of every verb"
+	}
+	if flags != "" {
+		fmt.Fprintf(b, "\n%s:\n\n```\n%s```\n", title, flags)
+	}
+	for _, sub := range c.Commands() {
+		describeVerb(b, sub)
+	}
+}
+
+func TestReferenceIsCurrent(t *testing.T) {
+	const path = "../docs/reference/cli.md"
+	want := cliReference()
+	if *update {
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if have, err := os.ReadFile(path); err != nil || string(have) != want {
+		t.Errorf("docs/reference/cli.md is not what the verbs say (%v); if the change is meant: go test ./cli -run TestReferenceIsCurrent -update", err)
+	}
+}
