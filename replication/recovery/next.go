@@ -20,6 +20,8 @@ func Next(s Situation) Step {
 func (s *Situation) failed() Step {
 	f := *s.Failed
 	switch {
+	case s.Task.Stop != nil && order(s.Task, s.Spec) == "":
+		return s.stays() // it was looked at on the chance
 	case s.Task.Stop != nil:
 		return s.notYet(f.Message)
 	case s.Fault == nil:
@@ -30,14 +32,15 @@ func (s *Situation) failed() Step {
 	return s.later(f)
 }
 
-// gone waits for a topic that is not there.
+// gone waits for a topic that is not there, and stops the stream when it stays
+// away. Brokers that have just started may not know it yet.
 func (s *Situation) gone(f Fault) Step {
-	w := Wait{Code: fsm.CodeTargetDeleted, Message: f.Message, For: Backoff(s.Memory.Attempts)}
+	f.Kind, f.Code, f.Range = Blocked, fsm.CodeTargetDeleted, Range{-1, -1}
 	if f.Source {
-		w.Code = fsm.CodeSourceDeleted
+		f.Code = fsm.CodeSourceDeleted
 	}
-	if s.Memory.Attempts == goneTries {
-		w.Event = &fsm.Event{Code: w.Code, From: -1, To: -1, Message: f.Message}
+	if s.Memory.Attempts >= goneTries {
+		return Halt{f}
 	}
-	return w
+	return Wait{Code: f.Code, Message: f.Message, For: Backoff(s.Memory.Attempts)}
 }

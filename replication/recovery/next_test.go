@@ -184,12 +184,44 @@ func TestFailures(t *testing.T) {
 		{"after a fault", faulty(Unsure), func(s *Situation) { s.Failed = faulty(Retry) }, nil, "wait 40ms: its-code"},
 		{"the topic is gone", faulty(TopicChanged), func(s *Situation) { s.Failed = gone(true) }, nil, "wait 40ms: source-deleted"},
 		{"the other one", faulty(TopicChanged), func(s *Situation) { s.Failed = gone(false) }, nil, "wait 40ms: target-deleted"},
-		{"it stays so", faulty(TopicChanged), func(s *Situation) { s.Failed, s.Memory.Attempts = gone(true), goneTries }, nil,
-			"wait 640ms: source-deleted; event source-deleted [-1,-1)"},
-		{"and is told once", faulty(TopicChanged), func(s *Situation) { s.Failed, s.Memory.Attempts = gone(true), goneTries+1 }, nil, "wait 1.28s: source-deleted"},
+		{"it stays so", faulty(TopicChanged), func(s *Situation) { s.Failed, s.Memory.Attempts = gone(true), goneTries }, nil, "halt: source-deleted, source [-1,-1)"},
+		{"the other one stays so", faulty(TopicChanged), func(s *Situation) { s.Failed, s.Memory.Attempts = gone(false), goneTries }, nil, "halt: target-deleted, target [-1,-1)"},
+		{"stopped by it, and still gone", nil, func(s *Situation) { s.Failed, s.Task.Stop = gone(true), &fsm.Stop{Code: fsm.CodeSourceDeleted} }, nil,
+			"wait 100ms: source-deleted"},
 		{"stopped, and ordered to go on", nil, func(s *Situation) {
 			s.Failed, s.Task.Stop, s.Task.Order = faulty(Retry), &fsm.Stop{Code: fsm.CodePositionLost}, fsm.OrderContinue
 		}, nil, "wait 2s: position-lost"},
+	} {
+		r.check(t)
+	}
+}
+
+// TestTopicThatWasMissing: one that stopped its stream is looked for again, and
+// so is what an order rests on.
+func TestTopicThatWasMissing(t *testing.T) {
+	stopped := func(code fsm.Code, o fsm.Order) func(*Situation) {
+		return func(s *Situation) { s.Task.Stop, s.Task.Order = &fsm.Stop{Code: code, From: -1, To: -1}, o }
+	}
+	recreated := func(source, target byte) map[Need]func(*Situation) {
+		return map[Need]func(*Situation){NeedPlaces: func(s *Situation) {
+			s.Places = &Places{Source: fsm.TopicID{source}, Target: fsm.TopicID{target}}
+		}, NeedLog: func(s *Situation) { s.Log = &TargetLog{} }}
+	}
+	begins := func(s *Situation) { s.Task.Mapping = nil }
+	both := func(a, b func(*Situation)) func(*Situation) { return func(s *Situation) { a(s); b(s) } }
+	for _, r := range []ruling{
+		{"looked a moment ago", nil, both(stopped(fsm.CodeSourceDeleted, ""), func(s *Situation) { s.Memory.Looked = s.Now - goneLook + 1 }), nil, "wait 100ms: source-deleted"},
+		{"there again", nil, stopped(fsm.CodeSourceDeleted, ""), nil, "lift the stop"},
+		{"there again, before it began", nil, both(stopped(fsm.CodeTargetDeleted, ""), begins), nil, "lift the stop"},
+		{"another one at the source", nil, stopped(fsm.CodeSourceDeleted, ""), recreated(1, 0), "halt: source-recreated, source [0,10)"},
+		{"another one at the target", nil, stopped(fsm.CodeTargetDeleted, ""), recreated(0, 1), "halt: target-recreated, target [0,10)"},
+		{"continue, the same one", nil, stopped(fsm.CodeTargetDeleted, fsm.OrderContinue), nil, "lift the stop"},
+		{"continue, another one at the source", nil, stopped(fsm.CodeSourceDeleted, fsm.OrderContinue), recreated(1, 0),
+			"commit 2 of generation 2, dense [{0 0}]; producer 7/1 from 0 on; at 0@0, epoch -1, 0 records; event new-segment [-1,-1)"},
+		{"continue, another one at the target", nil, stopped(fsm.CodeTargetDeleted, fsm.OrderContinue), recreated(0, 1),
+			"commit 2 of generation 2, dense [{10 0}]; producer 7/1 from 0 on; at 10@0, epoch -1, 0 records; event new-segment [-1,-1)"},
+		{"recopy, another one at the target", nil, stopped(fsm.CodeTargetDeleted, fsm.OrderRecopy), recreated(0, 1),
+			"commit 2 of generation 2, dense [{0 0}]; producer 7/1 from 0 on; at 0@0, epoch -1, 0 records; event recopied [0,-1)"},
 	} {
 		r.check(t)
 	}

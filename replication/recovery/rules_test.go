@@ -170,6 +170,10 @@ func rules(s *Situation, step Step) error {
 		return openRules(s, step)
 	case Commit:
 		return commitRules(s, step)
+	case Lift:
+		if s.Task.Stop == nil || !missing(s.Task.Stop.Code) || s.Task.Mapping != nil && s.otherTopic() != nil {
+			return fmt.Errorf("lifts %+v", s.Task.Stop)
+		}
 	case Halt:
 		if step.Fault.Kind != Blocked {
 			return fmt.Errorf("stopped by a fault that is %s", step.Fault.Kind)

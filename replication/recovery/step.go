@@ -34,6 +34,8 @@ type (
 		Event    *fsm.Event // committed with it; nil: none
 		Tell     *fsm.Event // told beside it; nil: none
 	}
+	// Lift takes the stop away: what it was about is as it was before.
+	Lift struct{}
 	// Halt stops the stream with a reason, as a fact that outlives this owner.
 	Halt struct{ Fault Fault }
 	// Wait shows a state for a while, then everything is looked at anew.
@@ -55,6 +57,7 @@ type (
 func (Gather) step()  {}
 func (Open) step()    {}
 func (Commit) step()  {}
+func (Lift) step()    {}
 func (Halt) step()    {}
 func (Wait) step()    {}
 func (Restart) step() {}
@@ -88,7 +91,8 @@ const (
 	orderPoll    = 2 * time.Second        // how often it tries one that cannot be carried out yet
 	quickRetries = 3                      // times that an unsure stream derives anew without a pause
 	unknownTries = 8                      // about five seconds: a predecessor's last progress may still be on its way
-	goneTries    = 5                      // then a missing topic is told
+	goneTries    = 8                      // about five seconds: then a missing topic stops the stream
+	goneLook     = 5000                   // ms between looks for a topic whose absence stopped a stream
 )
 
 // Backoff grows from 20 ms to 5 s.

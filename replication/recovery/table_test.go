@@ -161,6 +161,8 @@ func describe(step Step) string {
 			what = append(what, "producer epoch raised")
 		}
 		return strings.Join(what, ", ")
+	case Lift:
+		return "lift the stop"
 	case Halt:
 		return "stop: " + string(step.Fault.Code)
 	case Wait:
@@ -277,7 +279,7 @@ func table(t testing.TB) string {
 var stops = []fsm.Code{
 	fsm.CodePositionLost, fsm.CodeSourceRecreated, fsm.CodeSourceTruncated, fsm.CodeTargetRecreated, fsm.CodeTargetTruncated, fsm.CodeForeignWriter,
 	fsm.CodeRecordTooLarge, fsm.CodeTimestampRefused, fsm.CodeKeylessRecord, fsm.CodeCorruptBatch, fsm.CodeUnsupportedFormat, fsm.CodeOverBudget,
-	fsm.CodePositionUnknown, fsm.CodeIdentityLost, fsm.CodeNotEmpty,
+	fsm.CodePositionUnknown, fsm.CodeIdentityLost, fsm.CodeNotEmpty, fsm.CodeSourceDeleted, fsm.CodeTargetDeleted,
 }
 
 func ordered(t testing.TB, code fsm.Code, o fsm.Order) string {

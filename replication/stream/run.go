@@ -73,6 +73,9 @@ func (s *Stream) recover(t *fsm.Task) *watcher {
 			}
 		case recovery.Open:
 			return s.open(&sit, step)
+		case recovery.Lift:
+			s.lift()
+			return nil
 		case recovery.Halt:
 			s.halt(step.Fault)
 			return nil

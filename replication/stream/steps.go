@@ -26,6 +26,7 @@ func (s *Stream) answer(sit *recovery.Situation, g recovery.Gather) (err error) 
 			s.progress.show(fsm.CodeStarting, "")
 		}
 		sit.Places, err = s.logs.find(s.ctx)
+		s.memory.Looked = s.assigned.now()
 	case recovery.NeedLog:
 		sit.Expiration = s.logs.target.ProducerExpiry(s.ctx, s.logs.target.place.Leader)
 		sit.Log, err = s.logs.readTarget(s.ctx, m, s.pause)
@@ -120,6 +121,15 @@ func (s *Stream) commit(sit *recovery.Situation, c recovery.Commit) *recovery.Fa
 	*sit = s.situation(t)
 	sit.Places = places
 	return nil
+}
+
+// lift takes the stop away, as an operator's retry would.
+func (s *Stream) lift() {
+	at := &s.logs.source
+	_, err := s.assigned.propose(s.ctx, &fsm.TaskOrder{Link: s.assigned.link, Topic: at.topic, Partition: at.partition, Order: fsm.OrderRetry, At: s.assigned.now()})
+	if err != nil {
+		s.pause(recovery.Backoff(s.memory.Attempts))
+	}
 }
 
 // halt stops the stream with a reason, as a fact that outlives this owner.
