@@ -38,6 +38,7 @@ const (
 	CodeSettingsDiffer Code = "settings-differ"
 	CodeSettingsAgree  Code = "settings-agree" // ends CodeSettingsDiffer
 
+	CodeTopicMissing    Code = "topic-missing" // include names it, and the source does not have it
 	CodeTopicRefused    Code = "topic-refused" // brokers did not create or raise a topic, for a reason without a code of its own
 	CodeOpenTransaction Code = "open-transaction"
 
@@ -61,6 +62,7 @@ const (
 	CodeRecopied    Code = "recopied"
 	CodeTopicAdded  Code = "topic-added"
 	CodeTopicEnded  Code = "topic-ended"
+	CodeResolved    Code = "resolved"
 	CodeNodeJoined  Code = "node-joined"
 	CodeNodeLeft    Code = "node-left"
 	CodeNodeDead    Code = "node-dead"

@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -24,6 +25,7 @@ type patterns struct {
 }
 
 type pattern struct {
+	text   string         // as it was given
 	re     *regexp.Regexp // nil: an exact name
 	prefix string         // that every match begins with
 }
@@ -32,6 +34,19 @@ type pattern struct {
 // is set.
 func (p patterns) match(topic string, wide bool) bool {
 	return p.names[topic] || wide && slices.ContainsFunc(p.loose, func(p pattern) bool { return p.re.MatchString(topic) })
+}
+
+// first is the one that has the topic, as it was given; "": none.
+func (p patterns) first(topic string) string {
+	if p.names[topic] {
+		return topic
+	}
+	for _, l := range p.loose {
+		if l.re.MatchString(topic) {
+			return l.text
+		}
+	}
+	return ""
 }
 
 // ParseSelector reads the patterns; the error names the faulty one.
@@ -44,6 +59,7 @@ func ParseSelector(include, exclude []string) (*Selector, error) {
 		set.to.names = make(map[string]bool, len(set.texts))
 		for _, text := range set.texts {
 			p, err := parsePattern(text)
+			p.text = text
 			switch {
 			case err != nil:
 				return nil, fmt.Errorf("topic pattern %q: %w", text, err)
@@ -101,6 +117,28 @@ func (s *Selector) Selects(topic string) bool {
 		return false
 	}
 	return s.include.match(topic, !Internal(topic)) && !s.exclude.match(topic, true)
+}
+
+// LeftOut says by which rule a topic is not copied although a pattern of
+// include means it, "": it is copied, or nothing means it.
+func (s *Selector) LeftOut(topic string) (rule string) {
+	if !s.include.match(topic, true) {
+		return ""
+	}
+	switch by := s.exclude.first(topic); {
+	case by != "":
+		return fmt.Sprintf("excluded by %q", by)
+	case s.Selects(topic):
+		return ""
+	case Reserved(topic):
+		return "topics of Kafka itself (__*) are never copied"
+	}
+	return "a topic that MirrorMaker makes for itself: copied only where include has its exact name"
+}
+
+// Exact lists the names that include selects by themselves, without a pattern.
+func (s *Selector) Exact() []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(s.include.names)), func(name string) bool { return !s.Selects(name) })
 }
 
 // Reserved reports whether a topic, or what a pattern begins with, belongs to

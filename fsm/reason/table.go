@@ -31,7 +31,8 @@ var table = map[fsm.Code]Row{
 	fsm.CodeSourceDeleted: {
 		Severity: Stopped, Side: Source, Acts: AtSource,
 		Meaning: "the source topic is gone",
-		Advice:  "nothing if that was meant, the target keeps its records; else create the topic again, the stream looks for it",
+		Advice: "if that was meant, `sluice link resolve LINK --end` ends its streams (the target keeps its records; the link's onSourceDeleted: end does so by itself); " +
+			"else create the topic again, the stream looks for it",
 	},
 	fsm.CodeSourceTruncated: {
 		Severity: Stopped, Side: Source, Acts: AtSource, Policy: true,
@@ -58,7 +59,8 @@ var table = map[fsm.Code]Row{
 	fsm.CodeTargetDeleted: {
 		Severity: Stopped, Side: Target, Acts: AtTarget,
 		Meaning: "the target topic is gone",
-		Advice:  "exclude the topic from the link if that was meant; else create it again and resolve the stop that follows",
+		Advice: "`sluice link resolve LINK --recopy` creates the topic and copies all again, `--continue` only what is new; " +
+			"to copy it no more, take it out of the link's topics, which ends its streams",
 	},
 	fsm.CodeTargetTruncated: {
 		Severity: Stopped, Side: Target, Acts: AtTarget, Policy: true,
@@ -121,6 +123,11 @@ var table = map[fsm.Code]Row{
 	},
 
 	// What is tried again until somebody puts it right.
+	fsm.CodeTopicMissing: {
+		Severity: Waiting, Side: Source, Acts: AtSource,
+		Meaning: "the link names a topic that the source does not have, or that its user may not see",
+		Advice:  "create it, or give the link's user DESCRIBE on it: it is copied from its start then; or take the name out of the link's topics",
+	},
 	fsm.CodeUnauthorized: {
 		Severity: Waiting, Side: Both, Acts: AtEither,
 		Meaning: "a Kafka cluster denies a right that the link needs",
@@ -229,6 +236,11 @@ var table = map[fsm.Code]Row{
 	fsm.CodeNodeLeft: {
 		Severity: Told, Side: Cluster, Acts: Nobody, Event: true,
 		Meaning: "a node left the cluster",
+		Advice:  nothing,
+	},
+	fsm.CodeResolved: {
+		Severity: Told, Side: None, Acts: Nobody,
+		Meaning: "what an earlier event told is over",
 		Advice:  nothing,
 	},
 	fsm.CodeTopicEnded: {

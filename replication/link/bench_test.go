@@ -34,7 +34,7 @@ func BenchmarkRoundInStep(b *testing.B) {
 			streams = append(streams, fsm.StreamKey{Topic: name, Partition: p, TargetTopic: name})
 		}
 	}
-	for i, c := range streamsAdds(1, streams, 1) {
+	for i, c := range streamsAdds(1, streams, nil, 1) {
 		apply(uint64(i+3), c)
 	}
 	view := state.View()

@@ -65,9 +65,6 @@ func (f *findings) selection(in *topicsInput) (checks []TopicCheck, topics []kaf
 			f.warn("topic %s of Kafka cluster %s is an internal one of Kafka's; no link copies it", name, in.spec.Source)
 			continue
 		}
-		if fsm.ValidTopic(name) && !strings.HasSuffix(name, "*") && !slices.Contains(namesOf(checks), name) && in.selector.Selects(name) {
-			f.warn("topic %s is not at Kafka cluster %s, or its user may not see it; it is copied from its start as soon as it appears", name, in.spec.Source)
-		}
 	}
 	if len(checks) == 0 {
 		f.warn("no topic of Kafka cluster %s is selected yet", in.spec.Source)
@@ -118,9 +115,16 @@ func namesOf(topics []TopicCheck) []string {
 	return names
 }
 
-// unfit tells which topics cannot be copied.
-func (f *findings) unfit(refused []Refused) {
-	for _, r := range refused {
+// unfit tells which topics cannot be copied, and which are copied no more.
+func (f *findings) unfit(p *topicsPlan) {
+	for _, e := range p.ends {
+		f.warn("topic %s: its streams end, because %s; the target keeps its records", e.topic, e.reason)
+	}
+	for _, r := range p.refused {
+		if r.Code == fsm.CodeTopicMissing {
+			f.warn("%s; it is copied from its start as soon as it appears", r.Message)
+			continue
+		}
 		f.refuse("topic %s (%s): %s; %s", r.Topic, r.Code, r.Message, reason.Of(r.Code).Advice)
 	}
 }

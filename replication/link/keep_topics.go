@@ -19,8 +19,8 @@ func (t *Task) keepTopics(ctx context.Context, s *snapshot, m *Measurement) erro
 	if err != nil {
 		return err
 	}
-	m.Topics, m.Streams, m.Refused = plan.topics, plan.streams, slices.Clip(plan.refused)
-	if len(plan.actions) == 0 {
+	m.Topics, m.Streams, m.Refused, m.LeftOut = plan.topics, plan.streams, slices.Clip(plan.refused), plan.leftOut
+	if len(plan.actions) == 0 && len(plan.ends) == 0 {
 		return nil
 	}
 	if err := t.confirm(ctx); err != nil {
@@ -31,13 +31,18 @@ func (t *Task) keepTopics(ctx context.Context, s *snapshot, m *Measurement) erro
 		if err != nil {
 			return err
 		}
-		streams, refused := sum(part, outcomes)
+		streams, again, refused := sum(part, outcomes)
 		m.Refused = append(m.Refused, refused...)
-		if err := t.addStreams(ctx, streams); err != nil {
+		if err := t.addStreams(ctx, streams, again); err != nil {
 			return err
 		}
 		for i, a := range part {
 			t.recordAdded(a, outcomes[i])
+		}
+	}
+	for _, c := range streamsEnds(s.link, plan.ends, t.cfg.Node, time.Now().UnixMilli()) {
+		if err := t.propose(ctx, c); err != nil {
+			return fmt.Errorf("ending the streams of %d topics: %w", len(c.Topics), err)
 		}
 	}
 	return nil
@@ -158,10 +163,10 @@ func (s *snapshot) origin(c creation, id [16]byte) ledgerRecord {
 	return ledgerRecord{key, Origin{ID: topicIDText(id), Topic: c.topic, Partitions: c.create, Changed: c.changed, At: time.Now().UnixMilli()}}
 }
 
-func (t *Task) addStreams(ctx context.Context, streams []fsm.StreamKey) error {
-	for _, c := range streamsAdds(t.link, streams, time.Now().UnixMilli()) {
+func (t *Task) addStreams(ctx context.Context, streams, again []fsm.StreamKey) error {
+	for _, c := range streamsAdds(t.link, streams, again, time.Now().UnixMilli()) {
 		if err := t.propose(ctx, c); err != nil {
-			return fmt.Errorf("adding %d streams: %w", len(c.Streams), err)
+			return fmt.Errorf("adding %d streams: %w", len(c.Streams)+len(c.Again), err)
 		}
 	}
 	return nil

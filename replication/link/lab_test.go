@@ -222,7 +222,9 @@ func (l *lab) start(s fsm.LinkSpec) (*control, *Task) {
 	return ctl, l.run(ctl)
 }
 
-func (l *lab) run(ctl *control) *Task {
+func (l *lab) run(ctl *control) *Task { return l.runTask(ctl, 1) }
+
+func (l *lab) runTask(ctl *control, id fsm.TaskID) *Task {
 	l.t.Helper()
 	l.ctl.Store(ctl)
 	cfg := DefaultConfig()
@@ -232,7 +234,7 @@ func (l *lab) run(ctl *control) *Task {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	t := r.StartTask(l.ctx, ctl.View().Task(1))
+	t := r.StartTask(l.ctx, ctl.View().Task(id))
 	l.t.Cleanup(func() {
 		t.Drain()
 		<-t.Done()

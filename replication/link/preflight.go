@@ -122,7 +122,7 @@ func (f *preflight) checkTargets(ctx context.Context) {
 		}
 		p = decideTopics(f.in)
 	}
-	f.unfit(p.refused)
+	f.unfit(&p)
 }
 
 // checkSettings compares the settings of the topics that are new to the link:

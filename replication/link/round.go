@@ -35,11 +35,12 @@ func (t *Task) run(ctx context.Context) {
 func (t *Task) once(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, t.cfg.Timeout)
 	defer cancel()
-	m := Measurement{State: fsm.CodeIdle, At: t.Measure().At}
+	m := t.Measure() // a round that fails, or is not made, leaves what was seen before, with its age
+	m.State, m.Message = fsm.CodeIdle, ""
 	link := t.ctl.View().Link(t.link)
 	if link == nil || !link.Running() {
 		m.State = fsm.CodePaused
-		t.measure.Store(&m)
+		t.show(&m)
 		return
 	}
 	err := t.round(ctx, link, &m)
@@ -54,7 +55,7 @@ func (t *Task) once(ctx context.Context) {
 		m.State, m.Message = fsm.CodeTargetLost, m.losing
 	}
 	t.recordRefused(err, m.Refused)
-	t.measure.Store(&m)
+	t.show(&m)
 }
 
 // concern keeps one thing of a link in step: it gathers what it needs beyond
@@ -111,7 +112,7 @@ func (t *Task) pin(ctx context.Context, at *side) error {
 }
 
 // recordRefused records an event for what was not recorded before, of the link
-// as a whole and of each topic.
+// as a whole and of each topic, and one for what is over.
 func (t *Task) recordRefused(err error, refused []Refused) {
 	now := map[string]Refused{}
 	if err != nil {
@@ -122,6 +123,11 @@ func (t *Task) recordRefused(err error, refused []Refused) {
 		now[f.Topic] = f
 		if old, ok := t.recorded[f.Topic]; !ok || old.Code != f.Code {
 			t.record(f.Topic, f.Code, f.Message)
+		}
+	}
+	for topic, old := range t.recorded {
+		if _, still := now[topic]; !still {
+			t.record(topic, fsm.CodeResolved, "no longer so: "+string(old.Code)+": "+old.Message)
 		}
 	}
 	t.recorded = now

@@ -2,6 +2,7 @@ package link
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,6 +26,7 @@ type Task struct {
 	cancel  context.CancelFunc
 	done    chan struct{}
 	measure atomic.Pointer[Measurement]
+	detail  atomic.Pointer[[]byte] // of Status
 
 	// Of the goroutine that runs it.
 	recorded map[string]Refused // last refusal recorded of each topic, "": of the link
@@ -45,7 +47,11 @@ func (t *Task) Done() <-chan struct{} { return t.done }
 // Status implements task.Running.
 func (t *Task) Status() task.Status {
 	m := t.Measure()
-	return task.Status{State: m.State, Message: m.Message, Lag: task.Lag{Records: -1, Millis: -1}}
+	s := task.Status{State: m.State, Message: m.Message, Lag: task.Lag{Records: -1, Millis: -1}}
+	if d := t.detail.Load(); d != nil {
+		s.Detail = *d
+	}
+	return s
 }
 
 // Measurement is what a Task tells of itself, for status.
@@ -55,13 +61,32 @@ type Measurement struct {
 	Topics  int       // that the selectors mean now
 	Streams int       // partitions of these that are copied or about to be
 	Refused []Refused // topics that cannot be copied, each with its reason
-	At      int64     // unix ms of the last round that saw both Kafka clusters, 0: none yet
+	LeftOut []task.TopicLeftOut
+	At      int64 // unix ms of the last round that saw both Kafka clusters, 0: none yet
 
 	Differences
 }
 
 // Measure returns what the last round found.
 func (t *Task) Measure() Measurement { return *t.measure.Load() }
+
+// show stores what Measure and Status tell.
+func (t *Task) show(m *Measurement) {
+	if b, err := json.Marshal(m.topics()); err == nil {
+		t.detail.Store(&b)
+	}
+	t.measure.Store(m)
+}
+
+// topics is the Detail of Status.
+func (m *Measurement) topics() task.Topics {
+	d := task.Topics{At: m.At, Selected: m.Topics, NotCopied: len(m.Refused), LeftOut: len(m.LeftOut)}
+	for _, r := range m.Refused[:min(len(m.Refused), task.MaxNamed)] {
+		d.Why = append(d.Why, task.TopicState{Topic: r.Topic, Code: r.Code, Message: r.Message})
+	}
+	d.Rules = m.LeftOut[:min(len(m.LeftOut), task.MaxNamed)]
+	return d
+}
 
 // confirm makes sure that the task is still ours, before anything is changed.
 func (t *Task) confirm(ctx context.Context) error {

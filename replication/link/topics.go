@@ -4,14 +4,15 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"sluice/fsm"
 	"sluice/kafka"
+	"sluice/task"
 )
 
 // topicsInput is all that a topicsPlan rests on.
@@ -26,6 +27,7 @@ type topicsInput struct {
 	taken       map[string]string // target topic -> other link that writes to it
 	made        map[string]maker  // by target topic
 	empty       map[string][]bool // by target topic and partition: holds no record; only of topics that were examined
+	ended       func(fsm.StreamKey) *fsm.EndedStream
 }
 
 // copied is what the facts tell of the streams of one source topic.
@@ -35,6 +37,8 @@ type copied struct {
 	targetID   fsm.TopicID
 	mapped     bool // some stream has a mapping, so the target has its records
 	recopy     bool // every stream waits to be copied again into an emptied target
+	anew       bool // some stream has an order that needs a target topic which was deleted
+	sourceGone bool // every stream is stopped because the source topic is gone
 }
 
 // newTopicsInput puts together what a snapshot and the ledger tell.
@@ -56,6 +60,7 @@ func newTopicsInput(s *snapshot, made map[string]maker) (topicsInput, error) {
 		}
 	}
 	in.copied, in.taken = copies(s.view, s.link)
+	in.ended = func(key fsm.StreamKey) *fsm.EndedStream { return s.view.EndedStream(&s.link.Spec, key) }
 	var err error
 	in.selector, err = s.link.Spec.Selector()
 	return in, err
@@ -88,10 +93,13 @@ func copies(v *fsm.View, link *fsm.Link) (mine map[string]copied, taken map[stri
 // with adds what one stream tells.
 func (c copied) with(t *fsm.Task) copied {
 	if c.partitions == nil {
-		c.partitions, c.recopy = map[int32]bool{}, true
+		c.partitions, c.recopy, c.sourceGone = map[int32]bool{}, true, true
 	}
 	c.partitions[t.Copy.Stream.Partition] = true
+	stop := cmp.Or(t.Copy.Stop, &fsm.Stop{})
 	c.recopy = c.recopy && t.Copy.Order == fsm.OrderRecopy
+	c.anew = c.anew || stop.Code == fsm.CodeTargetDeleted && (t.Copy.Order == fsm.OrderRecopy || t.Copy.Order == fsm.OrderContinue)
+	c.sourceGone = c.sourceGone && stop.Code == fsm.CodeSourceDeleted
 	if t.Copy.Mapping != nil {
 		c.mapped = true
 		c.sourceID, c.targetID = t.Copy.Mapping.SourceTopicID, t.Copy.Mapping.TargetTopicID
@@ -105,12 +113,15 @@ type topicAction struct {
 	create        int32   // create the target topic with so many partitions; 0: it is there
 	grow          int32   // raise the target topic to so many partitions; 0: it has enough
 	add           []int32 // partitions that become streams
+	again         []int32 // those of add that go on where an earlier stream ended
 }
 
 // topicsPlan is what a round has to do.
 type topicsPlan struct {
 	actions []topicAction // by topic
 	refused []Refused     // by topic
+	ends    []topicEnd    // by topic
+	leftOut []task.TopicLeftOut
 	// examine names target topics of which empty must be known first; what
 	// concerns them is in no other field.
 	examine []string
@@ -153,7 +164,55 @@ func decideTopics(in topicsInput) topicsPlan {
 	for _, a := range p.actions {
 		p.streams += len(a.add)
 	}
+	in.decideAbsent(&p)
 	return p
+}
+
+// topicEnd is a topic whose streams end, and why.
+type topicEnd struct {
+	topic, reason string
+	gone          bool // end only those that are stopped because their source topic is gone
+}
+
+// decideAbsent is about topics that are not at the source, or not selected any
+// more.
+func (in *topicsInput) decideAbsent(p *topicsPlan) {
+	there := map[string]bool{}
+	for i := range in.source {
+		there[in.source[i].Name] = true
+		if rule := in.leftOut(&in.source[i]); rule != "" {
+			p.leftOut = append(p.leftOut, task.TopicLeftOut{Topic: in.source[i].Name, Rule: rule})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(in.copied)) {
+		switch c := in.copied[name]; {
+		case fsm.Reserved(name): // told by leftOut
+		case !in.selector.Selects(name):
+			p.ends = append(p.ends, topicEnd{topic: name, reason: "the link's topics do not name it any more"})
+		case !there[name] && c.sourceGone && in.spec.OnSourceDeleted == fsm.OnSourceDeletedEnd:
+			p.ends = append(p.ends, topicEnd{topic: name, reason: "the source topic was deleted (onSourceDeleted: " + fsm.OnSourceDeletedEnd + ")", gone: true})
+		}
+	}
+	for _, name := range in.selector.Exact() {
+		if _, streams := in.copied[name]; !there[name] && !streams {
+			p.topics++
+			p.refused = append(p.refused, Refused{name, fsm.CodeTopicMissing, fmt.Sprintf("the topic %s is not at Kafka cluster %s, or its user may not see it", name, in.spec.Source)})
+		}
+	}
+	slices.SortFunc(p.refused, func(a, b Refused) int { return cmp.Compare(a.Topic, b.Topic) })
+}
+
+// leftOut says by which rule a topic of the source is not copied although a
+// pattern means it.
+func (in *topicsInput) leftOut(t *kafka.TopicMetadata) string {
+	rule := in.selector.LeftOut(t.Name)
+	switch _, streams := in.copied[t.Name]; {
+	case rule != "" && streams && fsm.Reserved(t.Name):
+		return "a topic of Kafka itself that was copied before: its streams go on, and it gets no new ones"
+	case rule == "" && t.Internal && in.selector.Selects(t.Name):
+		return "the brokers call it internal: it is never copied"
+	}
+	return rule
 }
 
 // selects: what the broker calls internal is never taken.
@@ -169,6 +228,9 @@ func (in *topicsInput) decideNew(p *topicsPlan, t *kafka.TopicMetadata, target s
 	}
 	have, exists := in.target[target]
 	a := topicAction{topic: t.Name, target: target, add: upTo(count(t), nil)}
+	if exists {
+		a.again = in.endedOf(t, &have)
+	}
 	maker := in.made[target]
 	made := exists && maker.id != fsm.TopicID{} && maker.id == have.ID
 	switch {
@@ -177,16 +239,28 @@ func (in *topicsInput) decideNew(p *topicsPlan, t *kafka.TopicMetadata, target s
 	case made && !maker.ours(in.claim):
 		p.refuse(t, fsm.CodeForeignWriter, "the target topic %s was made by %s", target, maker)
 		return
-	case count(&have) < count(t) && made:
+	case count(&have) < count(t) && (made || len(a.again) > 0):
 		a.grow = count(t) // the source grew before the streams were added
 	case count(&have) != count(t):
 		p.refuse(t, fsm.CodePartitionMismatch, "the target topic %s exists with %d partitions, the source has %d", target, count(&have), count(t))
 		return
 	}
-	if exists && !in.emptyOrShared(p, t, target, upTo(count(&have), nil)) {
+	if exists && !in.emptyOrShared(p, t, target, without(upTo(count(&have), nil), a.again)) {
 		return
 	}
 	p.actions = append(p.actions, a)
+}
+
+// endedOf lists the partitions of a topic that were copied to the same target
+// topic before: what stands there is their own.
+func (in *topicsInput) endedOf(t, target *kafka.TopicMetadata) (partitions []int32) {
+	for i := range count(t) {
+		old := in.ended(fsm.StreamKey{Topic: t.Name, Partition: i, TargetTopic: target.Name})
+		if old != nil && !differ(old.Mapping.SourceTopicID, t.ID) && !differ(old.Mapping.TargetTopicID, target.ID) {
+			partitions = append(partitions, i)
+		}
+	}
+	return partitions
 }
 
 // decideKnown is about a topic that has streams already. A source or target
@@ -199,7 +273,7 @@ func (in *topicsInput) decideKnown(p *topicsPlan, t *kafka.TopicMetadata, target
 	have, exists := in.target[target]
 	fresh := !c.mapped || c.recopy
 	switch {
-	case !exists && fresh:
+	case !exists && (fresh || c.anew):
 		a.create = count(t)
 	case !exists || !fresh && differ(c.targetID, have.ID):
 		return
@@ -300,75 +374,12 @@ func upTo(n int32, have map[int32]bool) []int32 {
 	return out
 }
 
+// without gives the elements of list that are not in out.
+func without(list, out []int32) []int32 {
+	return slices.DeleteFunc(list, func(n int32) bool { return slices.Contains(out, n) })
+}
+
 // differ reports whether two topic ids are known and unequal.
 func differ(a, b fsm.TopicID) bool {
 	return a != fsm.TopicID{} && b != fsm.TopicID{} && a != b
-}
-
-// outcome is what became of one action.
-type outcome struct {
-	note  string // what was done, for the event
-	err   error
-	later bool // look again in the next round
-}
-
-// sum gives the streams of the actions that went well, and the topics that
-// cannot be copied as things stand.
-func sum(actions []topicAction, outcomes []outcome) (streams []fsm.StreamKey, refused []Refused) {
-	for i, a := range actions {
-		switch o := outcomes[i]; {
-		case o.later:
-		case o.err != nil:
-			refused = append(refused, Refused{a.topic, codeOf(o.err), o.err.Error()})
-		default:
-			for _, p := range a.add {
-				streams = append(streams, fsm.StreamKey{Topic: a.topic, Partition: p, TargetTopic: a.target})
-			}
-		}
-	}
-	return streams, refused
-}
-
-// grown, created and added are the outcomes of what an action does.
-func grown(a topicAction, err error) outcome {
-	return outcome{note: fmt.Sprintf("%s raised to %d partitions", a.target, a.grow), err: err}
-}
-
-func added(a topicAction) outcome {
-	return outcome{note: fmt.Sprintf("%d partitions of %s are copied to %s", len(a.add), a.topic, a.target)}
-}
-
-func created(a topicAction, changed []Changed, err error) outcome {
-	if errors.Is(err, kerr.TopicAlreadyExists) {
-		return outcome{later: true} // it appeared meanwhile: whose is it?
-	}
-	note := fmt.Sprintf("%s created with %d partitions", a.target, a.create)
-	var diffs []string
-	for _, c := range changed {
-		diffs = append(diffs, fmt.Sprintf("%s %s (source: %s)", c.Name, cmp.Or(c.Target, "the target's default"), c.Source))
-	}
-	if len(diffs) > 0 {
-		note += "; other than at the source: " + strings.Join(diffs, ", ")
-	}
-	return outcome{note: note, err: err}
-}
-
-// maxStreamsAdd bounds one StreamsAdd in the log, in bytes.
-const maxStreamsAdd = 60 << 10
-
-// streamsAdds makes commands of at most 64 KiB each.
-func streamsAdds(link fsm.LinkID, streams []fsm.StreamKey, at int64) []*fsm.StreamsAdd {
-	var out []*fsm.StreamsAdd
-	size := maxStreamsAdd
-	for _, s := range streams {
-		n := len(s.Topic) + len(s.TargetTopic) + len(`{"topic":"","partition":2147483647,"targetTopic":""},`)
-		if size+n > maxStreamsAdd {
-			out = append(out, &fsm.StreamsAdd{Link: link, At: at})
-			size = 0
-		}
-		last := out[len(out)-1]
-		last.Streams = append(last.Streams, s)
-		size += n
-	}
-	return out
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -44,6 +45,7 @@ func base() topicsInput {
 		spec:   fsm.LinkSpec{Name: "us-eu", Source: "us", Target: "eu", Include: []string{"orders", "pay-*"}, Exclude: []string{"/.*-tmp/"}},
 		source: []kafka.TopicMetadata{known("orders", 1, 3)},
 		target: map[string]kafka.TopicMetadata{}, copied: map[string]copied{}, taken: map[string]string{}, made: map[string]maker{},
+		ended: func(fsm.StreamKey) *fsm.EndedStream { return nil },
 	}
 }
 
@@ -57,6 +59,7 @@ type decision struct {
 	change func(*topicsInput)
 	want   string // actions as "topic>target c<create> g<grow> [add]"
 	no     string // refusals as "topic code"
+	ends   string // topics whose streams end
 	look   string // to be examined
 }
 
@@ -79,10 +82,30 @@ func TestDecideOnNewTopics(t *testing.T) {
 			in.spec.Include = []string{"hidden"}
 			in.source = []kafka.TopicMetadata{hidden()}
 		}},
+		{name: "named, and not there", change: func(in *topicsInput) { in.source = nil }, no: "orders topic-missing"},
 		{name: "MirrorMaker's, by its exact name", change: func(in *topicsInput) {
 			in.spec.Include = []string{"heartbeats"}
 			in.source = []kafka.TopicMetadata{known("heartbeats", 0, 1)}
 		}, want: "heartbeats>heartbeats c1 [0]"},
+		{name: "copied there before", change: func(in *topicsInput) {
+			in.target, in.ended = target("orders", 9, 3), before(1, 9, 0, 1, 2)
+		}, want: "orders>orders [0 1 2] again [0 1 2]"},
+		{name: "copied there before, but for a new partition that is empty", change: func(in *topicsInput) {
+			in.target, in.ended, in.empty = target("orders", 9, 3), before(1, 9, 0, 1), map[string][]bool{"orders": {false, false, true}}
+		}, want: "orders>orders [0 1 2] again [0 1]"},
+		{name: "copied there before, and others wrote to the new partition", change: func(in *topicsInput) {
+			in.target, in.ended, in.empty = target("orders", 9, 3), before(1, 9, 0, 1), map[string][]bool{"orders": {false, false, false}}
+		}, no: "orders not-empty"},
+		{name: "copied there before, the source grew meanwhile", change: func(in *topicsInput) {
+			in.target, in.ended = target("orders", 9, 2), before(1, 9, 0, 1)
+		}, want: "orders>orders g3 [0 1 2] again [0 1]"},
+		{name: "copied before to a topic that was recreated", change: func(in *topicsInput) {
+			in.target, in.ended, in.empty = target("orders", 8, 3), before(1, 9, 0, 1, 2), map[string][]bool{"orders": {false, true, true}}
+		}, no: "orders not-empty"},
+		{name: "copied before from a topic that was recreated", change: func(in *topicsInput) {
+			in.target, in.ended, in.empty = target("orders", 9, 3), before(2, 9, 0, 1, 2), map[string][]bool{"orders": {false, true, true}}
+		}, no: "orders not-empty"},
+		{name: "copied before to a topic that is gone", change: func(in *topicsInput) { in.ended = before(1, 9, 0, 1, 2) }, want: "orders>orders c3 [0 1 2]"},
 		{name: "exists, unknown whether empty", change: func(in *topicsInput) { in.target = target("orders", 9, 3) }, look: "orders"},
 		{name: "exists and is empty", change: func(in *topicsInput) {
 			in.target, in.empty = target("orders", 9, 3), map[string][]bool{"orders": {true, true, true}}
@@ -150,6 +173,32 @@ func TestDecideOnKnownTopics(t *testing.T) {
 		{name: "source recreated with more partitions", change: func(in *topicsInput) {
 			in.target, in.copied["orders"] = target("orders", 9, 2), copied{partitions: parts(2), mapped: true, sourceID: id(7), targetID: id(9)}
 		}},
+		{name: "target deleted and some stream has an order", change: func(in *topicsInput) {
+			in.copied["orders"] = copied{partitions: parts(3), mapped: true, anew: true, sourceID: id(1), targetID: id(9)}
+		}, want: "orders>orders c3 []"},
+		{name: "no longer named", change: func(in *topicsInput) {
+			in.spec.Include = []string{"pay-*"}
+			in.target, in.copied["orders"] = target("orders", 9, 3), copied{partitions: parts(3), mapped: true}
+		}, ends: "orders"},
+		{name: "no longer named, and gone", change: func(in *topicsInput) {
+			in.spec.Include, in.source = []string{"pay-*"}, nil
+			in.copied["orders"] = copied{partitions: parts(3), mapped: true}
+		}, ends: "orders"},
+		{name: "excluded now", change: func(in *topicsInput) {
+			in.spec.Exclude = []string{"orders"}
+			in.copied["orders"] = copied{partitions: parts(3), mapped: true}
+		}, ends: "orders"},
+		{name: "one of Kafka's own that an older release copied", change: func(in *topicsInput) {
+			in.copied["__x"] = copied{partitions: parts(3), mapped: true}
+		}, want: "orders>orders c3 [0 1 2]"},
+		{name: "source deleted, by policy its streams end", change: func(in *topicsInput) {
+			in.source, in.spec.OnSourceDeleted = nil, fsm.OnSourceDeletedEnd
+			in.copied["orders"] = copied{partitions: parts(2), mapped: true, sourceGone: true}
+		}, ends: "orders"},
+		{name: "source deleted, by policy, but not all streams have seen it", change: func(in *topicsInput) {
+			in.source, in.spec.OnSourceDeleted = nil, fsm.OnSourceDeletedEnd
+			in.copied["orders"] = copied{partitions: parts(2), mapped: true}
+		}},
 		{name: "source deleted", change: func(in *topicsInput) {
 			in.source = nil
 			in.target, in.copied["orders"] = target("orders", 9, 2), copied{partitions: parts(2), mapped: true}
@@ -176,6 +225,60 @@ func TestDecideOnKnownTopics(t *testing.T) {
 	})
 }
 
+// before are ended streams of orders.
+func before(source, target byte, partitions ...int32) func(fsm.StreamKey) *fsm.EndedStream {
+	return func(key fsm.StreamKey) *fsm.EndedStream {
+		if key.Topic != "orders" || key.TargetTopic != "orders" || !slices.Contains(partitions, key.Partition) {
+			return nil
+		}
+		return &fsm.EndedStream{Stream: key, Mapping: fsm.Mapping{SourceTopicID: id(source), TargetTopicID: id(target)}}
+	}
+}
+
+// TestWhatPatternsLeaveOut: with the rule.
+func TestWhatPatternsLeaveOut(t *testing.T) {
+	in := base()
+	in.spec.Include, in.spec.Exclude = []string{"*"}, []string{"*-tmp"}
+	in.source = []kafka.TopicMetadata{known("__x", 0, 1), known("__y", 0, 1), known("audit.internal", 0, 1), hidden(), known("heartbeats", 0, 1), known("pay-tmp", 0, 1)}
+	in.copied["__y"] = copied{partitions: parts(1)}
+	in.selector, _ = in.spec.Selector()
+	var got []string
+	for _, l := range decideTopics(in).leftOut {
+		got = append(got, l.Topic+": "+l.Rule)
+	}
+	want := []string{
+		"__x: topics of Kafka itself (__*) are never copied",
+		"__y: a topic of Kafka itself that was copied before: its streams go on, and it gets no new ones",
+		"hidden: the brokers call it internal: it is never copied",
+		"heartbeats: a topic that MirrorMaker makes for itself: copied only where include has its exact name",
+		"pay-tmp: excluded by \"*-tmp\"",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%s", strings.Join(got, "\n"))
+	}
+}
+
+// TestEndsAreSmallCommands: by reason, at the link's revision.
+func TestEndsAreSmallCommands(t *testing.T) {
+	var ends []topicEnd
+	for i := range 1000 {
+		ends = append(ends, topicEnd{topic: fmt.Sprintf("%0249d", i), reason: "why", gone: i >= 900})
+	}
+	ends[999].reason = "another"
+	topics := 0
+	commands := streamsEnds(&fsm.Link{ID: 7, Revision: 5}, ends, "n1", 9)
+	for i, c := range commands {
+		b, err := json.Marshal(c)
+		if err != nil || len(b) > 64<<10 || c.Link != 7 || c.Revision != 5 || c.By != "n1" || c.At != 9 || c.Gone != (i >= len(commands)-2) {
+			t.Errorf("%d bytes, %v, %+v", len(b), err, c.Topics)
+		}
+		topics += len(c.Topics)
+	}
+	if topics != 1000 || commands[len(commands)-1].Reason != "another" {
+		t.Errorf("%d topics in %d commands", topics, len(commands))
+	}
+}
+
 func decide(t *testing.T, rows []decision) {
 	t.Helper()
 	for _, tc := range rows {
@@ -198,7 +301,11 @@ func decide(t *testing.T, rows []decision) {
 				if a.grow > 0 {
 					s += fmt.Sprint(" g", a.grow)
 				}
-				actions = append(actions, s+fmt.Sprint(" ", a.add))
+				s += fmt.Sprint(" ", a.add)
+				if len(a.again) > 0 {
+					s += fmt.Sprint(" again ", a.again)
+				}
+				actions = append(actions, s)
 			}
 			for _, r := range p.refused {
 				refusals = append(refusals, r.Topic+" "+string(r.Code))
@@ -208,6 +315,13 @@ func decide(t *testing.T, rows []decision) {
 			}
 			if got := strings.Join(refusals, "; "); got != tc.no {
 				t.Errorf("refusals %q, want %q (%v)", got, tc.no, p.refused)
+			}
+			var ends []string
+			for _, e := range p.ends {
+				ends = append(ends, e.topic)
+			}
+			if got := strings.Join(ends, " "); got != tc.ends {
+				t.Errorf("ends %q, want %q", got, tc.ends)
 			}
 			if got := strings.Join(p.examine, " "); got != tc.look {
 				t.Errorf("examines %q, want %q", got, tc.look)
@@ -221,8 +335,8 @@ func TestStreamsAddStaysSmall(t *testing.T) {
 	for i := range 3000 {
 		streams = append(streams, fsm.StreamKey{Topic: strings.Repeat("a", 249), Partition: int32(i), TargetTopic: strings.Repeat("b", 249)})
 	}
-	var got []fsm.StreamKey
-	for _, c := range streamsAdds(7, streams, 5) {
+	var got, again []fsm.StreamKey
+	for _, c := range streamsAdds(7, streams, streams[:1], 5) {
 		b, err := json.Marshal(c)
 		if err != nil {
 			t.Fatal(err)
@@ -233,12 +347,12 @@ func TestStreamsAddStaysSmall(t *testing.T) {
 		if c.Link != 7 || c.At != 5 {
 			t.Errorf("link %d at %d", c.Link, c.At)
 		}
-		got = append(got, c.Streams...)
+		got, again = append(got, c.Streams...), append(again, c.Again...)
 	}
-	if !reflect.DeepEqual(got, streams) {
+	if !reflect.DeepEqual(got, streams) || !reflect.DeepEqual(again, streams[:1]) {
 		t.Error("streams were lost or reordered")
 	}
-	if streamsAdds(7, nil, 5) != nil {
+	if streamsAdds(7, nil, nil, 5) != nil {
 		t.Error("a command out of nothing")
 	}
 }

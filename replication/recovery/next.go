@@ -21,7 +21,7 @@ func (s *Situation) failed() Step {
 	f := *s.Failed
 	switch {
 	case s.Task.Stop != nil && order(s.Task, s.Spec) == "":
-		return s.stays() // it was looked at on the chance
+		return stays(s.Task.Stop) // it was looked at on the chance
 	case s.Task.Stop != nil:
 		return s.notYet(f.Message)
 	case s.Fault == nil:

@@ -34,36 +34,9 @@ func (s *Situation) stopped() Step {
 	case fsm.OrderRetry: // lifts the stop in the facts
 	}
 	if missing(s.Task.Stop.Code) {
-		return s.lookForTopic()
+		return lookForTopic(s)
 	}
-	return s.stays()
-}
-
-// stays shows the stop, and looks for an order soon.
-func (s *Situation) stays() Step {
-	return Wait{Code: s.Task.Stop.Code, Message: s.Task.Stop.Message, For: stoppedPoll}
-}
-
-// missing reports whether a stop is about a topic that is not there.
-func missing(code fsm.Code) bool {
-	return code == fsm.CodeSourceDeleted || code == fsm.CodeTargetDeleted
-}
-
-// lookForTopic looks now and then whether the topic that stopped the stream is
-// there again. The same one lifts the stop; another one is a stop of its own.
-func (s *Situation) lookForTopic() Step {
-	switch {
-	case s.Places == nil && s.Now-s.Memory.Looked < goneLook:
-		return s.stays()
-	case s.Places == nil:
-		return Gather{What: NeedPlaces}
-	case s.Task.Mapping == nil:
-		return Lift{}
-	}
-	if f := s.otherTopic(); f != nil {
-		return Halt{*f}
-	}
-	return Lift{}
+	return stays(s.Task.Stop)
 }
 
 // notYet waits with an order that cannot be carried out: finding that out has
@@ -106,7 +79,7 @@ func (s *Situation) skipLoss() Step {
 	}
 	return s.commitRaised(m, s.progressAt(source, s.Log.LogEnd, records), Commit{Event: &fsm.Event{
 		Code: fsm.CodeNewSegment, From: s.Task.Stop.From, To: s.Task.Stop.To,
-		Message: fmt.Sprintf("went on past %s: source offset %d stands at target offset %d", s.stop().Code, source, s.Log.LogEnd),
+		Message: fmt.Sprintf("went on past %s: source offset %d stands at target offset %d", ofTopic(s).Code, source, s.Log.LogEnd),
 	}})
 }
 
@@ -152,7 +125,7 @@ func (s *Situation) blockedOr(f Fault) Step {
 // resumeAt decides the next source offset of a stopped stream, and what of the
 // mapping has to change.
 func (s *Situation) resumeAt(m *fsm.Mapping) (source int64, step Step) {
-	at, first, stop := s.Memory.Last.Source, s.Source.First, s.stop()
+	at, first, stop := s.Memory.Last.Source, s.Source.First, ofTopic(s)
 	begin := func(source int64) (int64, Step) {
 		m.Generation++
 		m.Segments = []fsm.Segment{{Source: source, Target: s.Log.LogEnd}}
@@ -187,16 +160,6 @@ func (s *Situation) resumeAt(m *fsm.Mapping) (source int64, step Step) {
 		return behind(max(at, first))
 	}
 	return behind(max(at, stop.To)) // a batch that cannot be copied
-}
-
-// stop is what an order is about: a topic that was missing and is another one
-// now was recreated.
-func (s *Situation) stop() fsm.Stop {
-	stop := *s.Task.Stop
-	if f := s.otherTopic(); f != nil && missing(stop.Code) {
-		stop.Code = f.Code
-	}
-	return stop
 }
 
 // behindForeign goes on behind another writer's records. How many of ours are

@@ -75,6 +75,12 @@ func (a *assignment) propose(ctx context.Context, c fsm.Command) (fsm.Result, er
 	return res, nil
 }
 
+// lift takes the stream's stop away, as an operator's retry does.
+func (a *assignment) lift(ctx context.Context) error {
+	_, err := a.propose(ctx, &fsm.TaskOrder{Link: a.link, Topic: a.topic, Partition: a.partition, Order: fsm.OrderRetry, At: a.now()})
+	return err
+}
+
 // record tells an event about the stream; nil: none.
 func (a *assignment) record(e *fsm.Event) {
 	if e == nil {

@@ -74,7 +74,9 @@ func (s *Stream) recover(t *fsm.Task) *watcher {
 		case recovery.Open:
 			return s.open(&sit, step)
 		case recovery.Lift:
-			s.lift()
+			if err := s.assigned.lift(s.ctx); err != nil {
+				s.pause(recovery.Backoff(s.memory.Attempts))
+			}
 			return nil
 		case recovery.Halt:
 			s.halt(step.Fault)

@@ -123,15 +123,6 @@ func (s *Stream) commit(sit *recovery.Situation, c recovery.Commit) *recovery.Fa
 	return nil
 }
 
-// lift takes the stop away, as an operator's retry would.
-func (s *Stream) lift() {
-	at := &s.logs.source
-	_, err := s.assigned.propose(s.ctx, &fsm.TaskOrder{Link: s.assigned.link, Topic: at.topic, Partition: at.partition, Order: fsm.OrderRetry, At: s.assigned.now()})
-	if err != nil {
-		s.pause(recovery.Backoff(s.memory.Attempts))
-	}
-}
-
 // halt stops the stream with a reason, as a fact that outlives this owner.
 func (s *Stream) halt(f recovery.Fault) {
 	now := s.assigned.now()

@@ -1,0 +1,137 @@
+package link
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"sluice/fsm"
+	"sluice/kafka"
+	"sluice/task"
+)
+
+// mapped gives every stream of the facts a mapping of topics as they are now.
+func (l *lab) mapped(ctl *control, producer int64) {
+	l.t.Helper()
+	id := func(c *kafka.Client) fsm.TopicID {
+		m, err := c.Metadata(l.ctx, "orders")
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		return m.Topics[0].ID
+	}
+	source, target := id(l.usC), id(l.euC)
+	for t := range ctl.View().Tasks {
+		if t.Kind == fsm.KindCopy {
+			ctl.propose(&fsm.MappingPut{Task: t.ID, Turn: t.Turn, Mapping: fsm.Mapping{
+				Version: 1, Generation: 1, Phase: fsm.PhaseDense, ProducerID: producer, SourceTopicID: source, TargetTopicID: target, Segments: []fsm.Segment{{}},
+			}, Progress: fsm.Progress{Source: 1, Target: 1}})
+		}
+	}
+}
+
+// producers lists the producer ids of the streams' mappings, -1: no mapping.
+func (c *control) producers() (ids []int64) {
+	for t := range c.View().Tasks {
+		switch {
+		case t.Copy != nil && t.Copy.Mapping != nil:
+			ids = append(ids, t.Copy.Mapping.ProducerID)
+		case t.Copy != nil:
+			ids = append(ids, -1)
+		}
+	}
+	return ids
+}
+
+// A topic that the link does not name any more is copied no more; named again
+// it goes on where it was, although the target holds records. So does a link
+// that was deleted and applied again.
+func TestTopicGoesOnWhereItEnded(t *testing.T) {
+	l := newLab(t)
+	l.create(l.usC, "orders", 2, nil)
+	s := spec()
+	s.Include = []string{"orders"}
+	ctl := newControl(t, &fsm.FeatureRaise{Level: fsm.FeatureLevel}, &fsm.Objects{Kafka: []fsm.KafkaCluster{l.us, l.eu}, Links: []fsm.LinkPut{{Spec: s}}, At: 1})
+	r := l.run(ctl)
+	both := "orders/0>orders orders/1>orders"
+	l.until("streams", func() bool { return ctl.streams() == both })
+	l.mapped(ctl, 4711)
+	l.produce(l.euL, "orders", 0, 1)
+	l.produce(l.euL, "orders", 1, 1)
+
+	without := s
+	without.Include = []string{"pay-*"}
+	ctl.propose(&fsm.Objects{Links: []fsm.LinkPut{{Spec: without}}, At: 2})
+	l.until("no stream", func() bool { return ctl.streams() == "" })
+	if ctl.events(fsm.CodeTopicEnded) != 1 {
+		t.Error("the end of a topic is one event")
+	}
+	ctl.propose(&fsm.Objects{Links: []fsm.LinkPut{{Spec: s}}, At: 3})
+	l.until("streams again", func() bool { return ctl.streams() == both })
+	if ids := ctl.producers(); len(ids) != 2 || ids[0] != 4711 || ids[1] != 4711 {
+		t.Errorf("producer ids %v: the streams began anew", ids)
+	}
+	l.rounds(r, 2)
+	if m := r.Measure(); m.State != fsm.CodeIdle || len(m.Refused) > 0 {
+		t.Errorf("%+v", m)
+	}
+
+	r.Drain()
+	<-r.Done()
+	ctl.propose(&fsm.Objects{DeleteLinks: []string{s.Name}, At: 4})
+	ctl.propose(&fsm.LinkPurge{Link: 1})
+	ctl.propose(&fsm.Objects{Links: []fsm.LinkPut{{Spec: s}}, At: 5})
+	var again fsm.TaskID
+	for tk := range ctl.View().Tasks {
+		again = tk.ID
+	}
+	l.runTask(ctl, again)
+	l.until("streams of the new link", func() bool { return ctl.streams() == both })
+	if ids := ctl.producers(); len(ids) != 2 || ids[0] != 4711 || ids[1] != 4711 {
+		t.Errorf("producer ids %v: the streams of the new link began anew", ids)
+	}
+}
+
+// What is not copied is in the task's state with its reason, and an event tells
+// when that is over.
+func TestStateOfEveryTopic(t *testing.T) {
+	l := newLab(t)
+	l.create(l.usC, "pay-a", 1, nil)
+	l.create(l.usC, "pay-b", 1, nil)
+	l.create(l.usC, "pay-x", 1, nil)
+	l.create(l.euC, "pay-b", 2, nil)
+	s := spec()
+	s.Exclude = []string{"*-x"}
+	ctl, r := l.start(s)
+	state := func() (d task.Topics) {
+		if err := json.Unmarshal(r.Status().Detail, &d); err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	l.until("a topic is copied", func() bool { return ctl.streams() == "pay-a/0>pay-a" })
+	l.rounds(r, 2)
+	d := state()
+	if d.At == 0 || d.Selected != 3 || d.NotCopied != 2 || d.LeftOut != 1 {
+		t.Fatalf("%+v", d)
+	}
+	if d.Why[0].Topic != "orders" || d.Why[0].Code != fsm.CodeTopicMissing || d.Why[1].Topic != "pay-b" || d.Why[1].Code != fsm.CodePartitionMismatch {
+		t.Errorf("%+v", d.Why)
+	}
+	if r := d.Rules[0]; r.Topic != "pay-x" || !strings.Contains(r.Rule, "*-x") {
+		t.Errorf("%+v", d.Rules)
+	}
+	l.deleteTopic(l.euC, "pay-b")
+	l.create(l.usC, "orders", 1, nil)
+	l.until("all are copied", func() bool { d := state(); return d.Selected == 3 && d.NotCopied == 0 })
+	if n := ctl.events(fsm.CodeResolved); n != 2 {
+		t.Errorf("%d events of what is over, want 2", n)
+	}
+	at := state().At
+	ctl.propose(&fsm.LinkState{Link: 1, State: fsm.StatePaused, At: 2})
+	l.until("paused", func() bool { return r.Measure().State == fsm.CodePaused })
+	l.rounds(r, 2)
+	if d := state(); d.Selected != 3 || d.At < at {
+		t.Errorf("a paused link forgot what it saw: %+v", d)
+	}
+}

@@ -1,0 +1,32 @@
+package task
+
+import "sluice/fsm"
+
+// Topics is the Detail of a link task: what became of every topic that the
+// link's selectors mean.
+type Topics struct {
+	At        int64 `json:"at"`        // unix ms when both Kafka clusters were last seen, 0: not yet
+	Selected  int   `json:"selected"`  // topics that are to be copied, those in NotCopied among them
+	NotCopied int   `json:"notCopied"` // how many of them are not, or not whole
+	LeftOut   int   `json:"leftOut"`   // topics that a pattern means and a rule leaves out
+
+	// The first of each, by name, at most MaxNamed.
+	Why   []TopicState   `json:"why,omitempty"`
+	Rules []TopicLeftOut `json:"rules,omitempty"`
+}
+
+// MaxNamed bounds the topics that are named in each list of Topics.
+const MaxNamed = 100
+
+// TopicState is why a selected topic is not copied, or not whole.
+type TopicState struct {
+	Topic   string   `json:"topic"`
+	Code    fsm.Code `json:"code"`
+	Message string   `json:"message"`
+}
+
+// TopicLeftOut is a topic that a pattern means and a rule leaves out.
+type TopicLeftOut struct {
+	Topic string `json:"topic"`
+	Rule  string `json:"rule"` // in words
+}
