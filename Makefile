@@ -50,7 +50,7 @@ bench:
 
 lint:
 	@test -z "$$(gofmt -l .)" || { echo "gofmt:"; gofmt -l .; exit 1; }
-	$(GOLANGCI) run ./...
+	$(GOLANGCI) run --allow-parallel-runners ./...
 	go test -count=1 ./test/arch
 
 # Each fuzz target for a while: make fuzz FUZZTIME=60s

@@ -23,6 +23,7 @@ type picture struct {
 	members  []Member
 	now      time.Time
 	reported map[fsm.TaskID]reported
+	linkTask map[fsm.LinkID]reported // of each link: what the owner of its topics says
 }
 
 // reported is what its owner says of a task, and when that came.
@@ -32,11 +33,14 @@ type reported struct {
 }
 
 func newPicture(v *fsm.View, state ClusterState, members []Member, now time.Time) *picture {
-	p := &picture{v: v, state: state, members: members, now: now, reported: map[fsm.TaskID]reported{}}
+	p := &picture{v: v, state: state, members: members, now: now, reported: map[fsm.TaskID]reported{}, linkTask: map[fsm.LinkID]reported{}}
 	for _, m := range members {
 		for id, s := range m.Tasks {
 			if t := v.Task(id); t != nil && t.Owner == m.ID {
 				p.reported[id] = reported{s, m.Heard}
+				if t.Kind == fsm.KindLink {
+					p.linkTask[t.Link] = p.reported[id]
+				}
 			}
 		}
 	}
@@ -164,6 +168,11 @@ func (p *picture) judge(x *Task, t *fsm.Task, link *fsm.Link, r reported, fresh 
 		x.State = fsm.CodeDeleting
 	case t.Copy != nil && t.Copy.Stop != nil:
 		x.stopped(t.Copy)
+		if fresh && t.Copy.Order != "" && r.State == x.State && r.Message != x.Message { // why it is not carried out yet
+			x.Message += " (" + string(t.Copy.Order) + " is ordered; " + r.Message + ")"
+		} else if t.Copy.Order != "" {
+			x.Message += " (" + string(t.Copy.Order) + " is ordered)"
+		}
 	case link != nil && !link.Running():
 		x.State = fsm.CodePaused
 	case t.Owner == "":
@@ -189,9 +198,7 @@ func (x *Task) stopped(c *fsm.Copy) {
 	if c.Stop.Target {
 		x.Side = "target"
 	}
-	if c.Order != "" {
-		x.Message += " (" + string(c.Order) + " is ordered)"
-	}
+	x.Order = c.Order
 }
 
 func known(n int64) *int64 {
@@ -263,6 +270,26 @@ func deref(n *int64) int64 {
 	return *n
 }
 
+// topicsOld is the age from which what was seen of a link's topics is not known
+// any more: the link task looks every two seconds.
+const topicsOld = 60 * time.Second
+
+// topics is what a link's task tells of its topics, nil: that is not known now.
+func (p *picture) topics(link fsm.LinkID) (*task.Topics, LinkTopics) {
+	var d task.Topics
+	var counts LinkTopics
+	r, ok := p.linkTask[link]
+	if !ok || p.now.Sub(r.heard) >= silentAfter || json.Unmarshal(r.Detail, &d) != nil || d.Age == nil {
+		return nil, counts
+	}
+	counts.AgeMillis = p.age(r.heard.Add(-time.Duration(*d.Age) * time.Millisecond))
+	if *counts.AgeMillis >= topicsOld.Milliseconds() {
+		return nil, counts
+	}
+	counts.Selected, counts.Copied, counts.LeftOut = new(d.Selected), new(d.Selected-d.NotCopied), new(d.LeftOut)
+	return &d, counts
+}
+
 // link shows one link; tasks are its own, worst first.
 func (p *picture) link(l *fsm.Link, tasks []Task) Link {
 	s := l.Spec
@@ -270,16 +297,21 @@ func (p *picture) link(l *fsm.Link, tasks []Task) Link {
 		Name: s.Name, ID: l.ID, State: s.State, Condition: fsm.CodeStarting, Unconfirmed: p.unconfirmed(l),
 		LinkSettings: LinkSettings{
 			Source: s.Source, Target: s.Target, Include: nonNil(s.Include), Exclude: nonNil(s.Exclude), Rename: s.Rename, Start: s.Start,
-			Offsets: s.Offsets, OnLoss: s.OnLoss, Copies: s.Copies, Writers: s.Writers, Limit: manifest.FormatRate(s.Limit),
+			Offsets: s.Offsets, OnLoss: s.OnLoss, OnSourceDeleted: cmp.Or(s.OnSourceDeleted, "stop"), Copies: s.Copies, Writers: s.Writers, Limit: manifest.FormatRate(s.Limit),
 			ReplicationFactor: s.ReplicationFactor,
 		},
 		Revision: l.Revision, CreatedAt: time.UnixMilli(l.CreatedAt).UTC(), Totals: totals(tasks),
 	}
+	var topics *task.Topics
+	topics, x.Topics = p.topics(l.ID)
 	switch {
 	case l.Deleting:
 		x.State, x.Condition = "deleting", fsm.CodeDeleting
 	case len(tasks) > 0:
 		x.Condition = condition(tasks)
+		if l.Running() {
+			x.Condition = worstOf(x.Condition, topics)
+		}
 	case !l.Running():
 		x.Condition = fsm.CodePaused
 	}

@@ -8,6 +8,7 @@ import (
 
 	"sluice/fsm"
 	"sluice/fsm/reason"
+	"sluice/task"
 )
 
 // status gives the whole picture; at most maxTasks tasks and maxEvents events.
@@ -64,7 +65,11 @@ func (p *picture) diagnose(s *Status, all []Task) {
 		if l.Totals.Stopped > 0 {
 			bad("link %s: %d of %d streams are stopped (%s)", l.Name, l.Totals.Stopped, l.Totals.Streams, l.Condition)
 		}
-		if l.State == "running" && l.Totals.Streams == 0 && s.Health == Healthy && reason.SeverityOf(l.Condition) == reason.Working {
+		topics, _ := p.topics(l.ID)
+		if text := notCopied(l.Name, topics); text != "" && l.State == fsm.StateRunning {
+			bad("%s", text)
+		}
+		if l.State == fsm.StateRunning && s.Health == Healthy && reason.SeverityOf(l.Condition) == reason.Working {
 			s.Health = Working
 		}
 	}
@@ -136,4 +141,16 @@ func partitionOf(e *fsm.Event) *int32 {
 		return nil
 	}
 	return new(e.Part)
+}
+
+// linkDetail shows one link with its tasks.
+func (p *picture) linkDetail(l *fsm.Link, tasks []Task) LinkDetail {
+	d := LinkDetail{
+		Meta: p.meta("Link"), Link: p.link(l, tasks), NotCopied: []task.TopicState{}, LeftOut: []task.TopicLeftOut{},
+		Tasks: tasks, Events: p.events(eventQuery{link: l.Spec.Name, limit: 50}).Items,
+	}
+	if topics, _ := p.topics(l.ID); topics != nil {
+		d.NotCopied, d.LeftOut = append(d.NotCopied, topics.Why...), append(d.LeftOut, topics.Rules...)
+	}
+	return d
 }

@@ -5,6 +5,7 @@ import (
 
 	"sluice/fsm"
 	"sluice/manifest"
+	"sluice/task"
 )
 
 // Version is the version of the transfer types.
@@ -89,9 +90,19 @@ type Link struct {
 	Severity    string     `json:"severity" enum:"good,told,working,waiting,stopped" doc:"How bad the condition is."`
 	Unconfirmed []string   `json:"unconfirmed" doc:"Nodes that have not reported that they carried out the last change."`
 	LinkSettings
-	Revision  uint64    `json:"revision" doc:"Index of the last change that an operator made."`
-	CreatedAt time.Time `json:"createdAt"`
-	Totals    Totals    `json:"totals"`
+	Revision  uint64     `json:"revision" doc:"Index of the last change that an operator made."`
+	CreatedAt time.Time  `json:"createdAt"`
+	Topics    LinkTopics `json:"topics"`
+	Totals    Totals     `json:"totals"`
+}
+
+// LinkTopics counts the topics that a link's selectors mean, as its link task
+// saw both Kafka clusters last.
+type LinkTopics struct {
+	Selected  *int   `json:"selected" doc:"Topics that are to be copied; null: not known now."`
+	Copied    *int   `json:"copied" doc:"Those of them that are copied whole; null: not known now."`
+	LeftOut   *int   `json:"leftOut" doc:"Topics that a pattern means and a rule leaves out; null: not known now."`
+	AgeMillis *int64 `json:"ageMillis" doc:"Milliseconds since both Kafka clusters were seen; null: not yet."`
 }
 
 // LinkSettings is what an operator declared, defaults filled in.
@@ -104,6 +115,7 @@ type LinkSettings struct {
 	Start             string   `json:"start"`
 	Offsets           string   `json:"offsets"`
 	OnLoss            string   `json:"onLoss"`
+	OnSourceDeleted   string   `json:"onSourceDeleted" enum:"stop,end"`
 	Copies            string   `json:"copies"`
 	Writers           string   `json:"writers"`
 	Limit             string   `json:"limit" doc:"Empty: none."`
@@ -114,8 +126,10 @@ type LinkSettings struct {
 type LinkDetail struct {
 	Meta
 	Link
-	Tasks  []Task  `json:"tasks" doc:"Worst first."`
-	Events []Event `json:"events" doc:"Newest first."`
+	NotCopied []task.TopicState   `json:"notCopied" doc:"Selected topics that are not copied, or not whole, by name; at most 100."`
+	LeftOut   []task.TopicLeftOut `json:"leftOut" doc:"Topics that a pattern means and a rule leaves out, by name; at most 100."`
+	Tasks     []Task              `json:"tasks" doc:"Worst first."`
+	Events    []Event             `json:"events" doc:"Newest first."`
 }
 
 // Task is a task and how it does.
@@ -134,6 +148,7 @@ type Task struct {
 	From        *int64     `json:"from" doc:"First offset that the message is about; null: none."`
 	To          *int64     `json:"to" doc:"Offset after the last one that it is about."`
 	Side        string     `json:"side" enum:"source,target" doc:"Whose offsets From and To are."`
+	Order       fsm.Order  `json:"order" doc:"Given to a stopped stream by an operator and not carried out yet; empty: none."`
 	Position
 	Pace
 }
@@ -249,6 +264,7 @@ type Ack struct {
 	State       string   `json:"state" doc:"What holds now."`
 	Revision    uint64   `json:"revision" doc:"Index of the change."`
 	Unconfirmed []string `json:"unconfirmed" doc:"Nodes that have not reported yet that they carried it out."`
+	Streams     *int     `json:"streams" doc:"How many streams took the order; null: the change is no order."`
 	// Operation carries the change out where it takes several steps.
 	Operation *fsm.OperationID `json:"operation" doc:"Id of the operation that carries it out; null: none."`
 }

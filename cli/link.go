@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sluice/api"
+	"sluice/fsm"
 	"sluice/fsm/reason"
 )
 
@@ -65,9 +66,11 @@ func linkText(w io.Writer, st style, l *api.LinkDetail) {
 	}
 	line("Names", "%s", cmp.Or(l.Rename, "{topic}"))
 	line("Start", "%s", l.Start)
-	line("Offsets", "%s; on loss: %s; copies: %s; writers: %s", l.Offsets, l.OnLoss, l.Copies, l.Writers)
+	line("Offsets", "%s; copies: %s; writers: %s", l.Offsets, l.Copies, l.Writers)
+	line("On loss", "%s; on a deleted source topic: %s", l.OnLoss, l.OnSourceDeleted)
 	line("Limit", "%s", cmp.Or(l.Limit, "none"))
 	line("Created", "%s", moment(l.CreatedAt, l.AsOf).text)
+	line("Copied", "%s", topicsText(l))
 	t := l.Totals
 	line("Streams", "%d, %d stopped; %s records copied", t.Streams, t.Stopped, count(t.Records))
 	lag := optional(t.LagRecords).text + " records, " + seconds(t.LagSeconds).text + " behind"
@@ -77,6 +80,7 @@ func linkText(w io.Writer, st style, l *api.LinkDetail) {
 	line("Lag", "%s", lag)
 	line("Rate", "%s", rate(t.BytesPerSecond).text)
 	line("As of", "%s, %s", l.AsOf.Format("2006-01-02 15:04:05Z"), freshness(l.Meta))
+	topicsNotCopied(w, st, l)
 	for _, x := range l.Tasks {
 		if x.Message != "" {
 			fmt.Fprintf(w, "\n%s %s: %s\n", st.paint(colored(x.State).color, "! "+stream(x)), x.State, x.Message)
@@ -105,6 +109,10 @@ func hint(w io.Writer, link string, x api.Task) {
 	advice := strings.NewReplacer("LINK", link, "`", "").Replace(r.Advice)
 	for _, l := range wrap(fmt.Sprintf("%s: %s", r.Acts, advice), 78) {
 		fmt.Fprintln(w, "  "+l)
+	}
+	if x.State == fsm.CodeSourceDeleted {
+		fmt.Fprintf(w, "  sluice link resolve %s --topic %s --end\n", link, x.Topic)
+		return
 	}
 	fmt.Fprintf(w, "  sluice link retry %s --topic %s --partition %d\n", link, x.Topic, x.Partition)
 	fmt.Fprintf(w, "  sluice link resolve %s --topic %s --partition %d --continue|--recopy\n", link, x.Topic, x.Partition)

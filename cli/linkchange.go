@@ -22,6 +22,9 @@ type linkChange struct {
 	wait   bool
 	do     func(ctx context.Context, c *api.Client, link string) (*api.Ack, error)
 	done   string // for a person, when it is
+	// follow waits until the change is carried out, and says how it ended; nil:
+	// the owners are waited for, or nobody.
+	follow func(ctx context.Context, c *api.Client, ack *api.Ack) (string, error)
 }
 
 // cmd is a verb that is nothing but this change.
@@ -59,6 +62,9 @@ func (ch *linkChange) run(ctx context.Context, a *app, link string) error {
 		}
 		var said string // how it ended
 		switch {
+		case ch.follow != nil:
+			said, err = ch.follow(ctx, c, ack)
+			ack.Unconfirmed = []string{}
 		case !ch.wait:
 			ack.Unconfirmed = []string{} // nobody has to stop
 		case ack.Operation != nil:
@@ -67,6 +73,9 @@ func (ch *linkChange) run(ctx context.Context, a *app, link string) error {
 			}
 		default:
 			err = confirmed(ctx, a, c, ack)
+		}
+		if err != nil && ch.follow != nil {
+			return err
 		}
 		if written := a.std.say(ack, "%s", cmp.Or(said, ackText(ack, ch.done))); written != nil {
 			return written

@@ -22,6 +22,7 @@ import (
 	"sluice/api"
 	"sluice/api/apitest"
 	"sluice/fsm"
+	"sluice/task"
 )
 
 func TestMain(m *testing.M) {
@@ -181,6 +182,10 @@ func change(f *apitest.Cluster, args []string) error {
 		lag, err := strconv.ParseInt(args[2], 10, 64)
 		f.Report(fsm.Code(args[1]), lag)
 		return err
+	case "topics": // topics SELECTED [TOPIC CODE MESSAGE]
+		return topics(f, args[1:])
+	case "lift": // lift PARTITION: the order is carried out
+		return lift(f, args[1])
 	case "stop": // stop PARTITION CODE FROM TO MESSAGE
 		return stop(f, args[1:])
 	case "silent": // silent NODE
@@ -207,6 +212,27 @@ func change(f *apitest.Cluster, args []string) error {
 		return fmt.Errorf("unknown change %q", args)
 	}
 	return nil
+}
+
+func lift(f *apitest.Cluster, partition string) error {
+	for t := range f.View().Tasks {
+		if t.Kind == fsm.KindCopy && strconv.Itoa(int(t.Copy.Stream.Partition)) == partition {
+			f.Do(&fsm.MappingPut{Task: t.ID, Turn: t.Turn, Mapping: fsm.Mapping{Version: 1, Phase: fsm.PhaseDense, Segments: []fsm.Segment{{}}}})
+			return nil
+		}
+	}
+	return fmt.Errorf("no stream %s", partition)
+}
+
+func topics(f *apitest.Cluster, args []string) error {
+	n, err := strconv.Atoi(args[0])
+	d := task.Topics{Selected: n, LeftOut: 1, Rules: []task.TopicLeftOut{{Topic: "__x", Rule: "topics of Kafka itself (__*) are never copied"}}}
+	if len(args) > 1 {
+		d.NotCopied, d.Why = 1, []task.TopicState{{Topic: args[1], Code: fsm.Code(args[2]), Message: args[3]}}
+	}
+	f.With(func(f *apitest.Cluster) { f.Topics = d })
+	f.Report(fsm.CodeCopying, 0)
+	return err
 }
 
 func stop(f *apitest.Cluster, args []string) error {

@@ -33,7 +33,7 @@ func nodeTable(nodes []api.Node) *table {
 func linkTable(links []api.Link) *table {
 	t := &table{cols: []column{
 		{key: "link", head: "LINK", flex: true}, {key: "source", head: "FROM", flex: true}, {key: "target", head: "TO", flex: true},
-		{key: "state"}, {key: "condition", head: "STATE"}, {key: "streams", head: "STREAMS", right: true},
+		{key: "state"}, {key: "condition", head: "STATE"}, {key: "topics", head: "TOPICS", right: true}, {key: "topics_copied"}, {key: "topics_left_out"}, {key: "streams", head: "STREAMS", right: true},
 		{key: "stopped", head: "STOPPED", right: true}, {key: "lag_records", head: "LAG", right: true}, {key: "lag_seconds", head: "BEHIND", right: true},
 		{key: "bytes_per_second", head: "RATE", right: true}, {key: "records", head: "RECORDS", right: true, wide: true},
 		{key: "unconfirmed", head: "NOT CONFIRMED", wide: true}, {key: "rename", head: "RENAME", wide: true}, {key: "offsets", head: "OFFSETS", wide: true},
@@ -47,7 +47,7 @@ func linkTable(links []api.Link) *table {
 		if l.Totals.Stopped > 0 {
 			stopped.color = red
 		}
-		t.add(c(l.Name), c(l.Source), c(l.Target), c(l.State), colored(l.Condition), c(strconv.Itoa(l.Totals.Streams)), stopped,
+		t.add(c(l.Name), c(l.Source), c(l.Target), c(l.State), colored(l.Condition), topicsCell(l.Topics), integer(l.Topics.Copied), integer(l.Topics.LeftOut), c(strconv.Itoa(l.Totals.Streams)), stopped,
 			optional(l.Totals.LagRecords), seconds(l.Totals.LagSeconds), rate(l.Totals.BytesPerSecond), number(l.Totals.Records),
 			c(orDash(strings.Join(l.Unconfirmed, ","))), c(orDash(l.Rename)), c(l.Offsets), c(strconv.FormatUint(l.Revision, 10)))
 	}

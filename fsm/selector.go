@@ -96,7 +96,7 @@ func parsePattern(text string) (pattern, error) {
 		}
 		prefix, _ := alone.LiteralPrefix()
 		re, err := regexp.Compile("^(?:" + inner + ")$")
-		return pattern{re, prefix}, err
+		return pattern{re: re, prefix: prefix}, err
 	case strings.Contains(text, "*"):
 		rest := strings.ReplaceAll(text, "*", "")
 		if rest != "" && rest != "." && rest != ".." && !ValidTopic(rest) {
@@ -104,7 +104,7 @@ func parsePattern(text string) (pattern, error) {
 		}
 		re, err := regexp.Compile("^" + strings.ReplaceAll(regexp.QuoteMeta(text), `\*`, ".*") + "$")
 		prefix, _, _ := strings.Cut(text, "*")
-		return pattern{re, prefix}, err
+		return pattern{re: re, prefix: prefix}, err
 	case !ValidTopic(text):
 		return pattern{}, fmt.Errorf("not a topic name, a prefix* or a /regular expression/")
 	}

@@ -219,7 +219,7 @@ func TestExportRoundTrip(t *testing.T) {
 			Exclude: rapid.SampledFrom([][]string{nil, {"a-*", "/[{}]?,:/"}}).Draw(rt, "exclude"),
 			Rename:  rapid.SampledFrom([]string{"", "{source}.{topic}", "{topic}-x"}).Draw(rt, "rename"),
 			Start:   rapid.SampledFrom([]string{"earliest", "latest", "2026-01-31T12:00:00Z"}).Draw(rt, "start"),
-			Offsets: "auto", OnLoss: "recopy", Copies: "skip-all", Writers: "shared",
+			Offsets: "auto", OnLoss: "recopy", OnSourceDeleted: rapid.SampledFrom([]string{"", "end"}).Draw(rt, "source deleted"), Copies: "skip-all", Writers: "shared",
 			Limit:             rapid.Int64Range(0, 1<<40).Draw(rt, "limit"),
 			ReplicationFactor: int16(rapid.IntRange(0, 5).Draw(rt, "rf")),
 			State:             rapid.SampledFrom([]string{"running", "paused"}).Draw(rt, "state"),

@@ -5,10 +5,10 @@ import "sluice/fsm"
 // Topics is the Detail of a link task: what became of every topic that the
 // link's selectors mean.
 type Topics struct {
-	At        int64 `json:"at"`        // unix ms when both Kafka clusters were last seen, 0: not yet
-	Selected  int   `json:"selected"`  // topics that are to be copied, those in NotCopied among them
-	NotCopied int   `json:"notCopied"` // how many of them are not, or not whole
-	LeftOut   int   `json:"leftOut"`   // topics that a pattern means and a rule leaves out
+	Age       *int64 `json:"age"`       // ms since both Kafka clusters were last seen, when this was reported; nil: not yet
+	Selected  int    `json:"selected"`  // topics that are to be copied, those in NotCopied among them
+	NotCopied int    `json:"notCopied"` // how many of them are not, or not whole
+	LeftOut   int    `json:"leftOut"`   // topics that a pattern means and a rule leaves out
 
 	// The first of each, by name, at most MaxNamed.
 	Why   []TopicState   `json:"why,omitempty"`

@@ -4,6 +4,7 @@ package apitest
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -36,6 +37,7 @@ type Cluster struct {
 	Lost    int // so many proposals are carried out, but answered with api.ErrAmbiguous
 	Dropped int // so many are not carried out and answered with api.ErrAmbiguous
 	Left    bool
+	Topics  task.Topics // what owners of link tasks report
 	Removed []string
 }
 
@@ -257,10 +259,24 @@ func (f *Cluster) Report(state fsm.Code, lag int64) {
 		m.Heard, m.Index, m.Tasks = time.Now(), f.state.View().Index, map[fsm.TaskID]task.Status{}
 		for t := range f.state.View().Tasks {
 			if t.Owner == m.ID {
-				m.Tasks[t.ID] = task.Status{State: state, Rate: 1024, Lag: task.Lag{Records: lag, Millis: 1500}, Detail: []byte(`{"source":10,"target":10}`)}
+				m.Tasks[t.ID] = f.report(t, state, lag)
 			}
 		}
 	}
+}
+
+// report is what an owner says of a task.
+func (f *Cluster) report(t *fsm.Task, state fsm.Code, lag int64) task.Status {
+	if t.Kind == fsm.KindLink {
+		d := f.Topics
+		d.Age = new(int64(0))
+		detail, err := json.Marshal(d)
+		if err != nil {
+			f.t.Error(err)
+		}
+		return task.Status{State: state, Lag: task.Lag{Records: -1, Millis: -1}, Detail: detail}
+	}
+	return task.Status{State: state, Rate: 1024, Lag: task.Lag{Records: lag, Millis: 1500}, Detail: []byte(`{"source":10,"target":10}`)}
 }
 
 // Follow lets living owners report now and after each change, and ends deleted

@@ -111,6 +111,7 @@ func (a *audit) events(f func(*fsm.Event)) {
 // harmless are the events that a fault may leave where nothing is lost.
 var harmless = map[fsm.Code]bool{
 	fsm.CodeTakeover: true, fsm.CodeHandover: true, fsm.CodeLostRace: true, fsm.CodeUnreachable: true, fsm.CodeTopicAdded: true,
+	fsm.CodeResolved: true,
 }
 
 // calm checks that no stream stands and nothing worse than a takeover was told.

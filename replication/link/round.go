@@ -40,7 +40,7 @@ func (t *Task) once(ctx context.Context) {
 	link := t.ctl.View().Link(t.link)
 	if link == nil || !link.Running() {
 		m.State = fsm.CodePaused
-		t.show(&m)
+		t.measure.Store(&m)
 		return
 	}
 	err := t.round(ctx, link, &m)
@@ -55,7 +55,7 @@ func (t *Task) once(ctx context.Context) {
 		m.State, m.Message = fsm.CodeTargetLost, m.losing
 	}
 	t.recordRefused(err, m.Refused)
-	t.show(&m)
+	t.measure.Store(&m)
 }
 
 // concern keeps one thing of a link in step: it gathers what it needs beyond

@@ -36,7 +36,7 @@ func (r *Runner) StartTask(ctx context.Context, t *fsm.Task) *Task {
 		cfg: r.cfg, catalog: r.catalog, ctl: r.ctl, log: r.log, link: t.Link, id: t.ID, turn: t.Turn,
 		cancel: cancel, done: make(chan struct{}), recorded: map[string]Refused{}, ledger: newLedger(),
 	}
-	l.show(&Measurement{State: fsm.CodeStarting})
+	l.measure.Store(&Measurement{State: fsm.CodeStarting})
 	go l.run(ctx)
 	return l
 }

@@ -26,7 +26,6 @@ type Task struct {
 	cancel  context.CancelFunc
 	done    chan struct{}
 	measure atomic.Pointer[Measurement]
-	detail  atomic.Pointer[[]byte] // of Status
 
 	// Of the goroutine that runs it.
 	recorded map[string]Refused // last refusal recorded of each topic, "": of the link
@@ -47,11 +46,8 @@ func (t *Task) Done() <-chan struct{} { return t.done }
 // Status implements task.Running.
 func (t *Task) Status() task.Status {
 	m := t.Measure()
-	s := task.Status{State: m.State, Message: m.Message, Lag: task.Lag{Records: -1, Millis: -1}}
-	if d := t.detail.Load(); d != nil {
-		s.Detail = *d
-	}
-	return s
+	detail, _ := json.Marshal(m.topics(time.Now().UnixMilli())) // strings and numbers: it never fails
+	return task.Status{State: m.State, Message: m.Message, Lag: task.Lag{Records: -1, Millis: -1}, Detail: detail}
 }
 
 // Measurement is what a Task tells of itself, for status.
@@ -70,17 +66,12 @@ type Measurement struct {
 // Measure returns what the last round found.
 func (t *Task) Measure() Measurement { return *t.measure.Load() }
 
-// show stores what Measure and Status tell.
-func (t *Task) show(m *Measurement) {
-	if b, err := json.Marshal(m.topics()); err == nil {
-		t.detail.Store(&b)
-	}
-	t.measure.Store(m)
-}
-
 // topics is the Detail of Status.
-func (m *Measurement) topics() task.Topics {
-	d := task.Topics{At: m.At, Selected: m.Topics, NotCopied: len(m.Refused), LeftOut: len(m.LeftOut)}
+func (m *Measurement) topics(now int64) task.Topics {
+	d := task.Topics{Selected: m.Topics, NotCopied: len(m.Refused), LeftOut: len(m.LeftOut)}
+	if m.At > 0 {
+		d.Age = new(max(0, now-m.At))
+	}
 	for _, r := range m.Refused[:min(len(m.Refused), task.MaxNamed)] {
 		d.Why = append(d.Why, task.TopicState{Topic: r.Topic, Code: r.Code, Message: r.Message})
 	}

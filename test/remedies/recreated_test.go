@@ -42,12 +42,10 @@ func (w *world) recreate(t *testing.T, target bool) {
 }
 
 func targetDeleted(t *testing.T, l *lab) {
-	w, r := l.copied5(t, link{})
+	w, _ := l.copied5(t, link{})
 	drop(t, l.dst, w.topic)
 	w.produce(t, 2)
-	w.state(t, r, fsm.CodeTargetDeleted)
-	w.event(t, fsm.CodeTargetDeleted, -1, -1)
-	w.othersGoOn(t)
+	w.stopped(t, fsm.Stop{Code: fsm.CodeTargetDeleted, From: -1, To: -1, Target: true})
 	create(t, l.dst, w.topic, 1, nil)
 	stop := fsm.Stop{Code: fsm.CodeTargetRecreated, From: 0, To: 5, Target: true}
 	w.stopped(t, stop)
@@ -98,11 +96,9 @@ func targetRecreatedPolicy(t *testing.T, l *lab) {
 
 // sourceRecreated: the new topic's records follow the old one's.
 func sourceRecreated(t *testing.T, l *lab) {
-	w, r := l.copied5(t, link{})
+	w, _ := l.copied5(t, link{})
 	drop(t, l.src, w.topic)
-	w.state(t, r, fsm.CodeSourceDeleted)
-	w.event(t, fsm.CodeSourceDeleted, -1, -1)
-	w.othersGoOn(t)
+	w.stopped(t, fsm.Stop{Code: fsm.CodeSourceDeleted, From: -1, To: -1})
 	create(t, l.src, w.topic, 1, nil)
 	w.forget(t)
 	w.produce(t, 2) // "value 5." stands at source offset 0

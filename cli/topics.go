@@ -1,0 +1,68 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"sluice/api"
+	"sluice/fsm/reason"
+)
+
+// topicsCell is "3/4": copied of those that are selected.
+func topicsCell(t api.LinkTopics) cell {
+	if t.Selected == nil || t.Copied == nil {
+		return c("-")
+	}
+	x := cell{text: strconv.Itoa(*t.Selected), raw: strconv.Itoa(*t.Selected)}
+	if *t.Copied < *t.Selected {
+		x.text, x.color = fmt.Sprintf("%d/%d", *t.Copied, *t.Selected), red
+	}
+	return x
+}
+
+func integer(n *int) cell {
+	if n == nil {
+		return c("-")
+	}
+	return c(strconv.Itoa(*n))
+}
+
+func topicsText(l *api.LinkDetail) string {
+	t := l.Topics
+	if t.Selected == nil || t.Copied == nil {
+		return "not known now; both Kafka clusters were last seen " + seen(t)
+	}
+	text := fmt.Sprintf("%d of %s", *t.Copied, plural(*t.Selected, "topic"))
+	if t.LeftOut != nil && *t.LeftOut > 0 {
+		text += fmt.Sprintf("; %d more left out by a rule", *t.LeftOut)
+	}
+	return text + "; seen " + seen(t)
+}
+
+func seen(t api.LinkTopics) string {
+	if t.AgeMillis == nil {
+		return "never"
+	}
+	return millis(t.AgeMillis).text + " ago"
+}
+
+// topicsNotCopied tells of each topic that is not copied why, and what to do,
+// then which ones rules leave out.
+func topicsNotCopied(w io.Writer, st style, l *api.LinkDetail) {
+	for _, t := range l.NotCopied {
+		fmt.Fprintf(w, "\n%s %s: %s\n", st.paint(colored(t.Code).color, "! topic "+t.Topic), t.Code, t.Message)
+		r := reason.Of(t.Code)
+		advice := strings.NewReplacer("LINK", l.Name, "`", "").Replace(r.Advice)
+		for _, line := range wrap(fmt.Sprintf("%s: %s", r.Acts, advice), 78) {
+			fmt.Fprintln(w, "  "+line)
+		}
+	}
+	if len(l.LeftOut) > 0 {
+		fmt.Fprintln(w)
+	}
+	for _, t := range l.LeftOut {
+		fmt.Fprintf(w, "left out: %s: %s\n", t.Topic, t.Rule)
+	}
+}
