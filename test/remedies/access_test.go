@@ -43,6 +43,13 @@ func unauthorized(t *testing.T, l *lab, c *kafkalab.Cluster, op kadm.ACLOperatio
 	if c == l.dst {
 		w.produce(t, 3)
 	}
+	rig.Until(t, timeout, "the brokers carry the ACL out", func() bool { // what is copied before is no fault
+		m := r.streams[w.topic].Measure()
+		if m.State != fsm.CodeUnauthorized && c == l.dst && m.Source == int64(w.made) {
+			w.produce(t, 1)
+		}
+		return m.State == fsm.CodeUnauthorized
+	})
 	w.state(t, r, fsm.CodeUnauthorized)
 	if m := r.streams[w.topic].Measure().Message; !strings.Contains(m, op.String()) || !strings.Contains(m, w.topic) {
 		t.Errorf("message %q", m)
