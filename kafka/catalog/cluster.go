@@ -2,6 +2,8 @@ package catalog
 
 import (
 	"context"
+	"errors"
+	"net"
 	"sync"
 	"time"
 
@@ -24,13 +26,9 @@ type Cluster struct {
 // broker bounds what is under way to one broker, so that one which hangs holds
 // up no other.
 type broker struct {
-	calls *semaphore.Weighted
-	dials *semaphore.Weighted
-
-	// Of the last dials in a row that failed; under Cluster.mu.
-	failures int
-	failedAt time.Time
-	err      error
+	calls  *semaphore.Weighted
+	dials  *semaphore.Weighted
+	failed failures // dials; under Cluster.mu
 }
 
 func newCluster(a access) *Cluster {
@@ -100,20 +98,29 @@ func (k *Cluster) ProducerExpiry(ctx context.Context, id int32) int64 { return k
 // callTimeout bounds a one-shot call.
 const callTimeout = 10 * time.Second
 
-// Call runs one-shot calls to a broker on the shared connections.
+// Call runs one-shot calls to a broker on the shared connections. Like Dial, it
+// leaves one alone that could not be reached a moment ago.
 func (k *Cluster) Call(ctx context.Context, id int32, f func(context.Context, kafka.Broker) error) error {
-	calls := k.broker(id).calls
-	if err := calls.Acquire(ctx, 1); err != nil {
+	b := k.broker(id)
+	if err := b.calls.Acquire(ctx, 1); err != nil {
 		return err
 	}
-	defer calls.Release(1)
+	defer b.calls.Release(1)
+	if err := k.unreachable(b); err != nil {
+		return err
+	}
 	c, err := k.Client(ctx)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	return f(ctx, c.Broker(id))
+	err = f(ctx, c.Broker(id))
+	var network *net.OpError
+	if errors.As(err, &network) && network.Op == "dial" {
+		k.dialled(b, err)
+	}
+	return err
 }
 
 // Dial opens a connection of the caller's own to a broker. One that could not
@@ -138,30 +145,15 @@ func (k *Cluster) Dial(ctx context.Context, id int32) (*kafka.Conn, error) {
 	return conn, err
 }
 
-// A failed dial speaks for those that follow it within firstPause; that doubles
-// with each failure up to lastPause.
-const (
-	firstPause = 10 * time.Millisecond
-	lastPause  = 500 * time.Millisecond
-)
-
 // unreachable is the error of the last dial while that still counts.
 func (k *Cluster) unreachable(b *broker) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if b.failures > 0 && time.Since(b.failedAt) < min(firstPause<<min(b.failures-1, 6), lastPause) {
-		return b.err
-	}
-	return nil
+	return b.failed.recently()
 }
 
 func (k *Cluster) dialled(b *broker, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	b.err = err
-	if err == nil {
-		b.failures = 0
-		return
-	}
-	b.failures, b.failedAt = b.failures+1, time.Now()
+	b.failed.note(err)
 }

@@ -117,7 +117,7 @@ func TestDialsAreSpared(t *testing.T) {
 			}
 			conn.Close()
 		}
-		if b := l.k().broker(1); b.failures != 0 || b.err != nil {
+		if b := l.k().broker(1); b.failed != (failures{}) {
 			t.Errorf("%+v", b)
 		}
 	})
@@ -139,7 +139,7 @@ func TestDialGivenUpDoesNotCount(t *testing.T) {
 			conn.Close()
 			t.Fatal("dialled")
 		}
-		if b := l.k().broker(1); b.failures != 0 {
+		if b := l.k().broker(1); b.failed.count != 0 {
 			t.Errorf("%+v", b)
 		}
 	})

@@ -37,6 +37,7 @@ type topics struct {
 	next    *lookup                        // collects topics until it is sent
 	keeping bool                           // the loop runs
 	changed chan struct{}                  // closed and replaced when something that was known has changed
+	failed  failures                       // questions of those who wait
 }
 
 // entry is one topic.
@@ -138,6 +139,10 @@ func (t *topics) told(name string) (kafka.TopicMetadata, error) {
 func (t *topics) ask(ctx context.Context, names []string) error {
 	t.mu.Lock()
 	l := t.next
+	if err := t.failed.recently(); err != nil && l == nil {
+		t.mu.Unlock()
+		return err
+	}
 	if l == nil {
 		l = &lookup{topics: map[string]bool{}, done: make(chan struct{})}
 		if !t.lookups.start(func() { t.send(l) }) {
@@ -169,6 +174,9 @@ func (t *topics) send(l *lookup) {
 	names := slices.Sorted(maps.Keys(l.topics))
 	t.mu.Unlock()
 	l.err = t.lookUp(names)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.failed.note(l.err)
 }
 
 // lookUp asks for topics and keeps the answers.

@@ -111,12 +111,27 @@ func (s *Situation) compared(pos Position, guarded bool) Step {
 }
 
 func (s *Situation) openAt(pos Position, guarded bool, epoch int32) Step {
+	if over := s.Memory.Attempts - quickRetries; s.Fault != nil && over > 0 {
+		return againAndAgain(*s.Fault, over)
+	}
 	o := Open{Position: pos, Guarded: guarded, Unreplicated: s.Log.High < pos.Target}
 	o.Progress, o.Segments = s.Memory.settled(pos, epoch, s.Now)
 	if pos.Outcome == LostAcked {
 		o.Event = &fsm.Event{Code: fsm.CodeTargetLostAcked, From: pos.From, To: pos.To, Message: pos.Detail}
 	}
 	return o
+}
+
+// againAndAgain is about a fault that is met each time a pipe is opened, though
+// nothing that was gathered explains it. What it would mean, were it true, is
+// not so.
+func againAndAgain(f Fault, over int) Step {
+	switch f.Kind {
+	case OutOfRange, Diverged, Gap:
+		f.Code = fsm.CodeUnreachable
+	case Retry, Unsure, OldRequest, Blocked, Forgotten, TopicChanged, Misplaced:
+	}
+	return Wait{Code: f.Code, Message: f.Message, For: Backoff(over)}
 }
 
 // begin resolves the start of a stream that has none, and commits it as its

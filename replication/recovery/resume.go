@@ -42,7 +42,7 @@ func (s *Situation) stopped() Step {
 // notYet waits with an order that cannot be carried out: finding that out has
 // asked both Kafka clusters.
 func (s *Situation) notYet(why string) Step {
-	return Wait{Code: s.Task.Stop.Code, Message: "cannot go on yet: " + why, For: orderPoll}
+	return Wait{Code: s.Task.Stop.Code, Message: "cannot go on yet: " + why, For: min(orderPoll<<max(0, min(s.Memory.Attempts-1, 10)), orderPollMost), Tried: true}
 }
 
 // skipLoss commits a new offset segment behind what stopped the stream. What is

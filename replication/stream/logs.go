@@ -55,22 +55,27 @@ func (l *logs) epochEnd(ctx context.Context, epoch int32) (end int64, err error)
 	return end, err
 }
 
-// errMoving: two readings of the log end kept differing.
-var errMoving = errors.New("the target's log end keeps moving: another owner still writes")
+// readings is how often the target is read before two in a row have to agree.
+const readings = 3
+
+// moving: two readings of the log end kept differing.
+func moving() error {
+	return recovery.Faulty(recovery.Retry, fsm.CodeWaiting, "the target's log end keeps moving: another owner still writes")
+}
 
 // readTarget takes an agreed reading of the target: log end, producers, log
 // end again, and where the producer's state does not say it, the last batch.
 func (l *logs) readTarget(ctx context.Context, m *fsm.Mapping, pause func(time.Duration)) (*recovery.TargetLog, error) {
 	var out recovery.TargetLog
 	err := l.target.Call(ctx, l.target.place.Leader, func(ctx context.Context, b kafka.Broker) error {
-		for range 20 {
+		for range readings {
 			ok, err := l.readOnce(ctx, b, m, &out)
 			if err != nil || ok {
 				return err
 			}
 			pause(5 * time.Millisecond)
 		}
-		return errMoving
+		return moving()
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading target %s/%d: %w", l.target.topic, l.target.partition, err)
@@ -123,16 +128,20 @@ func (l *logs) tail(ctx context.Context, end, high int64) (*recovery.Tail, error
 		return nil, recovery.NotReplicated(false, high, end)
 	}
 	var tail *recovery.Tail
-	err := l.target.scan(ctx, end-1, end, func(b record.Batch) error {
-		h := b.Header()
-		tail = &recovery.Tail{
-			ProducerID: h.ProducerID, Epoch: h.ProducerEpoch, BaseOffset: h.BaseOffset, BaseSequence: h.BaseSequence,
-			Count: h.Count, MaxTimestamp: h.MaxTimestamp, LastOffset: h.LastOffset(),
-			Transactional: h.Attributes&(record.AttrTransactional|record.AttrControl) != 0,
-		}
-		return nil
+	ctx, cancel := context.WithTimeout(ctx, scanTimeout)
+	defer cancel()
+	err := l.target.fresh.use(ctx, l.target.Cluster, l.target.place.Leader, func(conn *kafka.Conn) error {
+		return l.target.scanOver(ctx, conn, end-1, end, func(b record.Batch) error {
+			h := b.Header()
+			tail = &recovery.Tail{
+				ProducerID: h.ProducerID, Epoch: h.ProducerEpoch, BaseOffset: h.BaseOffset, BaseSequence: h.BaseSequence,
+				Count: h.Count, MaxTimestamp: h.MaxTimestamp, LastOffset: h.LastOffset(),
+				Transactional: h.Attributes&(record.AttrTransactional|record.AttrControl) != 0,
+			}
+			return nil
+		})
 	})
-	return tail, err
+	return tail, l.target.fault(err)
 }
 
 // ours lists our batches of the mapping's epoch in the target's log.

@@ -24,8 +24,8 @@ func newStream(ctx context.Context, r *shared, t *fsm.Task) *Stream {
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	if l := r.ctl.View().Link(t.Link); l != nil {
 		s.logs = &logs{
-			source:    side{Cluster: r.catalog.Cluster(l.Spec.Source), topic: key.Topic, partition: key.Partition, isSource: true},
-			target:    side{Cluster: r.catalog.Cluster(l.Spec.Target), topic: key.TargetTopic, partition: key.Partition},
+			source:    side{Cluster: r.catalog.Cluster(l.Spec.Source), topic: key.Topic, partition: key.Partition, isSource: true, fresh: r.fresh},
+			target:    side{Cluster: r.catalog.Cluster(l.Spec.Target), topic: key.TargetTopic, partition: key.Partition, fresh: r.fresh},
 			maxOpened: int(r.cfg.Memory / 4),
 		}
 		s.log = r.log.With("link", l.Spec.Name, "topic", key.Topic, "partition", key.Partition)
@@ -94,6 +94,9 @@ func (s *Stream) recover(t *fsm.Task) *watcher {
 			s.over = true
 			return nil
 		case recovery.Wait:
+			if step.Tried {
+				s.memory.Attempts++
+			}
 			s.assigned.record(step.Event)
 			s.progress.show(step.Code, step.Message)
 			s.pause(step.For)

@@ -29,6 +29,10 @@ func (s *side) scan(ctx context.Context, from, to int64, f func(record.Batch) er
 		return s.fault(err)
 	}
 	defer func() { conn.Close(); <-conn.Done() }()
+	return s.scanOver(ctx, conn, from, to, f)
+}
+
+func (s *side) scanOver(ctx context.Context, conn *kafka.Conn, from, to int64, f func(record.Batch) error) error {
 	for from < to {
 		next, err := s.scanOnce(ctx, conn, from, to, f)
 		if err != nil {

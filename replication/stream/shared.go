@@ -43,6 +43,7 @@ type shared struct {
 	ctl     task.Control
 	log     *slog.Logger
 	conns   *wire.Conns
+	fresh   *freshConns
 
 	counts *counts // of links and topics
 

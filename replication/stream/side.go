@@ -19,6 +19,7 @@ type side struct {
 	topic     string
 	partition int32
 	isSource  bool
+	fresh     *freshConns // of the node
 	place     catalog.Place
 }
 
@@ -69,14 +70,13 @@ func (s *side) logEnd(ctx context.Context, b kafka.Broker) (int64, error) {
 func (s *side) endOnFresh(ctx context.Context) (end int64, took time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	conn, err := s.Dial(ctx, s.place.Leader)
-	if err != nil {
-		return 0, 0, s.fault(err)
-	}
-	defer func() { conn.Close(); <-conn.Done() }()
-	asked := time.Now()
-	if end, err = s.logEnd(ctx, conn.Broker()); err == nil && end < 0 {
-		end, err = s.offset(ctx, conn.Broker(), kafka.ReadUncommitted, kafka.Latest, s.place.LeaderEpoch)
-	}
-	return end, time.Since(asked), s.fault(err)
+	err = s.fresh.use(ctx, s.Cluster, s.place.Leader, func(conn *kafka.Conn) (err error) {
+		asked := time.Now()
+		if end, err = s.logEnd(ctx, conn.Broker()); err == nil && end < 0 {
+			end, err = s.offset(ctx, conn.Broker(), kafka.ReadUncommitted, kafka.Latest, s.place.LeaderEpoch)
+		}
+		took = time.Since(asked)
+		return err
+	})
+	return end, took, s.fault(err)
 }

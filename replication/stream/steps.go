@@ -134,6 +134,7 @@ func (s *Stream) halt(f recovery.Fault) {
 	s.progress.show(f.Code, f.Message)
 	switch {
 	case err != nil:
+		s.memory.Attempts++
 		s.pause(recovery.Backoff(s.memory.Attempts))
 	case res.Refused == fsm.RefusedNot:
 		s.counts.stopped(s.assigned.link, f.Code)

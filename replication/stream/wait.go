@@ -54,10 +54,11 @@ func (s *Stream) waitForOldRequests() error {
 // has more. It returns at once when a leader answers. False: another node owns
 // the stream, or it is to end.
 func (s *Stream) waitAlone() bool {
-	moved, end := time.Now(), int64(-1)
+	began, end := time.Now(), int64(-1)
+	moved := began
 	for !s.ending() {
 		s.progress.show(fsm.CodeWaiting, "lost a race for the target and cannot ask a leader who owns the stream")
-		s.pause(time.Second)
+		s.pause(min(time.Second+time.Since(began)/20, 5*time.Second))
 		switch s.assigned.owner(s.ctx) {
 		case recovery.OwnerConfirmed:
 			return true

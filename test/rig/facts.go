@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"os"
 	"sync"
 	"testing"
@@ -23,6 +24,9 @@ import (
 
 // Facts is a control plane of one process: an fsm.State behind a lock.
 type Facts struct {
+	// Dial opens the connections of Runners; nil: as usual.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+
 	mu     sync.Mutex
 	state  *fsm.State
 	index  uint64
@@ -193,7 +197,7 @@ func (f *Facts) Runner(t testing.TB, node string, tweak func(*stream.Config)) (*
 	}
 	budget := wire.NewBudget(cfg.Memory)
 	kc := kafka.DefaultConfig()
-	kc.ClientID, kc.Buffers = node, kafka.NewBuffers(budget, 32<<20)
+	kc.ClientID, kc.Buffers, kc.DialContext = node, kafka.NewBuffers(budget, 32<<20), f.Dial
 	pool, err := kafka.NewPool(kc, log)
 	if err != nil {
 		t.Fatal(err)
