@@ -52,7 +52,7 @@ func kafkaDocOf(k *fsm.KafkaCluster) kafkaDoc {
 		d.Spec.TLS = &tlsSpec{CA: t.CA, Cert: t.Cert, Key: t.Key, ServerName: t.ServerName}
 	}
 	if s := k.SASL; s != nil {
-		d.Spec.SASL = &saslSpec{Mechanism: s.Mechanism, Username: s.Username, Password: s.Password}
+		d.Spec.SASL = &saslSpec{Mechanism: s.Mechanism, Username: line(s.Username), Password: s.Password}
 	}
 	return d
 }

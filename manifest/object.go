@@ -3,6 +3,10 @@ package manifest
 import (
 	"cmp"
 	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/goccy/go-yaml"
 
 	"sluice/fsm"
 )
@@ -81,7 +85,7 @@ type (
 	}
 	saslSpec struct {
 		Mechanism string `yaml:"mechanism" doc:"PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512. Needed in sasl." example:"SCRAM-SHA-512"`
-		Username  string `yaml:"username" doc:"Needed in sasl." example:"sluice"`
+		Username  line   `yaml:"username" doc:"Needed in sasl." example:"sluice"`
 		Password  string `yaml:"password" doc:"A reference, ${file:/path} or ${env:NAME}, which each node resolves for itself. Needed in sasl." example:"${file:/etc/sluice/secrets/kafka.password}"`
 	}
 	linkDoc struct {
@@ -112,6 +116,18 @@ type (
 	}
 )
 
+// line is a string in one line.
+type line string
+
+// MarshalYAML implements yaml.BytesMarshaler: the library leaves a string that
+// begins like a complex key without quotes.
+func (w line) MarshalYAML() ([]byte, error) {
+	if strings.HasPrefix(string(w), "?") {
+		return []byte(strconv.Quote(string(w))), nil
+	}
+	return yaml.Marshal(string(w))
+}
+
 func (d *kafkaDoc) object() fsm.KafkaCluster {
 	s := d.Spec
 	k := fsm.KafkaCluster{Name: d.Metadata.Name, Bootstrap: s.Bootstrap, Datacenter: s.Datacenter, ClusterID: s.ClusterID}
@@ -119,7 +135,7 @@ func (d *kafkaDoc) object() fsm.KafkaCluster {
 		k.TLS = &fsm.TLS{CA: s.TLS.CA, Cert: s.TLS.Cert, Key: s.TLS.Key, ServerName: s.TLS.ServerName}
 	}
 	if s.SASL != nil {
-		k.SASL = &fsm.SASL{Mechanism: s.SASL.Mechanism, Username: s.SASL.Username, Password: s.SASL.Password}
+		k.SASL = &fsm.SASL{Mechanism: s.SASL.Mechanism, Username: string(s.SASL.Username), Password: s.SASL.Password}
 	}
 	return k
 }
