@@ -76,7 +76,7 @@ func TestWhatTheTargetAloneRemoved(t *testing.T) {
 		{"all", shifted, 0, 70, 100, 180},
 		{"more than is known to be copied", shifted, 0, 75, 100, 180},
 	} {
-		from, to := removed(&fsm.Copy{Mapping: tc.mapping, Progress: fsm.Progress{Source: 180, Target: 70}}, false, tc.source, tc.target)
+		from, to := removed(&fsm.Copy{Mapping: tc.mapping, Progress: fsm.Progress{Source: 180, Target: 70}}, tc.source, tc.target)
 		if from != tc.from || to != tc.to {
 			t.Errorf("%s: [%d, %d), want [%d, %d)", tc.name, from, to, tc.from, tc.to)
 		}

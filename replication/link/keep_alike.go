@@ -123,7 +123,7 @@ func (s *snapshot) lost(ctx context.Context, list []copiedTopic, settings map[st
 			out.unseen[l.Stream.Topic] = true
 			continue
 		}
-		from, to := removed(l.Copy, s.link.Spec.Writers == fsm.WritersShared, first, begin)
+		from, to := removed(l.Copy, first, begin)
 		if l.TargetLost = (TargetLost{l.Stream.Topic, l.Stream.Partition, from, to}); from < to {
 			found = append(found, l)
 		}

@@ -22,11 +22,11 @@ type TargetLost struct {
 // that only the source still has, where the logs start as told; from is to
 // where there are none. Where the mapping does not tell exactly what stands at
 // the target's log start, it is no more than what surely is gone.
-func removed(c *fsm.Copy, shared bool, sourceStart, targetStart int64) (from, to int64) {
+func removed(c *fsm.Copy, sourceStart, targetStart int64) (from, to int64) {
 	if c.Mapping == nil {
 		return 0, 0
 	}
-	tr := offsets.Translate(c.Mapping, shared)
+	tr := offsets.Translate(c.Mapping)
 	from = max(sourceStart, tr.Start())
 	return from, max(from, min(tr.Source(targetStart), c.Progress.Source))
 }

@@ -15,19 +15,13 @@ type Translation struct {
 	// drop segments of translated streams, all but the newest. What stands
 	// between two of them is known within a range.
 	thinned int
-	foreign bool // records of other writers may stand between ours
 }
 
-// Translate returns the translation of a stream's mapping; shared says that
-// others write to its target partition too. Where a shift grows, others have
-// written, shared or not.
-func Translate(m *fsm.Mapping, shared bool) Translation {
-	out := Translation{segments: m.Segments, foreign: shared}
+// Translate returns the translation of a stream's mapping.
+func Translate(m *fsm.Mapping) Translation {
+	out := Translation{segments: m.Segments}
 	if m.Phase == fsm.PhaseTranslated {
 		out.thinned = max(0, len(m.Segments)-fsm.MaxSegments/4)
-	}
-	for i := 1; i < len(m.Segments); i++ {
-		out.foreign = out.foreign || m.Segments[i].Shift() > m.Segments[i-1].Shift()
 	}
 	return out
 }
@@ -84,11 +78,10 @@ func (p Place) String() string {
 // the next segment begins, or later, was left out: that is how a gap that an
 // operator accepted, or a filter, shows in the mapping.
 //
-// Between two segments of which others were dropped a record stands behind what
-// stands before the first and before the second. Where nobody else writes, each
-// segment that was dropped left source offsets out, so it also stands no further
-// than the first one's shift puts it, and there is a source offset for each
-// target offset up to the second one.
+// Between two segments of which others were dropped no more is sure than that it
+// stands behind what stands before the first and before the second: the dropped
+// ones may have left out source offsets, and target offsets, where others wrote
+// or records were copied a second time.
 func (t Translation) Place(source int64) Place {
 	i := t.at(source)
 	if i < 0 {
@@ -100,13 +93,8 @@ func (t Translation) Place(source int64) Place {
 		return p
 	}
 	next := t.segments[i+1]
-	switch {
-	case t.exact(i, source):
-	case t.foreign:
+	if !t.exact(i, source) {
 		p.Lo, p.Hi = seg.Target, next.Target-1
-	default:
-		p.Lo = max(seg.Target, next.Target-(next.Source-source))
-		p.Hi = min(p.Hi, next.Target-1)
 	}
 	if p.Lo > p.Hi || p.Lo >= next.Target {
 		return Place{Skipped: true}
@@ -116,7 +104,7 @@ func (t Translation) Place(source int64) Place {
 
 // Target gives the target offset that belongs to a source position: where the
 // first record at or after it stands or will stand. Where it is not exact
-// (Settled, Settles) and nobody else writes, it is the highest that this may be.
+// (Settled, Settles) it may stand anywhere up to the next segment.
 func (t Translation) Target(source int64) int64 {
 	i := t.at(source)
 	if i < 0 {
@@ -136,7 +124,7 @@ func (t Translation) Source(target int64) int64 {
 	if i < 0 {
 		return t.segments[0].Source
 	}
-	if i < t.thinned && t.foreign {
+	if i < t.thinned {
 		return t.segments[i].Source // further on it is not known
 	}
 	s := target - t.segments[i].Shift()
@@ -144,6 +132,17 @@ func (t Translation) Source(target int64) int64 {
 		s = min(s, t.segments[i+1].Source)
 	}
 	return s
+}
+
+// Meant reports whether the mapping has a source offset that belongs to the
+// target offset. There is none where others wrote, and where records stand
+// that were copied again behind it.
+func (t Translation) Meant(target int64) bool {
+	i := sort.Search(len(t.segments), func(i int) bool { return t.segments[i].Target > target }) - 1
+	if i < 0 || i < t.thinned || i+1 == len(t.segments) {
+		return i >= 0
+	}
+	return target-t.segments[i].Shift() < t.segments[i+1].Source
 }
 
 // From gives the first source position from source on where Target is exact and

@@ -28,13 +28,13 @@ func drawThinned(t *rapid.T) (m Translation, records []fsm.Segment) {
 		last.Source, last.Target = last.Source+1_000_000, last.Target+1_000
 		kept, records = append(kept, last), append(records, last)
 	}
-	return Translate(&fsm.Mapping{Phase: fsm.PhaseTranslated, Segments: kept}, foreign), records
+	return Translate(&fsm.Mapping{Phase: fsm.PhaseTranslated, Segments: kept}), records
 }
 
 func TestTranslationAgreesWithItself(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		segments, records := oracle.Places(t, rapid.Bool().Draw(t, "foreign"))
-		m := Translate(&fsm.Mapping{Phase: fsm.PhaseDense, Segments: segments}, false)
+		m := Translate(&fsm.Mapping{Phase: fsm.PhaseDense, Segments: segments})
 		for i, r := range records {
 			if p := m.Place(r.Source); p.Skipped || p.Lo != r.Target || p.Hi != r.Target {
 				t.Fatalf("%v puts %d at %+v, want %d", m.segments, r.Source, p, r.Target)
@@ -95,13 +95,13 @@ func TestThinnedMapping(t *testing.T) {
 
 // thinnedBy is a mapping of which only the given segments are left of its older
 // part; the newer one begins at source offset 1000 with the shift of the last.
-func thinnedBy(shared bool, pairs ...int64) Translation {
+func thinnedBy(pairs ...int64) Translation {
 	older := oracle.Segments(pairs...)
 	shift := older[len(older)-1].Shift()
 	for i := range int64(fsm.MaxSegments / 4) {
 		older = append(older, fsm.Segment{Source: 1000 + 2*i, Target: 1000 + shift + i})
 	}
-	return Translate(&fsm.Mapping{Phase: fsm.PhaseTranslated, Segments: older}, shared)
+	return Translate(&fsm.Mapping{Phase: fsm.PhaseTranslated, Segments: older})
 }
 
 func TestPlaceWhereSegmentsAreThinned(t *testing.T) {
@@ -111,21 +111,14 @@ func TestPlaceWhereSegmentsAreThinned(t *testing.T) {
 		source int64
 		want   Place
 	}{
-		{"the start of a segment is exact", thinnedBy(false, 0, 0, 100, 60), 100, Place{Lo: 100 - 40, Hi: 100 - 40}},
-		{"gaps somewhere before or behind", thinnedBy(false, 0, 0, 100, 60), 50, Place{Lo: 10, Hi: 50}},
-		{"few records behind", thinnedBy(false, 0, 0, 100, 60), 99, Place{Lo: 59, Hi: 59}},
-		{"few records before", thinnedBy(false, 0, 0, 100, 60), 1, Place{Lo: 0, Hi: 1}},
-		{"no gap was left out", thinnedBy(false, 0, 0, 100, 100), 50, Place{Lo: 50, Hi: 50}},
-		// The log started with offsets that held no record: the first one stands
-		// at the target's start, though a segment that was dropped said so.
-		{"the first record lies behind the start", thinnedBy(false, 0, 0, 10, 1), 6, Place{Lo: 0, Hi: 0}},
-		{"nothing stands between", thinnedBy(false, 0, 5, 10, 5), 6, Place{Skipped: true}},
-		// Others' records: the bounds that rest on gaps alone contradict one another.
-		{"others wrote more than was left out", thinnedBy(false, 0, 0, 100, 150), 50, Place{Lo: 0, Hi: 149}},
-		{"others may have written as much as was left out", thinnedBy(true, 0, 0, 100, 60), 50, Place{Lo: 0, Hi: 59}},
-		{"before the first", thinnedBy(false, 10, 0, 100, 60), 9, Place{Skipped: true}},
-		{"a gap in the newer part", thinnedBy(false, 0, 0), 1001, Place{Skipped: true}},
-		{"behind the last", thinnedBy(false, 0, 0), 5000, Place{Lo: 5000 - 127, Hi: 5000 - 127}},
+		{"the start of a segment is exact", thinnedBy(0, 0, 100, 60), 100, Place{Lo: 100 - 40, Hi: 100 - 40}},
+		{"gaps somewhere before or behind", thinnedBy(0, 0, 100, 60), 50, Place{Lo: 0, Hi: 59}},
+		{"others wrote, or records were copied again", thinnedBy(0, 0, 100, 150), 50, Place{Lo: 0, Hi: 149}},
+		{"the first record lies behind the start", thinnedBy(0, 0, 10, 1), 6, Place{Lo: 0, Hi: 0}},
+		{"nothing stands between", thinnedBy(0, 5, 10, 5), 6, Place{Skipped: true}},
+		{"before the first", thinnedBy(10, 0, 100, 60), 9, Place{Skipped: true}},
+		{"a gap in the newer part", thinnedBy(0, 0), 1001, Place{Skipped: true}},
+		{"behind the last", thinnedBy(0, 0), 5000, Place{Lo: 5000 - 127, Hi: 5000 - 127}},
 	} {
 		if got := tc.m.Place(tc.source); got != tc.want {
 			t.Errorf("%s: %+v, want %+v", tc.name, got, tc.want)
@@ -134,7 +127,7 @@ func TestPlaceWhereSegmentsAreThinned(t *testing.T) {
 }
 
 func TestPositionsWhereSegmentsAreThinned(t *testing.T) {
-	ours, shared := thinnedBy(false, 0, 0, 100, 60, 200, 160), thinnedBy(true, 0, 0, 100, 60, 200, 180)
+	ours, shared := thinnedBy(0, 0, 100, 60, 200, 160), thinnedBy(0, 0, 100, 60, 200, 180)
 	for _, tc := range []struct {
 		name      string
 		got, want int64
@@ -158,5 +151,36 @@ func TestPositionsWhereSegmentsAreThinned(t *testing.T) {
 		if tc.got != tc.want {
 			t.Errorf("%s: %d, want %d", tc.name, tc.got, tc.want)
 		}
+	}
+}
+
+// A thinned range holds the places of all its records, also where one of the
+// segments that were dropped went on behind records that it copied again: the
+// shift rises and falls inside.
+func TestThinnedRangeHoldsWhatWasCopiedAgain(t *testing.T) {
+	full := oracle.Segments(0, 0, 10, 4, 10, 15, 100, 60) // from 10 on copied again, as position-unknown does
+	at := func(source int64) int64 {
+		if source < 10 {
+			return min(source, 3)
+		}
+		return source + 5
+	}
+	m := thinnedBy(full[0].Source, full[0].Target, full[3].Source, full[3].Target)
+	for source := range int64(40) {
+		if p := m.Place(source); p.Skipped || p.Lo > p.Hi || !p.Holds(at(source)) {
+			t.Fatalf("%d is put at %+v and stands at %d", source, p, at(source))
+		}
+	}
+}
+
+func TestMeant(t *testing.T) {
+	m := Translate(dense(0, oracle.Segments(0, 0, 10, 15, 40, 40)...)) // target 10 to 14 is no offset's place; 25 to 29 are left out
+	for target, want := range map[int64]bool{-1: false, 0: true, 9: true, 10: false, 14: false, 15: true, 39: true, 40: true, 1000: true} {
+		if got := m.Meant(target); got != want {
+			t.Errorf("Meant(%d) = %v", target, got)
+		}
+	}
+	if !thinnedBy(0, 0, 100, 150).Meant(120) {
+		t.Error("where segments were dropped it is not known")
 	}
 }

@@ -62,7 +62,7 @@ func TestBound(t *testing.T) {
 			if tc.phase == 0 {
 				tc.phase = fsm.PhaseDense
 			}
-			m := offsets.Translate(&fsm.Mapping{Phase: tc.phase, Segments: tc.segments}, false)
+			m := offsets.Translate(&fsm.Mapping{Phase: tc.phase, Segments: tc.segments})
 			b := bound(m, tc.phase == fsm.PhaseTranslated, tc.progress, ends{
 				start: tc.start, due: tc.due, source: tc.sourceEnd, target: tc.targetEnd, sourceHead: tc.sourceHead, targetHead: tc.targetHead, targetNow: tc.target,
 			})

@@ -125,6 +125,10 @@ func (c *comparison) step() bool {
 		c.noteMissing(s[0])
 		c.source.pop(1)
 		return true
+	case s[0].same(t[0]) && c.again(s[0], t[0]):
+		c.noteAgain(s[0], t[0])
+		c.target.pop(1)
+		return true
 	case s[0].same(t[0]):
 		if c.compacted && !c.mapping.Place(s[0].offset).Holds(t[0].offset) {
 			c.byOffset(s[0], t[0])
@@ -142,6 +146,13 @@ func (c *comparison) step() bool {
 	}
 	c.realign()
 	return true
+}
+
+// again reports whether the target's record is one that was copied again: the
+// mapping means nothing to stand at its place, and the source's record further
+// on.
+func (c *comparison) again(s, t item) bool {
+	return !c.mapping.Meant(t.offset) && c.mapping.Place(s.offset).Lo > t.offset
 }
 
 // passOver accounts for the source's head, which has no place at the target,

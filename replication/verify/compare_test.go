@@ -67,6 +67,10 @@ func TestCompare(t *testing.T) {
 			want: Counts{Compared: 3, Extra: 1, OffsetMismatch: 1}, faults: "extra -1 2; offset-mismatch 2 3"},
 		{name: "a batch twice, at the end", source: "A B C", target: "A B C B C",
 			want: Counts{Compared: 3, Extra: 2}, faults: "extra -1 3; extra -1 4"},
+		{name: "copied again from where it was not known", source: "A B C D E", target: "A B C D C D E", segments: oracle.Segments(0, 0, 2, 4),
+			want: Counts{Compared: 5, Extra: 2}, faults: "extra -1 2; extra -1 3"},
+		{name: "copied again, and nothing behind", source: "A B C D", target: "A B C D C D", segments: oracle.Segments(0, 0, 2, 4),
+			want: Counts{Compared: 4, Extra: 2}, faults: "extra -1 2; extra -1 3"},
 		{name: "another record at its place", source: "A B C", target: "A X C",
 			want: Counts{Compared: 2, Differing: 1}, faults: "differing 1 1"},
 		{name: "another record before equal ones", source: "A B B B", target: "A X B B",
@@ -103,7 +107,7 @@ func TestCompare(t *testing.T) {
 				if tc.segments == nil {
 					tc.segments = oracle.Segments(0, 0)
 				}
-				c := &comparison{mapping: offsets.Translate(&fsm.Mapping{Segments: tc.segments}, false), floor: tc.floor, head: tc.head, due: tc.due, tally: tally{compacted: tc.compacted, maxFaults: 20, topic: "t"}}
+				c := &comparison{mapping: offsets.Translate(&fsm.Mapping{Segments: tc.segments}), floor: tc.floor, head: tc.head, due: tc.due, tally: tally{compacted: tc.compacted, maxFaults: 20, topic: "t"}}
 				feed(c, records(tc.source, 0), records(tc.target, tc.base), n)
 				if c.counts != tc.want {
 					t.Errorf("got  %+v\nwant %+v", c.counts, tc.want)
@@ -124,7 +128,7 @@ func TestCompare(t *testing.T) {
 }
 
 func TestDuplicateIsNamed(t *testing.T) {
-	c := &comparison{mapping: offsets.Translate(&fsm.Mapping{Segments: oracle.Segments(0, 0)}, false), tally: tally{maxFaults: 20}}
+	c := &comparison{mapping: offsets.Translate(&fsm.Mapping{Segments: oracle.Segments(0, 0)}), tally: tally{maxFaults: 20}}
 	feed(c, records("A B C", 0), records("A B C B", 0), 100)
 	if len(c.faults) != 1 || !strings.Contains(c.faults[0].Message, "duplicate of target offset 1") {
 		t.Errorf("%+v", c.faults)
@@ -132,7 +136,7 @@ func TestDuplicateIsNamed(t *testing.T) {
 }
 
 func TestFaultsAreBoundedCountsAreNot(t *testing.T) {
-	c := &comparison{mapping: offsets.Translate(&fsm.Mapping{Segments: oracle.Segments(0, 0)}, false), tally: tally{maxFaults: 3}}
+	c := &comparison{mapping: offsets.Translate(&fsm.Mapping{Segments: oracle.Segments(0, 0)}), tally: tally{maxFaults: 3}}
 	var s []item
 	for i := range int64(5000) {
 		s = append(s, item{offset: i, value: uint64(i)})
@@ -152,7 +156,7 @@ func drawWorld(t *rapid.T) (m offsets.Translation, source, target []item) {
 		it.offset = r.Target
 		target = append(target, it)
 	}
-	return offsets.Translate(&fsm.Mapping{Segments: segments}, false), source, target
+	return offsets.Translate(&fsm.Mapping{Segments: segments}), source, target
 }
 
 func TestFaithfulCopiesAreEqual(t *testing.T) {

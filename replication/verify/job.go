@@ -53,7 +53,6 @@ type Facts interface {
 // link is what a comparison needs to know of the link.
 type link struct {
 	source, target *catalog.Cluster
-	shared         bool           // others write to the target too
 	skip           map[int64]bool // producer ids that it does not copy
 }
 

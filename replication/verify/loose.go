@@ -59,6 +59,12 @@ func (y *tally) noteExtra(t item) {
 	y.extra = push(y.extra, loose{t, y.fault(Extra, -1, t.offset, message)})
 }
 
+// noteAgain is about a target record that stands there once more, further on.
+func (y *tally) noteAgain(s, t item) {
+	y.counts.Extra++
+	y.fault(Extra, -1, t.offset, fmt.Sprintf("source offset %d, which was copied again further on", s.offset))
+}
+
 // settle accounts for a record without its match that is compacted away at one
 // side, or equal to one of those that are loose at the other, noted so often.
 func (y *tally) settle(others *[]loose, noted *int64, it item) bool {

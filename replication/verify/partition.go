@@ -145,7 +145,7 @@ func (j *Job) look(ctx context.Context, s *stream) (seen, error) {
 		return seen{}, fmt.Errorf("asking the target: %w", err)
 	}
 	m := at.task.Copy.Mapping
-	t := offsets.Translate(m, j.link.shared)
+	t := offsets.Translate(m)
 	if t.Source(e.targetHead) > max(e.start, e.sourceHead) {
 		e.due, at.unsure = j.due(ctx, s, t, e.targetHead)
 	}

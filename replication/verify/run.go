@@ -45,7 +45,6 @@ func (j *Job) prepare(ctx context.Context, k *catalog.Catalog) error {
 	}
 	j.link = link{
 		source: k.Cluster(of.Spec.Source), target: k.Cluster(of.Spec.Target),
-		shared: of.Spec.Writers == fsm.WritersShared,
 	}
 	chosen, err := j.choose(ctx)
 	if err != nil {
