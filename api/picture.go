@@ -146,7 +146,7 @@ func (p *picture) task(t *fsm.Task) Task {
 	r, ok := p.reported[t.ID]
 	if ok {
 		x.AgeMillis = p.age(r.heard)
-		x.LagRecords, x.BytesPerSecond = known(r.Lag.Records), float64(r.Rate)
+		x.LagRecords, x.BytesPerSecond = known(r.Lag.Records), new(float64(r.Rate))
 		if r.Lag.Millis >= 0 {
 			x.LagSeconds = new(float64(r.Lag.Millis) / 1000)
 		}
@@ -155,7 +155,7 @@ func (p *picture) task(t *fsm.Task) Task {
 			x.Source, x.Target = d.Source, d.Target
 		}
 	}
-	p.judge(&x, t, link, r, ok && p.now.Sub(r.heard) < silentAfter)
+	p.judge(&x, t, link, r, ok && p.now.Sub(r.heard) < silentAfter && p.member(t.Owner).Alive)
 	x.Severity = reason.SeverityOf(x.State).String()
 	return x
 }
@@ -185,7 +185,7 @@ func (p *picture) judge(x *Task, t *fsm.Task, link *fsm.Link, r reported, fresh 
 		x.State, x.Message = fsm.CodeStarting, ""
 	}
 	if !fresh { // an old figure is no figure
-		x.LagRecords, x.LagSeconds, x.BytesPerSecond = nil, nil, 0
+		x.LagRecords, x.LagSeconds, x.BytesPerSecond = nil, nil, nil
 	}
 }
 
@@ -238,27 +238,40 @@ func orBig(n *int64) int64 {
 	return *n
 }
 
-// totals sums up the copy tasks among tasks.
+// totals sums up the copy tasks among tasks. A sum of which a part is unknown
+// is unknown.
 func totals(tasks []Task) Totals {
 	var t Totals
+	var lag int64
+	var rate float64
+	unknown := false // the rate
 	for _, x := range tasks {
 		if x.Kind != fsm.KindCopy.String() {
 			continue
 		}
 		t.Streams++
-		t.BytesPerSecond += x.BytesPerSecond
 		t.Records += x.Records
 		if reason.SeverityOf(x.State) == reason.Stopped {
 			t.Stopped++
 		}
 		if x.LagRecords == nil {
 			t.LagUnknown++
-		} else {
-			t.LagRecords = new(deref(t.LagRecords) + *x.LagRecords)
+		}
+		lag += deref(x.LagRecords)
+		if unknown = unknown || x.BytesPerSecond == nil; !unknown {
+			rate += *x.BytesPerSecond
 		}
 		if x.LagSeconds != nil && (t.LagSeconds == nil || *x.LagSeconds > *t.LagSeconds) {
 			t.LagSeconds = x.LagSeconds
 		}
+	}
+	if t.LagUnknown == 0 {
+		t.LagRecords = &lag
+	} else {
+		t.LagSeconds = nil
+	}
+	if !unknown {
+		t.BytesPerSecond = &rate
 	}
 	return t
 }

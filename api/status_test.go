@@ -38,7 +38,7 @@ func TestStatusShowsTheWorstFirst(t *testing.T) {
 	if len(s.Tasks) != 2 || s.TaskCount != 5 || s.Tasks[0].State != fsm.CodePositionLost || *s.Tasks[0].From != 5 || s.Tasks[0].Message == "" {
 		t.Errorf("tasks %+v", s.Tasks)
 	}
-	if l := s.Links[0]; l.Condition != fsm.CodePositionLost || *l.Totals.LagRecords != 28 || l.Totals.BytesPerSecond != 4096 || *l.Totals.LagSeconds != 1.5 {
+	if l := s.Links[0]; l.Condition != fsm.CodePositionLost || *l.Totals.LagRecords != 28 || *l.Totals.BytesPerSecond != 4096 || *l.Totals.LagSeconds != 1.5 {
 		t.Errorf("link %+v", l)
 	}
 	if len(s.Events) != 1 || s.Events[0].Code != fsm.CodePositionLost || s.Events[0].Link != "us-eu" {
@@ -122,5 +122,27 @@ func TestFormerOwnersFiguresAreNotShown(t *testing.T) {
 	}
 	if x := l.Tasks[0]; x.ID != copied.ID || x.State != fsm.CodeStarting || x.LagRecords != nil || x.AgeMillis != nil {
 		t.Errorf("%+v", x)
+	}
+}
+
+// TestFiguresOfADeadNode are unknown at once, and so are the sums with them.
+func TestFiguresOfADeadNode(t *testing.T) {
+	f := apitest.New(t)
+	f.WithLink(3)
+	f.Report(fsm.CodeCopying, 7)
+	_, c := f.Serve(nil)
+	if l, err := c.Link(t.Context(), "us-eu"); err != nil || *l.Totals.LagRecords != 21 || l.Totals.LagUnknown != 0 || l.Totals.BytesPerSecond == nil {
+		t.Errorf("%+v %v", l, err)
+	}
+	f.With(func(f *apitest.Cluster) { f.Nodes[2].Alive = false })
+	l, err := c.Link(t.Context(), "us-eu")
+	if err != nil || l.Totals.LagRecords != nil || l.Totals.LagSeconds != nil || l.Totals.LagUnknown != 1 || l.Totals.BytesPerSecond != nil {
+		t.Errorf("%+v %v", l.Totals, err)
+	}
+	for _, x := range l.Tasks {
+		dead := x.Owner == "n3"
+		if x.Kind == "copy" && dead != (x.LagRecords == nil) || dead != (x.BytesPerSecond == nil) || dead != (x.State == fsm.CodeUnreported) {
+			t.Errorf("%+v", x)
+		}
 	}
 }

@@ -58,10 +58,10 @@ type Status struct {
 type Totals struct {
 	Streams        int      `json:"streams"`
 	Stopped        int      `json:"stopped" doc:"Streams that wait for a person."`
-	LagRecords     *int64   `json:"lagRecords" doc:"Sum over the streams whose lag is known; null: of none."`
-	LagSeconds     *float64 `json:"lagSeconds" doc:"The largest; null: unknown."`
+	LagRecords     *int64   `json:"lagRecords" doc:"Sum; null: unknown, since that of a stream is."`
+	LagSeconds     *float64 `json:"lagSeconds" doc:"The largest; null: unknown, since that of a stream is, or of all."`
 	LagUnknown     int      `json:"lagUnknown" doc:"Streams whose lag is not known now."`
-	BytesPerSecond float64  `json:"bytesPerSecond"`
+	BytesPerSecond *float64 `json:"bytesPerSecond" doc:"Sum; null: unknown, since that of a stream is."`
 	Records        int64    `json:"records" doc:"Copied since the current generation of each stream began."`
 }
 
@@ -167,7 +167,7 @@ type Position struct {
 type Pace struct {
 	LagRecords     *int64   `json:"lagRecords" doc:"null: unknown."`
 	LagSeconds     *float64 `json:"lagSeconds" doc:"null: unknown."`
-	BytesPerSecond float64  `json:"bytesPerSecond"`
+	BytesPerSecond *float64 `json:"bytesPerSecond" doc:"null: unknown."`
 	AgeMillis      *int64   `json:"ageMillis" doc:"Milliseconds since the owner's report; null: it has not reported on the task."`
 }
 

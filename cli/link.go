@@ -73,9 +73,9 @@ func linkText(w io.Writer, st style, l *api.LinkDetail) {
 	line("Copied", "%s", topicsText(l))
 	t := l.Totals
 	line("Streams", "%d, %d stopped; %s records copied", t.Streams, t.Stopped, count(t.Records))
-	lag := optional(t.LagRecords).text + " records, " + seconds(t.LagSeconds).text + " behind"
-	if t.LagUnknown > 0 {
-		lag += fmt.Sprintf("; unknown of %s", plural(t.LagUnknown, "stream"))
+	lag := lagOf(t)
+	if t.LagRecords != nil {
+		lag += " records, " + seconds(t.LagSeconds).text + " behind"
 	}
 	line("Lag", "%s", lag)
 	line("Rate", "%s", rate(t.BytesPerSecond).text)

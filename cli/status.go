@@ -103,7 +103,7 @@ func headline(w io.Writer, st style, s *api.Status) {
 		leader = st.paint(red, "no leader")
 	}
 	fmt.Fprintf(w, "%s  %s  %s  %s in all, lag %s, %s\n", st.paint(health, string(s.Health)), leader, freshness(s.Meta),
-		plural(s.Totals.Streams, "stream"), optional(s.Totals.LagRecords).text, rate(s.Totals.BytesPerSecond).text)
+		plural(s.Totals.Streams, "stream"), lagOf(s.Totals), rate(s.Totals.BytesPerSecond).text)
 }
 
 // watchStatus shows the picture again and again: on a terminal in place,
@@ -198,4 +198,12 @@ func waitsFor(s *api.Status) string {
 		return fmt.Sprintf("%s of link %s is %s", stream(t), t.Link, t.State)
 	}
 	return "links find their topics"
+}
+
+// lagOf words the lag of all streams in records.
+func lagOf(t api.Totals) string {
+	if t.LagRecords == nil {
+		return "unknown of " + plural(t.LagUnknown, "stream")
+	}
+	return count(*t.LagRecords)
 }

@@ -83,7 +83,7 @@ func TestWords(t *testing.T) {
 		}
 	}
 	for b, want := range map[float64]string{0: "0", 0.4: "0", 12: "12B/s", 4096: "4.10kB/s", 25e6: "25.0MB/s", 1.5e9: "1.50GB/s"} {
-		if got := rate(b).text; got != want {
+		if got := rate(&b).text; got != want {
 			t.Errorf("%v: %s, not %s", b, got, want)
 		}
 	}

@@ -84,9 +84,12 @@ func optional(n *int64) cell {
 	return number(*n)
 }
 
-func rate(bytesPerSecond float64) cell {
+func rate(bytesPerSecond *float64) cell {
+	if bytesPerSecond == nil {
+		return c("-")
+	}
 	text := "0"
-	switch b := bytesPerSecond; {
+	switch b := *bytesPerSecond; {
 	case b >= 1e9:
 		text = scaled(b/1e9, "GB/s")
 	case b >= 1e6:
@@ -96,7 +99,7 @@ func rate(bytesPerSecond float64) cell {
 	case b >= 1:
 		text = fmt.Sprintf("%.0fB/s", b)
 	}
-	return cell{text: text, raw: strconv.FormatFloat(bytesPerSecond, 'f', 0, 64)}
+	return cell{text: text, raw: strconv.FormatFloat(*bytesPerSecond, 'f', 0, 64)}
 }
 
 // colored colours a reason code by how bad it is.

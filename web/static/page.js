@@ -24,6 +24,7 @@ function age(ms) {
 const number = (n) => (n === null ? "–" : n.toLocaleString("en"));
 
 function rate(b) {
+  if (b === null) return "–";
   for (const [size, unit] of [[1e9, "GB/s"], [1e6, "MB/s"], [1e3, "kB/s"]]) {
     if (b >= size) return (b / size).toFixed(b >= 10 * size ? 1 : 2) + " " + unit;
   }
