@@ -18,6 +18,7 @@ import (
 type linkChange struct {
 	what   string // for a person: what will be done to the link
 	ask    string // for the question; empty: the verb is harmless
+	warn   func(*api.LinkDetail) string // what is said before; nil, empty: nothing
 	dryRun bool
 	wait   bool
 	do     func(ctx context.Context, c *api.Client, link string) (*api.Ack, error)
@@ -44,6 +45,11 @@ func (ch *linkChange) run(ctx context.Context, a *app, link string) error {
 	l, err := answer(ctx, &a.nodes, func(ctx context.Context, c *api.Client) (*api.LinkDetail, error) { return c.Link(ctx, link) })
 	if err != nil {
 		return err
+	}
+	if ch.warn != nil {
+		if text := ch.warn(l); text != "" {
+			a.std.note("%s", text)
+		}
 	}
 	of := fmt.Sprintf("%s link %s (%s -> %s, %s", ch.what, link, l.Source, l.Target, plural(l.Totals.Streams, "stream"))
 	if ch.dryRun {

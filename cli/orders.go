@@ -121,6 +121,9 @@ func (f *streamFlags) order(ctx context.Context, a *app, link, order string, ch 
 	ch.do = func(ctx context.Context, c *api.Client, link string) (*api.Ack, error) {
 		return c.Order(ctx, link, order, sel)
 	}
+	if order == string(fsm.OrderContinue) {
+		ch.warn = func(l *api.LinkDetail) string { return mayRepeat(l.Tasks, sel) }
+	}
 	ch.follow = func(ctx context.Context, c *api.Client, ack *api.Ack) (string, error) {
 		return carriedOut(ctx, a, c, ack, sel, order)
 	}
