@@ -16,8 +16,8 @@ import (
 // linkChange is what a verb does to a link: looks at it first, asks where the
 // verb is dangerous, acts, and waits until the owners have confirmed.
 type linkChange struct {
-	what   string // for a person: what will be done to the link
-	ask    string // for the question; empty: the verb is harmless
+	what   string                       // for a person: what will be done to the link
+	ask    string                       // for the question; empty: the verb is harmless
 	warn   func(*api.LinkDetail) string // what is said before; nil, empty: nothing
 	dryRun bool
 	wait   bool
