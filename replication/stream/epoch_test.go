@@ -1,6 +1,7 @@
 package stream_test
 
 import (
+	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -132,5 +133,61 @@ func TestWaitsForTheTailToBeReplicated(t *testing.T) {
 	rig.Until(t, 30*time.Second, "it goes on", func() bool { return s.Measure().LagRecords == 0 })
 	if st := first(p).Copy.Stop; st != nil || s.Measure().Target != 10 {
 		t.Errorf("at target offset %d, stopped by %+v", s.Measure().Target, st)
+	}
+}
+
+// TestComparisonGoesOn: a comparison of many records that is broken off goes on
+// where it was, and says how far it is.
+func TestComparisonGoesOn(t *testing.T) {
+	const records = 25_000
+	src, dst := rig.Kfake(t, "source", 1), rig.Kfake(t, "target", 1)
+	p := rig.NewPair(t, src.ListenAddrs(), dst.ListenAddrs(), fsm.LinkSpec{}, map[string]int32{"orders": 1}, "n1", "n2")
+	r1, n1 := p.Runner(t, "n1", nil)
+	p.Own(t, r1, "n1")
+	p.Produce(t, "orders", 0, 0, 5)
+	p.Copied(t, "orders", 0, 5, 0)
+	n1.Checkpoint(t, r1)
+	p.Produce(t, "orders", 0, 5, records)
+	rig.Until(t, 30*time.Second, "all copied", func() bool { return p.End(t, "orders", 0) == records })
+	r1.Close()
+	src.ControlKey(int16(kmsg.OffsetForLeaderEpoch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		src.KeepControl()
+		resp := req.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
+		topic := kmsg.NewOffsetForLeaderEpochResponseTopic()
+		topic.Topic = "orders"
+		part := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
+		part.EndOffset = 7 // an election since
+		topic.Partitions = append(topic.Partitions, part)
+		resp.Topics = append(resp.Topics, topic)
+		return resp, nil, true
+	})
+	describe(dst, p, records-1)
+	var broken, again atomic.Int32 // fetches behind the first part, and of the first part after one was broken off
+	src.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		src.KeepControl()
+		for _, topic := range req.(*kmsg.FetchRequest).Topics {
+			for _, part := range topic.Partitions {
+				switch {
+				case part.FetchOffset > 9000 && part.FetchOffset < 20_000 && broken.Load() < 3:
+					broken.Add(1)
+					return nil, errors.New("cut"), true
+				case part.FetchOffset < 9000 && broken.Load() > 0:
+					again.Add(1)
+				}
+			}
+		}
+		return nil, nil, false
+	})
+	r2, _ := p.Runner(t, "n2", nil)
+	s := p.Own(t, r2, "n2")[0]
+	rig.Until(t, 30*time.Second, "it goes on", func() bool { m := s.Measure(); return m.LagRecords == 0 && m.State == fsm.CodeIdle })
+	if n := broken.Load(); n != 3 {
+		t.Fatalf("broken off %d times", n)
+	}
+	if n := again.Load(); n > 0 {
+		t.Errorf("%d fetches of what was compared before", n)
+	}
+	if st := first(p).Copy.Stop; st != nil {
+		t.Errorf("stopped by %+v", st)
 	}
 }

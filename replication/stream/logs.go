@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"time"
 
 	"sluice/fsm"
 	"sluice/kafka"
 	"sluice/kafka/record"
-	"sluice/replication/offsets"
 	"sluice/replication/recovery"
 )
 
@@ -19,6 +17,9 @@ import (
 type logs struct {
 	source, target side
 	maxOpened      int // bytes that a batch which has to be opened may decompress to
+
+	compared comparison
+	listed   listing
 }
 
 // find finds both partitions.
@@ -144,18 +145,6 @@ func (l *logs) tail(ctx context.Context, end, high int64) (*recovery.Tail, error
 	return tail, l.target.fault(err)
 }
 
-// ours lists our batches of the mapping's epoch in the target's log.
-func (l *logs) ours(ctx context.Context, m *fsm.Mapping, from, to int64) ([]recovery.Batch, error) {
-	out := []recovery.Batch{}
-	err := l.target.scan(ctx, from, to, func(b record.Batch) error {
-		if h := b.Header(); h.ProducerID == m.ProducerID && h.ProducerEpoch == m.ProducerEpoch {
-			out = append(out, recovery.Batch{Sequence: h.BaseSequence, Target: h.BaseOffset, Count: h.Count})
-		}
-		return nil
-	})
-	return out, err
-}
-
 // newProducer asks the target for an unused producer id.
 func (l *logs) newProducer(ctx context.Context) (id int64, err error) {
 	err = l.target.call(ctx, func(ctx context.Context, b kafka.Broker) (err error) {
@@ -178,37 +167,6 @@ func (l *logs) holder(ctx context.Context) (holder *kafka.ProducerState, err err
 		return err
 	})
 	return holder, err
-}
-
-// firstDifference is the first source offset from from on whose record does
-// not stand where the mapping has it at the target, whose log ends at pos; -1:
-// none. Both sides show only what their high watermarks have passed.
-func (l *logs) firstDifference(ctx context.Context, m *fsm.Mapping, from int64, pos recovery.Position) (int64, error) {
-	if end, err := l.replicatedTo(ctx, pos.Source); err != nil || end < pos.Source {
-		return max(end, from), err
-	}
-	target, _ := offsets.Target(m, from)
-	theirs := map[int64]uint64{}
-	seed := maphash.MakeSeed()
-	if err := l.target.records(ctx, target, pos.Target, l.maxOpened, seed, func(offset int64, sum uint64) { theirs[offset] = sum }); err != nil {
-		return 0, err
-	}
-	diff := int64(-1)
-	err := l.source.records(ctx, from, pos.Source, l.maxOpened, seed, func(offset int64, sum uint64) {
-		at, ok := offsets.Target(m, offset)
-		if other, there := theirs[at]; ok && diff < 0 && (!there || other != sum) {
-			diff = offset
-		}
-		if ok {
-			delete(theirs, at)
-		}
-	})
-	for at := range theirs { // copied, and at the source no more
-		if source := offsets.Source(m, at); diff < 0 || source < diff {
-			diff = source
-		}
-	}
-	return diff, err
 }
 
 // replicatedTo is where the source's log ends, at most at to. That part of it

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
@@ -41,6 +42,11 @@ func (p *progress) show(code fsm.Code, message string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.state, p.message = code, message
+}
+
+// tell shows how far a long reading of the logs is.
+func (p *progress) tell(doing string, done, all int64) {
+	p.show(fsm.CodeStarting, fmt.Sprintf("%s: %d of %d offsets", doing, done, all))
 }
 
 // memory fills in what is kept here.

@@ -14,22 +14,26 @@ import (
 )
 
 const (
-	scanTimeout = 30 * time.Second
-	scanBytes   = 1 << 20 // of one fetch
+	scanTimeout = 30 * time.Second // of one fetch, however many a scan takes
+	scanBytes   = 1 << 20          // of one fetch
 	scanWait    = 500 * time.Millisecond
 )
 
 // scan reads the batches that hold the offsets [from, to) of the partition, in
 // order, over a connection of its own.
 func (s *side) scan(ctx context.Context, from, to int64, f func(record.Batch) error) error {
-	ctx, cancel := context.WithTimeout(ctx, scanTimeout)
-	defer cancel()
-	conn, err := s.Dial(ctx, s.place.Leader)
+	conn, err := s.dialToScan(ctx)
 	if err != nil {
 		return s.fault(err)
 	}
 	defer func() { conn.Close(); <-conn.Done() }()
 	return s.scanOver(ctx, conn, from, to, f)
+}
+
+func (s *side) dialToScan(ctx context.Context) (*kafka.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, scanTimeout)
+	defer cancel()
+	return s.Dial(ctx, s.place.Leader)
 }
 
 func (s *side) scanOver(ctx context.Context, conn *kafka.Conn, from, to int64, f func(record.Batch) error) error {
@@ -47,6 +51,8 @@ func (s *side) scanOver(ctx context.Context, conn *kafka.Conn, from, to int64, f
 }
 
 func (s *side) scanOnce(ctx context.Context, conn *kafka.Conn, from, to int64, f func(record.Batch) error) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, scanTimeout)
+	defer cancel()
 	resp, err := conn.FetchOne(ctx, kafka.FetchPartition{
 		Topic: s.topic, TopicID: s.place.TopicID, Partition: s.partition, Offset: from, LeaderEpoch: -1, LastFetchedEpoch: -1, MaxBytes: scanBytes,
 	}, kafka.FetchOptions{MaxWait: scanWait})

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"context"
 	"time"
 
 	"sluice/fsm"
@@ -50,12 +51,32 @@ func (s *Stream) answer(sit *recovery.Situation, g recovery.Gather) (err error) 
 		sit.EpochEnd = &end
 	case recovery.NeedDifference:
 		var at int64
-		at, err = s.logs.firstDifference(s.ctx, m, g.From, g.At)
+		ctx, cancel := untilDrained(s.ctx, s.drain)
+		defer cancel()
+		at, err = s.logs.firstDifference(ctx, m, g.From, g.At, s.progress.tell)
 		sit.Difference = &at
 	case recovery.NeedOurs:
-		sit.Ours, err = s.logs.ours(s.ctx, m, g.From, sit.Log.LogEnd)
+		ctx, cancel := untilDrained(s.ctx, s.drain)
+		defer cancel()
+		sit.Ours, err = s.logs.ours(ctx, m, g.From, sit.Log.LogEnd, s.progress.tell)
 	}
 	return err
+}
+
+// untilDrained is a context that ends when the stream is to end: for what may
+// take long.
+func untilDrained(ctx context.Context, drain <-chan struct{}) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		select {
+		case <-drain:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { cancel(); <-over }
 }
 
 // waited brings the situation up to date: checkpoints went on meanwhile.
