@@ -43,7 +43,7 @@ func (s *Stream) answer(sit *recovery.Situation, g recovery.Gather) (err error) 
 	case recovery.NeedOwner:
 		sit.Owner = s.assigned.owner(s.ctx)
 	case recovery.NeedOldRequests:
-		err = s.waitForOldRequests()
+		err = s.waitForOldRequests(sit.Log)
 		s.waited(sit)
 	case recovery.NeedEpochEnd:
 		var end int64

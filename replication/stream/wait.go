@@ -18,7 +18,7 @@ const slowAnswer = time.Second
 // can be appended any more: the lease and the request's lifetime from when it
 // may have been sent, then two equal log ends a second apart, each asked on a
 // fresh connection.
-func (s *Stream) waitForOldRequests() error {
+func (s *Stream) waitForOldRequests(log *recovery.TargetLog) error {
 	life := s.cfg.lifetimes().Any()
 	if !s.memory.OldRequests {
 		s.oldUntil = time.Time{}
@@ -27,7 +27,7 @@ func (s *Stream) waitForOldRequests() error {
 	last := int64(-1)
 	for !s.ending() {
 		if d := time.Until(s.oldUntil); d > 0 {
-			s.progress.show(fsm.CodeWaiting, fmt.Sprintf("for %v more, until no broker of the target can still hold a request from before", d.Round(time.Second)))
+			s.progress.show(fsm.CodeWaiting, oldRequestsMessage(d, log))
 			s.pause(min(d, slowAnswer))
 			continue
 		}
@@ -47,6 +47,25 @@ func (s *Stream) waitForOldRequests() error {
 		s.pause(slowAnswer)
 	}
 	return recovery.Faulty(recovery.Unsure, fsm.CodeHandover, "stopped while waiting")
+}
+
+// oldRequestsMessage says for how long and why a stream waits, and the timestamp
+// of its last record at the target where that is known.
+func oldRequestsMessage(d time.Duration, log *recovery.TargetLog) string {
+	msg := fmt.Sprintf("for %v more: a request that was sent before may still be on its way to the target, which does not refuse it", d.Round(time.Second))
+	last := int64(-1)
+	switch {
+	case log == nil:
+		return msg
+	case log.Producer != nil:
+		last = log.Producer.LastTimestamp
+	case log.Tail != nil:
+		last = log.Tail.MaxTimestamp
+	}
+	if last < 0 {
+		return msg + " for records without a timestamp"
+	}
+	return msg + " for records as old as the last one, of " + time.UnixMilli(last).UTC().Format(time.RFC3339)
 }
 
 // waitAlone waits, cut off from every leader, until nobody else can own the
