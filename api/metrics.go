@@ -16,6 +16,7 @@ type linkCollector struct {
 	control                                      Control
 	cluster                                      Cluster
 	streams, lagRecords, lagSeconds, lagUnknowns *prometheus.Desc
+	topics                                       *prometheus.Desc
 }
 
 // LinkCollector returns the metrics of the links.
@@ -33,12 +34,14 @@ func LinkCollector(control Control, cluster Cluster) prometheus.Collector {
 			"Age in seconds of the last copied record of the partition that is furthest behind, of those of the topic that this node owns, 0 when all is copied; from the records' timestamps. Absent while one of them is unknown.", "topic"),
 		lagUnknowns: d("lag_unknown_streams",
 			"Streams (partitions) of the topic, of those counted in sluice_link_streams, whose lag in records is not known now.", "topic"),
+		topics: d("topics",
+			"Source topics that the link's selectors mean, by what became of them: copied, not-copied (not at all or not whole), left-out (by a rule); shown by the node that looks after the link's topics. Absent while not known.", "state"),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (c *linkCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.streams, c.lagRecords, c.lagSeconds, c.lagUnknowns} {
+	for _, d := range []*prometheus.Desc{c.streams, c.lagRecords, c.lagSeconds, c.lagUnknowns, c.topics} {
 		ch <- d
 	}
 }
@@ -51,8 +54,12 @@ func (c *linkCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	all := map[fsm.LinkID]*linkFigures{}
 	for t := range p.v.Tasks {
-		if t.Kind == fsm.KindCopy && p.shown(t) {
+		switch {
+		case !p.shown(t):
+		case t.Kind == fsm.KindCopy:
 			figuresOf(all, t.Link).add(p.task(t))
+		case t.Kind == fsm.KindLink:
+			figuresOf(all, t.Link).topics = true
 		}
 	}
 	for _, l := range p.v.Links {
@@ -63,6 +70,11 @@ func (c *linkCollector) Collect(ch chan<- prometheus.Metric) {
 		f := figuresOf(all, l.ID)
 		for state, n := range f.states {
 			gauge(c.streams, float64(n), name, string(state))
+		}
+		if _, n := p.topics(l.ID); f.topics && n.Selected != nil {
+			gauge(c.topics, float64(*n.Copied), name, "copied")
+			gauge(c.topics, float64(*n.Selected-*n.Copied), name, "not-copied")
+			gauge(c.topics, float64(*n.LeftOut), name, "left-out")
 		}
 		for topic, lag := range f.lags {
 			gauge(c.lagUnknowns, float64(lag.unknown), name, topic)
@@ -86,6 +98,7 @@ func (p *picture) shown(t *fsm.Task) bool {
 type linkFigures struct {
 	states map[fsm.Code]int
 	lags   map[string]*topicLag // by source topic
+	topics bool                 // this node tells of the link's topics
 }
 
 // topicLag is the lag of a topic's streams, as far as it is known.

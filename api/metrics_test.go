@@ -109,3 +109,37 @@ func TestOneSeriesForANameThatIsTakenAgain(t *testing.T) {
 	s = scrape.Of(t, api.LinkCollector(f, f))
 	s.Want(t, scrape.Samples{`sluice_link_streams{link="us-eu",state="deleting"}`: 0})
 }
+
+// TestTopicsThatAreNotCopiedAreCounted: by the node that looks after them, and
+// not at all while it has seen neither Kafka cluster.
+func TestTopicsThatAreNotCopiedAreCounted(t *testing.T) {
+	f := apitest.New(t)
+	f.WithLink(1)
+	var of *fsm.Task
+	for x := range f.View().Tasks {
+		if x.Kind == fsm.KindLink {
+			of = x
+		}
+	}
+	const topics = `sluice_link_topics{link="us-eu",state=`
+	f.With(func(f *apitest.Cluster) { f.Topics = task.Topics{Selected: 5, NotCopied: 2, LeftOut: 1} })
+	f.Report(fsm.CodeCopying, 0)
+	look := func(node string) scrape.Samples {
+		f.With(func(f *apitest.Cluster) { f.Status.NodeID = node })
+		return scrape.Of(t, api.LinkCollector(f, f))
+	}
+	look(of.Owner).Want(t, scrape.Samples{topics + `"copied"}`: 3, topics + `"not-copied"}`: 2, topics + `"left-out"}`: 1})
+	for _, other := range []string{"id1", "id2", "id3"} {
+		if other != of.Owner {
+			look(other).Absent(t, topics+`"not-copied"}`)
+		}
+	}
+	f.With(func(f *apitest.Cluster) {
+		for i := range f.Nodes {
+			if f.Nodes[i].ID == of.Owner {
+				f.Nodes[i].Tasks[of.ID] = task.Status{State: fsm.CodeStarting, Detail: []byte(`{"selected":5}`)}
+			}
+		}
+	})
+	look(of.Owner).Absent(t, topics+`"copied"}`, topics+`"not-copied"}`, topics+`"left-out"}`)
+}

@@ -106,6 +106,7 @@ There is no series for each partition: their number is bounded by links, topics 
 | whether these two are the whole truth | ` + "`sum by (link, topic) (sluice_link_lag_unknown_streams) == 0`" + ` |
 | bytes per second | ` + "`sum by (link, topic) (rate(sluice_link_bytes_total[5m]))`" + ` |
 | when a topic was last written to | ` + "`max by (link, topic) (sluice_link_last_copied_timestamp_seconds)`" + ` |
+| topics that are not copied | ` + "`sum by (link) (sluice_link_topics{state=\"not-copied\"})`" + ` |
 | streams by state | ` + "`sum by (link, state) (sluice_link_streams)`" + ` |
 | streams that stopped within the last hour | ` + "`sum by (link, code) (increase(sluice_link_stops_total[1h]))`" + ` |
 | whether anything can be changed | ` + "`max(sluice_cluster_quorum) == 1`" + ` |
