@@ -225,8 +225,8 @@ func (l *lab) verify(topics ...string) verify.Status {
 // settings and sizes, and a topic that the link refuses.
 func (l *lab) verdicts() {
 	want := map[string]verify.Counts{
-		"kept":   {Compared: 200, Missing: 100, TargetGone: 100},
-		"capped": {Compared: 200, Trimmed: 100}, // the target holds as much as the source promises
+		"verdict-kept":   {Compared: 200, Missing: 100, TargetGone: 100},
+		"verdict-capped": {Compared: 200, Trimmed: 100}, // the target holds as much as the source promises
 	}
 	for topic, counts := range want {
 		l.produce(l.usP, recordsOf(topic, 0, 300)...)
@@ -242,7 +242,7 @@ func (l *lab) verdicts() {
 			l.Errorf("%s: %+v\n%+v", topic, s.Result.Counts, s.Result.LeftOut)
 		}
 	}
-	s := l.verify("narrow")
+	s := l.verify("verdict-narrow")
 	if s.Result.Verdict() != verify.Incomplete || s.Result.Selected != (verify.Scope{Topics: 1, Partitions: 2}) || s.Result.Covered.Partitions != 0 {
 		l.Errorf("narrow: %+v", s.Result)
 	}
@@ -279,11 +279,11 @@ func rebuiltBatches(l *lab) {
 	l.create(l.usC, "compacted", 1, map[string]string{"cleanup.policy": "compact", "segment.ms": "200", "min.cleanable.dirty.ratio": "0.01", "max.compaction.lag.ms": "1000"})
 	// Compacting the copy too would leave little to compare.
 	l.create(l.euC, "compacted", 1, nil)
-	l.create(l.usC, "kept", 1, map[string]string{"retention.ms": "-1"})
-	l.create(l.usC, "capped", 1, map[string]string{"retention.ms": "-1", "retention.bytes": "1000"})
-	l.create(l.usC, "narrow", 2, nil)
-	l.create(l.euC, "narrow", 3, nil)
-	l.link(spec("plain-*", "stamped-*", "txn", "compacted", "kept", "capped", "narrow"))
+	l.create(l.usC, "verdict-kept", 1, map[string]string{"retention.ms": "-1"})
+	l.create(l.usC, "verdict-capped", 1, map[string]string{"retention.ms": "-1", "retention.bytes": "1000"})
+	l.create(l.usC, "verdict-narrow", 2, nil)
+	l.create(l.euC, "verdict-narrow", 3, nil)
+	l.link(spec("plain-*", "stamped-*", "txn", "compacted", "verdict-kept", "verdict-capped", "verdict-narrow"))
 
 	for i, codec := range codecs {
 		for _, topic := range []string{"plain-" + codec, "stamped-" + codec} {
