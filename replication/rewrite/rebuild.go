@@ -54,6 +54,7 @@ func NewRebuilder() *Rebuilder { return &Rebuilder{Codec: record.NewCodec()} }
 // On an error nothing is returned of the batches before the one that failed:
 // call it again without that batch.
 func (r *Rebuilder) Rebuild(job Job, dst []byte) (Rebuilt, error) {
+	defer r.shrink()
 	out := Rebuilt{Cursor: job.Cursor}
 	r.builder.Reset()
 	codec := record.CodecNone
@@ -79,6 +80,20 @@ func (r *Rebuilder) Rebuild(job Job, dst []byte) (Rebuilt, error) {
 	var err error
 	out.Batch, err = r.Codec.Build(dst[:0], codec, &r.builder)
 	return out, err
+}
+
+// keepMost is how many bytes of each of its buffers a Rebuilder keeps: there is
+// one for each connection, and no budget knows of them.
+const keepMost = 1 << 20
+
+// shrink lets go of what an unusually large batch has made grow.
+func (r *Rebuilder) shrink() {
+	if cap(r.scratch) > keepMost {
+		r.scratch = nil
+	}
+	if r.builder.Size() > keepMost {
+		r.builder = record.Builder{}
+	}
 }
 
 // take adds the records of one batch; false when a limit was met.

@@ -179,6 +179,23 @@ func TestRebuildUsesTheCallersBuffer(t *testing.T) {
 	}
 }
 
+// TestRebuilderKeepsLittle: a batch that decompresses to much leaves no memory
+// behind with the connection that it came over.
+func TestRebuilderKeepsLittle(t *testing.T) {
+	large := oracle.Source{Attributes: record.CodecZstd, Entries: oracle.At(0, 1)}
+	for i := range large.Entries {
+		large.Entries[i].Value = make([]byte, 4*keepMost)
+	}
+	r := NewRebuilder()
+	out, err := r.Rebuild(Job{Batches: []record.Batch{large.Encode(t)}, Budget: plenty}, nil)
+	if err != nil || out.Batch == nil || out.Batch.Count() != 2 {
+		t.Fatal(out, err)
+	}
+	if kept := cap(r.scratch) + r.builder.Size(); kept > 2*keepMost {
+		t.Errorf("%d bytes are kept", kept)
+	}
+}
+
 func TestRebuildNamesTheBatchThatFails(t *testing.T) {
 	bad := oracle.Source{Base: 7, Entries: oracle.At(7)}.Encode(t)
 	bad[len(bad)-1] ^= 1
