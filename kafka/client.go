@@ -28,6 +28,7 @@ type Client struct {
 	mech  sasl.Mechanism
 	total *counters
 	open  *sync.WaitGroup // the pool's: a Conn adds to it
+	seeds *seeds
 
 	mu       sync.Mutex
 	spec     fsm.KafkaCluster
@@ -68,6 +69,8 @@ func newClient(cfg Config, spec fsm.KafkaCluster, total *counters, open *sync.Wa
 	if c.kgo, err = kgo.NewClient(opts...); err != nil {
 		return nil, err
 	}
+	c.seeds = &seeds{addrs: spec.Bootstrap, clientID: cfg.ClientID, dial: c.dial, mech: mech, kgo: c.kgo, open: open, told: slices.Sorted(slices.Values(spec.Bootstrap))}
+	c.seeds.ctx, c.seeds.end = context.WithCancel(context.Background())
 	return c, nil
 }
 
@@ -139,6 +142,7 @@ func (c *Client) close() {
 	for _, conn := range conns {
 		conn.Close()
 	}
+	c.seeds.close()
 	c.kgo.Close()
 }
 

@@ -57,7 +57,7 @@ func (c *Client) Metadata(ctx context.Context, topics ...string) (Metadata, erro
 	if len(topics) == 0 || !told {
 		return c.metadata(ctx, req)
 	}
-	answer, err := pass(ctx, bound{c.kgo}, req)
+	answer, err := c.pass(ctx, req)
 	if err == nil {
 		err = answer.decode()
 	}
@@ -124,7 +124,7 @@ func (c *Client) askVersions(ctx context.Context) (apiVersions, error) {
 }
 
 func (c *Client) metadata(ctx context.Context, req *kmsg.MetadataRequest) (Metadata, error) {
-	resp, err := req.RequestWith(ctx, bound{c.kgo})
+	resp, err := sought(ctx, c.seeds, func() (*kmsg.MetadataResponse, error) { return req.RequestWith(ctx, bound{c.kgo}) })
 	if err == nil {
 		err = kerr.ErrorForCode(resp.ErrorCode)
 	}
@@ -163,7 +163,7 @@ type AllTopics struct {
 // LookAll is AllMetadata for who looks often: where the answer is the same as
 // last (nil: none), it returns last itself and has decoded nothing.
 func (c *Client) LookAll(ctx context.Context, last *AllTopics) (*AllTopics, error) {
-	answer, err := pass(ctx, bound{c.kgo}, kmsg.NewPtrMetadataRequest())
+	answer, err := c.pass(ctx, kmsg.NewPtrMetadataRequest())
 	if err != nil {
 		return nil, fmt.Errorf("asking for metadata: %w", err)
 	}
@@ -187,8 +187,8 @@ func (c *Client) LookAll(ctx context.Context, last *AllTopics) (*AllTopics, erro
 }
 
 // pass has kgo pass a request for metadata on as it is.
-func pass(ctx context.Context, r Requester, req *kmsg.MetadataRequest) (*undecoded, error) {
-	resp, err := r.Request(ctx, wholeMetadata{req})
+func (c *Client) pass(ctx context.Context, req *kmsg.MetadataRequest) (*undecoded, error) {
+	resp, err := sought(ctx, c.seeds, func() (kmsg.Response, error) { return bound{c.kgo}.Request(ctx, wholeMetadata{req}) })
 	if err != nil {
 		return nil, err
 	}

@@ -139,10 +139,17 @@ func (k *Cluster) Dial(ctx context.Context, id int32) (*kafka.Conn, error) {
 		return nil, err
 	}
 	conn, err := c.Dial(ctx, id)
-	if err == nil || ctx.Err() == nil {
+	if err == nil || !over(ctx) {
 		k.dialled(b, err)
 	}
 	return conn, err
+}
+
+// over reports whether the time of ctx is up; a connection may find that out
+// before ctx says so.
+func over(ctx context.Context) bool {
+	at, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && !time.Now().Before(at)
 }
 
 // unreachable is the error of the last dial while that still counts.

@@ -206,7 +206,7 @@ func attempt[T any](ctx context.Context, growth int, ask func(context.Context) (
 		got, why := ask(tryCtx)
 		late := tryCtx.Err() != nil
 		cancel()
-		if why == nil || ctx.Err() != nil || errors.Is(why, kafka.ErrClusterIDMismatch) {
+		if why == nil || ctx.Err() != nil || errors.Is(why, kafka.ErrClusterIDMismatch) || errors.Is(why, kafka.ErrTimeout) { // every address has had its time
 			return got, why
 		}
 		if err == nil || !late { // an error of the network says more than that time is up

@@ -184,7 +184,7 @@ func (a *alike) differences() Differences {
 		}
 	}
 	if len(losing) > 0 {
-		d.losing = fmt.Sprintf("the target has removed copied records that the source still has, of %s", few(losing))
+		d.losing = fmt.Sprintf("the target has removed copied records that the source still has, of %s", few("topic", losing))
 	}
 	d.Settings, d.SettingsMore = shown(d.Settings)
 	d.Lost, d.LostMore = shown(d.Lost)

@@ -3,6 +3,7 @@ package link
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -45,6 +46,34 @@ func explain(k fsm.KafkaCluster, err error) string {
 		hint = ""
 	}
 	return fmt.Sprintf("Kafka cluster %s: %v; %s", k.Name, err, hint)
+}
+
+// addresses tells which bootstrap addresses do not answer while others do.
+func (f *findings) addresses(k fsm.KafkaCluster, silent map[string]error) {
+	for _, addr := range slices.Sorted(maps.Keys(silent)) {
+		f.warn("Kafka cluster %s: its bootstrap address %s does not answer (%v); others do, correct it or bring that broker back", k.Name, addr, silent[addr])
+	}
+}
+
+// silent tells which partitions of the source do not answer; they are copied
+// once they do. unset: where they start is not known either.
+func (f *findings) silent(spec fsm.LinkSpec, failed map[catalog.Partition]error, unset bool) {
+	var told fold
+	why := map[string]error{}
+	for _, p := range slices.SortedFunc(maps.Keys(failed), func(a, b catalog.Partition) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Number, b.Number))
+	}) {
+		code := string(codeOf(failed[p]))
+		told.add(fmt.Sprintf("%s/%d", p.Topic, p.Number), code)
+		why[code] = cmp.Or(why[code], failed[p])
+	}
+	then := "what is there is copied as soon as it answers"
+	if unset {
+		then += ", from its log start, since start: " + spec.Start + " cannot be found out now"
+	}
+	for _, code := range told.texts {
+		f.warn("Kafka cluster %s: %s without an answer (%s: %v): %s", spec.Source, few("partition", told.topics[code]), code, why[code], then)
+	}
 }
 
 // selection lists what the link would copy now, by name, with the topics of the
@@ -121,8 +150,12 @@ func (f *findings) unfit(p *topicsPlan) {
 		f.warn("topic %s: its streams end, because %s; the target keeps its records", e.topic, e.reason)
 	}
 	for _, r := range p.refused {
-		if r.Code == fsm.CodeTopicMissing {
+		switch {
+		case r.Code == fsm.CodeTopicMissing:
 			f.warn("%s; it is copied from its start as soon as it appears", r.Message)
+			continue
+		case reason.SeverityOf(r.Code) < reason.Stopped:
+			f.warn("topic %s waits (%s): %s; it is copied as soon as that has passed", r.Topic, r.Code, r.Message)
 			continue
 		}
 		f.refuse("topic %s (%s): %s; %s", r.Topic, r.Code, r.Message, reason.Of(r.Code).Advice)
@@ -146,26 +179,26 @@ func (f *fold) add(topic, text string) {
 	f.topics[text] = append(f.topics[text], topic)
 }
 
-// few names topics, the first three of many.
-func few(topics []string) string {
+// few names things of a kind, the first three of many.
+func few(kind string, names []string) string {
 	const most = 3
-	switch n := len(topics); {
+	switch n := len(names); {
 	case n == 1:
-		return "topic " + topics[0]
+		return kind + " " + names[0]
 	case n > most:
-		return fmt.Sprintf("topics %s and %d more", strings.Join(topics[:most], ", "), n-most)
+		return fmt.Sprintf("%ss %s and %d more", kind, strings.Join(names[:most], ", "), n-most)
 	}
-	return "topics " + strings.Join(topics, ", ")
+	return kind + "s " + strings.Join(names, ", ")
 }
 
 // settings tells what is found of the settings of target topics, of those that
 // exist and those that will be created.
 func (f *findings) settings(existing, created fold) {
 	for _, text := range existing.texts {
-		f.warn("target %s: %s", few(existing.topics[text]), text)
+		f.warn("target %s: %s", few("topic", existing.topics[text]), text)
 	}
 	for _, text := range created.texts {
-		f.warn("target %s: created with %s", few(created.topics[text]), text)
+		f.warn("target %s: created with %s", few("topic", created.topics[text]), text)
 	}
 }
 

@@ -68,9 +68,7 @@ func (t *Task) planTopics(ctx context.Context, s *snapshot) (topicsPlan, error) 
 		t.basis, t.plan = rests, p
 		return p, nil
 	}
-	if in.empty, err = s.target.empty(ctx, p.examine); err != nil {
-		return topicsPlan{}, err
-	}
+	in.empty, in.unknown = s.target.empty(ctx, p.examine, offsetTries)
 	if err := t.readLedger(ctx, s); err != nil { // another may have made them since
 		return topicsPlan{}, err
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -103,6 +104,12 @@ func (c *control) events(code fsm.Code) (n int) {
 	return n
 }
 
+// leaderless takes the leader of a partition away until back is called.
+func (l *lab) leaderless(cluster, topic string, partition int32) (back func()) {
+	h := l.brokersOf[cluster].Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: topic, Partitions: []int32{partition}, Err: kerr.NotLeaderForPartition, Count: -1})
+	return h.Remove
+}
+
 // last is the last event of a code.
 func (c *control) last(code fsm.Code) (e fsm.Event) {
 	for _, x := range c.View().LinkEvents(1).Events {
@@ -123,6 +130,7 @@ type lab struct {
 	us, eu     fsm.KafkaCluster
 	usC, euC   *kafka.Client
 	usLog, euL *kgo.Client // plain clients, to produce with
+	brokersOf  map[string]*kfake.Cluster
 }
 
 func newLab(t *testing.T) *lab {
@@ -133,7 +141,7 @@ func newLab(t *testing.T) *lab {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	l := &lab{t: t, ctx: ctx, pool: pool}
+	l := &lab{t: t, ctx: ctx, pool: pool, brokersOf: map[string]*kfake.Cluster{}}
 	l.us, l.usC, l.usLog = l.cluster("us")
 	l.eu, l.euC, l.euL = l.cluster("eu")
 	l.ctl.Store(newControl(t, &fsm.Objects{Kafka: []fsm.KafkaCluster{l.us, l.eu}}))
@@ -151,6 +159,7 @@ func (l *lab) cluster(name string) (fsm.KafkaCluster, *kafka.Client, *kgo.Client
 		l.t.Fatal(err)
 	}
 	l.t.Cleanup(c.Close)
+	l.brokersOf[name] = c
 	spec := fsm.KafkaCluster{Name: name, Bootstrap: c.ListenAddrs()}
 	client, err := l.pool.Client(l.ctx, spec)
 	if err != nil {

@@ -3,6 +3,7 @@ package link
 import (
 	"context"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"sync"
@@ -24,6 +25,10 @@ type Preflighted struct {
 
 // maxPreflight bounds how long Preflight waits for both Kafka clusters.
 const maxPreflight = 30 * time.Second
+
+// addressTimeout is what a bootstrap address may take to answer, beside others
+// that do, before a person is told that it does not.
+const addressTimeout = 3 * time.Second
 
 // preflight is one Preflight under way.
 type preflight struct {
@@ -79,8 +84,13 @@ func (f *preflight) reach(ctx context.Context, specs []*fsm.KafkaCluster) bool {
 	var errs [2]error
 	var wg sync.WaitGroup
 	sides := []*side{&f.source, &f.target}
+	var silent [2]map[string]error
 	for i, at := range sides {
-		wg.Go(func() { errs[i] = at.look(ctx, 0) })
+		wg.Go(func() {
+			if errs[i] = at.look(ctx, 0); errs[i] == nil {
+				silent[i] = at.client.Unanswered(ctx, addressTimeout)
+			}
+		})
 	}
 	wg.Wait()
 	for i, at := range sides {
@@ -88,6 +98,7 @@ func (f *preflight) reach(ctx context.Context, specs []*fsm.KafkaCluster) bool {
 			f.refuse("%s", explain(*specs[i], errs[i]))
 			continue
 		}
+		f.addresses(*specs[i], silent[i])
 		f.ClusterIDs[at.Name()] = at.meta.ClusterID
 	}
 	return errs[0] == nil && errs[1] == nil
@@ -115,11 +126,7 @@ func (f *preflight) check(ctx context.Context) {
 func (f *preflight) checkTargets(ctx context.Context) {
 	p := decideTopics(f.in)
 	if len(p.examine) > 0 {
-		var err error
-		if f.in.empty, err = f.target.empty(ctx, p.examine); err != nil {
-			f.refuse("Kafka cluster %s: %v", f.link.Spec.Target, err)
-			return
-		}
+		f.in.empty, f.in.unknown = f.target.empty(ctx, p.examine, preflightTries)
 		p = decideTopics(f.in)
 	}
 	f.unfit(&p)
@@ -164,42 +171,50 @@ func configsOf(ctx context.Context, c *kafka.Client, topics []string) map[string
 }
 
 // checkStarts resolves what start means now, and whether offsets can be
-// identical with it.
+// identical with it. Partitions that do not answer within some seconds join
+// later.
 func (f *preflight) checkStarts(ctx context.Context) {
 	spec := f.link.Spec
-	heads, err := f.source.offsets(ctx, f.selected, kafka.ReadUncommitted, kafka.Earliest)
-	if err != nil {
-		f.refuse("Kafka cluster %s: the log starts cannot be read: %v; try again when every partition has a leader", spec.Source, err)
-		return
-	}
+	list := partitionsOf(f.selected)
+	heads, failed := f.source.Offsets(ctx, list, kafka.ReadUncommitted, kafka.Earliest, preflightTries)
+	list = slices.DeleteFunc(list, func(p catalog.Partition) bool { return failed[p] != nil })
 	starts := heads
 	if f.fresh && spec.Start != fsm.StartEarliest {
-		if starts, err = f.resolve(ctx, spec.Start); err != nil {
+		at, err := startTime(spec.Start)
+		if err != nil {
 			f.refuse("%v", err)
 			return
 		}
+		var more map[catalog.Partition]error
+		starts, more = f.resolve(ctx, at, list)
+		maps.Copy(failed, more)
 		f.Starts = startsOf(f.Topics, starts)
 	}
+	f.silent(spec, failed, f.Starts != nil)
 	f.shift(&f.in, f.Topics, heads, starts)
 }
 
-// resolve returns where each partition starts.
-func (f *preflight) resolve(ctx context.Context, start string) (offsetsAt, error) {
-	at := kafka.Latest
-	if start != fsm.StartLatest {
-		t, err := time.Parse(time.RFC3339, start)
-		if err != nil {
-			return nil, fmt.Errorf("start %q is neither earliest, latest nor an RFC 3339 time", start)
-		}
-		at = t.UnixMilli()
+// startTime is the offset query of a start that is not earliest.
+func startTime(start string) (int64, error) {
+	if start == fsm.StartLatest {
+		return kafka.Latest, nil
 	}
-	latest, err := f.source.offsets(ctx, f.selected, kafka.ReadCommitted, kafka.Latest)
-	found := latest
-	if err == nil && at != kafka.Latest {
-		found, err = f.source.offsets(ctx, f.selected, kafka.ReadCommitted, at)
-	}
+	t, err := time.Parse(time.RFC3339, start)
 	if err != nil {
-		return nil, fmt.Errorf("start %s cannot be resolved on Kafka cluster %s: %w; try again when every partition has a leader", start, f.link.Spec.Source, err)
+		return 0, fmt.Errorf("start %q is neither earliest, latest nor an RFC 3339 time", start)
 	}
-	return startOffsets(latest, found), nil
+	return t.UnixMilli(), nil
+}
+
+// resolve returns where each partition starts, and which do not tell.
+func (f *preflight) resolve(ctx context.Context, at int64, list []catalog.Partition) (offsetsAt, map[catalog.Partition]error) {
+	latest, failed := f.source.Offsets(ctx, list, kafka.ReadCommitted, kafka.Latest, preflightTries)
+	found := latest
+	if at != kafka.Latest {
+		var more map[catalog.Partition]error
+		list = slices.DeleteFunc(slices.Clone(list), func(p catalog.Partition) bool { return failed[p] != nil })
+		found, more = f.source.Offsets(ctx, list, kafka.ReadCommitted, at, preflightTries)
+		maps.Copy(failed, more)
+	}
+	return startOffsets(latest, found), failed
 }

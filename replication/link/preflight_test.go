@@ -2,6 +2,7 @@ package link
 
 import (
 	"fmt"
+	"net"
 	"reflect"
 	"strings"
 	"testing"
@@ -125,6 +126,82 @@ func TestRetentionByDefaultIsTold(t *testing.T) {
 			t.Errorf("%q does not tell once: %s", told, want)
 		}
 	}
+}
+
+// A partition that has no leader keeps nothing else off: it is named, and joins
+// when it has one.
+func TestPreflightNamesPartitionsWithoutALeader(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.create(l.usC, "orders", 3, nil)
+	l.produce(l.usLog, "orders", 0, 4)
+	back := l.leaderless("us", "orders", 1)
+	s := spec()
+	got := l.preflightOf(s)
+	if told := strings.Join(got.Warnings, "\n"); len(got.Refusals) != 0 || !strings.Contains(told, "partition orders/1 without an answer (unreachable: ") || strings.Contains(told, "from its log start") {
+		t.Errorf("refusals %q, warnings %q", got.Refusals, got.Warnings)
+	}
+	s.Start = fsm.StartLatest
+	got = l.preflightOf(s)
+	if told := strings.Join(got.Warnings, "\n"); len(got.Refusals) != 0 || !strings.Contains(told, "orders/1") || !strings.Contains(told, "from its log start, since start: latest") {
+		t.Errorf("start latest: refusals %q, warnings %q", got.Refusals, got.Warnings)
+	}
+	if want := []fsm.StartAt{{Topic: "orders", Offsets: []int64{4, 0, 0}}}; !reflect.DeepEqual(got.Starts, want) {
+		t.Errorf("starts %v, want %v", got.Starts, want)
+	}
+	// A leader that comes within a moment, as that of a new topic, is waited for.
+	time.AfterFunc(300*time.Millisecond, back)
+	if got = l.preflightOf(s); len(got.Refusals) != 0 || strings.Contains(strings.Join(got.Warnings, "\n"), "orders/1") {
+		t.Errorf("refusals %q, warnings %q", got.Refusals, got.Warnings)
+	}
+}
+
+// So it is with one of an existing target topic: the topic waits, others do not.
+func TestTargetPartitionWithoutALeaderHoldsUpItsTopicAlone(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.create(l.usC, "orders", 2, nil)
+	l.create(l.usC, "pay-a", 1, nil)
+	l.create(l.euC, "orders", 2, nil)
+	l.create(l.euC, "pay-a", 1, nil)
+	back := l.leaderless("eu", "orders", 1)
+	got := l.preflightOf(spec())
+	if told := strings.Join(got.Warnings, "\n"); len(got.Refusals) != 0 || !strings.Contains(told, "topic orders waits (unreachable): partition 1 of the existing target topic orders") {
+		t.Errorf("refusals %q, warnings %q", got.Refusals, got.Warnings)
+	}
+	ctl, r := l.start(spec())
+	l.until("the other topic", func() bool { return ctl.streams() == "pay-a/0>pay-a" })
+	l.until("the refusal", func() bool {
+		m := r.Measure()
+		return m.State == fsm.CodeIdle && len(m.Refused) == 1 && m.Refused[0].Topic == "orders" && m.Refused[0].Code == fsm.CodeUnreachable
+	})
+	back()
+	l.until("orders joins", func() bool { return ctl.streams() == "orders/0>orders orders/1>orders pay-a/0>pay-a" })
+}
+
+// A bootstrap address that accepts connections and never answers is named, and
+// costs a few seconds at most.
+func TestPreflightNamesAddressesThatDoNotAnswer(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.create(l.usC, "orders", 1, nil)
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // the kernel accepts, nobody reads
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	good := l.us.Bootstrap
+	l.us.Bootstrap = append([]string{silent.Addr().String()}, good...)
+	began := time.Now()
+	got := l.preflightOf(spec())
+	if told := strings.Join(got.Warnings, "\n"); len(got.Refusals) != 0 || !strings.Contains(told, "bootstrap address "+silent.Addr().String()+" does not answer") {
+		t.Errorf("refusals %q, warnings %q", got.Refusals, got.Warnings)
+	}
+	if took := time.Since(began); took > maxPreflight/2 {
+		t.Errorf("after %v", took)
+	}
+	l.us.Bootstrap = []string{silent.Addr().String(), "127.0.0.1:1"}
+	only(t, "refusals", l.preflightOf(spec()).Refusals, "Kafka cluster us", "127.0.0.1:1", silent.Addr().String(), "does not answer")
 }
 
 func TestPreflightRefusesTargetTopics(t *testing.T) {

@@ -1,7 +1,6 @@
 package link
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,52 +50,49 @@ func (s *snapshot) claim() Key {
 	return Key{Kind: kindClaim, Sluice: s.view.ClusterID, Source: s.source.meta.ClusterID, Link: s.link.Spec.Name}
 }
 
-// offsetTries is how often a leader is asked that may be moving.
-const offsetTries = 4
+// How often a leader is asked that may be moving: a new topic gets its leaders
+// within some hundred ms, and a round is followed by the next one, while a
+// person waits for what Preflight says.
+const (
+	offsetTries    = 4
+	preflightTries = 10
+)
 
-// offsets lists one offset of each partition of the topics. A partition that
-// cannot be asked fails the whole: nothing is taken for seen that was not.
-func (s *side) offsets(ctx context.Context, topics []kafka.TopicMetadata, iso kafka.Isolation, timestamp int64) (map[catalog.Partition]int64, error) {
+// partitionsOf lists the partitions of topics.
+func partitionsOf(topics []kafka.TopicMetadata) []catalog.Partition {
 	var list []catalog.Partition
 	for _, t := range topics {
 		for _, p := range t.Partitions {
 			list = append(list, catalog.Partition{Topic: t.Name, Number: p.Partition})
 		}
 	}
-	out, failed := s.Offsets(ctx, list, iso, timestamp, offsetTries)
-	var errs []error
-	for _, p := range slices.SortedFunc(maps.Keys(failed), func(a, b catalog.Partition) int {
-		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Number, b.Number))
-	}) {
-		errs = append(errs, failed[p])
-	}
-	return out, errors.Join(errs[:min(len(errs), 5)]...)
+	return list
 }
 
-// empty tells which partitions of the topics hold no record.
-func (s *side) empty(ctx context.Context, topics []string) (map[string][]bool, error) {
-	var list []kafka.TopicMetadata
+// empty tells which partitions of the topics hold no record, and of which
+// topics that is not known, since not every partition answers.
+func (s *side) empty(ctx context.Context, topics []string, tries int) (empty map[string][]bool, unknown map[string]error) {
+	var found []kafka.TopicMetadata
 	for _, t := range s.meta.Topics {
 		if slices.Contains(topics, t.Name) {
-			list = append(list, t)
+			found = append(found, t)
 		}
 	}
-	first, err := s.offsets(ctx, list, kafka.ReadUncommitted, kafka.Earliest)
-	if err != nil {
-		return nil, fmt.Errorf("asking for the starts of target topics: %w", err)
-	}
-	end, err := s.offsets(ctx, list, kafka.ReadUncommitted, kafka.Latest)
-	if err != nil {
-		return nil, fmt.Errorf("asking for the ends of target topics: %w", err)
-	}
-	out := make(map[string][]bool, len(list))
-	for _, t := range list {
-		for _, p := range t.Partitions {
-			at := catalog.Partition{Topic: t.Name, Number: p.Partition}
-			out[t.Name] = append(out[t.Name], first[at] == end[at])
+	list := partitionsOf(found)
+	first, failed := s.Offsets(ctx, list, kafka.ReadUncommitted, kafka.Earliest, tries)
+	list = slices.DeleteFunc(list, func(p catalog.Partition) bool { return failed[p] != nil })
+	end, unended := s.Offsets(ctx, list, kafka.ReadUncommitted, kafka.Latest, tries)
+	maps.Copy(failed, unended)
+	empty, unknown = map[string][]bool{}, map[string]error{}
+	for _, t := range found {
+		for _, p := range partitionsOf([]kafka.TopicMetadata{t}) {
+			if err := failed[p]; err != nil && unknown[t.Name] == nil {
+				unknown[t.Name] = fmt.Errorf("partition %d of the existing target topic %s does not tell whether it is empty: %w", p.Number, t.Name, err)
+			}
+			empty[t.Name] = append(empty[t.Name], first[p] == end[p])
 		}
 	}
-	return out, nil
+	return empty, unknown
 }
 
 // rules reads what the target's defaults say about a topic that will be

@@ -27,6 +27,7 @@ type topicsInput struct {
 	taken       map[string]string // target topic -> other link that writes to it
 	made        map[string]maker  // by target topic
 	empty       map[string][]bool // by target topic and partition: holds no record; only of topics that were examined
+	unknown     map[string]error  // why that is not known of a topic that was examined
 	ended       func(fsm.StreamKey) *fsm.EndedStream
 }
 
@@ -312,6 +313,10 @@ func (in *topicsInput) forbidden(t *kafka.TopicMetadata, target string) (Refused
 func (in *topicsInput) emptyOrShared(p *topicsPlan, t *kafka.TopicMetadata, target string, partitions []int32) bool {
 	if len(partitions) == 0 || in.spec.Writers == fsm.WritersShared {
 		return true
+	}
+	if err := in.unknown[target]; err != nil {
+		p.refuse(t, codeOf(err), "%v", err)
+		return false
 	}
 	empty, known := in.empty[target]
 	if !known {
