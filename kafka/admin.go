@@ -35,20 +35,21 @@ type CreatedTopic struct {
 
 // CreateTopics makes topics in one request and tells what became of each, in
 // their order; names must differ. The error is of the request as a whole: which
-// topics were made is unknown then. A controller makes them one after another
-// and takes some ten ms each, within 15 s together: ask for a hundred at a
-// time.
-func (c *Client) CreateTopics(ctx context.Context, topics ...CreateTopic) ([]CreatedTopic, error) {
-	got, err := c.createTopics(ctx, topics)
-	if err != nil {
-		return nil, fmt.Errorf("creating %d topics: %w", len(topics), err)
+// topics were made is unknown then. A controller makes them one after another,
+// within 15 s together: ask for a hundred at a time. Where a quota bounds how
+// many partitions a client creates, kerr.ThrottlingQuotaExceeded is the answer
+// for those that are too many, and throttle is how long to wait; brokers read
+// nothing more from this connection until then, so use one of its own.
+func (b Broker) CreateTopics(ctx context.Context, topics ...CreateTopic) (made []CreatedTopic, throttle time.Duration, err error) {
+	if made, throttle, err = createTopics(ctx, b.r, topics); err != nil {
+		return nil, throttle, fmt.Errorf("creating %d topics: %w", len(topics), err)
 	}
-	return got, nil
+	return made, throttle, nil
 }
 
-func (c *Client) createTopics(ctx context.Context, topics []CreateTopic) ([]CreatedTopic, error) {
+func createTopics(ctx context.Context, r Requester, topics []CreateTopic) ([]CreatedTopic, time.Duration, error) {
 	if len(topics) == 0 {
-		return nil, nil
+		return nil, 0, nil
 	}
 	// kadm gives all topics of a request the same partitions and configs.
 	req := kmsg.NewPtrCreateTopicsRequest()
@@ -59,12 +60,13 @@ func (c *Client) createTopics(ctx context.Context, topics []CreateTopic) ([]Crea
 		index[topics[i].Name] = i
 	}
 	if len(index) != len(topics) {
-		return nil, errTwice
+		return nil, 0, errTwice
 	}
-	resp, err := req.RequestWith(ctx, bound{c.kgo})
+	resp, err := req.RequestWith(ctx, r)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
+	throttle := time.Duration(resp.ThrottleMillis) * time.Millisecond
 	out := make([]CreatedTopic, len(topics))
 	for _, t := range resp.Topics {
 		i, ok := index[t.Topic]
@@ -78,9 +80,9 @@ func (c *Client) createTopics(ctx context.Context, topics []CreateTopic) ([]Crea
 		}
 	}
 	if len(index) > 0 {
-		return nil, fmt.Errorf("%w: %d of %d topics answered", ErrProtocol, len(topics)-len(index), len(topics))
+		return nil, throttle, fmt.Errorf("%w: %d of %d topics answered", ErrProtocol, len(topics)-len(index), len(topics))
 	}
-	return out, nil
+	return out, throttle, nil
 }
 
 func (t *CreateTopic) request() kmsg.CreateTopicsRequestTopic {
@@ -94,10 +96,10 @@ func (t *CreateTopic) request() kmsg.CreateTopicsRequestTopic {
 	return r
 }
 
-// CreateTopic is CreateTopics of one topic. It returns the topic's id, zero
+// CreateTopic makes one topic. It returns the topic's id, zero
 // where brokers have none.
 func (c *Client) CreateTopic(ctx context.Context, topic CreateTopic) ([16]byte, error) {
-	got, err := c.createTopics(ctx, []CreateTopic{topic})
+	got, _, err := createTopics(ctx, bound{c.kgo}, []CreateTopic{topic})
 	if err != nil {
 		return [16]byte{}, fmt.Errorf("creating topic %s: %w", topic.Name, err)
 	}

@@ -85,7 +85,7 @@ func TestManyTopicsAtOnce(t *testing.T) {
 	_, spec := testCluster(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "old"))
 	c := testClient(t, spec)
 	ctx := testContext(t)
-	got, err := c.CreateTopics(ctx,
+	got, _, err := c.Broker(0).CreateTopics(ctx,
 		CreateTopic{Name: "a", Partitions: 1, ReplicationFactor: 1, Configs: map[string]string{"retention.ms": "1"}},
 		CreateTopic{Name: "old", Partitions: 1, ReplicationFactor: 1},
 		CreateTopic{Name: "b", Partitions: 3, ReplicationFactor: 1, Configs: map[string]string{"retention.ms": "2"}},
@@ -119,7 +119,7 @@ func TestManyTopicsAtOnce(t *testing.T) {
 			t.Errorf("%d: %+v", i, configs[i])
 		}
 	}
-	if _, err := c.CreateTopics(ctx, CreateTopic{Name: "c"}, CreateTopic{Name: "c"}); err == nil {
+	if _, _, err := c.Broker(0).CreateTopics(ctx, CreateTopic{Name: "c"}, CreateTopic{Name: "c"}); err == nil {
 		t.Error("a topic asked for twice is taken")
 	}
 }

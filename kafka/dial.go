@@ -3,8 +3,10 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"strconv"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -101,4 +103,14 @@ func (c *Client) forgetBroker(id int32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.brokers, id)
+}
+
+// Unanswered asks all bootstrap addresses side by side, for so long, and
+// returns why some do not answer, by address.
+func (c *Client) Unanswered(ctx context.Context, wait time.Duration) map[string]error {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	answers := c.seeds.ask(ctx, func() {})
+	maps.DeleteFunc(answers, func(_ string, err error) bool { return err == nil })
+	return answers
 }

@@ -186,13 +186,3 @@ func sought[T any](ctx context.Context, s *seeds, request func() (T, error)) (go
 	}
 	return got, err
 }
-
-// Unanswered asks all bootstrap addresses side by side, for so long, and
-// returns why some do not answer, by address.
-func (c *Client) Unanswered(ctx context.Context, wait time.Duration) map[string]error {
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	answers := c.seeds.ask(ctx, func() {})
-	maps.DeleteFunc(answers, func(_ string, err error) bool { return err == nil })
-	return answers
-}

@@ -26,19 +26,21 @@ func (t *Task) keepTopics(ctx context.Context, s *snapshot, m *Measurement) erro
 	if err := t.confirm(ctx); err != nil {
 		return err
 	}
-	for part := range slices.Chunk(plan.actions, topicsAtOnce) {
-		outcomes, err := s.makeReady(ctx, part)
-		if err != nil {
+	var create, others []topicAction
+	for _, a := range plan.actions {
+		if a.create > 0 {
+			create = append(create, a)
+		} else {
+			others = append(others, a)
+		}
+	}
+	for part := range slices.Chunk(others, topicsAtOnce) {
+		if err := t.carryOut(ctx, m, part, s.makeReady(ctx, part)); err != nil {
 			return err
 		}
-		streams, again, refused := sum(part, outcomes)
-		m.Refused = append(m.Refused, refused...)
-		if err := t.addStreams(ctx, streams, again); err != nil {
-			return err
-		}
-		for i, a := range part {
-			t.recordAdded(a, outcomes[i])
-		}
+	}
+	if err := t.createSome(ctx, s, m, create); err != nil {
+		return err
 	}
 	for _, c := range streamsEnds(s.link, plan.ends, t.cfg.Node, time.Now().UnixMilli()) {
 		if err := t.propose(ctx, c); err != nil {
@@ -48,9 +50,73 @@ func (t *Task) keepTopics(ctx context.Context, s *snapshot, m *Measurement) erro
 	return nil
 }
 
-// topicsAtOnce are created by one request, and copied from then on. Brokers
-// take some ten ms for each.
-const topicsAtOnce = 100
+// carryOut adds the streams of actions that went well.
+func (t *Task) carryOut(ctx context.Context, m *Measurement, part []topicAction, outcomes []outcome) error {
+	streams, again, refused := sum(part, outcomes)
+	m.Refused = append(m.Refused, refused...)
+	if err := t.addStreams(ctx, streams, again); err != nil {
+		return err
+	}
+	for i, a := range part {
+		t.recordAdded(a, outcomes[i])
+	}
+	return nil
+}
+
+// createFor bounds how long a round creates topics: the next one goes on, and
+// sees what else has happened meanwhile.
+const createFor = 5 * time.Second
+
+// createSome creates target topics, some by each request and at the pace that
+// the target allows; each is copied as soon as it is there.
+func (t *Task) createSome(ctx context.Context, s *snapshot, m *Measurement, list []topicAction) error {
+	if len(list) == 0 {
+		return nil
+	}
+	var waiting []topicAction
+	if t.pace.next(time.Now()) > 0 {
+		rules, err := s.target.rules(ctx, s.link.Spec.ReplicationFactor)
+		if err != nil {
+			return err
+		}
+		// Of its own: while a quota holds, a broker reads no more from it.
+		conn, err := s.target.Dial(ctx, s.target.controller())
+		if err != nil {
+			return fmt.Errorf("creating target topics: %w", err)
+		}
+		defer conn.Close()
+		for began := time.Now(); len(list) > 0 && time.Since(began) < createFor; {
+			n := min(t.pace.next(time.Now()), len(list))
+			if n == 0 {
+				break
+			}
+			part := list[:n]
+			list = list[n:]
+			outcomes, throttle, err := s.create(ctx, conn.Broker(), part, rules)
+			if err != nil {
+				return err
+			}
+			late := refusedByQuota(part, outcomes)
+			t.pace.answered(time.Now(), n, len(late), throttle)
+			waiting = append(waiting, late...)
+			if err := t.carryOut(ctx, m, part, outcomes); err != nil {
+				return err
+			}
+		}
+	}
+	if wait := time.Until(t.pace.after); wait > 0 {
+		m.Refused = append(m.Refused, throttled(s.link.Spec.Target, append(waiting, list...), wait)...)
+	}
+	return nil
+}
+
+// controller is the broker to send to what changes topics.
+func (s *side) controller() int32 {
+	if s.meta.Controller < 0 && len(s.meta.Brokers) > 0 {
+		return s.meta.Brokers[0].ID
+	}
+	return s.meta.Controller
+}
 
 // planTopics decides, after a look into existing target topics where the
 // decision needs it. What rests on the same answers is not decided again.
@@ -79,39 +145,24 @@ func (t *Task) planTopics(ctx context.Context, s *snapshot) (topicsPlan, error) 
 // parallel bounds how many topics are raised at a time.
 const parallel = 8
 
-// makeReady creates or raises the target topics of actions.
-func (s *snapshot) makeReady(ctx context.Context, actions []topicAction) ([]outcome, error) {
+// makeReady raises the target topics of actions where they have too few
+// partitions.
+func (s *snapshot) makeReady(ctx context.Context, actions []topicAction) []outcome {
 	out := make([]outcome, len(actions))
-	var create []creation
 	var g errgroup.Group
 	g.SetLimit(parallel)
 	for i, a := range actions {
-		switch {
-		case a.create > 0:
-			create = append(create, creation{topicAction: a, outcome: &out[i]})
-		case a.grow > 0:
-			g.Go(func() error {
-				out[i] = grown(a, s.target.client.CreatePartitions(ctx, a.target, a.grow))
-				return nil
-			})
-		default:
+		if a.grow == 0 {
 			out[i] = added(a)
+			continue
 		}
+		g.Go(func() error {
+			out[i] = grown(a, s.target.client.CreatePartitions(ctx, a.target, a.grow))
+			return nil
+		})
 	}
 	_ = g.Wait() // no function returns an error
-	if len(create) == 0 {
-		return out, nil
-	}
-	rules, err := s.target.rules(ctx, s.link.Spec.ReplicationFactor)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.create(ctx, create, rules); err != nil {
-		for _, c := range create {
-			c.outcome.err = err
-		}
-	}
-	return out, nil
+	return out
 }
 
 // creation is a target topic to create.
@@ -123,28 +174,27 @@ type creation struct {
 
 // create makes target topics and notes in the ledger that we did. The error
 // concerns all of them.
-func (s *snapshot) create(ctx context.Context, list []creation, rules targetRules) error {
+func (s *snapshot) create(ctx context.Context, at kafka.Broker, list []topicAction, rules targetRules) ([]outcome, time.Duration, error) {
 	names := make([]string, len(list))
-	for i, c := range list {
-		names[i] = c.topic
+	for i, a := range list {
+		names[i] = a.topic
 	}
 	configs, err := s.source.client.ConfigsOf(ctx, names...)
 	if err != nil {
-		return err
+		return nil, 0, err
 	}
+	out := make([]outcome, len(list))
 	var topics []kafka.CreateTopic
 	var ready []creation
-	for i, c := range list {
-		if c.outcome.err = configs[i].Err; c.outcome.err != nil {
-			continue
+	for i, a := range list {
+		if out[i].err = configs[i].Err; out[i].err == nil {
+			topic, changed := targetTopic(a, configs[i].Entries, rules, s.link.Spec.ReplicationFactor)
+			topics, ready = append(topics, topic), append(ready, creation{a, &out[i], changed})
 		}
-		var topic kafka.CreateTopic
-		topic, c.changed = targetTopic(c.topicAction, configs[i].Entries, rules, s.link.Spec.ReplicationFactor)
-		topics, ready = append(topics, topic), append(ready, c)
 	}
-	made, err := s.target.client.CreateTopics(ctx, topics...)
+	made, throttle, err := at.CreateTopics(ctx, topics...)
 	if err != nil {
-		return err
+		return nil, throttle, err
 	}
 	var origins []ledgerRecord
 	for i, c := range ready {
@@ -152,7 +202,10 @@ func (s *snapshot) create(ctx context.Context, list []creation, rules targetRule
 			origins = append(origins, s.origin(c, made[i].ID))
 		}
 	}
-	return writeLedger(ctx, s.target.client, origins...)
+	if len(origins) == 0 {
+		return out, throttle, nil
+	}
+	return out, throttle, writeLedger(ctx, s.target.client, origins...)
 }
 
 func (s *snapshot) origin(c creation, id [16]byte) ledgerRecord {

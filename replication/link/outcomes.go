@@ -40,6 +40,17 @@ func sum(actions []topicAction, outcomes []outcome) (streams, again []fsm.Stream
 	return streams, again, refused
 }
 
+// refusedByQuota takes the actions that the target's quota put off out of what
+// is refused, and lists them.
+func refusedByQuota(actions []topicAction, outcomes []outcome) (late []topicAction) {
+	for i := range outcomes {
+		if errors.Is(outcomes[i].err, kerr.ThrottlingQuotaExceeded) {
+			outcomes[i], late = outcome{later: true}, append(late, actions[i])
+		}
+	}
+	return late
+}
+
 // grown, created and added are the outcomes of what an action does.
 func grown(a topicAction, err error) outcome {
 	return outcome{note: fmt.Sprintf("%s raised to %d partitions", a.target, a.grow), err: err}

@@ -54,7 +54,7 @@ func (t *Task) once(ctx context.Context) {
 	if m.Differences = t.alike.differences(); m.losing != "" && m.State == fsm.CodeIdle {
 		m.State, m.Message = fsm.CodeTargetLost, m.losing
 	}
-	t.recordRefused(err, m.Refused)
+	t.recordRefused(err, foldThrottled(m.Refused))
 	t.measure.Store(&m)
 }
 

@@ -34,6 +34,7 @@ type Task struct {
 	plan     topicsPlan
 	ledgerAt time.Time // when it was read, zero: not, or it must be again
 	alike    alike
+	pace     pace
 }
 
 // Drain implements task.Running. A round that is cut short is made again by

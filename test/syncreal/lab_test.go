@@ -73,6 +73,7 @@ func TestOnRealBrokers(t *testing.T) {
 	t.Run("preflight", func(t *testing.T) { preflight(newLab(t, src, dst)) })
 	t.Run("rebuilt batches", func(t *testing.T) { rebuiltBatches(newLab(t, src, dst)) })
 	t.Run("removed at the target alone", func(t *testing.T) { removedAtTheTargetAlone(newLab(t, src, dst)) })
+	t.Run("created under a quota", func(t *testing.T) { createdUnderAQuota(newLab(t, src, dst)) })
 	t.Run("topics between versions", func(t *testing.T) { topicsBetweenVersions(newLab(t, src, dst)) })
 }
 
