@@ -81,7 +81,11 @@ func (a *applying) plan(ctx context.Context, v *fsm.View) (fsm.Command, error) {
 	if err := a.preflight(ctx, v); err != nil {
 		return nil, err
 	}
-	return a.command(v), nil
+	if cmd := a.command(v); cmd != nil {
+		cmd.Act = actOf(ctx, a.s, deeds(a.last)...)
+		return cmd, nil
+	}
+	return nil, nil
 }
 
 // expected compares the plan with the revisions that the caller saw, in the
@@ -103,7 +107,7 @@ func (a *applying) expected() error {
 
 // command is the last plan as a command. Cluster ids that preflight has seen
 // are pinned with the objects; start offsets go with new links.
-func (a *applying) command(v *fsm.View) fsm.Command {
+func (a *applying) command(v *fsm.View) *fsm.Objects {
 	starts := map[string][]fsm.StartAt{}
 	for name, f := range a.checked {
 		starts[name] = f.Starts
@@ -315,7 +319,8 @@ func (a *applying) deleteKafka(ctx context.Context) error {
 			if v.KafkaCluster(name) == nil {
 				return nil, nil
 			}
-			return &fsm.Objects{DeleteKafka: []string{name}, At: time.Now().UnixMilli()}, nil
+			act := actOf(ctx, s, fsm.Deed{Text: "delete KafkaCluster " + name})
+			return &fsm.Objects{DeleteKafka: []string{name}, Act: act, At: time.Now().UnixMilli()}, nil
 		})
 		if err != nil {
 			return err

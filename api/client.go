@@ -61,7 +61,10 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading token file: %w", err)
 		}
-		c.token = strings.TrimSpace(string(b))
+		line, _, _ := strings.Cut(strings.TrimSpace(string(b)), "\n")
+		if words := strings.Fields(line); len(words) > 0 {
+			c.token = words[len(words)-1] // its name may stand before it
+		}
 	}
 	if cfg.CAFile != "" {
 		pem, err := os.ReadFile(cfg.CAFile)

@@ -15,7 +15,7 @@ import (
 type Config struct {
 	Listen    string        // host:port
 	Cert, Key string        // PEM files; empty: plain HTTP
-	TokenFile string        // holds the bearer token that every request must show; empty: none
+	TokenFile string        // holds the bearer tokens of which every request must show one; empty: none
 	Advertise string        // host:port that others are told; empty: Listen
 	Timeout   time.Duration // for one request, unless it waits on purpose
 }
@@ -51,8 +51,15 @@ func loopback(host string) bool {
 	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
-// token reads the token file; without one every request is let in.
-func (c Config) token() ([]byte, error) {
+// token is one that a request may show.
+type token struct {
+	name   string // for the events of what is done with it
+	secret []byte
+}
+
+// tokens reads the token file: one token a line, its name before it where there
+// are several. Without a file every request is let in.
+func (c Config) tokens() ([]token, error) {
 	if c.TokenFile == "" {
 		return nil, nil
 	}
@@ -60,10 +67,27 @@ func (c Config) token() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading token file: %w", err)
 	}
-	if b = bytes.TrimSpace(b); len(b) < 16 {
+	var out []token
+	for line := range bytes.Lines(b) {
+		words := bytes.Fields(line)
+		switch {
+		case len(words) == 0 || words[0][0] == '#':
+			continue
+		case len(words) > 2:
+			return nil, fmt.Errorf("reading token file: %s holds a line of %d words; a line is a token, or a name and a token", c.TokenFile, len(words))
+		case len(words[len(words)-1]) < 16:
+			return nil, fmt.Errorf("reading token file: %s holds less than 16 characters", c.TokenFile)
+		}
+		t := token{"token", words[len(words)-1]}
+		if len(words) == 2 {
+			t.name = string(words[0])
+		}
+		out = append(out, t)
+	}
+	if len(out) == 0 {
 		return nil, fmt.Errorf("reading token file: %s holds less than 16 characters", c.TokenFile)
 	}
-	return b, nil
+	return out, nil
 }
 
 // Open binds the port, so that a wrong address fails before anything starts.

@@ -41,9 +41,9 @@ type Cluster interface {
 	Members() []Member
 	// Leave returns when it is sure that this node leaves. Then the node
 	// drains, is taken out of the cluster, and the process ends.
-	Leave(ctx context.Context) error
+	Leave(ctx context.Context, act *fsm.Act) error
 	// Remove takes out a node that is gone for good.
-	Remove(ctx context.Context, id string) error
+	Remove(ctx context.Context, id string, act *fsm.Act) error
 }
 
 // ClusterState is what this node knows of the cluster.

@@ -30,20 +30,21 @@ func (s *Server) linkRoutes(h huma.API) {
 		})
 	for verb, state := range map[string]string{"pause": fsm.StatePaused, "resume": fsm.StateRunning} {
 		route(h, http.MethodPost, "/v1/links/{name}/"+verb, verb+"Link", "Link state "+state+"; done when unconfirmed is empty",
-			func(ctx context.Context, in *LinkPath) (Ack, error) { return s.setState(ctx, in.Name, state) })
+			func(ctx context.Context, in *LinkPath) (Ack, error) { return s.setState(ctx, in.Name, verb, state) })
 	}
 	s.orderRoutes(h)
 	route(h, http.MethodDelete, "/v1/links/{name}", "deleteLink", "Delete a link, the target keeps its data; done when it is no longer there",
 		func(ctx context.Context, in *LinkPath) (Ack, error) { return s.deleteLink(ctx, in.Name) })
 }
 
-func (s *Server) setState(ctx context.Context, name, state string) (Ack, error) {
+func (s *Server) setState(ctx context.Context, name, verb, state string) (Ack, error) {
 	return s.changeLink(ctx, name, func(v *fsm.View, _ bool) (fsm.Command, error) {
 		l, err := linkNamed(v, name)
 		if err != nil || l.Spec.State == state {
 			return nil, err
 		}
-		return &fsm.LinkState{Link: l.ID, State: state, At: time.Now().UnixMilli()}, nil
+		act := actOf(ctx, s, fsm.Deed{Link: name, Text: verb + " link " + name})
+		return &fsm.LinkState{Link: l.ID, State: state, Act: act, At: time.Now().UnixMilli()}, nil
 	})
 }
 
@@ -59,6 +60,7 @@ func (s *Server) deleteLink(ctx context.Context, name string) (Ack, error) {
 		}
 		return &fsm.Objects{
 			DeleteLinks: []string{name}, Expect: []fsm.Expectation{{Link: name, Revision: l.Revision}}, By: s.asked(v), At: time.Now().UnixMilli(),
+			Act: actOf(ctx, s, fsm.Deed{Link: name, Text: "delete link " + name}),
 		}, nil
 	})
 }

@@ -22,7 +22,7 @@ func (s *Server) memberRoutes(h huma.API) {
 	route(h, http.MethodPost, "/v1/leave", "leave", "This node hands its tasks over, leaves the cluster for good and ends; done when it no longer answers",
 		func(ctx context.Context, _ *struct{}) (Ack, error) {
 			a := s.memberAck(s.Cluster.State().NodeID, "leaving")
-			return a, s.Cluster.Leave(ctx)
+			return a, s.Cluster.Leave(ctx, actOf(ctx, s, fsm.Deed{Text: "node " + a.Name + " leaves the cluster"}))
 		})
 }
 
@@ -45,7 +45,7 @@ func (s *Server) removeMember(ctx context.Context, name string) (Ack, error) {
 		return Ack{}, problem(http.StatusConflict, CodeRefused,
 			"let it leave with `sluice cluster leave --address` of that node, or stop it first", "node %s is alive", node.Name)
 	}
-	if err := s.Cluster.Remove(ctx, node.ID); err != nil {
+	if err := s.Cluster.Remove(ctx, node.ID, actOf(ctx, s, fsm.Deed{Text: "remove node " + node.Name})); err != nil {
 		return Ack{}, err
 	}
 	if err := s.reread(ctx); err != nil { // so that the answer holds the change

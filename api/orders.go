@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -48,7 +49,8 @@ func (s *Server) order(ctx context.Context, name string, sel StreamSelector, ord
 			return nil, nil // the first command was carried out
 		}
 		streams = n
-		return ordering(l, sel, order, s.asked(v)), nil
+		act := actOf(ctx, s, fsm.Deed{Link: name, Text: fmt.Sprintf("%s %s of link %s", order, sel.words(), name)})
+		return ordering(l, sel, order, s.asked(v), act), nil
 	})
 	if err != nil {
 		return Ack{}, err
@@ -59,10 +61,10 @@ func (s *Server) order(ctx context.Context, name string, sel StreamSelector, ord
 }
 
 // ordering is the command that gives an order; by is the node that was asked.
-func ordering(l *fsm.Link, sel StreamSelector, order fsm.Order, by string) fsm.Command {
+func ordering(l *fsm.Link, sel StreamSelector, order fsm.Order, by string, act *fsm.Act) fsm.Command {
 	at := time.Now().UnixMilli()
 	if order == OrderEnd {
-		c := &fsm.StreamsEnd{Link: l.ID, Gone: true, Reason: "an operator ended them, because the source topic was deleted", By: by, At: at}
+		c := &fsm.StreamsEnd{Link: l.ID, Gone: true, Reason: "an operator ended them, because the source topic was deleted", By: by, Act: act, At: at}
 		if sel.Topic != "" {
 			c.Topics = []string{sel.Topic}
 		}
@@ -72,7 +74,18 @@ func ordering(l *fsm.Link, sel StreamSelector, order fsm.Order, by string) fsm.C
 	if sel.Partition != nil {
 		partition = *sel.Partition
 	}
-	return &fsm.TaskOrder{Link: l.ID, Topic: sel.Topic, Partition: partition, Order: order, At: at}
+	return &fsm.TaskOrder{Link: l.ID, Topic: sel.Topic, Partition: partition, Order: order, Act: act, At: at}
+}
+
+// words names the streams for a person.
+func (s *StreamSelector) words() string {
+	switch {
+	case s.Topic == "":
+		return "all streams"
+	case s.Partition == nil:
+		return "topic " + s.Topic
+	}
+	return fmt.Sprintf("%s/%d", s.Topic, *s.Partition)
 }
 
 // takers counts the streams that an order is still to be given to.

@@ -106,7 +106,7 @@ func (s *Server) statusRoutes(h huma.API) {
 	}
 	reading(s, h, "/v1/events", "listEvents", "Events, newest first",
 		func(p *picture, in *eventsInput) (Events, error) {
-			if in.Link != "" && p.v.LinkNamed(in.Link) == nil {
+			if in.Link != "" && !p.knows(in.Link) {
 				return Events{}, notFound("link", in.Link)
 			}
 			return p.events(eventQuery{link: in.Link, since: in.Since, limit: in.Limit}), nil

@@ -143,8 +143,8 @@ func TestFaultsOfTheNodeAreTold(t *testing.T) {
 // deaf is a membership that cannot be changed.
 type deaf struct{ *apitest.Cluster }
 
-func (deaf) Leave(context.Context) error { return api.ErrNoLeader }
-func (deaf) Remove(context.Context, string) error {
+func (deaf) Leave(context.Context, *fsm.Act) error { return api.ErrNoLeader }
+func (deaf) Remove(context.Context, string, *fsm.Act) error {
 	return fmt.Errorf("removing: %w", api.ErrAmbiguous)
 }
 

@@ -13,11 +13,11 @@ func New(cfg Config, parts Parts) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("http: %w", err)
 	}
-	token, err := cfg.token()
+	tokens, err := cfg.tokens()
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Parts: parts, cfg: cfg, token: token}
+	s := &Server{Parts: parts, cfg: cfg, tokens: tokens}
 	s.handler = s.authorize(s.routes())
 	return s, nil
 }

@@ -33,7 +33,7 @@ type Parts struct {
 type Server struct {
 	Parts
 	cfg     Config
-	token   []byte
+	tokens  []token // empty: none is asked for
 	handler http.Handler
 	openapi *huma.OpenAPI
 
@@ -97,13 +97,14 @@ func (s *Server) authorize(next http.Handler) http.Handler {
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "no-store")
+		name, ok := s.tokenOf(r)
 		switch {
 		case public(r.URL.Path):
-		case s.token != nil && !s.hasToken(r):
+		case !ok:
 			h.Set("WWW-Authenticate", "Bearer")
 			writeProblem(w, problem(http.StatusUnauthorized, CodeUnauthorized, "give --token-file the file that holds it", "this API asks for a token"))
 			return
-		case s.token == nil && !local(r.Host):
+		case name == "" && !local(r.Host):
 			writeProblem(w, problem(http.StatusForbidden, CodeUnauthorized, "use 127.0.0.1, or set tls and tokenFile", "this API answers only under a loopback address, not as %s", r.Host))
 			return
 		}
@@ -111,7 +112,7 @@ func (s *Server) authorize(next http.Handler) http.Handler {
 			s.changing.Add(1)
 			defer s.changing.Add(-1)
 		}
-		next.ServeHTTP(w, r)
+		next.ServeHTTP(w, withCaller(r, name))
 	})
 }
 
@@ -121,9 +122,15 @@ func public(path string) bool { return path == "/livez" || path == "/readyz" || 
 
 func ofAPI(path string) bool { return strings.HasPrefix(path, "/v1") || path == "/metrics" }
 
-func (s *Server) hasToken(r *http.Request) bool {
-	got, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	return ok && subtle.ConstantTimeCompare([]byte(got), s.token) == 1
+// tokenOf names the token that a request shows; empty: none is asked for.
+func (s *Server) tokenOf(r *http.Request) (name string, ok bool) {
+	got, shown := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	for _, t := range s.tokens {
+		if shown && subtle.ConstantTimeCompare([]byte(got), t.secret) == 1 {
+			return t.name, true
+		}
+	}
+	return "", len(s.tokens) == 0
 }
 
 func local(hostport string) bool {

@@ -101,11 +101,17 @@ type eventQuery struct {
 	limit int
 }
 
+// knows reports whether there is a link of a name, or events of one that is
+// deleted.
+func (p *picture) knows(link string) bool {
+	return p.v.LinkNamed(link) != nil || slices.ContainsFunc(p.v.Events, func(r fsm.LinkEvents) bool { return r.Name == link })
+}
+
 // events gives the newest events that match, newest first.
 func (p *picture) events(q eventQuery) Events {
 	out := Events{Meta: p.meta("EventList"), Items: []Event{}}
 	for _, ring := range p.v.Events {
-		name := ""
+		name := ring.Name
 		if l := p.v.Link(ring.Link); l != nil {
 			name = l.Spec.Name
 		}
@@ -113,7 +119,8 @@ func (p *picture) events(q eventQuery) Events {
 			continue
 		}
 		out.Dropped += ring.Dropped
-		for _, e := range ring.Events {
+		out.LastingDropped += ring.LastingDropped
+		for _, e := range ring.All() {
 			if e.Last >= q.since.UnixMilli() || q.since.IsZero() {
 				out.Items = append(out.Items, event(e, name))
 			}
@@ -126,7 +133,7 @@ func (p *picture) events(q eventQuery) Events {
 
 func event(e *fsm.Event, link string) Event {
 	x := Event{
-		Seq: e.Seq, Link: link, Topic: e.Topic, Partition: partitionOf(e), Node: e.Node, Code: e.Code, Message: e.Message,
+		Seq: e.Seq, Link: link, Topic: e.Topic, Partition: partitionOf(e), Node: e.Node, Code: e.Code, Message: e.Message, Who: e.Who, Client: e.Client,
 		First: time.UnixMilli(e.First).UTC(), Last: time.UnixMilli(e.Last).UTC(), Count: e.Count,
 	}
 	if e.From >= 0 {

@@ -180,6 +180,8 @@ type Event struct {
 	Node      string    `json:"node"`
 	Code      fsm.Code  `json:"code"`
 	Message   string    `json:"message"`
+	Who       string    `json:"who" doc:"Who asked for it: name of the token, anonymous on an address, or a node; empty: nobody did."`
+	Client    string    `json:"client" doc:"Address that it was asked from."`
 	From      *int64    `json:"from" doc:"First offset concerned; null: none."`
 	To        *int64    `json:"to" doc:"Offset after the last one concerned."`
 	First     time.Time `json:"first"`
@@ -190,8 +192,9 @@ type Event struct {
 // Events are events, newest first.
 type Events struct {
 	Meta
-	Dropped uint64  `json:"dropped" doc:"Older ones that fell out of the rings."`
-	Items   []Event `json:"items"`
+	Dropped        uint64  `json:"dropped" doc:"Older ones that fell out of the rings."`
+	LastingDropped uint64  `json:"lastingDropped" doc:"Losses, stops and acts of operators that fell out of theirs."`
+	Items          []Event `json:"items"`
 }
 
 // Finding is something that preflight found.

@@ -40,14 +40,14 @@ func eventsCmd(a *app) *cobra.Command {
 					return err
 				}
 				slices.Reverse(e.Items) // as a log: the newest is the last line
-				if e.Dropped > 0 {
-					a.std.note("%d older events are no longer kept", e.Dropped)
+				if n := e.Dropped + e.LastingDropped; n > 0 {
+					a.std.note("%d older events are no longer kept; losses, stops and acts of operators among them: %d", n, e.LastingDropped)
 				}
 				return a.std.write(e, nil, eventTable(e.Items, e.AsOf))
 			})
 		},
 	}
-	cmd.Flags().StringVar(&f.link, "link", "", "only of this link")
+	cmd.Flags().StringVar(&f.link, "link", "", "only of this link, also of one that is deleted")
 	cmd.Flags().StringVar(&f.since, "since", "", "only since then: 30m, 2h, 3d or a time (RFC 3339)")
 	cmd.Flags().BoolVarP(&f.follow, "follow", "f", false, "go on until Ctrl-C")
 	cmd.Flags().IntVar(&f.limit, "limit", 200, "how many at most")

@@ -85,10 +85,12 @@ func eventTable(events []api.Event, now time.Time) *table {
 		{key: "last", head: "WHEN"}, {key: "first"}, {key: "seq"}, {key: "count", head: "N", right: true, wide: true},
 		{key: "link", head: "LINK", flex: true, wide: true}, {key: "topic"}, {key: "partition"},
 		{key: "node", head: "NODE", wide: true}, {key: "code", head: "EVENT"}, {key: "from"}, {key: "to"}, {key: "message", head: "MESSAGE", flex: true, wrap: true},
+		{key: "who"}, {key: "client"},
 	}}
 	for _, e := range events {
 		t.add(moment(e.Last, now), moment(e.First, now), c(strconv.FormatUint(e.Seq, 10)), c(strconv.Itoa(int(e.Count))),
-			c(orDash(e.Link)), c(orDash(e.Topic)), eventPartition(e), c(orDash(e.Node)), c(string(e.Code)), offset(e.From), offset(e.To), cell{text: sentence(e), raw: e.Message})
+			c(orDash(e.Link)), c(orDash(e.Topic)), eventPartition(e), c(orDash(e.Node)), c(string(e.Code)), offset(e.From), offset(e.To), cell{text: sentence(e), raw: e.Message},
+			c(orDash(e.Who)), c(orDash(e.Client)))
 	}
 	return t
 }
@@ -102,6 +104,12 @@ func sentence(e api.Event) string {
 		where += ":"
 	}
 	text := strings.TrimSpace(where + " " + e.Message)
+	if e.Who != "" {
+		text += ", asked by " + e.Who
+		if e.Client != "" && !strings.HasPrefix(e.Who, "anonymous") {
+			text += " from " + e.Client
+		}
+	}
 	if e.Count > 1 {
 		text += fmt.Sprintf(" (%d times)", e.Count)
 	}

@@ -45,7 +45,7 @@ func TestTasksAreAssignedAndSurviveTheirOwner(t *testing.T) {
 
 func hasEvent(v *fsm.View, code fsm.Code) bool {
 	for _, ring := range v.Events {
-		for _, e := range ring.Events {
+		for _, e := range ring.All() {
 			if e.Code == code {
 				return true
 			}

@@ -85,13 +85,14 @@ func (n *Node) Progress(item fsm.ProgressItem) { n.progress.put(item) }
 // (ErrNoLeader, ErrLastNode, ErrQuorum, ErrLeaving, the context's). finish
 // drains this node's tasks through hand-overs, hands over leadership, removes
 // the node from the cluster and ends Run with nil. It fails only when its
-// context ends: then the node is a member still and takes part again.
-func (n *Node) Leave(ctx context.Context) (finish func(context.Context) error, err error) {
-	return n.membership.finishLeaving, n.membership.beginLeaving(ctx)
+// context ends: then the node is a member still and takes part again. act says
+// who wants it, nil: unknown.
+func (n *Node) Leave(ctx context.Context, act *fsm.Act) (finish func(context.Context) error, err error) {
+	return n.membership.finishLeaving, n.membership.beginLeaving(ctx, act)
 }
 
 // Remove takes a dead node, named or by ServerID, out of the cluster. A node
 // that is alive is refused: it leaves by itself.
-func (n *Node) Remove(ctx context.Context, nameOrID string) error {
-	return n.roster.request(ctx, nameOrID)
+func (n *Node) Remove(ctx context.Context, nameOrID string, act *fsm.Act) error {
+	return n.roster.request(ctx, nameOrID, act)
 }

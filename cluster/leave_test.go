@@ -14,7 +14,7 @@ import (
 
 // leave lets a node leave and waits until it has.
 func leave(ctx context.Context, n *simNode) error {
-	finish, err := n.Leave(ctx)
+	finish, err := n.Leave(ctx, nil)
 	if err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func TestNobodyLeavesWithTheQuorum(t *testing.T) {
 			s.t.Error("the leader removes a voter that it cannot spare")
 		}
 		s.propose(s.leader(), &fsm.Barrier{})
-		if err := s.leader().Remove(s.t.Context(), lost.cfg.Name); err != nil {
+		if err := s.leader().Remove(s.t.Context(), lost.cfg.Name, nil); err != nil {
 			s.t.Fatal(err)
 		}
 		n := s.follower()

@@ -304,18 +304,18 @@ func TestRemoveADeadNode(t *testing.T) {
 	runSim(t, func(s *sim) {
 		s.trio()
 		lost := s.follower()
-		err := s.leader().Remove(s.t.Context(), lost.cfg.Name)
+		err := s.leader().Remove(s.t.Context(), lost.cfg.Name, nil)
 		if err == nil || !strings.Contains(err.Error(), "cluster leave") {
 			s.t.Errorf("removing a living node: %v", err)
 		}
 		s.kill(lost.i)
 		s.until("removed, asked of a follower", 20*time.Second, func() bool {
-			return s.follower().Remove(s.t.Context(), lost.cfg.Name) == nil
+			return s.follower().Remove(s.t.Context(), lost.cfg.Name, nil) == nil
 		})
 		if s.leader().consensus.isMember(lost.self.ServerID) {
 			s.t.Error("it is still a member")
 		}
-		if err := s.leader().Remove(s.t.Context(), lost.cfg.Name); err == nil {
+		if err := s.leader().Remove(s.t.Context(), lost.cfg.Name, nil); err == nil {
 			s.t.Error("removed twice")
 		}
 		n := s.start(lost.i, 1, 2, 3)

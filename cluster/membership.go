@@ -113,7 +113,7 @@ func (m *membership) register(ctx context.Context) error {
 	if _, ok := m.ownership.leaderAge(); !ok {
 		return nil // the View may be old
 	}
-	return putNode(ctx, m.consensus, want, m.nowMillis())
+	return putNode(ctx, m.consensus, &fsm.NodePut{Node: want, At: m.nowMillis()})
 }
 
 // removed ends a node that was a member and is none any more.
@@ -124,7 +124,7 @@ func (m *membership) removed(why string) {
 }
 
 // beginLeaving says in the facts that this node leaves; finishLeaving goes on.
-func (m *membership) beginLeaving(ctx context.Context) error {
+func (m *membership) beginLeaving(ctx context.Context, act *fsm.Act) error {
 	switch {
 	case m.consensus.raft.Load() == nil, m.ownership.quorumFor() <= 0:
 		return ErrNoLeader
@@ -139,7 +139,7 @@ func (m *membership) beginLeaving(ctx context.Context) error {
 	}
 	node := m.record()
 	node.Leaving = true
-	if _, err := m.consensus.propose(ctx, &fsm.NodePut{Node: node, At: m.nowMillis()}); err != nil {
+	if _, err := m.consensus.propose(ctx, &fsm.NodePut{Node: node, Act: act, At: m.nowMillis()}); err != nil {
 		m.leaving.Store(false)
 		return fmt.Errorf("announcing to leave: %w", err)
 	}

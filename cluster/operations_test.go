@@ -175,7 +175,7 @@ func TestDeletionWhoseTargetIsDown(t *testing.T) {
 				}
 				want := "link l is deleted, but its claim still stands at eu: eu is down"
 				s.until("it is told", 10*time.Second, func() bool {
-					return slices.ContainsFunc(s.leader().View().LinkEvents(0).Events, func(e *fsm.Event) bool {
+					return slices.ContainsFunc(s.leader().View().LinkEvents(0).All(), func(e *fsm.Event) bool {
 						return e.Code == fsm.CodeUnreachable && e.Message == want && e.Part == -1 && e.Node == s.leader().cfg.Name
 					})
 				})

@@ -94,7 +94,7 @@ func TestProgressWaitsForAQuorum(t *testing.T) {
 		s.until("and the events", time.Minute, func() bool {
 			ring := n.View().LinkEvents(1)
 			count := 0
-			for _, e := range ring.Events {
+			for _, e := range ring.All() {
 				if e.Code == fsm.CodeNewSegment {
 					count++
 				}
@@ -123,7 +123,7 @@ func TestLastEventsAreTold(t *testing.T) {
 		}
 		delete(s.nodes, n.i)
 		told := 0
-		for _, e := range s.leader().View().LinkEvents(1).Events {
+		for _, e := range s.leader().View().LinkEvents(1).All() {
 			if e.Code == fsm.CodeTakeover {
 				told += int(e.Count)
 			}

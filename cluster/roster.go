@@ -68,12 +68,18 @@ func (r *roster) add(ctx context.Context, node fsm.Node) error {
 	if err != nil {
 		return fmt.Errorf("adding node: %w", err)
 	}
-	return putNode(ctx, r.consensus, node, r.nowMillis())
+	put := &fsm.NodePut{Node: node, At: r.nowMillis()}
+	if r.consensus.facts.View().HasActs() {
+		put.Act = &fsm.Act{
+			Who: "node " + node.Name, Client: node.Addr, Node: r.cfg.Name, Did: []fsm.Deed{{Text: "node " + node.Name + " joins the cluster"}}, At: put.At,
+		}
+	}
+	return putNode(ctx, r.consensus, put)
 }
 
 // putNode writes a node's record into the facts; a refusal is an error.
-func putNode(ctx context.Context, c *consensus, node fsm.Node, at int64) error {
-	result, err := c.propose(ctx, &fsm.NodePut{Node: node, At: at})
+func putNode(ctx context.Context, c *consensus, put *fsm.NodePut) error {
+	result, err := c.propose(ctx, put)
 	if err == nil && result.Refused != fsm.RefusedNot {
 		err = errors.New(result.Message)
 	}
@@ -112,7 +118,7 @@ func (r *roster) removeFormer(ctx context.Context, node fsm.Node) error {
 			return fmt.Errorf("the address %s is that of the node %s, and nothing proves it gone: %w", node.Addr, id, err)
 		}
 		r.log.Info("a node came back without its data: removing its former self", "node", node.Name, "former", id)
-		if err := r.remove(ctx, id); err != nil {
+		if err := r.remove(ctx, removal{ID: id}); err != nil {
 			return err
 		}
 	}
@@ -121,13 +127,14 @@ func (r *roster) removeFormer(ctx context.Context, node fsm.Node) error {
 
 // remove takes a server out of Raft's configuration and out of the facts. The
 // caller holds change.
-func (r *roster) remove(ctx context.Context, id string) error {
+func (r *roster) remove(ctx context.Context, m removal) error {
+	id := m.ID
 	c := r.consensus.raft.Load()
 	err := c.ask(func() raft.Future { return c.RemoveServer(raft.ServerID(id), 0, r.t.rpc) }).wait(ctx)
 	if err != nil {
 		return fmt.Errorf("removing server %s: %w", id, err)
 	}
-	if _, err := r.consensus.propose(ctx, &fsm.NodeRemove{ID: id, At: r.nowMillis()}); err != nil {
+	if _, err := r.consensus.propose(ctx, &fsm.NodeRemove{ID: id, Act: m.Act, At: r.nowMillis()}); err != nil {
 		return fmt.Errorf("removing node %s: %w", id, err)
 	}
 	return nil
@@ -171,8 +178,9 @@ func (r *roster) align(ctx context.Context, v *fsm.View) error {
 
 // removal asks a leader to remove a node.
 type removal struct {
-	ID     string `json:"id"`
-	Leaves bool   `json:"leaves"` // by its own will, drained
+	ID     string   `json:"id"`
+	Leaves bool     `json:"leaves"`        // by its own will, drained
+	Act    *fsm.Act `json:"act,omitempty"` // who wants it; nil: unknown
 }
 
 // What a leader is asked to do with nodes.
@@ -182,7 +190,7 @@ const (
 )
 
 // request asks the leader to remove a dead node, named or by ServerID.
-func (r *roster) request(ctx context.Context, nameOrID string) error {
+func (r *roster) request(ctx context.Context, nameOrID string, act *fsm.Act) error {
 	id := ""
 	for _, node := range r.consensus.facts.View().Nodes {
 		if node.ID == nameOrID || node.Name == nameOrID {
@@ -200,10 +208,10 @@ func (r *roster) request(ctx context.Context, nameOrID string) error {
 		return err
 	}
 	if leader.ServerID == r.self.ServerID {
-		_, err = r.handleRemove(ctx, removal{ID: id})
+		_, err = r.handleRemove(ctx, removal{ID: id, Act: act})
 		return err
 	}
-	return classify(r.calls.Call(ctx, leader, pathRemove, removal{ID: id}, nil))
+	return classify(r.calls.Call(ctx, leader, pathRemove, removal{ID: id, Act: act}, nil))
 }
 
 // handleRemove removes a node on the leader: a dead one, or one that leaves
@@ -231,5 +239,5 @@ func (r *roster) handleRemove(ctx context.Context, m removal) (struct{}, error) 
 		return struct{}{}, remoteError(err)
 	}
 	r.log.Info("removing a node", "id", m.ID, "leaves", leaves)
-	return struct{}{}, remoteError(r.remove(ctx, m.ID))
+	return struct{}{}, remoteError(r.remove(ctx, m))
 }

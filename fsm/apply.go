@@ -29,6 +29,9 @@ func (s *State) Apply(index uint64, data []byte) (Result, error) {
 	for _, f := range e.keys {
 		f(s.byKey)
 	}
+	if a := actOf(c); a != nil {
+		a.apply(e)
+	}
 	s.view = &next
 	return r, nil
 }
@@ -70,7 +73,7 @@ func (e *edit) apply(c Command) Result {
 		return e.taskOrder(c)
 	case *EventsAdd:
 		for _, ev := range c.Events {
-			if ev.Link == 0 || e.v.Link(ev.Link) != nil {
+			if ev.Link == 0 || e.v.Link(ev.Link) != nil || e.v.LinkEvents(ev.Link).Name != "" {
 				e.event(ev)
 			}
 		}
@@ -263,7 +266,7 @@ func (e *edit) linkPurge(c *LinkPurge) Result {
 	l.end(e, tasks)
 	e.spend(l, ids...)
 	e.v.Links = drop(e.v.Links, func(o *Link) bool { return o.ID == l.ID })
-	e.v.Events = drop(e.v.Events, func(r LinkEvents) bool { return r.Link == l.ID })
+	l.keepEvents(e)
 	return Result{}
 }
 

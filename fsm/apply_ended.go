@@ -85,3 +85,36 @@ func (c *StreamsEnd) apply(e *edit) Result {
 	l.end(e, all)
 	return Result{}
 }
+
+// keepEvents keeps the last events of a link that is purged, and of the links
+// that were so before it.
+func (l *Link) keepEvents(e *edit) {
+	if e.v.Feature < featureLasting {
+		e.v.Events = drop(e.v.Events, func(r LinkEvents) bool { return r.Link == l.ID })
+		return
+	}
+	r := e.v.LinkEvents(l.ID)
+	if len(r.Events)+len(r.Lasting) == 0 {
+		return
+	}
+	r.Name = l.Spec.Name
+	r.Events, r.Dropped = last(r.Events, r.Dropped)
+	r.Lasting, r.LastingDropped = last(r.Lasting, r.LastingDropped)
+	rings := put(e.v.Events, r, byRing)
+	var past []uint64 // their newest events
+	for _, r := range rings {
+		if r.Name != "" {
+			past = append(past, r.newest())
+		}
+	}
+	slices.Sort(past)
+	for _, oldest := range past[:max(0, len(past)-pastLinks)] {
+		rings = drop(rings, func(r LinkEvents) bool { return r.Name != "" && r.newest() == oldest })
+	}
+	e.v.Events = rings
+}
+
+func last(events []*Event, dropped uint64) ([]*Event, uint64) {
+	n := max(0, len(events)-pastEvents)
+	return slices.Clone(events[n:]), dropped + uint64(n)
+}

@@ -66,4 +66,5 @@ const (
 	CodeNodeJoined  Code = "node-joined"
 	CodeNodeLeft    Code = "node-left"
 	CodeNodeDead    Code = "node-dead"
+	CodeOperatorAct Code = "operator-act" // somebody asked for a change
 )

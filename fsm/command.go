@@ -51,12 +51,14 @@ type (
 	// NodePut adds a node or replaces what is known of it.
 	NodePut struct {
 		Node Node  `json:"node"`
+		Act  *Act  `json:"act,omitempty" feature:"3"` // who wants it to join or to leave
 		At   int64 `json:"at"`
 	}
 	// NodeRemove forgets a node. Its tasks keep their owner until reassigned.
 	NodeRemove struct {
-		ID string `json:"id"`
-		At int64  `json:"at"`
+		ID  string `json:"id"`
+		Act *Act   `json:"act,omitempty" feature:"3"`
+		At  int64  `json:"at"`
 	}
 	// FeatureRaise raises the feature level; a lower one is ignored.
 	FeatureRaise struct {
@@ -71,6 +73,7 @@ type (
 		DeleteLinks []string       `json:"deleteLinks,omitempty"`
 		Expect      []Expectation  `json:"expect,omitempty"`
 		By          string         `json:"by,omitempty" feature:"2"` // name of the node that was asked
+		Act         *Act           `json:"act,omitempty" feature:"3"`
 		At          int64          `json:"at"`
 	}
 	// LinkPut creates the link of that name or changes its spec. Starts is
@@ -93,10 +96,11 @@ type (
 	LinkState struct {
 		Link  LinkID `json:"link"`
 		State string `json:"state"`
+		Act   *Act   `json:"act,omitempty" feature:"3"`
 		At    int64  `json:"at"`
 	}
-	// LinkPurge removes a link that is being deleted, with its tasks and
-	// events; its producer ids are remembered.
+	// LinkPurge removes a link that is being deleted, with its tasks; its
+	// producer ids are remembered, and its events.
 	LinkPurge struct {
 		Link LinkID `json:"link"`
 	}
@@ -125,6 +129,7 @@ type (
 		Gone     bool     `json:"gone,omitempty"`
 		Reason   string   `json:"reason"`       // for the event: why
 		By       string   `json:"by,omitempty"` // name of the node that proposed it
+		Act      *Act     `json:"act,omitempty"`
 		At       int64    `json:"at"`
 	}
 	// Assign gives tasks to nodes.
@@ -167,6 +172,7 @@ type (
 		Topic     string `json:"topic,omitempty"`
 		Partition int32  `json:"partition"`
 		Order     Order  `json:"order"`
+		Act       *Act   `json:"act,omitempty" feature:"3"`
 		At        int64  `json:"at"`
 	}
 	// EventsAdd records events.

@@ -48,7 +48,7 @@ func TestStreamsEnd(t *testing.T) {
 			if s := v.EndedStream(&v.Link(linkL).Spec, orders0); len(v.Ended) != 1 || s == nil || !reflect.DeepEqual(s.Mapping, mapping1) || s.Progress.Source != 100 {
 				t.Errorf("%+v", v.Ended)
 			}
-			e := v.LinkEvents(linkL).Events
+			e := v.LinkEvents(linkL).All()
 			if last := e[len(e)-1]; last.Code != CodeTopicEnded || last.Topic != "orders" || last.Message != "the link no longer selects it: 2 of its streams ended; the target keeps its records" {
 				t.Errorf("%+v", last)
 			}

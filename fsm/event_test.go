@@ -80,3 +80,97 @@ func TestRingDropsTheOldest(t *testing.T) {
 		t.Fatalf("after a snapshot: %d events, %d dropped", len(got.Events), got.Dropped)
 	}
 }
+
+// level3 is the fixture at the feature level from which some events last.
+func level3(t *testing.T) *driver {
+	d := fixture(t)
+	d.must(&FeatureRaise{Level: featureLasting})
+	return d
+}
+
+// TestChatterDoesNotPushOutWhatLasts: not a stop, not an act, whatever else
+// happens, and the same after a snapshot.
+func TestChatterDoesNotPushOutWhatLasts(t *testing.T) {
+	d := level3(t)
+	d.must(
+		&TaskStop{Task: task0, Turn: 1, Stop: Stop{Code: CodePositionLost, From: 5, To: 9}, Event: &Event{Code: CodePositionLost, From: 5, To: 9, First: 1, Last: 1}},
+		&LinkState{Link: linkL, State: StatePaused, Act: &Act{Who: "ops", Client: "10.0.0.1:5", Node: "n1", Did: []Deed{{Link: "l", Text: "pause link l"}}, At: 2}, At: 2},
+	)
+	for i := range EventRing + 5 {
+		d.must(&EventsAdd{Events: []Event{{Link: linkL, Code: CodeTakeover, Message: fmt.Sprint(i), From: -1, To: -1, First: 3, Last: 3}}})
+	}
+	for _, v := range []*View{d.s.View(), reread(t, d.s.View()).View()} {
+		ring := v.LinkEvents(linkL)
+		if len(ring.Events) != EventRing || ring.Dropped != 5 || len(ring.Lasting) != 2 || ring.LastingDropped != 0 {
+			t.Fatalf("%d events, %d dropped; %d lasting, %d dropped", len(ring.Events), ring.Dropped, len(ring.Lasting), ring.LastingDropped)
+		}
+		stop, act := ring.Lasting[0], ring.Lasting[1]
+		if stop.Code != CodePositionLost || act.Code != CodeOperatorAct || act.Who != "ops" || act.Client != "10.0.0.1:5" || act.Node != "n1" || act.Message != "pause link l" || act.First != 2 {
+			t.Errorf("%+v\n%+v", stop, act)
+		}
+	}
+	for i := range LastingRing + 5 {
+		d.must(&EventsAdd{Events: []Event{{Link: linkL, Code: CodePositionLost, From: int64(i), To: int64(i) + 1}}})
+	}
+	if ring := d.s.View().LinkEvents(linkL); len(ring.Lasting) != LastingRing || ring.LastingDropped != 7 {
+		t.Errorf("%d lasting, %d dropped", len(ring.Lasting), ring.LastingDropped)
+	}
+}
+
+// TestManyTopicsAreOneEvent: thousands that are added, or ended, within a while.
+func TestManyTopicsAreOneEvent(t *testing.T) {
+	d := level3(t)
+	for i := range 3000 {
+		e := Event{Link: linkL, Topic: fmt.Sprint("t", i), Part: -1, Node: "n1", Code: CodeTopicAdded, Message: "12 partitions", From: -1, To: -1, First: int64(i), Last: int64(i)}
+		d.must(&EventsAdd{Events: []Event{e}})
+	}
+	evs := d.s.View().LinkEvents(linkL).Events
+	if len(evs) != 1 || evs[0].Count != 3000 || evs[0].Topic != "" || evs[0].Message != "3000 topics, the last one t2999: 12 partitions" || evs[0].First != 0 || evs[0].Last != 2999 {
+		t.Fatalf("%d events, the first %+v", len(evs), evs[0])
+	}
+	later := Event{Link: linkL, Topic: "late", Part: -1, Node: "n1", Code: CodeTopicAdded, From: -1, To: -1, First: 100_000, Last: 100_000}
+	d.must(&EventsAdd{Events: []Event{later}})
+	if evs := d.s.View().LinkEvents(linkL).Events; len(evs) != 2 || evs[1].Topic != "late" {
+		t.Errorf("one that comes much later: %d events", len(evs))
+	}
+}
+
+// TestEventsOutliveTheirLink: the last ones of each, of the links that were
+// deleted last.
+func TestEventsOutliveTheirLink(t *testing.T) {
+	d := level3(t)
+	for i := range pastLinks + 5 {
+		name := fmt.Sprint("past", i)
+		d.must(&Objects{Links: []LinkPut{{Spec: linkSpec(name)}}})
+		id := d.s.View().LinkNamed(name).ID
+		for j := range pastEvents + 3 {
+			d.must(&EventsAdd{Events: []Event{{Link: id, Code: CodePositionLost, From: int64(j), To: int64(j + 1)}}})
+		}
+		d.must(&Objects{DeleteLinks: []string{name}}, &LinkPurge{Link: id})
+		d.must(&EventsAdd{Events: []Event{{Link: id, Code: CodeTakeover, Message: "late", From: -1}}})
+	}
+	kept := 0
+	for _, r := range reread(t, d.s.View()).View().Events {
+		if r.Name == "" {
+			continue
+		}
+		kept++
+		if len(r.Lasting) != pastEvents || r.LastingDropped != 3 || len(r.Events) != 1 || r.Name == "past0" {
+			t.Errorf("%s: %d lasting, %d dropped, %d others", r.Name, len(r.Lasting), r.LastingDropped, len(r.Events))
+		}
+	}
+	if kept != pastLinks {
+		t.Errorf("events of %d deleted links", kept)
+	}
+}
+
+// TestARefusedActIsNoEvent: nothing was changed.
+func TestARefusedActIsNoEvent(t *testing.T) {
+	d := level3(t)
+	d.do(&LinkState{Link: 99, State: StatePaused, Act: &Act{Did: []Deed{{Text: "x"}}}})
+	for _, r := range d.s.View().Events {
+		if len(r.Lasting) > 0 {
+			t.Errorf("%+v", r.Lasting[0])
+		}
+	}
+}

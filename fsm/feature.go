@@ -19,6 +19,8 @@ const FeatureLevel = featureEndedStreams
 const (
 	featureSpentByCluster = 2 // spent producer ids are remembered by the ids of both Kafka clusters
 	featureOperations     = 2 // deleting a link is an operation
+	featureActs           = 3 // commands say who asked for them
+	featureLasting        = 3 // losses, stops and acts have a ring of their own, and events outlive their link
 	featureEndedStreams   = 3 // streams end with their topic, and what they knew is kept
 )
 

@@ -154,10 +154,12 @@ func TestLevelOf(t *testing.T) {
 	}
 	for name, c := range samples() {
 		want := formatOf(c).level
-		switch name {
-		case "objects-by":
+		switch {
+		case name == "objects-by":
 			want = featureOperations
-		case "streams-again", "objects-on-source-deleted":
+		case strings.HasSuffix(name, "-who"):
+			want = featureActs
+		case name == "streams-again", name == "objects-on-source-deleted":
 			want = featureEndedStreams
 		}
 		if LevelOf(c) != want {

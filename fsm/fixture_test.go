@@ -113,7 +113,7 @@ func facts(t testing.TB, v *View) [32]byte {
 	bare := *v
 	bare.Index, bare.nextEvent, bare.Events = 0, 0, nil
 	for _, r := range v.Events {
-		for _, ev := range r.Events {
+		for _, ev := range r.All() {
 			e := *ev
 			e.Count, e.Last, e.First, e.Seq = 0, 0, 0, 0
 			bare.Events = append(bare.Events, LinkEvents{Link: r.Link, Events: []*Event{&e}})

@@ -18,6 +18,8 @@ var update = flag.Bool("update", false, "write testdata anew")
 // samples holds one command of each type with every field set.
 func samples() map[string]Command {
 	event := Event{Seq: 1, Link: 2, Task: 3, Topic: "orders", Part: 4, Node: "n1", Code: CodePositionLost, Message: "m", From: 5, To: 6, First: 7, Last: 8, Count: 9}
+	who, act := event, &Act{Who: "ops", Client: "10.0.0.1:5", Node: "n1", Did: []Deed{{Link: "l", Text: "pause"}}, At: 3}
+	who.Who, who.Client = act.Who, act.Client
 	mapping := Mapping{Version: 1, Generation: 2, Phase: PhaseTranslated, SourceTopicID: TopicID{1, 2, 3}, TargetTopicID: TopicID{0xff, 15: 1}, Segments: []Segment{{1, 2}, {3, 4}}, ProducerID: 1 << 62, ProducerEpoch: 5, SequenceZero: 6}
 	progress := Progress{Source: 1, SourceEpoch: 2, Target: 3, TargetEpoch: 4, Records: 5, At: 6}
 	spec := LinkSpec{
@@ -57,7 +59,19 @@ func samples() map[string]Command {
 		"streams-again":             &StreamsAdd{Link: 1, Again: []StreamKey{{Topic: "a", Partition: 2, TargetTopic: "us.a"}}, At: 3},
 		"streams-end":               &StreamsEnd{Link: 1, Revision: 2, Topics: []string{"a"}, Gone: true, Reason: "r", By: "n1", At: 3},
 		"objects-on-source-deleted": &Objects{Links: []LinkPut{{Spec: LinkSpec{Name: "l", OnSourceDeleted: OnSourceDeletedEnd}}}, At: 1},
-		"operation-step":            &OperationStep{Operation: 1, From: StepStopping, To: StepReleasing, State: OperationRunning, Message: "m", Event: &event, At: 3},
+
+		"objects-who":        &Objects{DeleteLinks: []string{"y"}, Act: act, At: 1},
+		"node-put-who":       &NodePut{Node: Node{ID: "a"}, Act: act, At: 1},
+		"node-remove-who":    &NodeRemove{ID: "a", Act: act, At: 1},
+		"link-state-who":     &LinkState{Link: 1, State: StatePaused, Act: act, At: 2},
+		"task-order-who":     &TaskOrder{Link: 1, Order: OrderRetry, Act: act, At: 3},
+		"events-add-who":     &EventsAdd{Events: []Event{who}},
+		"mapping-put-who":    &MappingPut{Task: 1, Turn: 2, Event: &who, At: 3},
+		"task-stop-who":      &TaskStop{Task: 1, Turn: 2, Event: &who},
+		"streams-end-who":    &StreamsEnd{Link: 1, Reason: "r", Act: act, At: 3},
+		"operation-step-who": &OperationStep{Operation: 1, Event: &who, At: 3},
+
+		"operation-step": &OperationStep{Operation: 1, From: StepStopping, To: StepReleasing, State: OperationRunning, Message: "m", Event: &event, At: 3},
 	}
 }
 
@@ -204,6 +218,7 @@ func richest(t testing.TB) *State {
 	d.index = d.s.View().Index
 	d.must(
 		&FeatureRaise{Level: 3},
+		&NodePut{Node: Node{ID: "c", Name: "n3"}, Act: &Act{Who: "node n3", Client: "10.0.0.3:5", Node: "n1", Did: []Deed{{Text: "n3 joins"}}, At: 19}, At: 19},
 		&LinkPurge{Link: linkL},
 	)
 	return d.s
@@ -217,7 +232,7 @@ func TestGoldenSnapshots(t *testing.T) {
 	}{
 		{"snapshot.v1", rich(t), []string{`"nextAt":12`, `"order":"continue"`, `"spent":`, `"deleting":true`, `"sasl":`, `"phase":3`, `"leaving":true`, `"stop":`}},
 		{"snapshot.v2", richer(t), []string{`"source":"id"`, `"target":"pinned"`, `"lastOperation":2`, `"by":"n2"`, `"state":"done"`, `"step":"releasing"`, `"started":16`, `"finished":17`}},
-		{"snapshot.v3", richest(t), []string{`{"source":"id","target":"pinned","stream":{"topic":"orders"`}},
+		{"snapshot.v3", richest(t), []string{`{"source":"id","target":"pinned","stream":{"topic":"orders"`, `"name":"l","dropped"`, `"lasting":[`, `"who":"node n3","client":`}},
 	} {
 		t.Run(c.file, func(t *testing.T) {
 			got := snapshot(t, c.state.View())

@@ -121,7 +121,12 @@ func (e *edit) add(t Task, seen map[taskKey]bool) bool {
 func (e *edit) event(ev Event) {
 	ev.Seq = e.v.nextEvent
 	e.v.nextEvent++
-	ring := e.v.LinkEvents(ev.Link).addEvent(ev)
+	ring := e.v.LinkEvents(ev.Link)
+	if e.v.Feature < featureLasting {
+		ring = ring.addEvent(ev)
+	} else {
+		ring = ring.add(ev)
+	}
 	e.v.Events = put(e.v.Events, ring, byRing)
 }
 

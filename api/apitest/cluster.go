@@ -182,7 +182,7 @@ func (f *Cluster) Members() []api.Member {
 }
 
 // Leave implements api.Cluster.
-func (f *Cluster) Leave(context.Context) error {
+func (f *Cluster) Leave(context.Context, *fsm.Act) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.Left = true
@@ -190,9 +190,9 @@ func (f *Cluster) Leave(context.Context) error {
 }
 
 // Remove implements api.Cluster.
-func (f *Cluster) Remove(_ context.Context, id string) error {
+func (f *Cluster) Remove(_ context.Context, id string, act *fsm.Act) error {
 	f.With(func(f *Cluster) { f.Removed = append(f.Removed, id) })
-	_, err := f.apply(&fsm.NodeRemove{ID: id})
+	_, err := f.apply(&fsm.NodeRemove{ID: id, Act: act})
 	return err
 }
 

@@ -73,8 +73,8 @@ func (m membership) Members() []api.Member {
 
 // Leave goes on in the background once it has begun; the process ends when the
 // node has left.
-func (m membership) Leave(ctx context.Context) error {
-	finish, err := m.Node.Leave(ctx)
+func (m membership) Leave(ctx context.Context, act *fsm.Act) error {
+	finish, err := m.Node.Leave(ctx, act)
 	if err != nil {
 		return refused(err)
 	}
@@ -82,8 +82,8 @@ func (m membership) Leave(ctx context.Context) error {
 	return nil
 }
 
-func (m membership) Remove(ctx context.Context, id string) error {
-	return refused(m.Node.Remove(ctx, id))
+func (m membership) Remove(ctx context.Context, id string, act *fsm.Act) error {
+	return refused(m.Node.Remove(ctx, id, act))
 }
 
 // refused words what a leader refused by rule.

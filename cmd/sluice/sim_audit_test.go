@@ -102,7 +102,7 @@ func (a *audit) equal() {
 func (a *audit) events(f func(*fsm.Event)) {
 	v := a.s.view()
 	for _, ring := range v.Events {
-		for _, ev := range ring.Events {
+		for _, ev := range ring.All() {
 			f(ev)
 		}
 	}

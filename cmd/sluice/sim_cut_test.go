@@ -196,7 +196,7 @@ func TestSimOrders(t *testing.T) {
 		}
 		i := s.any()
 		gone := s.nodes[i]
-		finish, err := gone.cluster.Leave(s.t.Context())
+		finish, err := gone.cluster.Leave(s.t.Context(), nil)
 		if err == nil {
 			err = finish(s.t.Context())
 		}

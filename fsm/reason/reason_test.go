@@ -166,3 +166,13 @@ func TestSeverity(t *testing.T) {
 		t.Errorf("the order: %s, %s ... %s", rows[0].Code, rows[1].Code, rows[len(rows)-1].Code)
 	}
 }
+
+// TestStopsLast: what a person has to act on is not pushed out of the facts by
+// what happens all the time.
+func TestStopsLast(t *testing.T) {
+	for _, r := range All() {
+		if r.Severity == Stopped && !fsm.Lasts(r.Code) {
+			t.Errorf("events of %s are pushed out by others", r.Code)
+		}
+	}
+}

@@ -269,6 +269,12 @@ var table = map[fsm.Code]Row{
 		Advice:  nothing,
 	},
 
+	fsm.CodeOperatorAct: {
+		Severity: Told, Side: Cluster, Acts: Nobody,
+		Meaning: "somebody asked for a change, and it was made; the event says who, and from where",
+		Advice:  nothing,
+	},
+
 	// What is well.
 	fsm.CodeCopying: {
 		Severity: Good, Side: None, Acts: Nobody,

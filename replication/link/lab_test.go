@@ -96,7 +96,7 @@ func (c *control) streams() string {
 }
 
 func (c *control) events(code fsm.Code) (n int) {
-	for _, e := range c.View().LinkEvents(1).Events {
+	for _, e := range c.View().LinkEvents(1).All() {
 		if e.Code == code {
 			n += int(e.Count)
 		}

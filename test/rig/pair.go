@@ -152,7 +152,7 @@ func (p *Pair) End(t testing.TB, topic string, partition int32) int64 {
 // Events returns the link's events with the code, oldest first.
 func (p *Pair) Events(code fsm.Code) []fsm.Event {
 	var out []fsm.Event
-	for _, e := range p.View().LinkEvents(1).Events {
+	for _, e := range p.View().LinkEvents(1).All() {
 		if e.Code == code {
 			out = append(out, *e)
 		}
