@@ -153,11 +153,11 @@ func partitionOf(e *fsm.Event) *int32 {
 // linkDetail shows one link with its tasks.
 func (p *picture) linkDetail(l *fsm.Link, tasks []Task) LinkDetail {
 	d := LinkDetail{
-		Meta: p.meta("Link"), Link: p.link(l, tasks), NotCopied: []task.TopicState{}, LeftOut: []task.TopicLeftOut{},
+		Meta: p.meta("Link"), Link: p.link(l, tasks), NotCopied: []task.TopicState{}, LeftOut: []task.TopicLeftOut{}, Differ: []task.TopicSetting{},
 		Tasks: tasks, Events: p.events(eventQuery{link: l.Spec.Name, limit: 50}).Items,
 	}
 	if topics, _ := p.topics(l.ID); topics != nil {
-		d.NotCopied, d.LeftOut = append(d.NotCopied, topics.Why...), append(d.LeftOut, topics.Rules...)
+		d.NotCopied, d.LeftOut, d.Differ = append(d.NotCopied, topics.Why...), append(d.LeftOut, topics.Rules...), append(d.Differ, topics.Settings...)
 	}
 	return d
 }

@@ -128,8 +128,10 @@ type LinkDetail struct {
 	Link
 	NotCopied []task.TopicState   `json:"notCopied" doc:"Selected topics that are not copied, or not whole, by name; at most 100."`
 	LeftOut   []task.TopicLeftOut `json:"leftOut" doc:"Topics that a pattern means and a rule leaves out, by name; at most 100."`
-	Tasks     []Task              `json:"tasks" doc:"Worst first."`
-	Events    []Event             `json:"events" doc:"Newest first."`
+	// Differ is as of the last look at each topic, about once a minute.
+	Differ []task.TopicSetting `json:"settingsThatDiffer" doc:"Settings in which target topics differ from what their sources' ask for, by topic; at most 100."`
+	Tasks  []Task              `json:"tasks" doc:"Worst first."`
+	Events []Event             `json:"events" doc:"Newest first."`
 }
 
 // Task is a task and how it does.

@@ -226,7 +226,7 @@ func lift(f *apitest.Cluster, partition string) error {
 
 func topics(f *apitest.Cluster, args []string) error {
 	n, err := strconv.Atoi(args[0])
-	d := task.Topics{Selected: n, LeftOut: 1, Rules: []task.TopicLeftOut{{Topic: "__x", Rule: "topics of Kafka itself (__*) are never copied"}}}
+	d := task.Topics{Selected: n, Differ: 1, Settings: []task.TopicSetting{{Topic: "orders", Key: "retention.ms", Source: "-1", Target: "604800000"}}, LeftOut: 1, Rules: []task.TopicLeftOut{{Topic: "__x", Rule: "topics of Kafka itself (__*) are never copied"}}}
 	if len(args) > 1 {
 		d.NotCopied, d.Why = 1, []task.TopicState{{Topic: args[1], Code: fsm.Code(args[2]), Message: args[3]}}
 	}

@@ -65,4 +65,12 @@ func topicsNotCopied(w io.Writer, st style, l *api.LinkDetail) {
 	for _, t := range l.LeftOut {
 		fmt.Fprintf(w, "left out: %s: %s\n", t.Topic, t.Rule)
 	}
+	if len(l.Differ) > 0 {
+		fmt.Fprintln(w)
+	}
+	for _, s := range l.Differ {
+		for _, line := range wrap(fmt.Sprintf("setting differs: topic %s: %s is %s at the target, the source asks for %s", s.Topic, s.Key, orDash(s.Target), orDash(s.Source)), 80) {
+			fmt.Fprintln(w, line)
+		}
+	}
 }

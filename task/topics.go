@@ -10,9 +10,13 @@ type Topics struct {
 	NotCopied int    `json:"notCopied"` // how many of them are not, or not whole
 	LeftOut   int    `json:"leftOut"`   // topics that a pattern means and a rule leaves out
 
+	Differ int `json:"differ"` // settings in which target topics differ from what their sources' ask for
+
 	// The first of each, by name, at most MaxNamed.
 	Why   []TopicState   `json:"why,omitempty"`
 	Rules []TopicLeftOut `json:"rules,omitempty"`
+	// Settings are as of the last look at each topic, about once a minute.
+	Settings []TopicSetting `json:"settings,omitempty"`
 }
 
 // MaxNamed bounds the topics that are named in each list of Topics.
@@ -29,4 +33,13 @@ type TopicState struct {
 type TopicLeftOut struct {
 	Topic string `json:"topic"`
 	Rule  string `json:"rule"` // in words
+}
+
+// TopicSetting is a setting in which a target topic differs from what its
+// source's settings ask for. An empty value: not set.
+type TopicSetting struct {
+	Topic  string `json:"topic"`
+	Key    string `json:"key"`
+	Source string `json:"source"`
+	Target string `json:"target"`
 }

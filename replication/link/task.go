@@ -77,6 +77,10 @@ func (m *Measurement) topics(now int64) task.Topics {
 		d.Why = append(d.Why, task.TopicState{Topic: r.Topic, Code: r.Code, Message: r.Message})
 	}
 	d.Rules = m.LeftOut[:min(len(m.LeftOut), task.MaxNamed)]
+	d.Differ = len(m.Settings) + m.SettingsMore
+	for _, s := range m.Settings[:min(len(m.Settings), task.MaxNamed)] {
+		d.Settings = append(d.Settings, task.TopicSetting(s))
+	}
 	return d
 }
 
