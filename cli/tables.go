@@ -54,6 +54,25 @@ func linkTable(links []api.Link) *table {
 	return t
 }
 
+// topicsCell is "3/4": copied of those that are selected.
+func topicsCell(t api.LinkTopics) cell {
+	if t.Selected == nil || t.Copied == nil {
+		return c("-")
+	}
+	x := cell{text: strconv.Itoa(*t.Selected), raw: strconv.Itoa(*t.Selected)}
+	if *t.Copied < *t.Selected {
+		x.text, x.color = fmt.Sprintf("%d/%d", *t.Copied, *t.Selected), red
+	}
+	return x
+}
+
+func integer(n *int) cell {
+	if n == nil {
+		return c("-")
+	}
+	return c(strconv.Itoa(*n))
+}
+
 func taskTable(tasks []api.Task) *table {
 	t := &table{cols: []column{
 		{key: "link", head: "LINK", flex: true}, {key: "kind"}, {key: "topic"}, {key: "partition"}, {key: "stream", head: "STREAM", flex: true},

@@ -3,31 +3,11 @@ package cli
 import (
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 
 	"sluice/api"
 	"sluice/fsm/reason"
 )
-
-// topicsCell is "3/4": copied of those that are selected.
-func topicsCell(t api.LinkTopics) cell {
-	if t.Selected == nil || t.Copied == nil {
-		return c("-")
-	}
-	x := cell{text: strconv.Itoa(*t.Selected), raw: strconv.Itoa(*t.Selected)}
-	if *t.Copied < *t.Selected {
-		x.text, x.color = fmt.Sprintf("%d/%d", *t.Copied, *t.Selected), red
-	}
-	return x
-}
-
-func integer(n *int) cell {
-	if n == nil {
-		return c("-")
-	}
-	return c(strconv.Itoa(*n))
-}
 
 func topicsText(l *api.LinkDetail) string {
 	t := l.Topics
