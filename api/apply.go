@@ -78,6 +78,9 @@ func (a *applying) plan(ctx context.Context, v *fsm.View) (fsm.Command, error) {
 	if err := a.expected(); err != nil {
 		return nil, err
 	}
+	if err := a.secrets(); err != nil {
+		return nil, err
+	}
 	if err := a.preflight(ctx, v); err != nil {
 		return nil, err
 	}
@@ -86,6 +89,21 @@ func (a *applying) plan(ctx context.Context, v *fsm.View) (fsm.Command, error) {
 		return cmd, nil
 	}
 	return nil, nil
+}
+
+// secrets refuses a reference that this node does not follow or cannot: no link
+// of that Kafka cluster would work here.
+func (a *applying) secrets() error {
+	if a.s.Secret == nil || a.request.Delete {
+		return nil
+	}
+	faults, ok := errors.AsType[manifest.Errors](a.last.CheckReferences(a.objects, a.s.Secret))
+	if !ok {
+		return nil
+	}
+	p := ofManifest(faults)
+	p.Next = "nothing was changed; every node reads its own files and variables: put it right on each, and apply again"
+	return p
 }
 
 // expected compares the plan with the revisions that the caller saw, in the

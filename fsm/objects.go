@@ -1,5 +1,10 @@
 package fsm
 
+import (
+	"slices"
+	"strings"
+)
+
 // KafkaCluster is a named Kafka cluster that Sluice talks to, as an operator
 // declared it. Secrets are references ("${file:/path}", "${env:NAME}") and
 // are resolved by package kafka on the node that uses them.
@@ -10,6 +15,21 @@ type KafkaCluster struct {
 	ClusterID  string   `json:"clusterId,omitempty"`  // pinned on first contact when empty
 	TLS        *TLS     `json:"tls,omitempty"`        // nil: plaintext
 	SASL       *SASL    `json:"sasl,omitempty"`       // nil: none
+}
+
+// Reference is a secret that an object refers to, with the key of its manifest.
+type Reference struct{ Key, Text string }
+
+// References are the secrets that the Kafka cluster refers to.
+func (k *KafkaCluster) References() []Reference {
+	var out []Reference
+	if t := k.TLS; t != nil {
+		out = append(out, Reference{"spec.tls.ca", t.CA}, Reference{"spec.tls.cert", t.Cert}, Reference{"spec.tls.key", t.Key})
+	}
+	if s := k.SASL; s != nil {
+		out = append(out, Reference{"spec.sasl.password", s.Password})
+	}
+	return slices.DeleteFunc(out, func(r Reference) bool { return !strings.HasPrefix(r.Text, "${") })
 }
 
 // TLS says how to reach brokers over TLS. CA, Cert and Key are secret

@@ -42,16 +42,19 @@ type Client struct {
 
 // newClient makes a Client that connects nowhere yet.
 func newClient(cfg Config, spec fsm.KafkaCluster, total *counters, open *sync.WaitGroup, log *slog.Logger) (*Client, error) {
-	if _, err := tlsConfig(spec.TLS); err != nil {
+	if _, err := cfg.Secrets.tlsConfig(spec.TLS); err != nil {
 		return nil, err // each connection reads it anew; here it is found early
 	}
-	mech, err := mechanism(spec.SASL)
+	if err := cfg.Secrets.readable(&spec); err != nil {
+		return nil, err
+	}
+	mech, err := cfg.Secrets.mechanism(spec.SASL)
 	if err != nil {
 		return nil, err
 	}
 	c := &Client{
 		cfg: cfg, spec: spec, mech: mech, total: total, open: open,
-		dial:  secured(cfg.DialContext, spec.TLS),
+		dial:  cfg.Secrets.secured(cfg.DialContext, &spec),
 		conns: map[*Conn]struct{}{},
 	}
 	opts := []kgo.Opt{

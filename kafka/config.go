@@ -13,6 +13,7 @@ type Config struct {
 	DialTimeout    time.Duration // of TCP, TLS, API versions and SASL together
 	RequestTimeout time.Duration // silence beyond what the oldest request may take by itself
 	MaxResponse    int           // bytes; a larger response ends a Conn
+	Secrets        Secrets       // that objects may refer to
 	// DialContext opens TCP connections, those of kgo too; nil means net.Dialer.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Buffers are what fetch responses are read into; nil means buffers of the
@@ -27,6 +28,7 @@ func DefaultConfig() Config {
 		DialTimeout:    10 * time.Second,
 		RequestTimeout: 30 * time.Second,
 		MaxResponse:    256 << 20,
+		Secrets:        Secrets{Env: []string{"SLUICE_SECRET_"}},
 	}
 }
 
@@ -45,5 +47,5 @@ func (c Config) Validate() error {
 	if c.MaxResponse < 1<<20 || c.MaxResponse > 1<<30 {
 		errs = append(errs, errors.New("kafka: largest response must be 1 MiB to 1 GiB"))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.Secrets.Validate())...)
 }

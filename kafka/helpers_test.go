@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"os"
 	"strconv"
 	"testing"
 	"time"
@@ -51,6 +52,7 @@ func testCluster(t testing.TB, opts ...kfake.Opt) (*kfake.Cluster, fsm.KafkaClus
 func testPool(t testing.TB, change ...func(*Config)) *Pool {
 	t.Helper()
 	cfg := DefaultConfig()
+	cfg.Secrets.Folders = []string{os.TempDir()}
 	for _, f := range change {
 		f(&cfg)
 	}

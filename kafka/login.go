@@ -21,13 +21,13 @@ import (
 // tlsConfig reads the keys and certificates that spec refers to; nil for
 // plaintext. It is called for every connection, so that a renewed file counts
 // from the next one on.
-func tlsConfig(spec *fsm.TLS) (*tls.Config, error) {
+func (s Secrets) tlsConfig(spec *fsm.TLS) (*tls.Config, error) {
 	if spec == nil {
 		return nil, nil
 	}
 	cfg := &tls.Config{ServerName: spec.ServerName, MinVersion: tls.VersionTLS12}
 	if spec.CA != "" {
-		ca, err := ResolveSecret(spec.CA)
+		ca, err := s.Read(spec.CA)
 		if err != nil {
 			return nil, fmt.Errorf("reading CA: %w", err)
 		}
@@ -39,11 +39,11 @@ func tlsConfig(spec *fsm.TLS) (*tls.Config, error) {
 	if spec.Cert == "" && spec.Key == "" {
 		return cfg, nil
 	}
-	cert, err := ResolveSecret(spec.Cert)
+	cert, err := s.Read(spec.Cert)
 	if err != nil {
 		return nil, fmt.Errorf("reading client certificate: %w", err)
 	}
-	key, err := ResolveSecret(spec.Key)
+	key, err := s.Read(spec.Key)
 	if err != nil {
 		return nil, fmt.Errorf("reading client key: %w", err)
 	}
@@ -55,14 +55,25 @@ func tlsConfig(spec *fsm.TLS) (*tls.Config, error) {
 	return cfg, nil
 }
 
+// readable reports why the password of a Kafka cluster cannot be read.
+func (s Secrets) readable(k *fsm.KafkaCluster) error {
+	if k.SASL == nil {
+		return nil
+	}
+	if _, err := s.Read(k.SASL.Password); err != nil {
+		return fmt.Errorf("reading SASL password: %w", err)
+	}
+	return nil
+}
+
 // mechanism returns the SASL mechanism of spec, nil for none. The password is
 // resolved anew for every login.
-func mechanism(spec *fsm.SASL) (sasl.Mechanism, error) {
+func (s Secrets) mechanism(spec *fsm.SASL) (sasl.Mechanism, error) {
 	if spec == nil {
 		return nil, nil
 	}
 	password := func() (string, error) {
-		p, err := ResolveSecret(spec.Password)
+		p, err := s.Read(spec.Password)
 		if err != nil {
 			return "", fmt.Errorf("reading SASL password: %w", err)
 		}
@@ -155,13 +166,18 @@ func authenticate(ctx context.Context, mech sasl.Mechanism, host string, ask ask
 // dialFunc opens a connection, as net.Dialer.DialContext does.
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// secured returns dial with TLS by spec on top.
-func secured(dial dialFunc, spec *fsm.TLS) dialFunc {
-	if spec == nil {
-		return dial
-	}
+// secured returns dial with TLS on top, where the Kafka cluster has it. A
+// password that cannot be read is said before anything is dialled: brokers
+// would only tell that the login did not go on.
+func (s Secrets) secured(dial dialFunc, k *fsm.KafkaCluster) dialFunc {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		cfg, err := tlsConfig(spec)
+		if err := s.readable(k); err != nil {
+			return nil, err
+		}
+		if k.TLS == nil {
+			return dial(ctx, network, addr)
+		}
+		cfg, err := s.tlsConfig(k.TLS)
 		if err != nil {
 			return nil, err
 		}

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -23,6 +24,7 @@ type Pool struct {
 	clients  map[string]*Client
 	counters map[string]*counters // by cluster name; outlive the Clients
 	open     sync.WaitGroup       // Conns
+	logged   map[string]bool      // uses of secrets that were logged
 }
 
 // NewPool returns an empty Pool. It connects nowhere.
@@ -36,7 +38,7 @@ func NewPool(cfg Config, log *slog.Logger) (*Pool, error) {
 	if cfg.Buffers == nil {
 		cfg.Buffers = NewBuffers(nil, defaultIdle)
 	}
-	return &Pool{cfg: cfg, log: log, clients: map[string]*Client{}, counters: map[string]*counters{}}, nil
+	return &Pool{cfg: cfg, log: log, clients: map[string]*Client{}, counters: map[string]*counters{}, logged: map[string]bool{}}, nil
 }
 
 // Client returns the shared Client of spec.Name. Where spec differs from what
@@ -58,6 +60,7 @@ func (p *Pool) Client(_ context.Context, spec fsm.KafkaCluster) (*Client, error)
 		p.counters[spec.Name] = new(counters)
 	}
 	c, err := newClient(p.cfg, spec, p.counters[spec.Name], &p.open, p.log)
+	p.audit(&spec, err)
 	if err != nil {
 		return nil, fmt.Errorf("making client of Kafka cluster %s: %w", spec.Name, err)
 	}
@@ -67,6 +70,29 @@ func (p *Pool) Client(_ context.Context, spec fsm.KafkaCluster) (*Client, error)
 		go old.close()
 	}
 	return c, nil
+}
+
+// audit logs each use of a reference once: who reads the log sees which secret
+// goes to which addresses, and which were refused. Called with mu held.
+func (p *Pool) audit(spec *fsm.KafkaCluster, err error) {
+	if len(p.logged) > 10_000 {
+		clear(p.logged)
+	}
+	refused, _ := errors.AsType[*SecretError](err)
+	for _, r := range spec.References() {
+		ref := r.Text
+		not := refused != nil && refused.Reference == ref && refused.Refused
+		key := fmt.Sprint(not, ref, spec.Bootstrap)
+		if p.logged[key] || err != nil && !not {
+			continue
+		}
+		p.logged[key] = true
+		if not {
+			p.log.Warn("a secret was refused", "cluster", spec.Name, "reference", ref, "bootstrap", spec.Bootstrap)
+		} else {
+			p.log.Info("a secret is used", "cluster", spec.Name, "reference", ref, "bootstrap", spec.Bootstrap)
+		}
+	}
 }
 
 // Forget closes the Client of a Kafka cluster that is no more.

@@ -206,6 +206,24 @@ func checkTopology(ctx context.Context, v *fsm.View, objects []Object, kafka map
 	m.over(errs)
 }
 
+// CheckReferences asks of every secret that an object which changes refers to
+// whether it can be read, and words why not at its place.
+func (p *Plan) CheckReferences(objects []Object, read func(reference string) error) error {
+	var errs Errors
+	for _, c := range p.Changes {
+		if c.Kafka == nil || c.Action != ActionCreate && c.Action != ActionUpdate {
+			continue
+		}
+		i := slices.IndexFunc(objects, func(o Object) bool { return o.Kind == c.Kind && o.Name == c.Name })
+		for _, r := range c.Kafka.References() {
+			if err := read(r.Text); err != nil {
+				errs.add(objects[i].At(r.Key), "%s: %v", r.Key, err)
+			}
+		}
+	}
+	return errs.err()
+}
+
 // PlanDelete plans the deletion of objects; those that are not there count as
 // unchanged. A Kafka cluster that a remaining link uses is refused.
 func PlanDelete(v *fsm.View, objects []Object) (*Plan, error) {

@@ -29,7 +29,15 @@ type nodeFile struct {
 	Profile    string        `yaml:"profile" doc:"lan, or wan where nodes are more than a few milliseconds apart: a silent node is taken for dead after 3 or 10 seconds." example:"wan"`
 	Memory     manifest.Size `yaml:"memory" doc:"Record batches that the node may hold in memory, at least 16MiB. The process takes more: see sizing." example:"512MiB"`
 	ClientID   string        `yaml:"clientId" doc:"Client id by which the brokers see this node. With the same for all nodes, one Kafka quota holds for all." example:"sluice"`
+	Secrets    secretsFile   `yaml:"secrets"`
 	Log        string        `yaml:"log" doc:"What is logged: debug, info, warn or error." example:"debug"`
+}
+
+// secretsFile says what objects may refer to. Whoever may apply objects can
+// send it to a listener of his own.
+type secretsFile struct {
+	Folders []string `yaml:"folders" doc:"Folders whose files objects may refer to as ${file:/path}; a folder below counts too. Whoever may apply objects can send what is in them to a listener of his own: keep nothing else there." example:"[/etc/sluice/secrets]"`
+	Env     []string `yaml:"env" doc:"What the names of environment variables begin with that objects may refer to as ${env:NAME}." example:"[SLUICE_SECRET_]"`
 }
 
 type peerFile struct {
@@ -62,6 +70,7 @@ func defaultFile() nodeFile {
 	return nodeFile{
 		HTTP: httpFile{Listen: api.DefaultConfig().Listen}, Profile: string(cluster.ProfileLAN),
 		Memory: manifest.Size(stream.DefaultConfig().Memory), ClientID: kafka.DefaultConfig().ClientID, Log: "info",
+		Secrets: secretsFile{Folders: []string{"secrets"}, Env: kafka.DefaultConfig().Secrets.Env},
 	}
 }
 
@@ -84,9 +93,13 @@ func readFile(path string) (nodeFile, manifest.Fields, error) {
 	if err != nil {
 		return f, nil, err
 	}
+	here, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return f, nil, fmt.Errorf("reading the node's configuration: %w", err)
+	}
 	for _, p := range f.paths() {
 		if *p != "" && !filepath.IsAbs(*p) {
-			*p = filepath.Join(filepath.Dir(path), *p)
+			*p = filepath.Join(here, *p)
 		}
 	}
 	return f, fields, nil
@@ -94,7 +107,11 @@ func readFile(path string) (nodeFile, manifest.Fields, error) {
 
 // paths are the values that name files.
 func (f *nodeFile) paths() []*string {
-	return []*string{&f.DataDir, &f.Peer.TLS.Cert, &f.Peer.TLS.Key, &f.Peer.TLS.CA, &f.HTTP.TLS.Cert, &f.HTTP.TLS.Key, &f.HTTP.TokenFile}
+	out := []*string{&f.DataDir, &f.Peer.TLS.Cert, &f.Peer.TLS.Key, &f.Peer.TLS.CA, &f.HTTP.TLS.Cert, &f.HTTP.TLS.Key, &f.HTTP.TokenFile}
+	for i := range f.Secrets.Folders {
+		out = append(out, &f.Secrets.Folders[i])
+	}
+	return out
 }
 
 // parts are the packages' own configurations, made from node.yaml.
@@ -124,7 +141,7 @@ func (f nodeFile) configs(insecure bool) (parts, error) {
 	if p.cluster.HTTP == "" {
 		p.cluster.HTTP = f.HTTP.Listen
 	}
-	p.kafka.ClientID = f.ClientID
+	p.kafka.ClientID, p.kafka.Secrets = f.ClientID, kafka.Secrets(f.Secrets)
 	p.replication.Memory = int64(f.Memory)
 	p.replication.Lease = p.cluster.Profile.DeadAfter()
 	return p, errors.Join(f.check(), p.log.UnmarshalText([]byte(f.Log)),

@@ -10,6 +10,7 @@ import (
 	"sluice/api"
 	"sluice/cluster"
 	"sluice/fsm"
+	"sluice/kafka"
 	"sluice/kafka/catalog"
 	"sluice/replication/link"
 	"sluice/task"
@@ -97,6 +98,14 @@ func refused(err error) error {
 		}
 	}
 	return apiError(err)
+}
+
+// secret asks whether a reference can be read on this node.
+func secret(s kafka.Secrets) func(string) error {
+	return func(reference string) error {
+		_, err := s.Read(reference)
+		return err
+	}
 }
 
 // preflight looks at both Kafka clusters of a link before it is applied.

@@ -62,6 +62,13 @@ func TestNodeLivesAndEnds(t *testing.T) {
 	if code, out, errs := command(t, http1, object, "apply", "-f", "-"); code != 0 || !strings.Contains(out, "KafkaCluster us created") {
 		t.Errorf("apply: %d %s %s", code, out, errs)
 	}
+	// No file of the node goes to somebody's listener.
+	thief := strings.Replace(object, "spec: {", fmt.Sprintf("spec: {sasl: {mechanism: PLAIN, username: u, password: \"${file:%s}\"}, ", path), 1)
+	for _, verb := range []string{"plan", "apply"} {
+		if code, _, errs := command(t, http1, thief, verb, "-f", "-"); code != 1 || !strings.Contains(errs, "stdin:4:56: spec.sasl.password: secret") || !strings.Contains(errs, "reads secrets only below") {
+			t.Errorf("%s: %d %s", verb, code, errs)
+		}
+	}
 	// Both Kafka clusters are asked before a link is taken.
 	link := object + "---\n" + strings.Replace(object, "name: us", "name: eu", 1) + "---\napiVersion: sluice/v1\nkind: Link\nmetadata: {name: l}\nspec: {source: us, target: eu, topics: {include: [a]}}\n"
 	if code, _, errs := command(t, http1, link, "apply", "-f", "-"); code != 1 || !strings.Contains(errs, "link l: ") || !strings.Contains(errs, "nothing was changed") {

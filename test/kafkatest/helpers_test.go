@@ -56,7 +56,9 @@ func specOf(c *kafkalab.Cluster, l kafkalab.Listener) fsm.KafkaCluster {
 
 func newClient(t testing.TB, spec fsm.KafkaCluster) *kafka.Client {
 	t.Helper()
-	p, err := kafka.NewPool(kafka.DefaultConfig(), slog.New(slog.DiscardHandler))
+	cfg := kafka.DefaultConfig()
+	cfg.Secrets = kafka.Secrets{Folders: []string{"/"}, Env: []string{"KAFKATEST_"}}
+	p, err := kafka.NewPool(cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

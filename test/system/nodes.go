@@ -74,6 +74,19 @@ func Start(t testing.TB, o Options) *Nodes {
 	return n
 }
 
+// Secret writes a file that objects may refer to, and returns its path.
+func (n *Nodes) Secret(name string, content []byte) string {
+	n.t.Helper()
+	path := filepath.Join(n.dir, "secrets", name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		n.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		n.t.Fatal(err)
+	}
+	return path
+}
+
 // Join starts a further node.
 func (n *Nodes) Join() *Node {
 	n.t.Helper()

@@ -3,7 +3,6 @@ package system
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -29,7 +28,7 @@ func TestLeastRights(t *testing.T) {
 	allow(t, dst, kadm.NewACLs().Topics("*").Operations(kadm.OpCreate, kadm.OpDescribe, kadm.OpRead, kadm.OpWrite, kadm.OpAlter, kadm.OpDescribeConfigs))
 	allow(t, dst, kadm.NewACLs().Clusters().Operations(kadm.OpDescribeConfigs))
 	n.Ready()
-	n.Apply(loginYAML(t, src, dst, login) + AllTopics)
+	n.Apply(loginYAML(t, n, src, dst, login) + AllTopics)
 	orders := kafkalab.Topic{Name: "orders", Partitions: 6, Configs: map[string]string{"max.message.bytes": "2000000"}}
 	if err := src.CreateTopic(t.Context(), orders); err != nil {
 		t.Fatal(err)
@@ -73,13 +72,14 @@ func allow(t *testing.T, c *kafkalab.Cluster, b *kadm.ACLBuilder) {
 }
 
 // loginYAML is LinkYAML for clusters that want TLS and a login.
-func loginYAML(t *testing.T, src, dst *kafkalab.Cluster, l kafkalab.Listener) string {
+func loginYAML(t *testing.T, n *Nodes, src, dst *kafkalab.Cluster, l kafkalab.Listener) string {
 	t.Helper()
-	secret := filepath.Join(t.TempDir(), "password")
-	if err := os.WriteFile(secret, []byte(kafkalab.Password+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	secret := n.Secret("password", []byte(kafkalab.Password+"\n"))
 	object := func(name string, c *kafkalab.Cluster) string {
+		ca, err := os.ReadFile(c.CAFile())
+		if err != nil {
+			t.Fatal(err)
+		}
 		return fmt.Sprintf(`apiVersion: sluice/v1
 kind: KafkaCluster
 metadata: {name: %s}
@@ -88,7 +88,7 @@ spec:
   tls: {ca: "${file:%s}"}
   sasl: {mechanism: %s, username: %s, password: "${file:%s}"}
 ---
-`, name, quoted(c.Bootstrap()), c.CAFile(), l.SASL, kafkalab.User, secret)
+`, name, quoted(c.Bootstrap()), n.Secret(name+"-ca.pem", ca), l.SASL, kafkalab.User, secret)
 	}
 	return object("us", src) + object("eu", dst) + "apiVersion: sluice/v1\nkind: Link\nmetadata: {name: us-eu}\nspec:\n  source: us\n  target: eu\n"
 }
