@@ -29,7 +29,7 @@ type Pool struct {
 
 // NewPool returns an empty Pool. It connects nowhere.
 func NewPool(cfg Config, log *slog.Logger) (*Pool, error) {
-	if err := cfg.Validate(); err != nil {
+	if err := errors.Join(cfg.Validate(), cfg.Secrets.Validate()); err != nil {
 		return nil, err
 	}
 	if cfg.DialContext == nil {

@@ -45,11 +45,11 @@ func (s Secrets) Validate() error {
 	var errs []error
 	for _, f := range s.Folders {
 		if !filepath.IsAbs(f) {
-			errs = append(errs, fmt.Errorf("secrets: folder %q is not a whole path", f))
+			errs = append(errs, fmt.Errorf("folder %q is not a whole path", f))
 		}
 	}
 	if slices.Contains(s.Env, "") {
-		errs = append(errs, errors.New("secrets: an empty prefix would allow every environment variable; name what the allowed ones begin with"))
+		errs = append(errs, errors.New("an empty prefix would allow every environment variable; name what the allowed ones begin with"))
 	}
 	return errors.Join(errs...)
 }

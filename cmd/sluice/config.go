@@ -145,7 +145,7 @@ func (f nodeFile) configs(insecure bool) (parts, error) {
 	p.replication.Memory = int64(f.Memory)
 	p.replication.Lease = p.cluster.Profile.DeadAfter()
 	return p, errors.Join(f.check(), p.log.UnmarshalText([]byte(f.Log)),
-		named("peer", p.transport.Validate()), p.cluster.Validate(), named("clientId", p.kafka.Validate()), named("http", p.api.Validate()), p.replication.Validate())
+		named("peer", p.transport.Validate()), p.cluster.Validate(), named("clientId", p.kafka.Validate()), named("secrets", p.kafka.Secrets.Validate()), named("http", p.api.Validate()), p.replication.Validate())
 }
 
 // check finds what no package looks at.

@@ -78,6 +78,7 @@ func unstarted(t *testing.T) *node {
 	t.Helper()
 	f := defaultFile()
 	f.Name, f.DataDir, f.Peer.Listen = "n1", filepath.Join(t.TempDir(), "data"), "127.0.0.1:7400"
+	f.Secrets.Folders = []string{t.TempDir()}
 	cfg, err := f.configs(true)
 	if err != nil {
 		t.Fatal(err)
