@@ -24,11 +24,11 @@ demo: build
 	./bin/sluice demo
 
 # Everything but what takes minutes, in four minutes on two quiet cores. What
-# waits for brokers leaves processors to others: four packages at a time.
+# waits for brokers leaves processors to others: three packages at a time.
 # SLUICE_KAFKA=required makes it fail where no real Kafka can be had.
 test:
 	@command -v java >/dev/null && command -v mvn >/dev/null || echo "left out: all tests on real Kafka (they need Java 17+ and Maven)"
-	@$(TIDY); go test -timeout 20m -p 4 $(TESTFLAGS) $(PACKAGES)
+	@$(TIDY); go test -timeout 20m -p 3 $(TESTFLAGS) $(PACKAGES)
 
 # What "make test" leaves out because it takes minutes, in few rounds, and what
 # copying costs, as ratios in the same run.
@@ -36,6 +36,7 @@ prove-short:
 	@$(TIDY); export SLUICE_PROVE=short SLUICE_KAFKA=required; \
 	go test -count=1 -timeout 20m -run 'RollingRestart|Upgrade|Latency|MirrorMaker' ./test/system ./test/streams ./test/load && \
 	SIM_SEEDS=4 go test -count=1 -timeout 20m -run 'Sim|Chaos' ./cluster ./cmd/sluice && \
+	go test -count=1 -timeout 20m -run Limit ./test/streams && \
 	go test -count=1 -timeout 20m ./test/bench
 
 # The full counts of the reliability and performance claims, one after another:

@@ -116,6 +116,7 @@ func (s *sim) start(i int) *simNode {
 	s.bury()
 	n := &simNode{i: i, ip: ipOf(i), host: s.net.Host(ipOf(i)), tap: &tap{}, done: make(chan error, 1)}
 	file := defaultFile()
+	file.Secrets.Folders = nil
 	file.Name, file.DataDir, file.Memory = fmt.Sprintf("n%d", i), filepath.Join(s.dir, fmt.Sprint(i)), 64<<20
 	file.Peer.Listen = n.ip + ":7400"
 	for j := 1; j <= trio; j++ {

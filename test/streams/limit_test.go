@@ -20,7 +20,7 @@ import (
 // TestLimit: a link with a limit and more to copy than that copies as much, in
 // every ten seconds, through a takeover.
 func TestLimit(t *testing.T) {
-	t.Parallel()
+	claim.NeedsLong(t)
 	kafkalab.Require(t)
 	src, dst := kafkalab.StartPair(t, kafkalab.Config{}, kafkalab.Config{})
 	t.Run("together", func(t *testing.T) {
