@@ -111,6 +111,7 @@ func underQuota(t *testing.T, l *lab) {
 // How far behind in time the stream is cannot be told from them.
 func strangeTimes(t *testing.T, l *lab) {
 	s := l.stream(t)
+	s.keep(t)
 	r := s.own(t, 1)
 	for _, at := range []time.Time{time.UnixMilli(time.Now().Unix()), time.UnixMilli(-1), time.Now().Add(30 * time.Minute)} {
 		s.time = at
@@ -131,4 +132,19 @@ func strangeTimes(t *testing.T, l *lab) {
 		s.acked(t, r)
 	}
 	s.copied(t)
+}
+
+// keep keeps both topics' records however old: brokers would remove those of
+// 1970 when they look at their age next.
+func (s *stream) keep(t *testing.T) {
+	t.Helper()
+	for _, c := range []*kgo.Client{s.Source, s.Target} {
+		rs, err := kadm.NewClient(c).AlterTopicConfigs(context.Background(), []kadm.AlterConfig{{Name: "retention.ms", Value: new("-1")}}, s.topic)
+		if err == nil {
+			_, err = rs.On(s.topic, func(r *kadm.AlterConfigsResponse) error { return r.Err })
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 }
