@@ -11,12 +11,13 @@ import (
 
 // actOf says who asked for a change; nil where the facts cannot keep that yet.
 func actOf(ctx context.Context, s *Server, did ...fsm.Deed) *fsm.Act {
-	if !s.Control.View().HasActs() {
+	v := s.Control.View()
+	if !v.HasActs() {
 		return nil
 	}
 	c, _ := ctx.Value(callerKey{}).(caller)
 	return &fsm.Act{
-		Who: c.who, Client: c.client, Node: s.picture().nodeName(s.Cluster.State().NodeID), Did: did, At: time.Now().UnixMilli(),
+		Who: c.who, Client: c.client, Node: nodeName(v, s.Cluster.State().NodeID), Did: did, At: time.Now().UnixMilli(),
 	}
 }
 

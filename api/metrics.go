@@ -71,7 +71,7 @@ func (c *linkCollector) Collect(ch chan<- prometheus.Metric) {
 		for state, n := range f.states {
 			gauge(c.streams, float64(n), name, string(state))
 		}
-		if _, n := p.topics(l.ID); f.topics && n.Selected != nil {
+		if n := p.topics(l.ID).counts; f.topics && n.Selected != nil {
 			gauge(c.topics, float64(*n.Copied), name, "copied")
 			gauge(c.topics, float64(*n.Selected-*n.Copied), name, "not-copied")
 			gauge(c.topics, float64(*n.LeftOut), name, "left-out")

@@ -92,5 +92,5 @@ func (s *Server) asked(v *fsm.View) string {
 	if !v.HasOperations() {
 		return ""
 	}
-	return s.picture().nodeName(s.Cluster.State().NodeID)
+	return nodeName(v, s.Cluster.State().NodeID)
 }

@@ -23,7 +23,8 @@ type picture struct {
 	members  []Member
 	now      time.Time
 	reported map[fsm.TaskID]reported
-	linkTask map[fsm.LinkID]reported // of each link: what the owner of its topics says
+	linkTask map[fsm.LinkID]reported    // of each link: what the owner of its topics says
+	seen     map[fsm.LinkID]*linkTopics // what was read of that so far
 }
 
 // reported is what its owner says of a task, and when that came.
@@ -33,7 +34,7 @@ type reported struct {
 }
 
 func newPicture(v *fsm.View, state ClusterState, members []Member, now time.Time) *picture {
-	p := &picture{v: v, state: state, members: members, now: now, reported: map[fsm.TaskID]reported{}, linkTask: map[fsm.LinkID]reported{}}
+	p := &picture{v: v, state: state, members: members, now: now, reported: map[fsm.TaskID]reported{}, linkTask: map[fsm.LinkID]reported{}, seen: map[fsm.LinkID]*linkTopics{}}
 	for _, m := range members {
 		for id, s := range m.Tasks {
 			if t := v.Task(id); t != nil && t.Owner == m.ID {
@@ -66,8 +67,11 @@ func (p *picture) age(t time.Time) *int64 {
 	return new(max(0, p.now.Sub(t).Milliseconds()))
 }
 
-func (p *picture) nodeName(id string) string {
-	if n := p.v.Node(id); n != nil {
+func (p *picture) nodeName(id string) string { return nodeName(p.v, id) }
+
+// nodeName is a node's name, or its id where the facts do not know it.
+func nodeName(v *fsm.View, id string) string {
+	if n := v.Node(id); n != nil {
 		return n.Name
 	}
 	return id
@@ -287,20 +291,34 @@ func deref(n *int64) int64 {
 // any more: the link task looks every two seconds.
 const topicsOld = 60 * time.Second
 
-// topics is what a link's task tells of its topics, nil: that is not known now.
-func (p *picture) topics(link fsm.LinkID) (*task.Topics, LinkTopics) {
+// linkTopics is what a link's task tells of its topics.
+type linkTopics struct {
+	*task.Topics // nil: that is not known now
+	counts       LinkTopics
+}
+
+// topics reads what a link's task tells once for all that an answer shows.
+func (p *picture) topics(link fsm.LinkID) *linkTopics {
+	if p.seen[link] == nil {
+		p.seen[link] = p.readTopics(link)
+	}
+	return p.seen[link]
+}
+
+func (p *picture) readTopics(link fsm.LinkID) *linkTopics {
 	var d task.Topics
-	var counts LinkTopics
+	var out linkTopics
 	r, ok := p.linkTask[link]
 	if !ok || p.now.Sub(r.heard) >= silentAfter || json.Unmarshal(r.Detail, &d) != nil || d.Age == nil {
-		return nil, counts
+		return &out
 	}
-	counts.AgeMillis = p.age(r.heard.Add(-time.Duration(*d.Age) * time.Millisecond))
-	if *counts.AgeMillis >= topicsOld.Milliseconds() {
-		return nil, counts
+	out.counts.AgeMillis = p.age(r.heard.Add(-time.Duration(*d.Age) * time.Millisecond))
+	if *out.counts.AgeMillis >= topicsOld.Milliseconds() {
+		return &out
 	}
-	counts.Selected, counts.Copied, counts.LeftOut = new(d.Selected), new(d.Selected-d.NotCopied), new(d.LeftOut)
-	return &d, counts
+	out.Topics = &d
+	out.counts.Selected, out.counts.Copied, out.counts.LeftOut = new(d.Selected), new(d.Selected-d.NotCopied), new(d.LeftOut)
+	return &out
 }
 
 // link shows one link; tasks are its own, worst first.
@@ -310,20 +328,20 @@ func (p *picture) link(l *fsm.Link, tasks []Task) Link {
 		Name: s.Name, ID: l.ID, State: s.State, Condition: fsm.CodeStarting, Unconfirmed: p.unconfirmed(l),
 		LinkSettings: LinkSettings{
 			Source: s.Source, Target: s.Target, Include: nonNil(s.Include), Exclude: nonNil(s.Exclude), Rename: s.Rename, Start: s.Start,
-			Offsets: s.Offsets, OnLoss: s.OnLoss, OnSourceDeleted: cmp.Or(s.OnSourceDeleted, "stop"), Copies: s.Copies, Writers: s.Writers, Limit: manifest.FormatRate(s.Limit),
+			Offsets: s.Offsets, OnLoss: s.OnLoss, OnSourceDeleted: manifest.OnSourceDeleted(&s), Copies: s.Copies, Writers: s.Writers, Limit: manifest.FormatRate(s.Limit),
 			ReplicationFactor: s.ReplicationFactor,
 		},
 		Revision: l.Revision, CreatedAt: time.UnixMilli(l.CreatedAt).UTC(), Totals: totals(tasks),
 	}
-	var topics *task.Topics
-	topics, x.Topics = p.topics(l.ID)
+	topics := p.topics(l.ID)
+	x.Topics = topics.counts
 	switch {
 	case l.Deleting:
 		x.State, x.Condition = "deleting", fsm.CodeDeleting
 	case len(tasks) > 0:
 		x.Condition = condition(tasks)
 		if l.Running() {
-			x.Condition = worstOf(x.Condition, topics)
+			x.Condition = worstOf(x.Condition, topics.Topics)
 		}
 	case !l.Running():
 		x.Condition = fsm.CodePaused

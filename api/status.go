@@ -65,8 +65,7 @@ func (p *picture) diagnose(s *Status, all []Task) {
 		if l.Totals.Stopped > 0 {
 			bad("link %s: %d of %d streams are stopped (%s)", l.Name, l.Totals.Stopped, l.Totals.Streams, l.Condition)
 		}
-		topics, _ := p.topics(l.ID)
-		if text := notCopied(l.Name, topics); text != "" && l.State == fsm.StateRunning {
+		if text := notCopied(l.Name, p.topics(l.ID).Topics); text != "" && l.State == fsm.StateRunning {
 			bad("%s", text)
 		}
 		if l.State == fsm.StateRunning && s.Health == Healthy && reason.SeverityOf(l.Condition) == reason.Working {
@@ -156,7 +155,7 @@ func (p *picture) linkDetail(l *fsm.Link, tasks []Task) LinkDetail {
 		Meta: p.meta("Link"), Link: p.link(l, tasks), NotCopied: []task.TopicState{}, LeftOut: []task.TopicLeftOut{}, Differ: []task.TopicSetting{},
 		Tasks: tasks, Events: p.events(eventQuery{link: l.Spec.Name, limit: 50}).Items,
 	}
-	if topics, _ := p.topics(l.ID); topics != nil {
+	if topics := p.topics(l.ID).Topics; topics != nil {
 		d.NotCopied, d.LeftOut, d.Differ = append(d.NotCopied, topics.Why...), append(d.LeftOut, topics.Rules...), append(d.Differ, topics.Settings...)
 	}
 	return d

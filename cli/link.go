@@ -106,10 +106,7 @@ func hint(w io.Writer, link string, x api.Task) {
 	if x.From != nil {
 		fmt.Fprintf(w, "  %s offsets %s\n", x.Side, offsets(x.From, x.To))
 	}
-	advice := strings.NewReplacer("LINK", link, "`", "").Replace(r.Advice)
-	for _, l := range wrap(fmt.Sprintf("%s: %s", r.Acts, advice), 78) {
-		fmt.Fprintln(w, "  "+l)
-	}
+	advise(w, link, r)
 	if x.State == fsm.CodeSourceDeleted {
 		fmt.Fprintf(w, "  sluice link resolve %s --topic %s --end\n", link, x.Topic)
 		return

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -88,19 +89,12 @@ keeps their records.
 
 Ctrl-C ends the waiting, not the order; ` + "`sluice link describe`" + ` shows how it goes.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			order := ""
-			for i, r := range resolutions {
-				if chosen[i] && order != "" {
-					return &usageError{errors.New("choose one of --continue, --recopy and --end")}
-				}
-				if chosen[i] {
-					order, ch.ask = r.order, r.ask
-				}
-			}
-			if order == "" {
+			i := slices.Index(chosen, true)
+			if i < 0 || slices.Contains(chosen[i+1:], true) {
 				return &usageError{errors.New("choose one of --continue, --recopy and --end")}
 			}
-			return f.order(cmd.Context(), a, args[0], order, ch)
+			ch.ask = resolutions[i].ask
+			return f.order(cmd.Context(), a, args[0], resolutions[i].order, ch)
 		},
 	}
 	f.register(cmd)

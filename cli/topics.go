@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"io"
-	"strings"
 
 	"sluice/api"
 	"sluice/fsm/reason"
@@ -33,11 +32,7 @@ func seen(t api.LinkTopics) string {
 func topicsNotCopied(w io.Writer, st style, l *api.LinkDetail) {
 	for _, t := range l.NotCopied {
 		fmt.Fprintf(w, "\n%s %s: %s\n", st.paint(colored(t.Code).color, "! topic "+t.Topic), t.Code, t.Message)
-		r := reason.Of(t.Code)
-		advice := strings.NewReplacer("LINK", l.Name, "`", "").Replace(r.Advice)
-		for _, line := range wrap(fmt.Sprintf("%s: %s", r.Acts, advice), 78) {
-			fmt.Fprintln(w, "  "+line)
-		}
+		advise(w, l.Name, reason.Of(t.Code))
 	}
 	if len(l.LeftOut) > 0 {
 		fmt.Fprintln(w)

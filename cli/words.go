@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -163,4 +164,12 @@ func being(state string) string {
 		return "being deleted"
 	}
 	return state
+}
+
+// advise says who can do what about a reason code of a link.
+func advise(w io.Writer, link string, r reason.Row) {
+	advice := strings.NewReplacer("LINK", link, "`", "").Replace(r.Advice)
+	for _, l := range wrap(fmt.Sprintf("%s: %s", r.Acts, advice), 78) {
+		fmt.Fprintln(w, "  "+l)
+	}
 }

@@ -163,6 +163,9 @@ func (d *linkDoc) object() (fsm.LinkSpec, error) {
 	return l, err
 }
 
+// OnSourceDeleted is a link's onSourceDeleted in words: stop or end.
+func OnSourceDeleted(l *fsm.LinkSpec) string { return cmp.Or(l.OnSourceDeleted, sourceDeletedStop) }
+
 // sourceDeletedStop is the default in words; it is kept as the empty value,
 // which older nodes know too.
 const sourceDeletedStop = "stop"

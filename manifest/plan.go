@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -317,7 +316,7 @@ func linkFields(l *fsm.LinkSpec) []field {
 		{"spec.source", l.Source}, {"spec.target", l.Target},
 		{"spec.topics.include", list(l.Include)}, {"spec.topics.exclude", list(l.Exclude)},
 		{"spec.rename", l.Rename}, {"spec.start", l.Start}, {"spec.offsets", l.Offsets}, {"spec.onLoss", l.OnLoss},
-		{"spec.onSourceDeleted", cmp.Or(l.OnSourceDeleted, sourceDeletedStop)},
+		{"spec.onSourceDeleted", OnSourceDeleted(l)},
 		{"spec.copies", l.Copies}, {"spec.writers", l.Writers}, {"spec.limit", FormatRate(l.Limit)},
 		{"spec.targetTopics.replicationFactor", factor}, {"spec.state", l.State},
 	}

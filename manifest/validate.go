@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"cmp"
 	"fmt"
 	"net"
 	"regexp"
@@ -131,7 +130,7 @@ func (c checker) link(l *fsm.LinkSpec) {
 	c.rename(l)
 	c.oneOf("spec.offsets", l.Offsets, fsm.OffsetsAuto, fsm.OffsetsIdentical, fsm.OffsetsTranslated)
 	c.oneOf("spec.onLoss", l.OnLoss, fsm.OnLossHalt, fsm.OnLossContinue, fsm.OnLossRecopy)
-	c.oneOf("spec.onSourceDeleted", cmp.Or(l.OnSourceDeleted, sourceDeletedStop), sourceDeletedStop, fsm.OnSourceDeletedEnd)
+	c.oneOf("spec.onSourceDeleted", OnSourceDeleted(l), sourceDeletedStop, fsm.OnSourceDeletedEnd)
 	c.oneOf("spec.copies", l.Copies, fsm.CopiesSkipFromTarget, fsm.CopiesSkipAll)
 	c.oneOf("spec.writers", l.Writers, fsm.WritersOurs, fsm.WritersShared)
 	if l.State != "" {

@@ -66,17 +66,7 @@ func TestSuccessorTellsTheSourceEpoch(t *testing.T) {
 func TestComparesWhatIsReplicated(t *testing.T) {
 	src, dst := rig.Kfake(t, "source", 1), rig.Kfake(t, "target", 1)
 	p := beyondTheCheckpoint(t, src.ListenAddrs(), dst.ListenAddrs())
-	src.ControlKey(int16(kmsg.OffsetForLeaderEpoch), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		src.KeepControl()
-		resp := req.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
-		topic := kmsg.NewOffsetForLeaderEpochResponseTopic()
-		topic.Topic = "orders"
-		part := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
-		part.EndOffset = 7 // an election since
-		topic.Partitions = append(topic.Partitions, part)
-		resp.Topics = append(resp.Topics, topic)
-		return resp, nil, true
-	})
+	logEnds(src, func() (int64, bool) { return 7, true }) // an election since
 	lags := highWatermark(dst, 8)
 	describe(dst, p, 9) // without the producer's state the end of the log would be read, and waited for, before
 	r2, _ := p.Runner(t, "n2", nil)
@@ -99,17 +89,7 @@ func TestBelievesTwoEqualReadings(t *testing.T) {
 	dst := rig.Kfake(t, "target", 1)
 	p := beyondTheCheckpoint(t, src, dst.ListenAddrs())
 	var asked atomic.Int64
-	dst.ControlKey(int16(kmsg.OffsetForLeaderEpoch), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		dst.KeepControl()
-		resp := req.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
-		topic := kmsg.NewOffsetForLeaderEpochResponseTopic()
-		topic.Topic = "orders"
-		part := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
-		part.EndOffset = 9 // what the first reading may still see
-		topic.Partitions = append(topic.Partitions, part)
-		resp.Topics = append(resp.Topics, topic)
-		return resp, nil, asked.Add(1) == 1
-	})
+	logEnds(dst, func() (int64, bool) { return 9, asked.Add(1) == 1 }) // what the first reading may still see
 	r2, _ := p.Runner(t, "n2", nil)
 	s := p.Own(t, r2, "n2")[0]
 	rig.Until(t, 30*time.Second, "it goes on, or stops", func() bool { return s.Measure().LagRecords == 0 || first(p).Copy.Stop != nil })
@@ -150,17 +130,7 @@ func TestComparisonGoesOn(t *testing.T) {
 	p.Produce(t, "orders", 0, 5, records)
 	rig.Until(t, 30*time.Second, "all copied", func() bool { return p.End(t, "orders", 0) == records })
 	r1.Close()
-	src.ControlKey(int16(kmsg.OffsetForLeaderEpoch), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		src.KeepControl()
-		resp := req.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
-		topic := kmsg.NewOffsetForLeaderEpochResponseTopic()
-		topic.Topic = "orders"
-		part := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
-		part.EndOffset = 7 // an election since
-		topic.Partitions = append(topic.Partitions, part)
-		resp.Topics = append(resp.Topics, topic)
-		return resp, nil, true
-	})
+	logEnds(src, func() (int64, bool) { return 7, true }) // an election since
 	describe(dst, p, records-1)
 	var broken, again atomic.Int32 // fetches behind the first part, and of the first part after one was broken off
 	src.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {

@@ -1,11 +1,9 @@
 package stream_test
 
 import (
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -14,24 +12,12 @@ import (
 	"sluice/test/rig"
 )
 
-// derived counts how often a stream has read the end of the log at a Kafka
-// cluster.
-func derived(c *kfake.Cluster) *atomic.Int64 {
-	n := new(atomic.Int64)
-	c.ControlKey(int16(kmsg.OffsetForLeaderEpoch), func(kmsg.Request) (kmsg.Response, error, bool) {
-		c.KeepControl()
-		n.Add(1)
-		return nil, nil, false
-	})
-	return n
-}
-
 // TestLeavesOutWhatCameFromTheTarget: records that a link from the target wrote
 // into the source are not copied back, nor are those of such a link that is
 // applied while the stream runs.
 func TestLeavesOutWhatCameFromTheTarget(t *testing.T) {
 	src, dst := rig.Kfake(t, "source", 1), rig.Kfake(t, "target", 1)
-	reads := derived(dst)
+	reads := counted(dst, kmsg.OffsetForLeaderEpoch)
 	p := rig.NewPair(t, src.ListenAddrs(), dst.ListenAddrs(), fsm.LinkSpec{Copies: fsm.CopiesSkipFromTarget}, map[string]int32{"orders": 1}, "n1")
 	back := func(name string, producer int64) {
 		t.Helper()
@@ -87,7 +73,7 @@ func TestLeavesOutWhatCameFromTheTarget(t *testing.T) {
 func TestDerivesAnewUnderANewLeader(t *testing.T) {
 	_, src := rig.Embedded(t)
 	dst := rig.Kfake(t, "target", 2)
-	reads := derived(dst)
+	reads := counted(dst, kmsg.OffsetForLeaderEpoch)
 	p := rig.NewPair(t, src, dst.ListenAddrs(), fsm.LinkSpec{}, map[string]int32{"orders": 1}, "n1")
 	r, _ := p.Runner(t, "n1", func(c *stream.Config) { c.LookupEvery = 20 * time.Millisecond })
 	s := p.Own(t, r, "n1")[0]

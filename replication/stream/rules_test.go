@@ -19,15 +19,32 @@ import (
 	"sluice/test/rig"
 )
 
-// produced counts the produce requests that a Kafka cluster has got.
-func produced(c *kfake.Cluster) *atomic.Int64 {
+// counted counts the requests of a kind that a Kafka cluster has got.
+func counted(c *kfake.Cluster, key kmsg.Key) *atomic.Int64 {
 	n := new(atomic.Int64)
-	c.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+	c.ControlKey(int16(key), func(kmsg.Request) (kmsg.Response, error, bool) {
 		c.KeepControl()
 		n.Add(1)
 		return nil, nil, false
 	})
 	return n
+}
+
+// logEnds answers where the leader epoch of orders/0 ends, which is where its
+// log does, with what next gives; false: the embedded cluster answers itself.
+func logEnds(c *kfake.Cluster, next func() (int64, bool)) {
+	c.ControlKey(int16(kmsg.OffsetForLeaderEpoch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		end, ok := next()
+		resp := req.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
+		topic := kmsg.NewOffsetForLeaderEpochResponseTopic()
+		topic.Topic = "orders"
+		part := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
+		part.EndOffset = end
+		topic.Partitions = append(topic.Partitions, part)
+		resp.Topics = append(resp.Topics, topic)
+		return resp, nil, ok
+	})
 }
 
 // describe answers for the producer of the link as a broker does that knows
@@ -93,7 +110,7 @@ func TestMappingComesBeforeData(t *testing.T) {
 		}
 		return fetched(src, req, 8, records), nil, true
 	})
-	requests := produced(dst)
+	requests := counted(dst, kmsg.Produce)
 	var allowed uint32 // the last version that is let through
 	var refused atomic.Int64
 	var mu sync.Mutex
@@ -169,20 +186,12 @@ func TestWaitsForOldRequests(t *testing.T) {
 	// grow still, and stands.
 	asks := append([]int64{5, 5}, 6, 7, 5, 5)
 	var asked atomic.Int64
-	dst.ControlKey(int16(kmsg.OffsetForLeaderEpoch), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		dst.KeepControl()
+	logEnds(dst, func() (int64, bool) {
 		n := int(asked.Add(1)) - 1
 		if n >= len(asks) {
-			return nil, nil, false
+			return 0, false
 		}
-		resp := req.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
-		topic := kmsg.NewOffsetForLeaderEpochResponseTopic()
-		topic.Topic = "orders"
-		part := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
-		part.EndOffset = asks[n]
-		topic.Partitions = append(topic.Partitions, part)
-		resp.Topics = append(resp.Topics, topic)
-		return resp, nil, true
+		return asks[n], true
 	})
 	before := int64(-1) // log ends that were asked for before the first write
 	var once sync.Once
@@ -214,7 +223,7 @@ func TestLooksBeforeItWrites(t *testing.T) {
 	_, src := rig.Embedded(t)
 	dst := rig.Kfake(t, "target", 1)
 	p := rig.NewPair(t, src, dst.ListenAddrs(), fsm.LinkSpec{}, map[string]int32{"orders": 1}, "n1")
-	requests := produced(dst)
+	requests := counted(dst, kmsg.Produce)
 	r, n1 := p.Runner(t, "n1", func(c *stream.Config) { c.LookupEvery = time.Hour }) // nothing else may find it
 	s := p.Own(t, r, "n1")[0]
 	p.Produce(t, "orders", 0, 0, 5)

@@ -152,17 +152,9 @@ func failFetch(c *kfake.Cluster, code int16) {
 // for.
 func moving(c *kfake.Cluster) {
 	end := int64(0)
-	c.ControlKey(int16(kmsg.OffsetForLeaderEpoch), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		c.KeepControl()
+	logEnds(c, func() (int64, bool) {
 		end++
-		resp := req.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
-		topic := kmsg.NewOffsetForLeaderEpochResponseTopic()
-		topic.Topic = "orders"
-		part := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
-		part.EndOffset = end
-		topic.Partitions = append(topic.Partitions, part)
-		resp.Topics = append(resp.Topics, topic)
-		return resp, nil, true
+		return end, true
 	})
 }
 

@@ -59,6 +59,24 @@ func tooLargeContinue(t *testing.T, l *lab) {
 	w.without5(t)
 }
 
+// mended retries a stop at source offset 5 before and after the target topic's
+// setting, its cause, is taken back.
+func (w *world) mended(t *testing.T, stop fsm.Stop, setting string) {
+	t.Helper()
+	w.retryStops(t, stop)
+	configure(t, w.lab.dst, w.topic, setting, "")
+	w.order(t, fsm.OrderRetry)
+	w.holds(t, 0, [2]int{0, 10})
+	w.goesOnIdentically(t)
+}
+
+// continued goes on past a stop at source offset 5.
+func (w *world) continued(t *testing.T) {
+	t.Helper()
+	w.order(t, fsm.OrderContinue)
+	w.without5(t)
+}
+
 // without5 checks a stream that went on past source offset 5.
 func (w *world) without5(t *testing.T) {
 	t.Helper()
@@ -108,18 +126,11 @@ func (l *lab) tooOld(t *testing.T) *world {
 func tooOldStop() fsm.Stop { return fsm.Stop{Code: fsm.CodeTimestampRefused, From: 5, To: 6} }
 
 func timestampRefused(t *testing.T, l *lab) {
-	w := l.tooOld(t)
-	w.retryStops(t, tooOldStop())
-	configure(t, l.dst, w.topic, "message.timestamp.before.max.ms", "")
-	w.order(t, fsm.OrderRetry)
-	w.holds(t, 0, [2]int{0, 10})
-	w.goesOnIdentically(t)
+	l.tooOld(t).mended(t, tooOldStop(), "message.timestamp.before.max.ms")
 }
 
 func timestampContinue(t *testing.T, l *lab) {
-	w := l.tooOld(t)
-	w.order(t, fsm.OrderContinue)
-	w.without5(t)
+	l.tooOld(t).continued(t)
 }
 
 // withoutKey copies five records and meets a sixth without a key when the target
@@ -139,18 +150,11 @@ func (l *lab) withoutKey(t *testing.T) *world {
 func keylessStop() fsm.Stop { return fsm.Stop{Code: fsm.CodeKeylessRecord, From: 5, To: 6} }
 
 func keyless(t *testing.T, l *lab) {
-	w := l.withoutKey(t)
-	w.retryStops(t, keylessStop())
-	configure(t, l.dst, w.topic, "cleanup.policy", "")
-	w.order(t, fsm.OrderRetry)
-	w.holds(t, 0, [2]int{0, 10})
-	w.goesOnIdentically(t)
+	l.withoutKey(t).mended(t, keylessStop(), "cleanup.policy")
 }
 
 func keylessContinue(t *testing.T, l *lab) {
-	w := l.withoutKey(t)
-	w.order(t, fsm.OrderContinue)
-	w.without5(t)
+	l.withoutKey(t).continued(t)
 }
 
 // corrupted copies five records and meets a batch of three in which one byte
