@@ -2,7 +2,6 @@ package link
 
 import (
 	"cmp"
-	"strconv"
 	"strings"
 
 	"sluice/fsm"
@@ -38,17 +37,11 @@ type keeps struct {
 
 // keepsOf reads it from a topic's settings in effect.
 func keepsOf(topic []kafka.ConfigEntry) keeps {
-	bound := func(name string) int64 {
-		if !strings.Contains(cmp.Or(value(topic, cfgCleanup), "delete"), "delete") {
-			return -1
-		}
-		n, err := strconv.ParseInt(value(topic, name), 10, 64)
-		if err != nil || n < 0 {
-			return -1
-		}
-		return n
+	k := kafka.RetentionOf(topic)
+	if !strings.Contains(cmp.Or(k.Policy, "delete"), "delete") {
+		return keeps{-1, -1}
 	}
-	return keeps{bound(cfgRetentionMs), bound(cfgRetentionBytes)}
+	return keeps{k.Ms, k.Bytes}
 }
 
 // figure is a number that may not be known.

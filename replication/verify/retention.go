@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"strconv"
 	"strings"
 	"time"
 
@@ -18,25 +17,10 @@ type retention struct {
 }
 
 func retentionOf(r kafka.ConfigsResult) retention {
-	out := retention{err: r.Err, ms: -1, bytes: -1}
-	for _, e := range r.Entries {
-		switch e.Name {
-		case "cleanup.policy":
-			out.compacts, out.deletes = strings.Contains(e.Value, "compact"), strings.Contains(e.Value, "delete")
-		case "retention.ms":
-			out.ms = limit(e.Value)
-		case "retention.bytes":
-			out.bytes = limit(e.Value)
-		}
+	k := kafka.RetentionOf(r.Entries)
+	return retention{
+		compacts: strings.Contains(k.Policy, "compact"), deletes: strings.Contains(k.Policy, "delete"), ms: k.Ms, bytes: k.Bytes, err: r.Err,
 	}
-	return out
-}
-
-func limit(text string) int64 {
-	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
-		return n
-	}
-	return -1
 }
 
 // clocksDiffer is how far clocks may be apart without a record counting as
