@@ -57,7 +57,7 @@ type httpFile struct {
 	Listen    string      `yaml:"listen" doc:"Address of the API, the page and the metrics. Other than loopback only with http.tls and http.tokenFile." example:"0.0.0.0:8080"`
 	Advertise string      `yaml:"advertise" doc:"Address of the API as other nodes show it. Left out: http.listen." example:"n1.example:8080"`
 	TLS       httpTLSFile `yaml:"tls"`
-	TokenFile string      `yaml:"tokenFile" doc:"File with the token that every request to the API must bear." example:"/etc/sluice/token"`
+	TokenFile string      `yaml:"tokenFile" doc:"File with the token that every request to the API must bear; or with several, one a line as NAME TOKEN, whose names events show." example:"/etc/sluice/token"`
 }
 
 type httpTLSFile struct {
