@@ -11,7 +11,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"sluice/test/wait"
+
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 )
@@ -183,10 +186,16 @@ func (o Options) shift(topic string, partition int32) int64 {
 // listOffsets returns the log starts and the ends of what is committed, by partition.
 func listOffsets(ctx context.Context, cl *kgo.Client, topic string) (starts, ends map[int32]int64, err error) {
 	list := func(what string, ask func(context.Context, ...string) (kadm.ListedOffsets, error)) (map[int32]int64, error) {
-		offsets, err := ask(ctx, topic)
-		if err == nil {
-			err = offsets.Error()
-		}
+		var offsets kadm.ListedOffsets
+		err := wait.Until(ctx, 100*time.Millisecond, wait.Patience, func(ctx context.Context) (err error) {
+			if offsets, err = ask(ctx, topic); err == nil {
+				err = offsets.Error()
+			}
+			if err != nil && !kerr.IsRetriable(err) && !errors.Is(err, kerr.LeaderNotAvailable) && !errors.Is(err, kerr.NotLeaderForPartition) {
+				return wait.Final(err)
+			}
+			return err
+		})
 		if err != nil {
 			return nil, fmt.Errorf("listing %s offsets of %s: %w", what, topic, err)
 		}

@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"sluice/fsm"
@@ -69,12 +68,7 @@ func (w *world) begin(t *testing.T, n int, commit bool) (end func()) {
 
 func (w *world) sourceEnd(t *testing.T) int64 {
 	t.Helper()
-	ends, err := kadm.NewClient(w.Source).ListEndOffsets(within(t, timeout), w.topic)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, _ := ends.Lookup(w.topic, 0)
-	return e.Offset
+	return rig.EndOf(t, w.Source, w.topic, 0)
 }
 
 // mixed is a stream that left dense at source offset 7: five plain records, a

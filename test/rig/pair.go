@@ -138,15 +138,26 @@ func (p *Pair) ProduceAt(t testing.TB, topic string, partition int32, from, to i
 // End returns the high watermark of a target partition.
 func (p *Pair) End(t testing.TB, topic string, partition int32) int64 {
 	t.Helper()
-	ends, err := kadm.NewClient(p.Target).ListEndOffsets(context.Background(), topic)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, ok := ends.Lookup(topic, partition)
-	if !ok || e.Err != nil {
-		t.Fatalf("end of %s/%d: %v", topic, partition, e.Err)
-	}
-	return e.Offset
+	return EndOf(t, p.Target, topic, partition)
+}
+
+// EndOf is where a partition's log ends. It is asked for again while that does
+// not go well: on a busy machine a partition may have no leader for a moment.
+func EndOf(t testing.TB, cl *kgo.Client, topic string, partition int32) (end int64) {
+	t.Helper()
+	Wait(t, fmt.Sprintf("end of %s/%d", topic, partition), func() error {
+		ends, err := kadm.NewClient(cl).ListEndOffsets(context.Background(), topic)
+		if err != nil {
+			return err
+		}
+		e, ok := ends.Lookup(topic, partition)
+		if !ok {
+			return errors.New("no such partition")
+		}
+		end = e.Offset
+		return e.Err
+	})
+	return end
 }
 
 // Events returns the link's events with the code, oldest first.

@@ -164,12 +164,7 @@ func (s *stream) transaction(t *testing.T, n int) {
 
 func (s *stream) sourceEnd(t *testing.T) int64 {
 	t.Helper()
-	ends, err := kadm.NewClient(s.Source).ListEndOffsets(context.Background(), s.topic)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, _ := ends.Lookup(s.topic, 0)
-	return e.Offset
+	return rig.EndOf(t, s.Source, s.topic, 0)
 }
 
 // record is the next one to be produced.
