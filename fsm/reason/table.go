@@ -118,8 +118,8 @@ var table = map[fsm.Code]Row{
 	},
 	fsm.CodePositionUnknown: {
 		Severity: Stopped, Side: Target, Acts: AtSluice,
-		Meaning: "the target moved past every position that is known of the stream",
-		Advice:  "`sluice link resolve LINK --continue` goes on at the last known position, `--recopy` begins anew in an emptied target",
+		Meaning: "the target holds more than is known of the stream, and how much of it is not to be seen in both logs any more",
+		Advice:  "`sluice link resolve LINK --continue` goes on at the last position that is known and may copy again as many records as the stop says, `--recopy` begins anew in an emptied target",
 	},
 
 	// What is tried again until somebody puts it right.

@@ -184,18 +184,21 @@ func (s *Situation) raiseEpoch(f Fault) Step {
 	case s.Log == nil:
 		return Gather{What: NeedLog}
 	}
-	switch s.derive().Outcome {
-	case RaiseEpoch, Found, LostAcked:
-	default:
+	pos, step := s.located()
+	switch {
+	case step != nil:
+		return step
+	case pos.Outcome == RaiseEpoch:
+		if pos, step = s.behindLost(pos); step != nil {
+			return step
+		}
+	case pos.Outcome != Found && pos.Outcome != LostAcked:
 		return s.open() // something else by now
 	}
-	p, end := s.Memory.Last, s.Log.LogEnd
-	src, ok := s.sourceOf(end)
-	if !ok {
-		return Halt{AtTarget(Blocked, fsm.CodePositionUnknown, p.Target, end, "the target moved past every known position")}
-	}
+	p, src, end := s.Memory.Last, pos.Source, s.Log.LogEnd
 	m := s.successor()
 	m.Segments = offsets.Cut(&m, end)
+	addAligned(s, &m)
 	c := Commit{Event: &fsm.Event{Code: fsm.CodeEpochRaised, From: end, To: end}}
 	if end < p.Target {
 		c.Tell = &fsm.Event{Code: fsm.CodeTargetLostAcked, From: end, To: p.Target,
@@ -206,4 +209,21 @@ func (s *Situation) raiseEpoch(f Fault) Step {
 		c.Event.Message = fmt.Sprintf("producer epoch %d begins at target offset %d: %s", c.Mapping.ProducerEpoch, end, f.Message)
 	}
 	return next
+}
+
+// behindLost is the position where the target lost even what the producer epoch
+// before wrote.
+func (s *Situation) behindLost(pos Position) (Position, Step) {
+	src, ok := s.sourceOf(s.Log.LogEnd)
+	if !ok {
+		if step := s.align(); step != nil {
+			return pos, step
+		}
+		if a := s.Aligned; a.Repeats > 0 {
+			return pos, Halt{AtTarget(Blocked, fsm.CodePositionUnknown, pos.Target-a.Repeats, pos.Target, "the target lost records, and where it ends now is not known")}
+		}
+		src = s.Aligned.Source
+	}
+	pos.Source = src
+	return pos, nil
 }

@@ -21,9 +21,14 @@ func (s *Situation) open() Step {
 	if s.Log == nil {
 		return Gather{What: NeedLog}
 	}
-	pos := s.derive()
-	if pos.Outcome != Found && pos.Outcome != LostAcked {
+	pos, step := s.located()
+	switch {
+	case step != nil:
+		return step
+	case pos.Outcome != Found && pos.Outcome != LostAcked:
 		return s.unusable(pos)
+	case pos.Outcome == LostAcked && s.Aligned != nil: // segments behind the log end are void
+		return Restart{AtTarget(Forgotten, fsm.CodeEpochRaised, pos.Target, pos.Target, pos.Detail)}
 	}
 	// Brokers may refuse any sequence but 0 of a producer that they forgot.
 	if s.Log.Producer == nil && pos.Target == s.Memory.Refused && pos.Target != s.Task.Mapping.SequenceZero {
@@ -40,7 +45,7 @@ func (s *Situation) open() Step {
 // unusable is about a position that no pipe can be opened at.
 func (s *Situation) unusable(pos Position) Step {
 	f := faultAt(pos)
-	if pos.Outcome == Unknown && s.Memory.Attempts < unknownTries {
+	if pos.Outcome == Unknown && s.Aligned == nil && s.Memory.Attempts < unknownTries {
 		f.Kind = Retry
 	}
 	if f.Kind == Blocked {
@@ -116,6 +121,9 @@ func (s *Situation) openAt(pos Position, guarded bool, epoch int32) Step {
 	}
 	o := Open{Position: pos, Guarded: guarded, Unreplicated: s.Log.High < pos.Target}
 	o.Progress, o.Segments = s.Memory.settled(pos, epoch, s.Now)
+	if s.Aligned != nil {
+		o.Segments = s.Aligned.Segments
+	}
 	if pos.Outcome == LostAcked {
 		o.Event = &fsm.Event{Code: fsm.CodeTargetLostAcked, From: pos.From, To: pos.To, Message: pos.Detail}
 	}

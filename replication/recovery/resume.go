@@ -39,12 +39,6 @@ func (s *Situation) stopped() Step {
 	return stays(s.Task.Stop)
 }
 
-// notYet waits with an order that cannot be carried out: finding that out has
-// asked both Kafka clusters.
-func (s *Situation) notYet(why string) Step {
-	return Wait{Code: s.Task.Stop.Code, Message: "cannot go on yet: " + why, For: min(orderPoll<<max(0, min(s.Memory.Attempts-1, 10)), orderPollMost), Tried: true}
-}
-
 // skipLoss commits a new offset segment behind what stopped the stream. What is
 // skipped stands in the event. The producer epoch is raised, so that an owner
 // that is cut off and knows only the old mapping is refused.
@@ -91,13 +85,19 @@ func (s *Situation) fallenBack() Step {
 	if !reason.Of(s.Task.Stop.Code).Batch {
 		return nil
 	}
-	pos := s.derive()
+	pos, step := s.located()
+	if step != nil {
+		return step
+	}
 	switch pos.Outcome {
 	case Found:
 		return nil
 	case LostAcked:
 		if pos.Source >= s.Task.Stop.From {
 			return nil
+		}
+		if s.Aligned != nil { // segments behind the log end are void
+			return s.raiseEpoch(AtTarget(Forgotten, fsm.CodeEpochRaised, pos.Target, pos.Target, pos.Detail))
 		}
 		return Commit{
 			Mapping: s.successor(), Progress: s.progressAt(pos.Source, pos.Target, s.Memory.Last.Records),
@@ -132,6 +132,7 @@ func (s *Situation) resumeAt(m *fsm.Mapping) (source int64, step Step) {
 		return source, nil
 	}
 	behind := func(source int64) (int64, Step) {
+		addAligned(s, m)
 		m.Segments = offsets.Behind(m, source, s.Log.LogEnd)
 		return source, nil
 	}
@@ -151,6 +152,12 @@ func (s *Situation) resumeAt(m *fsm.Mapping) (source int64, step Step) {
 		}
 		return behind(source)
 	case fsm.CodePositionUnknown:
+		if m.Phase == fsm.PhaseTranslated {
+			if step := s.align(); step != nil {
+				return 0, step
+			}
+			at = s.Aligned.Source
+		}
 		m.Phase = fsm.PhaseTranslated
 		return behind(max(at, first))
 	case fsm.CodeIdentityLost: // the checkpoint may be behind the place where it stopped
@@ -167,6 +174,9 @@ func (s *Situation) resumeAt(m *fsm.Mapping) (source int64, step Step) {
 // get segments of their own.
 func (s *Situation) behindForeign(m *fsm.Mapping) (source int64, step Step) {
 	old := s.Task.Mapping
+	if old.Phase != fsm.PhaseDense {
+		return s.behindForeignTranslated()
+	}
 	near := max(s.Memory.Last.Target, old.Segments[0].Target) // up to there everything is known to stand where it should
 	ours, placed, step := s.ours(near)
 	if step != nil {
@@ -175,17 +185,20 @@ func (s *Situation) behindForeign(m *fsm.Mapping) (source int64, step Step) {
 	if ours < 0 {
 		return 0, s.notYet("none of our records is left in the target to tell the position from; recopy")
 	}
-	source, ok := s.sourceOf(ours)
-	if !ok {
-		return 0, s.notYet("a translated stream cannot be counted; recopy")
+	m.Segments = offsets.Moved(old, near, placed)
+	return offsets.Source(old, ours), nil
+}
+
+// behindForeignTranslated does so where nothing can be counted: our records
+// between the others' are found in the source.
+func (s *Situation) behindForeignTranslated() (source int64, step Step) {
+	if step := s.align(); step != nil {
+		return 0, step
 	}
-	switch {
-	case m.Phase == fsm.PhaseDense:
-		m.Segments = offsets.Moved(old, near, placed)
-	case len(placed) > 0:
-		return 0, s.notYet("records of a translated stream stand between others'; recopy")
+	if a := s.Aligned; a.Repeats > 0 {
+		return 0, s.notYet(fmt.Sprintf("%d of our last records in the target cannot be told from those that are still to be copied; recopy", a.Repeats))
 	}
-	return source, nil
+	return s.Aligned.Source, nil
 }
 
 // ours is the target offset, as the mapping would have it without foreign

@@ -54,6 +54,9 @@ func TestContinues(t *testing.T) {
 	skip := func(code fsm.Code) func(*Situation) { return stopped(code, fsm.OrderContinue, nil) }
 	const raised, event = "producer 7/1 from 10 on; at ", "epoch -1, 10 records; event new-segment [10,12)"
 	translated := func(s *Situation) { s.Task.Mapping.Phase = fsm.PhaseTranslated }
+	aligned := func(log func(*Situation), a Alignment) map[Need]func(*Situation) {
+		return map[Need]func(*Situation){NeedLog: log, NeedAlignment: func(s *Situation) { s.Aligned = &a }}
+	}
 	for _, r := range []ruling{
 		{"position lost", nil, skip(fsm.CodePositionLost), source(15, 20), "commit 2 of generation 1, dense [{0 0} {15 10}]; " + raised + "15@10, " + event},
 		{"a batch that is too large", nil, skip(fsm.CodeRecordTooLarge), nil, "commit 2 of generation 1, dense [{0 0} {12 10}]; " + raised + "12@10, " + event},
@@ -82,7 +85,16 @@ func TestContinues(t *testing.T) {
 			s.Task.Stop, s.Task.Order = &fsm.Stop{Code: fsm.CodeNotEmpty}, fsm.OrderContinue
 		}, needs(NeedLog, func(s *Situation) { s.Log = &TargetLog{Observed: Observed{LogStart: 3, LogEnd: 9}} }),
 			"commit 1 of generation 1, dense [{6 9}]; producer 7/0 from 9 on; at 6@9, epoch -1, 0 records; event new-segment [3,9)"},
-		{"translated, and none can be told from others'", nil, stopped(fsm.CodeForeignWriter, fsm.OrderContinue, translated), needs(NeedLog, log(12, 15)), "wait 2s: foreign-writer"},
+		{"translated, and ours stand between others'", nil, stopped(fsm.CodeForeignWriter, fsm.OrderContinue, translated), aligned(log(12, 15), Alignment{Source: 13, Segments: []fsm.Segment{{Source: 12, Target: 14}}}),
+			"commit 2 of generation 1, translated [{0 0} {12 14} {13 15}]; producer 7/1 from 15 on; at 13@15, " + event},
+		{"translated, and not all can be told", nil, stopped(fsm.CodeForeignWriter, fsm.OrderContinue, translated), aligned(log(12, 15), Alignment{Source: 12, Repeats: 1}), "wait 2s: foreign-writer"},
+		{"translated, and some may be repeated", nil, stopped(fsm.CodePositionUnknown, fsm.OrderContinue, translated), aligned(log(15, 15), Alignment{Source: 14, Repeats: 2, Segments: []fsm.Segment{{Source: 12, Target: 11}}}),
+			"commit 2 of generation 1, translated [{0 0} {12 11} {14 15}]; producer 7/1 from 15 on; at 14@15, " + event},
+		{"translated, a batch that is too large behind what is known", nil, stopped(fsm.CodeRecordTooLarge, fsm.OrderContinue, func(s *Situation) {
+			translated(s)
+			s.Task.Stop.From, s.Task.Stop.To = 17, 18
+		}), aligned(log(15, 15), Alignment{Source: 17, Segments: []fsm.Segment{{Source: 12, Target: 11}}}),
+			"commit 2 of generation 1, translated [{0 0} {12 11} {18 15}]; producer 7/1 from 15 on; at 18@15, epoch -1, 10 records; event new-segment [17,18)"},
 	} {
 		r.check(t)
 	}
@@ -123,11 +135,6 @@ func TestContinuesBehindForeignRecords(t *testing.T) {
 			"commit 2 of generation 1, dense [{0 0} {10 15}]; " + raised + "15 on; at 10@15" + event},
 		{"no state, no checkpoint, and none of ours", nil, foreign(none), answers(stateless(15), ours()), "wait 2s: foreign-writer"},
 		{"no state, the log ends before the checkpoint", nil, foreign(nil), answers(stateless(8), ours()), "wait 2s: foreign-writer"},
-		{"translated, ours stand between them", nil, foreign(func(s *Situation) {
-			s.Task.Mapping.Phase, s.Memory.Unacked = fsm.PhaseTranslated, []Batch{{Target: 10, Count: 2, Next: 12}}
-		}), answers(log(12, 16), ours(Batch{Sequence: 10, Target: 12, Count: 2})), "wait 2s: foreign-writer"},
-		{"translated, ours stand before them", nil, foreign(func(s *Situation) { s.Task.Mapping.Phase = fsm.PhaseTranslated }), answers(log(10, 13), nil),
-			"commit 2 of generation 1, translated [{0 0} {10 13}]; " + raised + "13 on; at 10@13" + event},
 	} {
 		r.check(t)
 	}

@@ -114,6 +114,8 @@ func drawAnswer(t *rapid.T, s *Situation, g Gather) {
 		for range rapid.IntRange(0, 3).Draw(t, "ours") {
 			s.Ours = append(s.Ours, Batch{Sequence: int32(at("sequence")), Target: at("stands"), Count: int32(1 + at("count")/10)})
 		}
+	case NeedAlignment:
+		s.Aligned = &Alignment{Source: g.Known.Source + at("aligned"), Repeats: max(0, at("repeats")-10)}
 	case NeedProducer, NeedNewID, NeedOldRequests:
 		answer(s, g, []int{1, 0, 0, 0})
 	}
@@ -123,7 +125,7 @@ func drawAnswer(t *rapid.T, s *Situation, g Gather) {
 func unanswered(s *Situation, n Need) bool {
 	return [...]bool{
 		NeedPlaces: s.Places == nil, NeedLog: s.Log == nil, NeedSource: s.Source == nil, NeedProducer: s.ProducerID < 0, NeedNewID: s.NewID == nil,
-		NeedOwner: s.Owner == OwnerUnasked, NeedOldRequests: !s.Waited, NeedEpochEnd: s.EpochEnd == nil, NeedDifference: s.Difference == nil, NeedOurs: s.Ours == nil,
+		NeedOwner: s.Owner == OwnerUnasked, NeedOldRequests: !s.Waited, NeedEpochEnd: s.EpochEnd == nil, NeedDifference: s.Difference == nil, NeedOurs: s.Ours == nil, NeedAlignment: s.Aligned == nil,
 	}[n]
 }
 
@@ -193,6 +195,12 @@ func openRules(s *Situation, o Open) error {
 	m := s.Task.Mapping
 	last := s.Memory.adopted(s.Task)
 	pos := Derive(m, last.Last, s.Log.Observed, last.known)
+	if pos.Outcome == Unknown && m.Phase == fsm.PhaseTranslated && s.Aligned != nil && s.Aligned.Repeats == 0 {
+		if s.Memory.OldRequests && !s.Waited {
+			return fmt.Errorf("both logs were compared, and an earlier request may be appended")
+		}
+		pos.Outcome, pos.Source = Found, s.Aligned.Source
+	}
 	switch {
 	case s.Task.Stop != nil:
 		return fmt.Errorf("it is stopped by %s", s.Task.Stop.Code)

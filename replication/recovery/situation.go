@@ -27,7 +27,8 @@ type Situation struct {
 	EpochEnd   *int64  // where the source's leader epoch of the checkpoint ended, -1: it does not know that one
 	Difference *int64  // first source offset whose record the target does not hold where it should, -1: none
 	Ours       []Batch // our batches behind what is known; nil: not gathered
-	Waited     bool    // no request of an earlier life can be appended any more
+	Aligned    *Alignment
+	Waited     bool // no request of an earlier life can be appended any more
 }
 
 // Memory is what this owner knows of the stream beside the facts.
@@ -157,4 +158,10 @@ func (s *Situation) sourceOf(ours int64) (int64, bool) {
 		return offsets.Source(s.Task.Mapping, ours), true
 	}
 	return s.Memory.known(ours)
+}
+
+// notYet waits with an order that cannot be carried out: finding that out has
+// asked both Kafka clusters.
+func (s *Situation) notYet(why string) Step {
+	return Wait{Code: s.Task.Stop.Code, Message: "cannot go on yet: " + why, For: min(orderPoll<<max(0, min(s.Memory.Attempts-1, 10)), orderPollMost), Tried: true}
 }

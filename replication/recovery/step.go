@@ -14,9 +14,10 @@ type (
 	// Gather asks for what the decision needs; Next is then asked again.
 	Gather struct {
 		What  Need
-		Epoch int32    // NeedEpochEnd: of the last copied record at the source
-		From  int64    // NeedDifference, NeedOurs: the first offset to look at (of the source, of the target)
-		At    Position // NeedDifference: what was derived
+		Epoch int32        // NeedEpochEnd: of the last copied record at the source
+		From  int64        // NeedDifference, NeedOurs: the first offset to look at (of the source, of the target)
+		At    Position     // NeedDifference: what was derived
+		Known fsm.Progress // NeedAlignment: the last place that is known
 	}
 	// Open opens a pipe at the position.
 	Open struct {
@@ -80,11 +81,12 @@ const (
 	NeedEpochEnd                // EpochEnd
 	NeedDifference              // Difference
 	NeedOurs                    // Ours
+	NeedAlignment               // Aligned
 )
 
 func (n Need) String() string {
 	return [...]string{"both topics", "the target's log", "the source's log", "the link's producer id", "a new producer id", "who owns it",
-		"wait for old requests", "the end of the checkpoint's leader epoch", "compare both logs", "our batches in the target"}[n]
+		"wait for old requests", "the end of the checkpoint's leader epoch", "compare both logs", "our batches in the target", "find the target's last records in the source"}[n]
 }
 
 const (

@@ -43,9 +43,12 @@ const (
 	stateGone  = ": the target says so and has no producer state"
 )
 
+// ahead ends the name of a row whose target holds more than the checkpoint says.
+const ahead = ": the target's log ends behind the checkpoint"
+
 // faults are all that a row of the table may begin with.
 func faults() []string {
-	names := []string{"no fault"}
+	names := []string{"no fault", "no fault" + ahead}
 	for _, k := range Kinds() {
 		names = append(names, k.String())
 		if k == Unsure {
@@ -68,6 +71,10 @@ func stock(kind string, at []int) Situation {
 		s.Task.Mapping, s.Task.Progress, s.Memory.Last, s.Memory.Version = nil, fsm.Progress{Source: -1, Target: -1}, fsm.Progress{Source: -1, Target: -1}, 0
 	case 2:
 		mapping.Phase = fsm.PhaseTranslated
+	}
+	if strings.Contains(kind, ahead) && at[0] != 0 {
+		s.Memory.Last.Source, s.Memory.Last.Target = 8, 8
+		s.Task.Progress = s.Memory.Last
 	}
 	kind, answered := strings.CutSuffix(kind, outOfOrder)
 	kind, gone := strings.CutSuffix(kind, stateGone)
@@ -128,6 +135,8 @@ func answer(s *Situation, g Gather, at []int) {
 		s.EpochEnd, s.Difference = &minus, &minus
 	case NeedOurs:
 		s.Ours = []Batch{}
+	case NeedAlignment:
+		s.Aligned = &Alignment{Source: 10}
 	}
 }
 
@@ -284,8 +293,11 @@ var stops = []fsm.Code{
 
 func ordered(t testing.TB, code fsm.Code, o fsm.Order) string {
 	at := []int{1, 0, 0, 0}
-	if code == fsm.CodeNotEmpty {
+	switch code {
+	case fsm.CodeNotEmpty:
 		at[0] = 0
+	case fsm.CodePositionUnknown:
+		at[0] = 2
 	}
 	s := stock("", at)
 	s.Task.Stop, s.Task.Order = &fsm.Stop{Code: code, From: 10, To: 12}, o

@@ -56,12 +56,12 @@ func (l *logs) differenceIn(ctx context.Context, m *fsm.Mapping, from, to int64,
 		end = pos.Target
 	}
 	theirs := map[int64]uint64{}
-	seed := maphash.MakeSeed()
-	if err := l.target.records(ctx, first, end, l.maxOpened, seed, func(offset int64, sum uint64) { theirs[offset] = sum }); err != nil {
+	h := newHashes(maphash.MakeSeed(), l.maxOpened)
+	if err := h.records(ctx, &l.target, first, end, func(offset int64, sum uint64) { theirs[offset] = sum }); err != nil {
 		return -1, err
 	}
 	diff := int64(-1)
-	err := l.source.records(ctx, from, to, l.maxOpened, seed, func(offset int64, sum uint64) {
+	err := h.records(ctx, &l.source, from, to, func(offset int64, sum uint64) {
 		at, ok := offsets.Target(m, offset)
 		if other, there := theirs[at]; ok && diff < 0 && (!there || other != sum) {
 			diff = offset
@@ -87,7 +87,7 @@ func (l *logs) ours(ctx context.Context, m *fsm.Mapping, from, to int64, told te
 	if r := l.reading(m, from, to); c.reading != r {
 		*c = listing{reading: r, next: from}
 	}
-	err := l.target.scan(ctx, c.next, to, func(b record.Batch) error {
+	err := l.target.scan(ctx, span{from: c.next, to: to}, func(b record.Batch) error {
 		h := b.Header()
 		if h.ProducerID == m.ProducerID && h.ProducerEpoch == m.ProducerEpoch {
 			if len(c.batches) == mostListed {

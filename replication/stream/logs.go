@@ -132,7 +132,7 @@ func (l *logs) tail(ctx context.Context, end, high int64) (*recovery.Tail, error
 	ctx, cancel := context.WithTimeout(ctx, scanTimeout)
 	defer cancel()
 	err := l.target.fresh.use(ctx, l.target.Cluster, l.target.place.Leader, func(conn *kafka.Conn) error {
-		return l.target.scanOver(ctx, conn, end-1, end, func(b record.Batch) error {
+		return l.target.scanOver(ctx, conn, span{from: end - 1, to: end}, func(b record.Batch) error {
 			h := b.Header()
 			tail = &recovery.Tail{
 				ProducerID: h.ProducerID, Epoch: h.ProducerEpoch, BaseOffset: h.BaseOffset, BaseSequence: h.BaseSequence,

@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"time"
@@ -19,15 +20,24 @@ const (
 	scanWait    = 500 * time.Millisecond
 )
 
-// scan reads the batches that hold the offsets [from, to) of the partition, in
+// span is which offsets a scan reads, and what of them.
+type span struct {
+	from, to  int64
+	committed bool // no batch of an aborted transaction, and nothing behind the last stable offset
+}
+
+// errEnough ends a scan from within.
+var errEnough = errors.New("no more is needed")
+
+// scan reads the batches that hold the offsets of the span in the partition, in
 // order, over a connection of its own.
-func (s *side) scan(ctx context.Context, from, to int64, f func(record.Batch) error) error {
+func (s *side) scan(ctx context.Context, r span, f func(record.Batch) error) error {
 	conn, err := s.dialToScan(ctx)
 	if err != nil {
 		return s.fault(err)
 	}
 	defer func() { conn.Close(); <-conn.Done() }()
-	return s.scanOver(ctx, conn, from, to, f)
+	return s.scanOver(ctx, conn, r, f)
 }
 
 func (s *side) dialToScan(ctx context.Context) (*kafka.Conn, error) {
@@ -36,26 +46,29 @@ func (s *side) dialToScan(ctx context.Context) (*kafka.Conn, error) {
 	return s.Dial(ctx, s.place.Leader)
 }
 
-func (s *side) scanOver(ctx context.Context, conn *kafka.Conn, from, to int64, f func(record.Batch) error) error {
-	for from < to {
-		next, err := s.scanOnce(ctx, conn, from, to, f)
-		if err != nil {
-			return s.fault(fmt.Errorf("scanning %s/%d from %d: %w", s.topic, s.partition, from, err))
-		}
-		if next == from {
+func (s *side) scanOver(ctx context.Context, conn *kafka.Conn, r span, f func(record.Batch) error) error {
+	for r.from < r.to {
+		next, err := s.scanOnce(ctx, conn, r, f)
+		switch {
+		case errors.Is(err, errEnough):
+			return nil
+		case err != nil:
+			return s.fault(fmt.Errorf("scanning %s/%d from %d: %w", s.topic, s.partition, r.from, err))
+		case next == r.from:
 			return nil // nothing more there
 		}
-		from = next
+		r.from = next
 	}
 	return nil
 }
 
-func (s *side) scanOnce(ctx context.Context, conn *kafka.Conn, from, to int64, f func(record.Batch) error) (int64, error) {
+func (s *side) scanOnce(ctx context.Context, conn *kafka.Conn, r span, f func(record.Batch) error) (int64, error) {
+	from := r.from
 	ctx, cancel := context.WithTimeout(ctx, scanTimeout)
 	defer cancel()
 	resp, err := conn.FetchOne(ctx, kafka.FetchPartition{
 		Topic: s.topic, TopicID: s.place.TopicID, Partition: s.partition, Offset: from, LeaderEpoch: -1, LastFetchedEpoch: -1, MaxBytes: scanBytes,
-	}, kafka.FetchOptions{MaxWait: scanWait})
+	}, r.options())
 	if err != nil {
 		return from, err
 	}
@@ -64,51 +77,85 @@ func (s *side) scanOnce(ctx context.Context, conn *kafka.Conn, from, to int64, f
 	if err == nil {
 		err = kafka.Needs(kerr.ErrorForCode(p.ErrorCode), "READ", s.topic)
 	}
+	aborted, codec := record.NewAborted(p.Aborted), record.NewCodec()
 	for rest := p.Records; err == nil; {
 		var b record.Batch
-		if b, rest, err = record.NextBatch(rest); err != nil || b == nil || b.BaseOffset() >= to {
+		if b, rest, err = record.NextBatch(rest); err != nil || b == nil || b.BaseOffset() >= r.to {
+			break
+		}
+		var drop bool
+		if drop, err = aborted.Skip(codec, b); err != nil {
 			break
 		}
 		if b.LastOffset() < from {
 			continue
 		}
-		if err = f(b); err == nil {
+		if !drop {
+			err = f(b)
+		}
+		if err == nil {
 			from = b.LastOffset() + 1
 		}
 	}
 	return from, err
 }
 
+func (r span) options() kafka.FetchOptions {
+	o := kafka.FetchOptions{MaxWait: scanWait}
+	if r.committed {
+		o.Isolation = kafka.ReadCommitted
+	}
+	return o
+}
+
+// hashes turns the records of batches into hashes of all that they hold.
+type hashes struct {
+	codec     *record.Codec
+	maxOpened int // bytes that a batch may decompress to
+	hash      maphash.Hash
+}
+
+// newHashes makes one whose hashes are those of every other one with the seed.
+func newHashes(seed maphash.Seed, maxOpened int) *hashes {
+	h := &hashes{codec: record.NewCodec(), maxOpened: maxOpened}
+	h.hash.SetSeed(seed)
+	return h
+}
+
 // records reads the records with offsets in [from, to), and hands over each
-// one's offset and a hash of its timestamp, key and value.
-func (s *side) records(ctx context.Context, from, to int64, maxOpened int, seed maphash.Seed, each func(offset int64, sum uint64)) error {
-	codec := record.NewCodec()
-	var h maphash.Hash
-	h.SetSeed(seed)
-	return s.scan(ctx, from, to, func(b record.Batch) error {
+// one's offset and hash. Transaction markers are none.
+func (h *hashes) records(ctx context.Context, s *side, from, to int64, each func(offset int64, sum uint64)) error {
+	return s.scan(ctx, span{from: from, to: to}, func(b record.Batch) error {
 		if b.Attributes()&record.AttrControl != 0 {
 			return nil
 		}
-		rs, err := codec.Open(b, nil, maxOpened)
-		if err != nil {
+		return h.batch(b, func(offset int64, sum uint64) {
+			if offset >= from && offset < to {
+				each(offset, sum)
+			}
+		})
+	})
+}
+
+// batch hands over the records of a batch.
+func (h *hashes) batch(b record.Batch, each func(offset int64, sum uint64)) error {
+	rs, err := h.codec.Open(b, nil, h.maxOpened)
+	if err != nil {
+		return err
+	}
+	var r record.Record
+	for {
+		more, err := rs.Next(&r)
+		if err != nil || !more {
 			return err
 		}
-		var r record.Record
-		for {
-			more, err := rs.Next(&r)
-			if err != nil || !more {
-				return err
-			}
-			if r.Offset < from || r.Offset >= to {
-				continue
-			}
-			h.Reset()
-			for _, n := range []int64{r.Timestamp, int64(len(r.Key)), int64(len(r.Value))} {
-				_, _ = h.Write(binary.BigEndian.AppendUint64(nil, uint64(n)))
-			}
-			_, _ = h.Write(r.Key)
-			_, _ = h.Write(r.Value)
-			each(r.Offset, h.Sum64())
+		h.hash.Reset()
+		for _, n := range []int64{r.Timestamp, int64(len(r.Key)), int64(len(r.Value)), int64(r.HeaderCount)} {
+			_, _ = h.hash.Write(binary.BigEndian.AppendUint64(nil, uint64(n)))
 		}
-	})
+		for _, part := range [][]byte{r.Key, r.Value, r.RawHeaders} {
+			_, _ = h.hash.Write(part)
+		}
+		each(r.Offset, h.hash.Sum64())
+	}
 }

@@ -59,6 +59,10 @@ func (s *Stream) answer(sit *recovery.Situation, g recovery.Gather) (err error) 
 		ctx, cancel := untilDrained(s.ctx, s.drain)
 		defer cancel()
 		sit.Ours, err = s.logs.ours(ctx, m, g.From, sit.Log.LogEnd, s.progress.tell)
+	case recovery.NeedAlignment:
+		ctx, cancel := untilDrained(s.ctx, s.drain)
+		defer cancel()
+		sit.Aligned, err = s.logs.align(ctx, m, g.Known, sit, s.assigned.loopIDs(), s.progress.tell)
 	}
 	return err
 }

@@ -17,8 +17,10 @@ func translatedCases() []testCase {
 		{"dense, then a transaction", firstTransaction},
 		{"open transaction", openTransaction},
 		{"translated, drained hand-over", drained},
-		{"translated, undrained takeover, continue", undrained},
-		{"translated, undrained takeover, recopy", undrainedRecopy},
+		{"translated, undrained takeover", undrained},
+		{"translated, undrained takeover behind an aborted transaction", undrainedAborted},
+		{"translated, undrained takeover of what is gone, continue", undrainedGone},
+		{"translated, undrained takeover of what is gone, recopy", undrainedRecopy},
 		{"translated, position lost, continue", translatedLost},
 		{"translated, record too large, policy continue", translatedTooLarge},
 		{"translated, segments outlive a mapping change", segmentsKept},
@@ -161,35 +163,79 @@ func drained(t *testing.T, l *lab) {
 
 // died is a translated stream whose owner dies with five records copied
 // beyond the checkpoint.
-func (l *lab) died(t *testing.T) (*world, fsm.Stop) {
+func (l *lab) died(t *testing.T) *world {
 	t.Helper()
 	w, r := l.mixed(t)
 	r.Checkpoint(t, r.Runner)
 	w.produce(t, 5)
 	w.acked(t, r, 19)
 	r.Close()
+	return w
+}
+
+// undrained: what the dead owner copied beyond the checkpoint is found in both
+// logs, and the stream goes on behind it, time and again.
+func undrained(t *testing.T, l *lab) {
+	w := l.died(t)
+	w.own(t, 2)
+	w.produce(t, 2)
+	w.holds(t, 0, [2]int{0, 17})
+	w.none(t, fsm.CodePositionUnknown)
+	w.same(t, load.Options{IgnoreOffsets: true})
+}
+
+// undrainedAborted: markers and an aborted transaction lie in what the dead owner
+// copied, and segments for them are made.
+func undrainedAborted(t *testing.T, l *lab) {
+	w, r := l.mixed(t) // source offset 14 is next, at target offset 10
+	r.Checkpoint(t, r.Runner)
+	w.produce(t, 1)
+	w.transaction(t, 2, false)
+	w.transaction(t, 2, true) // offsets 18 and 19
+	w.produce(t, 1)           // offset 21
+	w.acked(t, r, 22)
+	r.Close()
+	r = w.own(t, 2)
+	w.produce(t, 2)
+	w.holds(t, 0, [2]int{0, 16})
+	w.none(t, fsm.CodePositionUnknown)
+	w.same(t, load.Options{IgnoreOffsets: true})
+	w.acked(t, r, 24)
+	r.Checkpoint(t, r.Runner)
+	m := w.task().Copy.Mapping
+	for _, seg := range []fsm.Segment{{Source: 18, Target: 11}, {Source: 21, Target: 13}} {
+		if !slices.Contains(m.Segments, seg) {
+			t.Errorf("segment %+v is not known: %+v", seg, m.Segments)
+		}
+	}
+}
+
+// gone is a translated stream whose owner died, and what it copied beyond the
+// checkpoint is gone from the target.
+func (l *lab) gone(t *testing.T) (*world, fsm.Stop) {
+	t.Helper()
+	w := l.died(t)
+	trim(t, l.dst, w.topic, 15)
 	w.own(t, 2)
 	stop := fsm.Stop{Code: fsm.CodePositionUnknown, From: 10, To: 15, Target: true}
 	w.stopped(t, stop)
 	return w, stop
 }
 
-// undrained: going on from the checkpoint copies again what is named.
-func undrained(t *testing.T, l *lab) {
-	w, stop := l.died(t)
+// undrainedGone: going on from the checkpoint copies again what is named.
+func undrainedGone(t *testing.T, l *lab) {
+	w, stop := l.gone(t)
 	w.retryStops(t, stop)
 	w.order(t, fsm.OrderContinue)
-	w.holds(t, 0, [2]int{0, 15}, [2]int{10, 15})
+	w.holds(t, 15, [2]int{10, 15})
 	w.event(t, fsm.CodeNewSegment, 10, 15)
 	w.produce(t, 2)
-	w.holds(t, 0, [2]int{0, 15}, [2]int{10, 17})
+	w.holds(t, 15, [2]int{10, 17})
 }
 
 func undrainedRecopy(t *testing.T, l *lab) {
-	w, _ := l.died(t)
+	w, _ := l.gone(t)
 	w.order(t, fsm.OrderRecopy)
-	rig.Until(t, timeout, "ordered", func() bool { return w.task().Copy.Order == fsm.OrderRecopy })
-	trim(t, l.dst, w.topic, 15)
 	w.holds(t, 15, [2]int{0, 15})
 	w.event(t, fsm.CodeRecopied, 0, -1)
 	w.produce(t, 2)
