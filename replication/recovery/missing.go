@@ -1,10 +1,14 @@
 package recovery
 
-import "sluice/fsm"
+import (
+	"time"
 
-// stays shows the stop, and looks for an order soon.
-func stays(stop *fsm.Stop) Step {
-	return Wait{Code: stop.Code, Message: stop.Message, For: stoppedPoll}
+	"sluice/fsm"
+)
+
+// stays shows the stop until there is an order.
+func stays(stop *fsm.Stop) Wait {
+	return Wait{Code: stop.Code, Message: stop.Message, For: stoppedLook, Facts: true}
 }
 
 // missing reports whether a stop is about a topic that is not there.
@@ -17,7 +21,9 @@ func missing(code fsm.Code) bool {
 func lookForTopic(s *Situation) Step {
 	switch {
 	case s.Places == nil && s.Now-s.Memory.Looked < goneLook:
-		return stays(s.Task.Stop)
+		w := stays(s.Task.Stop)
+		w.For = time.Duration(s.Memory.Looked+goneLook-s.Now) * time.Millisecond
+		return w
 	case s.Places == nil:
 		return Gather{What: NeedPlaces}
 	case s.Task.Mapping == nil:

@@ -33,8 +33,14 @@ func (s *Situation) failed() Step {
 }
 
 // gone waits for a topic that is not there, and stops the stream when it stays
-// away. Brokers that have just started may not know it yet.
+// away. Brokers that have just started may not know it yet. Before a stream
+// begins, nothing is lost with its target topic, which is created a moment
+// before the stream: brokers may take long over many, and where it is deleted
+// the link creates it again.
 func (s *Situation) gone(f Fault) Step {
+	if s.Task.Mapping == nil && !f.Source {
+		return Wait{Code: fsm.CodeStarting, Message: "the target topic is not there yet: " + f.Message, For: Backoff(s.Memory.Attempts)}
+	}
 	f.Kind, f.Code, f.Range = Blocked, fsm.CodeTargetDeleted, Range{-1, -1}
 	if f.Source {
 		f.Code = fsm.CodeSourceDeleted

@@ -190,10 +190,16 @@ func TestFailures(t *testing.T) {
 		{"after a fault", faulty(Unsure), func(s *Situation) { s.Failed = faulty(Retry) }, nil, "wait 40ms: its-code"},
 		{"the topic is gone", faulty(TopicChanged), func(s *Situation) { s.Failed = gone(true) }, nil, "wait 40ms: source-deleted"},
 		{"the other one", faulty(TopicChanged), func(s *Situation) { s.Failed = gone(false) }, nil, "wait 40ms: target-deleted"},
+		{"the target topic of a stream that never began is not there yet", faulty(TopicChanged), func(s *Situation) {
+			s.Failed, s.Memory.Attempts, s.Task.Mapping = gone(false), goneTries, nil
+		}, nil, "wait 5s: starting"},
+		{"its source topic is gone", faulty(TopicChanged), func(s *Situation) {
+			s.Failed, s.Memory.Attempts, s.Task.Mapping = gone(true), goneTries, nil
+		}, nil, "halt: source-deleted, source [-1,-1)"},
 		{"it stays so", faulty(TopicChanged), func(s *Situation) { s.Failed, s.Memory.Attempts = gone(true), goneTries }, nil, "halt: source-deleted, source [-1,-1)"},
 		{"the other one stays so", faulty(TopicChanged), func(s *Situation) { s.Failed, s.Memory.Attempts = gone(false), goneTries }, nil, "halt: target-deleted, target [-1,-1)"},
 		{"stopped by it, and still gone", nil, func(s *Situation) { s.Failed, s.Task.Stop = gone(true), &fsm.Stop{Code: fsm.CodeSourceDeleted} }, nil,
-			"wait 100ms: source-deleted"},
+			"wait 5s: source-deleted"},
 		{"stopped, and ordered to go on", nil, func(s *Situation) {
 			s.Failed, s.Task.Stop, s.Task.Order = faulty(Retry), &fsm.Stop{Code: fsm.CodePositionLost}, fsm.OrderContinue
 		}, nil, "wait 2s: position-lost"},
@@ -216,7 +222,7 @@ func TestTopicThatWasMissing(t *testing.T) {
 	begins := func(s *Situation) { s.Task.Mapping = nil }
 	both := func(a, b func(*Situation)) func(*Situation) { return func(s *Situation) { a(s); b(s) } }
 	for _, r := range []ruling{
-		{"looked a moment ago", nil, both(stopped(fsm.CodeSourceDeleted, ""), func(s *Situation) { s.Memory.Looked = s.Now - goneLook + 1 }), nil, "wait 100ms: source-deleted"},
+		{"looked a moment ago", nil, both(stopped(fsm.CodeSourceDeleted, ""), func(s *Situation) { s.Memory.Looked = s.Now - goneLook + 1 }), nil, "wait 1ms: source-deleted"},
 		{"there again", nil, stopped(fsm.CodeSourceDeleted, ""), nil, "lift the stop"},
 		{"there again, before it began", nil, both(stopped(fsm.CodeTargetDeleted, ""), begins), nil, "lift the stop"},
 		{"another one at the source", nil, stopped(fsm.CodeSourceDeleted, ""), recreated(1, 0), "halt: source-recreated, source [0,10)"},

@@ -41,8 +41,8 @@ func TestOrders(t *testing.T) {
 			t.Errorf("%s, order %q, onLoss %s, offsets %s: %q, want %q", c.code, c.order, c.onLoss, c.offsets, got, c.want)
 		}
 	}
-	ruling{"no order", nil, stopped(fsm.CodePositionLost, "", nil), nil, "wait 100ms: position-lost"}.check(t)
-	ruling{"an order to try again is none to a stream that still stands", nil, stopped(fsm.CodePositionLost, fsm.OrderRetry, nil), nil, "wait 100ms: position-lost"}.check(t)
+	ruling{"no order", nil, stopped(fsm.CodePositionLost, "", nil), nil, "wait 5s: position-lost"}.check(t)
+	ruling{"an order to try again is none to a stream that still stands", nil, stopped(fsm.CodePositionLost, fsm.OrderRetry, nil), nil, "wait 5s: position-lost"}.check(t)
 }
 
 // TestContinues goes on past what stopped a stream.

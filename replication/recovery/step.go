@@ -46,6 +46,7 @@ type (
 		For     time.Duration
 		Event   *fsm.Event // to be told; nil: none
 		Tried   bool       // an order could not be carried out, which counts as an attempt
+		Facts   bool       // it ends as soon as the stream's or its link's facts change
 	}
 	// Restart begins anew with a fault.
 	Restart struct{ Fault Fault }
@@ -90,13 +91,13 @@ func (n Need) String() string {
 }
 
 const (
-	stoppedPoll   = 100 * time.Millisecond // how often a stopped stream looks for an order
-	orderPoll     = 2 * time.Second        // how soon it tries one again that cannot be carried out yet; this doubles
-	orderPollMost = 10 * time.Second       // up to this
-	quickRetries  = 3                      // times that an unsure stream derives anew without a pause
-	unknownTries  = 8                      // about five seconds: a predecessor's last progress may still be on its way
-	goneTries     = 8                      // about five seconds: then a missing topic stops the stream
-	goneLook      = 5000                   // ms between looks for a topic whose absence stopped a stream
+	stoppedLook   = 5 * time.Second  // how often a stopped stream decides anew although the facts are as they were
+	orderPoll     = 2 * time.Second  // how soon it tries one again that cannot be carried out yet; this doubles
+	orderPollMost = 10 * time.Second // up to this
+	quickRetries  = 3                // times that an unsure stream derives anew without a pause
+	unknownTries  = 8                // about five seconds: a predecessor's last progress may still be on its way
+	goneTries     = 8                // about five seconds: then a missing topic stops the stream
+	goneLook      = 5000             // ms between looks for a topic whose absence stopped a stream
 )
 
 // Backoff grows from 20 ms to 5 s.

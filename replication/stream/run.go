@@ -99,7 +99,7 @@ func (s *Stream) recover(t *fsm.Task) *watcher {
 			}
 			s.assigned.record(step.Event)
 			s.progress.show(step.Code, step.Message)
-			s.pause(step.For)
+			waitAs(s, t, step)
 			return nil
 		}
 	}

@@ -112,3 +112,19 @@ func (s *Stream) sourceHasMore() bool {
 	})
 	return err == nil && more
 }
+
+// factsPoll is how soon a change of the facts ends a wait for it.
+const factsPoll = 250 * time.Millisecond
+
+// waitAs waits as a step says that was decided by the facts of t.
+func waitAs(s *Stream, t *fsm.Task, w recovery.Wait) {
+	a := s.assigned
+	link, end := a.ctl.View().Link(a.link), time.Now().Add(w.For)
+	for w.Facts && time.Until(end) > factsPoll && !s.ending() {
+		s.pause(factsPoll)
+		if a.task() != t || a.ctl.View().Link(a.link) != link {
+			return
+		}
+	}
+	s.pause(time.Until(end))
+}
