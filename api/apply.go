@@ -15,6 +15,7 @@ import (
 
 	"sluice/fsm"
 	"sluice/manifest"
+	"sluice/task"
 )
 
 // apply reads the facts afresh, plans, asks both Kafka clusters of every link
@@ -30,7 +31,7 @@ func (s *Server) apply(ctx context.Context, r ApplyRequest) (Plan, error) {
 		return Plan{}, err
 	}
 	a := &applying{s: s, request: r, objects: objects}
-	if r.DryRun {
+	if r.DryRun || r.Compare {
 		_, err := a.plan(ctx, s.Control.View())
 		return a.answer(false), err
 	}
@@ -165,7 +166,7 @@ func (a *applying) pin(ctx context.Context) error {
 
 // preflight looks at both Kafka clusters of every link that is new or changes.
 func (a *applying) preflight(ctx context.Context, v *fsm.View) error {
-	if a.s.Preflight == nil || a.request.Delete {
+	if a.s.Preflight == nil || a.request.Delete || a.request.Compare {
 		return nil
 	}
 	clusters := map[string]fsm.KafkaCluster{}
@@ -193,14 +194,6 @@ func (a *applying) preflight(ctx context.Context, v *fsm.View) error {
 		return problem(http.StatusUnprocessableEntity, CodePreflight, "nothing was changed; put it right and apply again", "%v", err)
 	}
 	return a.judge(ask, found)
-}
-
-// concern is a link that preflight looks at.
-type concern struct {
-	spec *fsm.LinkSpec
-	// indirect: not the link changes but one of its Kafka clusters. What
-	// stands against it is a warning then: the change may be the repair.
-	indirect bool
 }
 
 // concerned gives the links that are new or change, and those that exist and
@@ -252,65 +245,38 @@ func (a *applying) judge(asked []concern, found []Preflight) error {
 	if len(refused) == 0 {
 		return nil
 	}
-	p := problem(http.StatusUnprocessableEntity, CodePreflight, "nothing was changed; put it right and apply again", "the Kafka clusters do not allow it")
+	p := problem(http.StatusUnprocessableEntity, CodePreflight, "nothing was changed; put it right and apply again", "")
 	p.Findings = refused[:min(len(refused), maxFaults)]
+	var texts []string
 	for _, f := range p.Findings {
-		p.Detail += "; " + f.String()
+		texts = append(texts, f.String())
 	}
-	p.Detail += rest(len(refused))
+	p.Detail = strings.Join(texts, "; ") + rest(len(refused))
 	return p
 }
 
-// overlaps refuses links of one apply that would write to the same topics: the
-// facts, which each was held against, know of none of them yet.
-func overlaps(asked []concern, found []Preflight) {
-	writers := map[string]string{} // Kafka cluster and topic -> the first link that writes there
-	for i, f := range found {
-		spec := asked[i].spec
-		if asked[i].indirect || spec.Writers == fsm.WritersShared {
-			continue
-		}
-		cluster := cmp.Or(f.ClusterIDs[spec.Target], spec.Target)
-		topics := map[string][]string{} // by the link that writes there
-		for _, topic := range f.Targets {
-			at := cluster + "/" + topic
-			if other := writers[at]; other != "" {
-				topics[other] = append(topics[other], topic)
-			} else {
-				writers[at] = spec.Name
-			}
-		}
-		for _, other := range slices.Sorted(maps.Keys(topics)) {
-			found[i].Refusals = append(found[i].Refusals, Finding{Code: fsm.CodeNotEmpty, Message: fmt.Sprintf(
-				"link %s, applied with it, writes to the same topics of Kafka cluster %s: %s; narrow the topics of one of them, or rename",
-				other, spec.Target, some(topics[other]))})
-		}
-	}
-}
-
-// some names the first few of many.
-func some(names []string) string {
-	const most = 5
-	if len(names) <= most {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
-}
-
 func (a *applying) answer(applied bool) Plan {
-	out := Plan{Meta: a.s.picture().meta("Plan"), Applied: applied, Changes: []Change{}, Warnings: []Finding{}}
+	out := Plan{Meta: a.s.picture().meta("Plan"), Applied: applied, Changes: []Change{}, Links: []PlannedLink{}, Warnings: []Finding{}}
 	if a.shown == nil {
 		return out
 	}
+	specs := map[string]*fsm.LinkSpec{}
 	for _, c := range a.shown.Changes {
+		if c.Link != nil {
+			specs[c.Name] = c.Link
+		}
 		fields := c.Fields
 		if fields == nil {
 			fields = []manifest.FieldChange{}
 		}
 		out.Changes = append(out.Changes, Change{Action: c.Action, Kind: c.Kind, Name: c.Name, Fields: fields, Revision: c.Revision})
 	}
-	for _, f := range a.checked {
+	for _, name := range slices.Sorted(maps.Keys(a.checked)) {
+		f := a.checked[name]
 		out.Warnings = append(out.Warnings, f.Warnings...)
+		if spec := specs[name]; spec != nil {
+			out.Links = append(out.Links, plannedLink(spec, &f))
+		}
 	}
 	slices.SortFunc(out.Warnings, func(x, y Finding) int {
 		return cmp.Compare(x.Link+"\x00"+x.Message, y.Link+"\x00"+y.Message)
@@ -345,4 +311,47 @@ func (a *applying) deleteKafka(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+const (
+	// mostPlanned bounds the topics that a plan names.
+	mostPlanned = 10_000
+	// assumedRate is in bytes a second what one node with two processors reaches
+	// (test/streams, TestLimit).
+	assumedRate = 50 << 20
+)
+
+// plannedLink sums up what a link will copy that it does not copy yet.
+func plannedLink(spec *fsm.LinkSpec, f *Preflight) PlannedLink {
+	out := PlannedLink{Link: spec.Name, Topics: []PlannedTopic{}, LeftOut: f.LeftOut, Rate: spec.Limit, Limited: spec.Limit > 0}
+	if out.LeftOut == nil {
+		out.LeftOut = []task.TopicLeftOut{}
+	}
+	if !out.Limited {
+		out.Rate = assumedRate
+	}
+	bytes, known := int64(0), true
+	for _, t := range f.Topics {
+		if t.Copied {
+			out.Copied++
+			continue
+		}
+		out.Total++
+		out.Partitions += int(t.Partitions)
+		if t.Settings == nil {
+			t.Settings = []string{}
+		}
+		if t.Bytes == nil {
+			known = false
+		} else {
+			bytes += *t.Bytes
+		}
+		if len(out.Topics) < mostPlanned {
+			out.Topics = append(out.Topics, t)
+		}
+	}
+	if known {
+		out.Bytes, out.Seconds = &bytes, new((bytes+out.Rate-1)/out.Rate)
+	}
+	return out
 }

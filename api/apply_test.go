@@ -76,7 +76,11 @@ func TestApplyAsksTheKafkaClustersFirst(t *testing.T) {
 type targets map[string][]string
 
 func (t targets) Check(_ context.Context, _ *fsm.View, spec fsm.LinkSpec, _ map[string]fsm.KafkaCluster) (api.Preflight, error) {
-	return api.Preflight{Targets: t[spec.Name], ClusterIDs: map[string]string{"eu": "id-eu", "eu-again": "id-eu"}}, nil
+	out := api.Preflight{ClusterIDs: map[string]string{"eu": "id-eu", "eu-again": "id-eu"}}
+	for _, name := range t[spec.Name] {
+		out.Topics = append(out.Topics, api.PlannedTopic{Topic: name, Target: name})
+	}
+	return out, nil
 }
 
 // TestLinksOfOneApplyOverlap: links that come together are held against each

@@ -86,9 +86,10 @@ type Preflighter interface {
 type Preflight struct {
 	Refusals   []Finding
 	Warnings   []Finding
-	ClusterIDs map[string]string // by the Kafka cluster's name: what it answered, to be pinned
-	Starts     []fsm.StartAt     // what `start: latest` or a time means now
-	Targets    []string          // topics that the link writes to, as its selectors are now
+	ClusterIDs map[string]string   // by the Kafka cluster's name: what it answered, to be pinned
+	Starts     []fsm.StartAt       // what `start: latest` or a time means now
+	Topics     []PlannedTopic      // that its selectors mean now, by name
+	LeftOut    []task.TopicLeftOut // that its patterns mean, and are not copied
 }
 
 // Verifier compares both sides of a link record by record. Jobs live in the

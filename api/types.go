@@ -218,6 +218,7 @@ func (f Finding) String() string {
 type ApplyRequest struct {
 	Sources []manifest.Source `json:"sources" minItems:"1" doc:"The texts, with the names that errors give them."`
 	DryRun  bool              `json:"dryRun,omitempty" doc:"Plan and check, but change nothing."`
+	Compare bool              `json:"compare,omitempty" doc:"Plan only, without a look at the Kafka clusters: what differs from the objects that are there."`
 	Delete  bool              `json:"delete,omitempty" doc:"Delete the objects instead. The target keeps its data."`
 	Expect  []fsm.Expectation `json:"expect,omitempty" doc:"Revisions of links that a plan showed; a difference refuses the whole. 0: not there."`
 }
@@ -225,9 +226,10 @@ type ApplyRequest struct {
 // Plan is what an apply changes, or changed.
 type Plan struct {
 	Meta
-	Applied  bool      `json:"applied"`
-	Changes  []Change  `json:"changes"`
-	Warnings []Finding `json:"warnings"`
+	Applied  bool          `json:"applied"`
+	Changes  []Change      `json:"changes"`
+	Links    []PlannedLink `json:"links" doc:"What each link that is new or changes will copy."`
+	Warnings []Finding     `json:"warnings"`
 }
 
 // Change is what happens to one object.

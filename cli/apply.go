@@ -80,16 +80,24 @@ func applyCmd(a *app) *cobra.Command {
 
 func planCmd(a *app) *cobra.Command {
 	var f files
-	return f.cmd(a, "plan", "Show what apply would do, after looking at the Kafka clusters; exit 0", func(ctx context.Context) error {
+	cmd := f.cmd(a, "plan", "Show what apply would do, after looking at the Kafka clusters; exit 0", func(ctx context.Context) error {
 		_, err := apply(ctx, a, api.ApplyRequest{Sources: f.sources, DryRun: true})
 		return err
 	})
+	cmd.Long = `Show what apply would do, and for each link that is new or changes what it
+will copy: the topics with their partitions and sizes, what is set at the target
+or differs there, what its patterns leave out, rights that lack, and about how
+long it takes. It asks both Kafka clusters of each link and changes nothing.
+
+` + "`sluice diff`" + ` shows only what differs from the objects that are there, and asks no
+Kafka cluster.`
+	return cmd
 }
 
 func diffCmd(a *app) *cobra.Command {
 	var f files
-	return f.cmd(a, "diff", "Show what differs; exit 10 if anything does", func(ctx context.Context) error {
-		p, err := apply(ctx, a, api.ApplyRequest{Sources: f.sources, DryRun: true})
+	return f.cmd(a, "diff", "Show what differs from the cluster's objects; exit 10 if anything does", func(ctx context.Context) error {
+		p, err := apply(ctx, a, api.ApplyRequest{Sources: f.sources, DryRun: true, Compare: true})
 		if err == nil && changed(p) > 0 {
 			err = &badAnswer{}
 		}
@@ -212,6 +220,14 @@ func planText(w io.Writer, st style, p *api.Plan) {
 		fmt.Fprintf(w, "%s %s %s %s\n", mark[x.Action], x.Kind, x.Name, word)
 		for _, f := range x.Fields {
 			fmt.Fprintf(w, "    %s: %s -> %s\n", f.Path, cmp.Or(f.From, "(nothing)"), cmp.Or(f.To, "(nothing)"))
+		}
+	}
+	if !p.Applied {
+		for i := range p.Links {
+			plannedText(w, st, &p.Links[i])
+		}
+		if len(p.Links) > 0 {
+			fmt.Fprintln(w)
 		}
 	}
 	switch n := changed(p); {

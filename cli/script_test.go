@@ -266,6 +266,15 @@ func (preflight) Check(_ context.Context, _ *fsm.View, l fsm.LinkSpec, _ map[str
 		return api.Preflight{Refusals: []api.Finding{{Code: fsm.CodeNotEmpty, Message: "topic orders of eu is not empty"}}}, nil
 	case "warned":
 		return api.Preflight{Warnings: []api.Finding{{Message: "us keeps records for an hour"}}}, nil
+	case "sized":
+		topics := []api.PlannedTopic{
+			{Topic: "orders", Target: "orders", Partitions: 12, Create: true, Bytes: new(int64(4_200_000_000)), Settings: []string{"created with retention.ms=604800000 as at the source, where the target's default is 86400000"}},
+			{Topic: "old", Target: "old", Partitions: 1, Copied: true},
+		}
+		for i := range 30 {
+			topics = append(topics, api.PlannedTopic{Topic: fmt.Sprintf("pay-%02d", i), Target: fmt.Sprintf("pay-%02d", i), Partitions: 1, Bytes: new(int64(1000))})
+		}
+		return api.Preflight{Topics: topics, LeftOut: []task.TopicLeftOut{{Topic: "mm2-configs.us.internal", Rule: "MirrorMaker's own"}}}, nil
 	}
 	return api.Preflight{}, nil
 }

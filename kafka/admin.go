@@ -41,19 +41,28 @@ type CreatedTopic struct {
 // for those that are too many, and throttle is how long to wait; brokers read
 // nothing more from this connection until then, so use one of its own.
 func (b Broker) CreateTopics(ctx context.Context, topics ...CreateTopic) (made []CreatedTopic, throttle time.Duration, err error) {
-	if made, throttle, err = createTopics(ctx, b.r, topics); err != nil {
+	if made, throttle, err = createTopics(ctx, b.r, topics, false); err != nil {
 		return nil, throttle, fmt.Errorf("creating %d topics: %w", len(topics), err)
 	}
 	return made, throttle, nil
 }
 
-func createTopics(ctx context.Context, r Requester, topics []CreateTopic) ([]CreatedTopic, time.Duration, error) {
+// TryTopics tells what would become of a CreateTopics, which is not done.
+func (b Broker) TryTopics(ctx context.Context, topics ...CreateTopic) ([]CreatedTopic, error) {
+	got, _, err := createTopics(ctx, b.r, topics, true)
+	if err != nil {
+		return nil, fmt.Errorf("asking whether %d topics could be created: %w", len(topics), err)
+	}
+	return got, nil
+}
+
+func createTopics(ctx context.Context, r Requester, topics []CreateTopic, try bool) ([]CreatedTopic, time.Duration, error) {
 	if len(topics) == 0 {
 		return nil, 0, nil
 	}
 	// kadm gives all topics of a request the same partitions and configs.
 	req := kmsg.NewPtrCreateTopicsRequest()
-	req.TimeoutMillis = int32(adminTimeout.Milliseconds())
+	req.TimeoutMillis, req.ValidateOnly = int32(adminTimeout.Milliseconds()), try
 	index := make(map[string]int, len(topics))
 	for i := range topics {
 		req.Topics = append(req.Topics, topics[i].request())
@@ -99,7 +108,7 @@ func (t *CreateTopic) request() kmsg.CreateTopicsRequestTopic {
 // CreateTopic makes one topic. It returns the topic's id, zero
 // where brokers have none.
 func (c *Client) CreateTopic(ctx context.Context, topic CreateTopic) ([16]byte, error) {
-	got, _, err := createTopics(ctx, bound{c.kgo}, []CreateTopic{topic})
+	got, _, err := createTopics(ctx, bound{c.kgo}, []CreateTopic{topic}, false)
 	if err != nil {
 		return [16]byte{}, fmt.Errorf("creating topic %s: %w", topic.Name, err)
 	}

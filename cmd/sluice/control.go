@@ -113,9 +113,13 @@ type preflight struct{ catalog *catalog.Catalog }
 
 func (p preflight) Check(ctx context.Context, v *fsm.View, spec fsm.LinkSpec, clusters map[string]fsm.KafkaCluster) (api.Preflight, error) {
 	f, err := link.Preflight(ctx, p.catalog, v, spec, clusters[spec.Source], clusters[spec.Target])
-	out := api.Preflight{ClusterIDs: f.ClusterIDs, Starts: f.Starts}
+	out := api.Preflight{ClusterIDs: f.ClusterIDs, Starts: f.Starts, LeftOut: f.LeftOut}
 	for _, t := range f.Topics {
-		out.Targets = append(out.Targets, t.Target)
+		planned := api.PlannedTopic{Topic: t.Topic, Target: t.Target, Partitions: t.Partitions, Create: !t.Exists, Settings: t.Settings, Copied: t.Copied}
+		if t.Bytes >= 0 {
+			planned.Bytes = new(t.Bytes)
+		}
+		out.Topics = append(out.Topics, planned)
 	}
 	for _, m := range f.Refusals {
 		out.Refusals = append(out.Refusals, api.Finding{Message: m})

@@ -118,6 +118,10 @@ func TestCompareConfigs(t *testing.T) {
 	if got := compareConfigs(source, []kafka.ConfigEntry{set(cfgMaxBytes, "2000"), set(cfgTimestampType, "CreateTime"), set(cfgCompression, "producer"), set(cfgTimestampBefore, widest)}); got != nil {
 		t.Errorf("%q about a fit topic", got)
 	}
+	hour := def(cfgTimestampAfter, "3600000")
+	if got := compareConfigs(append(source, hour), []kafka.ConfigEntry{set(cfgMaxBytes, "2000"), hour}); got != nil {
+		t.Errorf("%q about a topic that takes what the source took", got)
+	}
 	got := compareConfigs(source, []kafka.ConfigEntry{set(cfgMaxBytes, "1999"), set(cfgTimestampType, "LogAppendTime"), set(cfgCompression, "gzip"), set(cfgTimestampAfter, "3600000")})
 	if len(got) != 4 {
 		t.Errorf("%d of 4 found: %q", len(got), got)
@@ -155,7 +159,7 @@ func TestWhatRemovesRecordsAtTheTargetAloneIsTold(t *testing.T) {
 }
 
 func TestExpiryWarning(t *testing.T) {
-	for ms, want := range map[int]bool{0: false, 86_400_000: true, 3_600_000: true, 86_400_001: false} {
+	for ms, want := range map[int]bool{0: false, 86_400_000: false, 3_600_000: true, 14_400_000: false} {
 		if got := expiryWarning(ms) != ""; got != want {
 			t.Errorf("%d ms: warned %v, want %v", ms, got, want)
 		}

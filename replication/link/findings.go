@@ -18,7 +18,10 @@ import (
 type TopicCheck struct {
 	Topic, Target string
 	Partitions    int32
-	Exists        bool // the target topic is there already
+	Exists        bool     // the target topic is there already
+	Copied        bool     // by this link already; nothing of what follows is told then
+	Bytes         int64    // to be copied, about, as the source holds them; -1: unknown
+	Settings      []string // what is set or differs at the target, in sentences
 }
 
 // findings are what Preflight tells, in sentences.
@@ -86,8 +89,9 @@ func (f *findings) selection(in *topicsInput) (checks []TopicCheck, topics []kaf
 		}
 		target := in.spec.TargetTopic(t.Name)
 		_, exists := in.target[target]
+		_, copied := in.copied[t.Name]
 		topics = append(topics, *t)
-		checks = append(checks, TopicCheck{Topic: t.Name, Target: target, Partitions: count(t), Exists: exists})
+		checks = append(checks, TopicCheck{Topic: t.Name, Target: target, Partitions: count(t), Exists: exists, Copied: copied, Bytes: -1})
 	}
 	for _, name := range in.spec.Include {
 		if slices.ContainsFunc(in.source, func(t kafka.TopicMetadata) bool { return t.Internal && t.Name == name }) {
@@ -204,26 +208,31 @@ func (f *findings) settings(existing, created fold) {
 
 // tellExisting tells which settings of an existing target topic would refuse,
 // change or remove records of the source.
-func tellExisting(told *fold, topic string, source, target kafka.ConfigsResult) {
+func tellExisting(told *fold, topic string, source, target kafka.ConfigsResult) (texts []string) {
 	if err := cmp.Or(source.Err, target.Err); err != nil {
-		told.add(topic, fmt.Sprintf("its settings cannot be compared with the source's: %v", err))
-		return
+		texts = []string{fmt.Sprintf("its settings cannot be compared with the source's: %v", err)}
+	} else {
+		texts = compareConfigs(source.Entries, target.Entries)
 	}
-	for _, text := range compareConfigs(source.Entries, target.Entries) {
+	for _, text := range texts {
 		told.add(topic, text)
 	}
+	return texts
 }
 
 // tellCreated tells what a target topic gets so that it has what the source's
 // topic has by its brokers' defaults.
-func tellCreated(told *fold, topic string, source []kafka.ConfigEntry, rules targetRules) {
+func tellCreated(told *fold, topic string, source []kafka.ConfigEntry, rules targetRules) (texts []string) {
 	configs, _ := targetConfigs(source, rules)
 	for _, e := range source {
 		v, set := configs[e.Name]
 		if have := rules.defaults[e.Name]; set && e.Default && have != "" && v != have && slices.Contains(carried(), e.Name) {
-			told.add(topic, fmt.Sprintf("%s=%s as at the source, where the target's default is %s", e.Name, v, have))
+			text := fmt.Sprintf("%s=%s as at the source, where the target's default is %s", e.Name, v, have)
+			told.add(topic, text)
+			texts = append(texts, "created with "+text)
 		}
 	}
+	return texts
 }
 
 // offsetsAt is one offset of each partition.
@@ -279,15 +288,15 @@ func (f *findings) shift(in *topicsInput, topics []TopicCheck, heads, starts off
 	}
 }
 
-// safeExpiry is how long brokers should remember an idle producer.
-const safeExpiry = 24 * time.Hour
+// shortExpiry is how long brokers should remember an idle producer at least:
+// where it is less, streams that rest for a while wait at every takeover.
+const shortExpiry = 4 * time.Hour
 
 // expiryWarning is about how long brokers remember an idle producer, in ms; 0:
 // unknown.
 func expiryWarning(ms int) string {
-	if d := time.Duration(ms) * time.Millisecond; ms > 0 && d <= safeExpiry {
-		return fmt.Sprintf("%s is %v: a stream whose last record is older waits some seconds longer at a takeover; raise it to 7 days on all brokers "+
-			"(kafka-configs.sh --alter --entity-type brokers --entity-default --add-config %s=604800000)", brokerPIDExpiry, d, brokerPIDExpiry)
+	if d := time.Duration(ms) * time.Millisecond; ms > 0 && d < shortExpiry {
+		return fmt.Sprintf("%s is %v, where brokers have 24 h by default: a stream whose last record is older waits some seconds longer when another node takes it over", brokerPIDExpiry, d)
 	}
 	return ""
 }
@@ -298,7 +307,7 @@ func (f *findings) brokers(spec fsm.LinkSpec, brokers int, rules targetRules, er
 		f.refuse("targetTopics.replicationFactor is %d, Kafka cluster %s has %d brokers", n, spec.Target, brokers)
 	}
 	if err != nil {
-		f.warn("Kafka cluster %s: its broker settings cannot be read (%v); make sure that %s is above 24 h", spec.Target, err, brokerPIDExpiry)
+		f.warn("Kafka cluster %s: its broker settings cannot be read (%v): topics are created with the broker's defaults for what the source does not set itself", spec.Target, err)
 	}
 	if text := expiryWarning(rules.expiry); text != "" {
 		f.warn("Kafka cluster %s: %s", spec.Target, text)
@@ -340,6 +349,9 @@ func compareConfigs(source, target []kafka.ConfigEntry) []string {
 		out = append(out, fmt.Sprintf("%s is %s: the broker compresses every batch anew; set it to producer", cfgCompression, c))
 	}
 	for _, name := range []string{cfgTimestampBefore, cfgTimestampAfter, cfgTimestampDiff} {
+		if name == cfgTimestampAfter && value(source, name) != "" && number(target, name) >= number(source, name) {
+			continue // what the source took is not too far ahead
+		}
 		if v := value(target, name); v != "" && v != widest {
 			out = append(out, fmt.Sprintf("%s is %s ms: other timestamps stop their stream (timestamp-refused); raise it to %s", name, v, widest))
 		}
@@ -360,9 +372,11 @@ func cleanupMeans(source, target string) string {
 }
 
 // newToLink lists the topics that the link does not copy yet.
-func newToLink(in *topicsInput, topics []TopicCheck) []TopicCheck {
-	return slices.DeleteFunc(slices.Clone(topics), func(t TopicCheck) bool {
-		_, ours := in.copied[t.Topic]
-		return ours
-	})
+func newToLink(topics []TopicCheck) (list []*TopicCheck) {
+	for i := range topics {
+		if !topics[i].Copied {
+			list = append(list, &topics[i])
+		}
+	}
+	return list
 }

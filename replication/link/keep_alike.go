@@ -162,20 +162,3 @@ func (s *snapshot) promised(ctx context.Context, found []losing, out *losses) {
 		}
 	}
 }
-
-// sizes asks the brokers how large partitions are, in bytes; those that do not
-// tell are left out.
-func (s *side) sizes(ctx context.Context, topics kadm.TopicsSet) map[catalog.Partition]int64 {
-	if len(topics) == 0 {
-		return nil
-	}
-	dirs, _ := kadm.NewClient(s.client.Kgo()).DescribeAllLogDirs(ctx, topics) // of the brokers that answer
-	out := map[catalog.Partition]int64{}
-	for _, d := range dirs.Sorted() {
-		for _, p := range d.Topics.Sorted() {
-			at := catalog.Partition{Topic: p.Topic, Number: p.Partition}
-			out[at] = max(out[at], p.Size)
-		}
-	}
-	return out
-}

@@ -110,14 +110,6 @@ func (t *Task) createSome(ctx context.Context, s *snapshot, m *Measurement, list
 	return nil
 }
 
-// controller is the broker to send to what changes topics.
-func (s *side) controller() int32 {
-	if s.meta.Controller < 0 && len(s.meta.Brokers) > 0 {
-		return s.meta.Brokers[0].ID
-	}
-	return s.meta.Controller
-}
-
 // planTopics decides, after a look into existing target topics where the
 // decision needs it. What rests on the same answers is not decided again.
 func (t *Task) planTopics(ctx context.Context, s *snapshot) (topicsPlan, error) {

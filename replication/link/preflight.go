@@ -12,6 +12,7 @@ import (
 	"sluice/fsm"
 	"sluice/kafka"
 	"sluice/kafka/catalog"
+	"sluice/task"
 )
 
 // Preflighted is what Preflight found out about a link.
@@ -21,6 +22,7 @@ type Preflighted struct {
 	ClusterIDs map[string]string // by Kafka cluster: the id to pin
 	Starts     []fsm.StartAt     // what start means for the partitions that exist now; of a new link only
 	Topics     []TopicCheck      // that the selectors mean now, by name
+	LeftOut    []task.TopicLeftOut
 }
 
 // maxPreflight bounds how long Preflight waits for both Kafka clusters.
@@ -116,6 +118,7 @@ func (f *preflight) check(ctx context.Context) {
 	rules, err := f.target.rules(ctx, f.link.Spec.ReplicationFactor)
 	f.brokers(f.link.Spec, len(f.target.meta.Brokers), rules, err)
 	f.checkTargets(ctx)
+	f.rights(ctx, &f.snapshot, newToLink(f.Topics))
 	f.checkSettings(ctx, rules, err == nil)
 	f.checkStarts(ctx)
 	l, err := readLedger(ctx, f.target.Cluster)
@@ -125,6 +128,7 @@ func (f *preflight) check(ctx context.Context) {
 // checkTargets holds the selected topics against what is at the target.
 func (f *preflight) checkTargets(ctx context.Context) {
 	p := decideTopics(f.in)
+	f.LeftOut = p.leftOut
 	if len(p.examine) > 0 {
 		f.in.empty, f.in.unknown = f.target.empty(ctx, p.examine, preflightTries)
 		p = decideTopics(f.in)
@@ -134,10 +138,11 @@ func (f *preflight) checkTargets(ctx context.Context) {
 
 // checkSettings compares the settings of the topics that are new to the link:
 // with those of the target topic where it exists, else (and where the target's
-// rules are told) with what it will have by itself.
+// rules are told) with what it will have by itself; and tries to create some.
 func (f *preflight) checkSettings(ctx context.Context, rules targetRules, told bool) {
-	list := slices.DeleteFunc(newToLink(&f.in, f.Topics), func(t TopicCheck) bool { return !t.Exists && !told })
+	list := slices.DeleteFunc(newToLink(f.Topics), func(t *TopicCheck) bool { return !t.Exists && !told })
 	var existing, created fold
+	var create []kafka.CreateTopic
 	for part := range slices.Chunk(list, topicsAtOnce) {
 		var source, target []string
 		for _, t := range part {
@@ -148,13 +153,16 @@ func (f *preflight) checkSettings(ctx context.Context, rules targetRules, told b
 		have, need := configsOf(ctx, f.target.client, target), configsOf(ctx, f.source.client, source)
 		for _, t := range part {
 			if t.Exists {
-				tellExisting(&existing, t.Target, need[t.Topic], have[t.Target])
+				t.Settings = tellExisting(&existing, t.Target, need[t.Topic], have[t.Target])
 			} else if need[t.Topic].Err == nil {
-				tellCreated(&created, t.Target, need[t.Topic].Entries, rules)
+				t.Settings = tellCreated(&created, t.Target, need[t.Topic].Entries, rules)
+				topic, _ := targetTopic(topicAction{target: t.Target, create: t.Partitions}, need[t.Topic].Entries, rules, f.link.Spec.ReplicationFactor)
+				create = append(create, topic)
 			}
 		}
 	}
 	f.settings(existing, created)
+	f.tryTopics(ctx, &f.target, create)
 }
 
 // configsOf is ConfigsOf by topic; an error as a whole concerns each of them.
@@ -192,6 +200,7 @@ func (f *preflight) checkStarts(ctx context.Context) {
 	}
 	f.silent(spec, failed, f.Starts != nil)
 	f.shift(&f.in, f.Topics, heads, starts)
+	f.measure(ctx, &f.source, newToLink(f.Topics), heads, starts)
 }
 
 // startTime is the offset query of a start that is not earliest.

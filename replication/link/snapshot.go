@@ -9,6 +9,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"sluice/fsm"
@@ -39,6 +40,14 @@ func (s *side) look(ctx context.Context, maxAge time.Duration) (err error) {
 	}
 	s.meta, err = s.All(ctx, maxAge)
 	return err
+}
+
+// controller is the broker to send to what changes topics.
+func (s *side) controller() int32 {
+	if s.meta.Controller < 0 && len(s.meta.Brokers) > 0 {
+		return s.meta.Brokers[0].ID
+	}
+	return s.meta.Controller
 }
 
 // answer is where the topics of the side are: answers in the same place are the
@@ -112,4 +121,21 @@ func (s *side) rules(ctx context.Context, replication int16) (targetRules, error
 		return targetRules{}, err
 	}
 	return rulesOf(broker, known, replication), nil
+}
+
+// sizes asks the brokers how large partitions are, in bytes; those that do not
+// tell are left out.
+func (s *side) sizes(ctx context.Context, topics kadm.TopicsSet) map[catalog.Partition]int64 {
+	if len(topics) == 0 {
+		return nil
+	}
+	dirs, _ := kadm.NewClient(s.client.Kgo()).DescribeAllLogDirs(ctx, topics) // of the brokers that answer
+	out := map[catalog.Partition]int64{}
+	for _, d := range dirs.Sorted() {
+		for _, p := range d.Topics.Sorted() {
+			at := catalog.Partition{Topic: p.Topic, Number: p.Partition}
+			out[at] = max(out[at], p.Size)
+		}
+	}
+	return out
 }

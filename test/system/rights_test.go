@@ -3,11 +3,15 @@ package system
 import (
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
+	"sluice/api"
 	"sluice/fsm"
+	"sluice/manifest"
 	"sluice/test/kafkalab"
 	"sluice/test/load"
 )
@@ -51,6 +55,36 @@ func TestLeastRights(t *testing.T) {
 	for _, e := range n.List()[1].Status().Events {
 		if e.Code == fsm.CodeUnauthorized {
 			t.Errorf("a right is missing: %+v", e)
+		}
+	}
+	lacking(t, n, src, dst, login)
+}
+
+// lacking: a plan tells which rights lack before anything is applied.
+func lacking(t *testing.T, n *Nodes, src, dst *kafkalab.Cluster, login kafkalab.Listener) {
+	t.Helper()
+	for name, c := range map[string]*kafkalab.Cluster{"closed": src, "open": src, "p.closed": dst} {
+		if err := c.CreateTopic(t.Context(), kafkalab.Topic{Name: name, Partitions: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	allow(t, src, kadm.NewACLs().Topics("closed").Operations(kadm.OpRead).Deny("User:"+kafkalab.User).DenyHosts())
+	allow(t, dst, kadm.NewACLs().Topics("p.closed", "p.open").Operations(kadm.OpWrite, kadm.OpCreate).Deny("User:"+kafkalab.User).DenyHosts())
+	yaml := strings.NewReplacer("{name: us-eu}", "{name: plan}", "{name: eu}", "{name: eu2}", "target: eu", "target: eu2").Replace(loginYAML(t, n, src, dst, login)) + "  topics: {include: [closed, open]}\n  rename: \"p.{topic}\"\n"
+	p, err := n.List()[1].Client().Apply(t.Context(), api.ApplyRequest{DryRun: true, Sources: []manifest.Source{{Name: "plan.yaml", Text: yaml}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	for _, w := range p.Warnings {
+		told = append(told, w.Message)
+	}
+	for _, want := range []string{
+		"Kafka cluster us: its user lacks READ on topic closed", "Kafka cluster eu2: its user lacks WRITE on topic p.closed",
+		"target topic p.open cannot be created: CREATE on topic p.open is needed", "its user needs DESCRIBE on the cluster",
+	} {
+		if !slices.ContainsFunc(told, func(m string) bool { return strings.Contains(m, want) }) {
+			t.Errorf("%q is not told: %q", want, told)
 		}
 	}
 }
