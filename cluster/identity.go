@@ -28,22 +28,43 @@ var ErrLogLost = errors.New("the data dir holds the identity of a member without
 const (
 	identityFile = "node.json"
 	raftDir      = "raft"
+	logFile      = "log.db" // in raftDir
 )
+
+// DataFiles are the files and folders of a data dir that a node writes, below
+// it.
+func DataFiles() []string {
+	return []string{identityFile, raftDir, filepath.Join(raftDir, logFile)}
+}
 
 // OpenIdentity reads the identity in a data dir, or makes one there. It is
 // called before the transport is built, which presents the ServerID.
 func OpenIdentity(dataDir string) (Identity, error) {
+	id, err := ReadIdentity(dataDir)
+	if err == nil && id.ServerID == "" {
+		id.ServerID = strings.ToLower(rand.Text())
+		err = saveIdentity(dataDir, id)
+	}
+	return id, err
+}
+
+// ReadIdentity reads the identity in a data dir and writes nothing; it is empty
+// where there is none.
+func ReadIdentity(dataDir string) (Identity, error) {
 	var id Identity
 	data, err := os.ReadFile(filepath.Join(dataDir, identityFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		id.ServerID = strings.ToLower(rand.Text())
-		return id, saveIdentity(dataDir, id)
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return id, nil
+	case err != nil:
 		return id, fmt.Errorf("reading the node's identity: %w", err)
 	}
-	if err := json.Unmarshal(data, &id); err != nil || id.ServerID == "" {
-		return id, fmt.Errorf("reading %s: not the identity of a node: %w", filepath.Join(dataDir, identityFile), err)
+	path := filepath.Join(dataDir, identityFile)
+	if err := json.Unmarshal(data, &id); err != nil {
+		return id, fmt.Errorf("reading %s: not the identity of a node: %w", path, err)
+	}
+	if id.ServerID == "" {
+		return id, fmt.Errorf("reading %s: not the identity of a node: it has no serverId", path)
 	}
 	return id, nil
 }

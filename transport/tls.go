@@ -65,13 +65,9 @@ func (s *certStore) load(stamps [3]stamp) error {
 	if err != nil {
 		return fmt.Errorf("reading %s and %s: %w", s.files.Cert, s.files.Key, err)
 	}
-	pem, err := os.ReadFile(s.files.CA)
+	roots, err := readRoots(s.files.CA)
 	if err != nil {
 		return fmt.Errorf("reading CA: %w", err)
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(pem) {
-		return fmt.Errorf("reading CA %s: no certificate in it", s.files.CA)
 	}
 	s.cert, s.roots, s.stamps = &cert, roots, stamps
 	return nil
