@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -42,6 +43,7 @@ type membership struct {
 	stop      func(error) // ends the node; nil is no reason
 	leaving   atomic.Bool
 	left      atomic.Bool
+	refused   atomic.Pointer[[]string] // why it is not taken in, in sentences; nil: it is
 }
 
 // record is what the facts should hold of this node.
@@ -53,11 +55,13 @@ func (m *membership) record() fsm.Node {
 }
 
 // run asks to be taken in until Raft's configuration holds this node, then
-// keeps the facts about it current, until ctx ends.
+// keeps the facts about it current, until ctx ends. Why it is not taken in is
+// logged once in a minute.
 func (m *membership) run(ctx context.Context) error {
 	var logged time.Time
 	for {
-		if err := m.ensure(ctx); err != nil && time.Since(logged) > askLogEvery {
+		err := m.ensure(ctx)
+		if err != nil && time.Since(logged) > causeLogEvery {
 			logged = time.Now()
 			m.log.Warn("joining the cluster", "error", err)
 		}
@@ -75,22 +79,46 @@ func (m *membership) ensure(ctx context.Context) error {
 		}
 		return nil
 	case m.consensus.isMember(m.self.ServerID):
+		m.refused.Store(nil)
 		return m.register(ctx)
 	case m.leaving.Load():
 		return nil // it is on its way out
 	}
-	var errs []error
+	return m.ask(ctx)
+}
+
+// ask asks to be taken in, each peer until one has an answer of the leader.
+func (m *membership) ask(ctx context.Context) error {
+	var why []string
 	for _, address := range m.cfg.Join {
 		if address == m.self.Advertise {
 			continue
 		}
 		err := m.call(ctx, transport.Target{Address: address}, pathJoin, m.record())
 		if err == nil {
+			m.refused.Store(nil)
 			return nil
 		}
-		errs = append(errs, err)
+		text := transport.Explain(address, err)
+		if remote, ok := errors.AsType[*transport.RemoteError](err); ok && remote.Code == codeRefused {
+			why = []string{text} // the others would pass on the same
+			break
+		}
+		why = append(why, text)
 	}
-	return errors.Join(errs...)
+	if len(why) == 0 {
+		return nil
+	}
+	m.refused.Store(new(prefixed("this node is not taken in: ", why)))
+	return errors.New(strings.Join(why, "; "))
+}
+
+func prefixed(prefix string, texts []string) []string {
+	out := make([]string, len(texts))
+	for i, t := range texts {
+		out[i] = prefix + t
+	}
+	return out
 }
 
 func (m *membership) call(ctx context.Context, to transport.Target, path string, in any) error {

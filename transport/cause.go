@@ -29,9 +29,17 @@ func reasonOf(err error, leaf *x509.Certificate, ca string, at time.Time) string
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return fmt.Sprintf("is signed by %q, whose own certificate is not valid now", leaf.Issuer.CommonName)
 	case errors.As(err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
-		return "may not be used for this: a node's needs the extended key usages serverAuth and clientAuth"
+		return "lacks an extended key usage: a node's needs serverAuth and clientAuth"
 	}
 	return fmt.Sprintf("is not valid: %v", err)
+}
+
+// usageName is what openssl calls one.
+func usageName(use x509.ExtKeyUsage) string {
+	if use == x509.ExtKeyUsageClientAuth {
+		return "clientAuth"
+	}
+	return "serverAuth"
 }
 
 // hostsOf lists what a certificate is for.
@@ -78,8 +86,7 @@ func readRoots(path string) (*x509.CertPool, error) {
 
 // unread words why a file could not be read.
 func unread(path string, err error) error {
-	var p *os.PathError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*os.PathError](err); ok {
 		err = p.Err
 	}
 	return fmt.Errorf("%s cannot be read: %w", path, err)

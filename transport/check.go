@@ -150,11 +150,10 @@ func (f *faults) checkChain(files TLSFiles, cert *tls.Certificate, roots *x509.C
 		f.add("cert", "%s %s", files.Cert, reasonOf(err, cert.Leaf, files.CA, now))
 		return
 	}
-	if verify(x509.ExtKeyUsageServerAuth) != nil {
-		f.add("cert", "%s may not be used by a server (serverAuth is not among its extended key usages): a node's certificate needs both, make one with `sluice cert node`", files.Cert)
-	}
-	if verify(x509.ExtKeyUsageClientAuth) != nil {
-		f.add("cert", "%s may not be used by a client (clientAuth is not among its extended key usages): a node's certificate needs both, make one with `sluice cert node`", files.Cert)
+	for _, use := range []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth} {
+		if verify(use) != nil {
+			f.add("cert", "%s lacks the extended key usage %s: a node's certificate needs serverAuth and clientAuth, make one with `sluice cert node`", files.Cert, usageName(use))
+		}
 	}
 }
 

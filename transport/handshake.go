@@ -69,6 +69,9 @@ var (
 	ErrBadHandshake    = errors.New("bad handshake")
 )
 
+// codeCertificate is of a handshake that did not get as far as a hello.
+const codeCertificate = "certificate"
+
 // refusals maps the code on the wire to the dialler's error.
 func refusal(code string) error {
 	switch code {
@@ -84,8 +87,11 @@ func refusal(code string) error {
 	return ErrBadHandshake
 }
 
-// refusalCode is the inverse of refusal.
+// refusalCode is the inverse of refusal, for the wire and for counting.
 func refusalCode(err error) string {
+	if _, ok := errors.AsType[*CertificateError](err); ok {
+		return codeCertificate
+	}
 	switch {
 	case errors.Is(err, ErrClusterMismatch):
 		return "cluster-mismatch"
