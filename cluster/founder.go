@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -102,7 +103,7 @@ func (f *founder) establish(ctx context.Context) (Identity, error) {
 			return id, nil
 		}
 		r := f.askAll(ctx, asked)
-		f.await(r.obstacles())
+		f.await(r.obstacles(f.cfg.Name))
 		for _, a := range r.answers {
 			if a.ClusterID != "" {
 				f.log.Info("found the cluster", "cluster", a.ClusterID, "through", a.Name)
@@ -110,7 +111,7 @@ func (f *founder) establish(ctx context.Context) (Identity, error) {
 			}
 			f.learn(a.Join)
 		}
-		if len(r.failed) == 0 && lowest(f.introduce(), r.answers) {
+		if len(r.failed) == 0 && len(r.named(f.cfg.Name)) == 0 && lowest(f.introduce(), r.answers) {
 			id, founded, err := f.found(asked)
 			if err != nil || founded {
 				f.log.Info("founding a cluster", "cluster", id.ClusterID, "peers", len(r.answers))
@@ -142,15 +143,25 @@ func (f *founder) waiting() []string {
 	return f.waits
 }
 
-// sayFailed logs why peers did not answer, each once in a minute. Of
+// sayFailed logs what each peer keeps this node from, once in a minute. Of
 // certificates the transport tells.
 func (f *founder) sayFailed(r round) {
-	for address, err := range r.failed {
-		if _, told := errors.AsType[*transport.CertificateError](err); told || time.Since(f.said[address]) < causeLogEvery {
-			continue
+	maySay := func(address string) bool {
+		ok := time.Since(f.said[address]) >= causeLogEvery
+		if ok {
+			f.said[address] = time.Now()
 		}
-		f.said[address] = time.Now()
-		f.log.Warn("a join peer does not answer", "address", address, "error", err)
+		return ok
+	}
+	for address, err := range r.failed {
+		if _, told := errors.AsType[*transport.CertificateError](err); !told && maySay(address) {
+			f.log.Warn("a join peer does not answer", "address", address, "error", err)
+		}
+	}
+	for _, address := range r.named(f.cfg.Name) {
+		if maySay(address) {
+			f.log.Warn("a join peer has the name of this node: give one of the two another name in its node.yaml", "address", address, "name", f.cfg.Name)
+		}
 	}
 }
 
@@ -160,11 +171,28 @@ type round struct {
 	failed  map[string]error // by address
 }
 
-// obstacles are in the way of a cluster, in sentences for a person.
-func (r round) obstacles() []string {
+// named lists the addresses of the other nodes that have a name. Two founders
+// of one name are one too many, and neither knows which.
+func (r round) named(name string) []string {
+	var out []string
+	for _, a := range r.answers {
+		if a.Name == name {
+			out = append(out, a.Address)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// obstacles are in the way of a cluster, in sentences for a person. name is
+// that of this node.
+func (r round) obstacles(name string) []string {
 	var out []string
 	for _, address := range slices.Sorted(maps.Keys(r.failed)) {
 		out = append(out, "every join peer must answer before a cluster is founded: "+transport.Explain(address, r.failed[address]))
+	}
+	for _, address := range r.named(name) {
+		out = append(out, fmt.Sprintf("no cluster is founded while %s has the name %s too: give one of the two another name in its node.yaml", address, name))
 	}
 	return out
 }

@@ -79,12 +79,28 @@ func (m *membership) ensure(ctx context.Context) error {
 		}
 		return nil
 	case m.consensus.isMember(m.self.ServerID):
+		if text := m.nameHeld(); text != "" {
+			m.refused.Store(&[]string{text})
+			return errors.New(text)
+		}
 		m.refused.Store(nil)
 		return m.register(ctx)
 	case m.leaving.Load():
 		return nil // it is on its way out
 	}
 	return m.ask(ctx)
+}
+
+// nameHeld says that this member was given the name of another one since; it
+// keeps its former one then. Empty: it was not.
+func (m *membership) nameHeld() string {
+	v := m.consensus.facts.View()
+	for _, n := range v.Nodes {
+		if n.Name == m.cfg.Name && n.ID != m.self.ServerID {
+			return fmt.Sprintf("the name %s in node.yaml is that of the node at %s; this one stays %s: give it another name", n.Name, n.Addr, m.consensus.nameOf(m.self.ServerID))
+		}
+	}
+	return ""
 }
 
 // ask asks to be taken in, each peer until one has an answer of the leader.
@@ -100,7 +116,11 @@ func (m *membership) ask(ctx context.Context) error {
 			return nil
 		}
 		text := transport.Explain(address, err)
-		if remote, ok := errors.AsType[*transport.RemoteError](err); ok && remote.Code == codeRefused {
+		if final := verdict(err); final != nil {
+			m.stop(final)
+			return nil
+		}
+		if isRefused(err) {
 			why = []string{text} // the others would pass on the same
 			break
 		}

@@ -102,20 +102,19 @@ func (r *roster) removeFormer(ctx context.Context, node fsm.Node) error {
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(former)) {
-		if id == r.self.ServerID {
-			return fmt.Errorf("the name %s or the address %s is the leader's own", node.Name, node.Addr)
-		}
 		if former[id] != node.Addr {
-			return fmt.Errorf("the name %s belongs to the node %s at %s; if that is gone for ever, remove it first with `sluice cluster remove %s`",
-				node.Name, id, former[id], node.Name)
+			return r.nameTaken(node.Name, id, former[id])
+		}
+		if id == r.self.ServerID {
+			return fmt.Errorf("the address %s is that of the leader, the node %s: give each node an address of its own (peer.advertise in node.yaml)", node.Addr, r.cfg.Name)
 		}
 		conn, err := r.tr.Dial(ctx, transport.KindRPC, transport.Target{Address: former[id], ServerID: id})
 		if err == nil {
 			conn.Close()
-			return fmt.Errorf("the address %s is that of the node %s, which is alive", node.Addr, id)
+			return fmt.Errorf("the address %s is that of the node %s, which is alive: give each node an address of its own (peer.advertise in node.yaml)", node.Addr, r.consensus.nameOf(id))
 		}
 		if !errors.Is(err, transport.ErrWrongServer) {
-			return fmt.Errorf("the address %s is that of the node %s, and nothing proves it gone: %w", node.Addr, id, err)
+			return fmt.Errorf("the address %s is that of the node %s, and nothing proves it gone: %w", node.Addr, r.consensus.nameOf(id), err)
 		}
 		r.log.Info("a node came back without its data: removing its former self", "node", node.Name, "former", id)
 		if err := r.remove(ctx, removal{ID: id}); err != nil {
@@ -123,6 +122,19 @@ func (r *roster) removeFormer(ctx context.Context, node fsm.Node) error {
 		}
 	}
 	return nil
+}
+
+// nameTaken refuses a node whose name another one has, at another address.
+func (r *roster) nameTaken(name, id, address string) error {
+	life := LifeAlive
+	if t := r.consensus.leading.Load(); t != nil && id != r.self.ServerID {
+		life = r.liveness.life(id, t.since)
+	}
+	if life == LifeAlive {
+		return fmt.Errorf("%w: %s is the node at %s, which is alive; give this one another name in its node.yaml and start it again", ErrNameTaken, name, address)
+	}
+	return fmt.Errorf("the name %s belongs to the node at %s, which is %s: if that one is gone for good, take it out with `sluice cluster remove %s`; if not, give this one another name in its node.yaml",
+		name, address, life, name)
 }
 
 // remove takes a server out of Raft's configuration and out of the facts. The
