@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -103,7 +104,7 @@ func (f *founder) establish(ctx context.Context) (Identity, error) {
 			return id, nil
 		}
 		r := f.askAll(ctx, asked)
-		f.await(r.obstacles(f.cfg.Name))
+		f.await(r.obstacles(f.local))
 		for _, a := range r.answers {
 			if a.ClusterID != "" {
 				f.log.Info("found the cluster", "cluster", a.ClusterID, "through", a.Name)
@@ -111,7 +112,7 @@ func (f *founder) establish(ctx context.Context) (Identity, error) {
 			}
 			f.learn(a.Join)
 		}
-		if len(r.failed) == 0 && len(r.named(f.cfg.Name)) == 0 && lowest(f.introduce(), r.answers) {
+		if len(r.failed)+len(r.clones)+len(r.named(f.cfg.Name)) == 0 && lowest(f.introduce(), r.answers) {
 			id, founded, err := f.found(asked)
 			if err != nil || founded {
 				f.log.Info("founding a cluster", "cluster", id.ClusterID, "peers", len(r.answers))
@@ -158,6 +159,11 @@ func (f *founder) sayFailed(r round) {
 			f.log.Warn("a join peer does not answer", "address", address, "error", err)
 		}
 	}
+	for _, address := range r.clones {
+		if maySay(address) {
+			f.log.Warn("a join peer has the identity of this node: the data dir of one is a copy of the other's", "address", address)
+		}
+	}
 	for _, address := range r.named(f.cfg.Name) {
 		if maySay(address) {
 			f.log.Warn("a join peer has the name of this node: give one of the two another name in its node.yaml", "address", address, "name", f.cfg.Name)
@@ -169,6 +175,7 @@ func (f *founder) sayFailed(r round) {
 type round struct {
 	answers []introduction
 	failed  map[string]error // by address
+	clones  []string         // addresses of other nodes that show this one's identity
 }
 
 // named lists the addresses of the other nodes that have a name. Two founders
@@ -184,15 +191,18 @@ func (r round) named(name string) []string {
 	return out
 }
 
-// obstacles are in the way of a cluster, in sentences for a person. name is
-// that of this node.
-func (r round) obstacles(name string) []string {
+// obstacles are in the way of a cluster, in sentences for a person.
+func (r round) obstacles(l *local) []string {
 	var out []string
 	for _, address := range slices.Sorted(maps.Keys(r.failed)) {
 		out = append(out, "every join peer must answer before a cluster is founded: "+transport.Explain(address, r.failed[address]))
 	}
-	for _, address := range r.named(name) {
-		out = append(out, fmt.Sprintf("no cluster is founded while %s has the name %s too: give one of the two another name in its node.yaml", address, name))
+	for _, address := range r.named(l.cfg.Name) {
+		out = append(out, fmt.Sprintf("no cluster is founded while %s has the name %s too: give one of the two another name in its node.yaml", address, l.cfg.Name))
+	}
+	for _, address := range slices.Sorted(slices.Values(r.clones)) {
+		out = append(out, fmt.Sprintf("no cluster is founded while %s has the identity of this node: the data dir of one is a copy of the other's; stop this one, remove %s and start it again",
+			address, filepath.Join(l.cfg.DataDir, identityFile)))
 	}
 	return out
 }
@@ -227,6 +237,8 @@ func (f *founder) askAll(ctx context.Context, addresses []string) round {
 				r.failed[address] = err
 			case a.ServerID != f.self.ServerID:
 				r.answers = append(r.answers, a)
+			case a.Address != f.self.Advertise:
+				r.clones = append(r.clones, a.Address)
 			}
 			return nil
 		})
@@ -246,7 +258,7 @@ func (f *founder) found(asked []string) (Identity, bool, error) {
 		}
 	}
 	id := f.identity
-	id.ClusterID, id.Bootstrap = strings.ToLower(rand.Text()), true
+	id.ClusterID, id.Bootstrap, id.Address = strings.ToLower(rand.Text()), true, f.self.Advertise
 	err := f.set(id)
 	return f.identity, err == nil, err
 }
@@ -256,7 +268,7 @@ func (f *founder) adopt(clusterID string) (Identity, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	id := f.identity
-	id.ClusterID = clusterID
+	id.ClusterID, id.Address = clusterID, f.self.Advertise
 	return id, f.set(id)
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -78,6 +79,8 @@ func (m *membership) ensure(ctx context.Context) error {
 			m.stop(ErrRemoved)
 		}
 		return nil
+	case m.moved():
+		return m.ask(ctx, slices.Concat(m.whereMembersAre(), m.cfg.Join))
 	case m.consensus.isMember(m.self.ServerID):
 		if text := m.nameHeld(); text != "" {
 			m.refused.Store(&[]string{text})
@@ -88,7 +91,29 @@ func (m *membership) ensure(ctx context.Context) error {
 	case m.leaving.Load():
 		return nil // it is on its way out
 	}
-	return m.ask(ctx)
+	return m.ask(ctx, m.cfg.Join)
+}
+
+// moved says that Raft's configuration holds this node at another address.
+func (m *membership) moved() bool {
+	return slices.ContainsFunc(m.consensus.servers(), func(s raft.Server) bool {
+		return string(s.ID) == m.self.ServerID && string(s.Address) != m.self.Advertise
+	})
+}
+
+// whereMembersAre lists their addresses, the leader's first, which this node
+// itself may be.
+func (m *membership) whereMembersAre() []string {
+	var out []string
+	if leader, err := m.consensus.leader(); err == nil {
+		out = append(out, leader.Address)
+	}
+	for _, s := range m.consensus.servers() {
+		if string(s.ID) != m.self.ServerID {
+			out = append(out, string(s.Address))
+		}
+	}
+	return out
 }
 
 // nameHeld says that this member was given the name of another one since; it
@@ -103,11 +128,12 @@ func (m *membership) nameHeld() string {
 	return ""
 }
 
-// ask asks to be taken in, each peer until one has an answer of the leader.
-func (m *membership) ask(ctx context.Context) error {
+// ask asks to be taken in, or to be known at a new address, at each of the
+// addresses until one has an answer of the leader.
+func (m *membership) ask(ctx context.Context, addresses []string) error {
 	var why []string
-	for _, address := range m.cfg.Join {
-		if address == m.self.Advertise {
+	for _, address := range addresses {
+		if address == m.self.Advertise && m.consensus.leading.Load() == nil {
 			continue
 		}
 		err := m.call(ctx, transport.Target{Address: address}, pathJoin, m.record())

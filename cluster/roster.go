@@ -49,10 +49,18 @@ func (r *roster) add(ctx context.Context, node fsm.Node) error {
 		return fmt.Errorf("waiting for another change of members: %w", err)
 	}
 	defer r.change.Release(1)
+	deed := "node " + node.Name + " joins the cluster"
 	for _, s := range r.consensus.servers() {
-		if string(s.ID) == node.ID && string(s.Address) == node.Addr {
+		if string(s.ID) != node.ID {
+			continue
+		}
+		if string(s.Address) == node.Addr {
 			return nil
 		}
+		if err := r.checkMoved(ctx, node, string(s.Address)); err != nil {
+			return err
+		}
+		deed = fmt.Sprintf("node %s moves from %s to %s", node.Name, s.Address, node.Addr)
 	}
 	if level := r.consensus.facts.View().Feature; node.Feature < level {
 		return fmt.Errorf("node %s knows feature level %d, the cluster is at %d already: start it with a newer version of sluice", node.Name, node.Feature, level)
@@ -71,7 +79,7 @@ func (r *roster) add(ctx context.Context, node fsm.Node) error {
 	put := &fsm.NodePut{Node: node, At: r.nowMillis()}
 	if r.consensus.facts.View().HasActs() {
 		put.Act = &fsm.Act{
-			Who: "node " + node.Name, Client: node.Addr, Node: r.cfg.Name, Did: []fsm.Deed{{Text: "node " + node.Name + " joins the cluster"}}, At: put.At,
+			Who: "node " + node.Name, Client: node.Addr, Node: r.cfg.Name, Did: []fsm.Deed{{Text: deed}}, At: put.At,
 		}
 	}
 	return putNode(ctx, r.consensus, put)
@@ -120,6 +128,27 @@ func (r *roster) removeFormer(ctx context.Context, node fsm.Node) error {
 		if err := r.remove(ctx, removal{ID: id}); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// checkMoved refuses a member that asks from a new address while its former one
+// may be alive: one of the two would be a copy.
+func (r *roster) checkMoved(ctx context.Context, node fsm.Node, former string) error {
+	t := r.consensus.leading.Load()
+	if t == nil {
+		return ErrNoLeader
+	}
+	if node.ID == r.self.ServerID {
+		return nil
+	}
+	conn, err := r.tr.Dial(ctx, transport.KindRPC, transport.Target{Address: former, ServerID: node.ID})
+	if err == nil {
+		conn.Close()
+		return fmt.Errorf("the node %s is alive at %s: stop it there before it runs at %s; if one of the two is a copy, remove the data dir of that one", node.Name, former, node.Addr)
+	}
+	if gone := transport.IsRefused(err) || errors.Is(err, transport.ErrWrongServer); !gone && r.liveness.life(node.ID, t.since) != LifeDead {
+		return fmt.Errorf("the node %s was heard at %s a moment ago: %w", node.Name, former, err)
 	}
 	return nil
 }

@@ -109,6 +109,9 @@ func (t *Transport) introduce(ctx context.Context, raw net.Conn, kind Kind, to T
 	case err != nil:
 		return nil, err
 	}
+	if theirs.Refused == codeTwin {
+		return nil, t.answered(theirs)
+	}
 	if theirs.Refused != "" {
 		return nil, fmt.Errorf("%w (answer of %s: %s)", refusal(theirs.Refused), theirs.Name, theirs.Detail)
 	}

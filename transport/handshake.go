@@ -55,6 +55,7 @@ type hello struct {
 	To      string `json:"to,omitempty"`
 	Refused string `json:"refused,omitempty"` // reply only: why not, a code of refusals
 	Detail  string `json:"detail,omitempty"`  // reply only: the same for a person
+	Alive   string `json:"alive,omitempty"`   // reply only: where the dialler's identity is alive, if that is why not
 }
 
 // Errors of a connection's start. Those of a refused handshake are returned to
@@ -91,6 +92,9 @@ func refusal(code string) error {
 func refusalCode(err error) string {
 	if _, ok := errors.AsType[*CertificateError](err); ok {
 		return codeCertificate
+	}
+	if _, ok := errors.AsType[*TwinError](err); ok {
+		return codeTwin
 	}
 	switch {
 	case errors.Is(err, ErrClusterMismatch):

@@ -125,12 +125,18 @@ func (t *Transport) greet(raw net.Conn) (*Conn, error) {
 		return nil, err
 	}
 	self := t.Self()
-	if err = judge(kind, self, theirs); err == nil && t.listener(kind) == nil {
+	if err = judge(kind, self, theirs); err == nil {
+		err = t.guard(theirs.Identity)
+	}
+	if err == nil && t.listener(kind) == nil {
 		err = fmt.Errorf("%w: %s", ErrNotReady, kind)
 	}
 	reply := hello{Version: ProtocolVersion, Identity: self}
 	if err != nil {
 		reply.Refused, reply.Detail = refusalCode(err), err.Error()
+		if twin, ok := errors.AsType[*TwinError](err); ok {
+			reply.Alive = twin.Alive
+		}
 		_ = writeHello(nc, 0, reply)
 		return nil, err
 	}

@@ -21,6 +21,7 @@ type Transport struct {
 	stats stats
 
 	*troubles
+	twins
 
 	self atomic.Pointer[Identity]
 	lost chan Identity
@@ -45,6 +46,7 @@ func New(cfg Config, self Identity, log *slog.Logger) (*Transport, error) {
 		cfg: cfg, net: cfg.Network.withDefaults(cfg.DialFrom), log: log,
 		lost: make(chan Identity, 64), conns: map[*Conn]struct{}{}, raw: map[net.Conn]struct{}{},
 		listeners: map[Kind]*Listener{}, troubles: newTroubles(),
+		twins: twins{refused: make(chan *TwinError, 1)},
 	}
 	t.self.Store(&self)
 	if !cfg.Insecure {

@@ -40,7 +40,7 @@ type secretsFile struct {
 
 type peerFile struct {
 	Listen    string      `yaml:"listen" doc:"Address for the other nodes. All that nodes say to each other goes through this port. Needed." example:"0.0.0.0:7400"`
-	Advertise string      `yaml:"advertise" doc:"Address at which other nodes reach this one. Left out: peer.listen." example:"n1.example:7400"`
+	Advertise string      `yaml:"advertise" doc:"Address at which other nodes reach this one; the certificate must name its host. With another one than before the node has moved: the leader notes it. Left out: peer.listen." example:"n1.example:7400"`
 	DialFrom  string      `yaml:"dialFrom" doc:"Local IP address from which the node dials others. Left out: the operating system chooses." example:"10.0.0.1"`
 	TLS       peerTLSFile `yaml:"tls"`
 }
