@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -154,7 +155,7 @@ func (t *Transport) noteRefusal(from net.Addr, err error) {
 	level := t.log.Warn
 	var timeout net.Error
 	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
+	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.Is(err, syscall.ECONNRESET):
 		t.stats.refused("probe").Add(1)
 		return
 	case errors.As(err, &timeout) && timeout.Timeout():
