@@ -90,6 +90,12 @@ func (c Config) tokens() ([]token, error) {
 	return out, nil
 }
 
+// CheckTokens reads the token file, if there is one, as New does.
+func (c Config) CheckTokens() error {
+	_, err := c.tokens()
+	return err
+}
+
 // Open binds the port, so that a wrong address fails before anything starts.
 func (c Config) Open() (net.Listener, error) {
 	l, err := net.Listen("tcp", c.Listen)

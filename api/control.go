@@ -53,6 +53,7 @@ type ClusterState struct {
 	Quorum    bool      // a leader has confirmed an index to this node lately
 	Term      uint64    // Raft's
 	Confirmed time.Time // when a leader last confirmed this node's index; zero: never
+	Obstacles []string  // what keeps it from the cluster or from other nodes, in sentences
 }
 
 // Member is a node and its newest report. Members of Raft that the facts do

@@ -57,11 +57,16 @@ func (s *Server) routes() *http.ServeMux {
 	return mux
 }
 
-// readyz is good when a leader has confirmed this node's facts lately.
+// readyz is good when a leader has confirmed this node's facts lately. It is
+// public, so that it names no node.
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 	if st := s.Cluster.State(); !st.Quorum {
 		w.WriteHeader(http.StatusServiceUnavailable)
-		fmt.Fprintln(w, "no leader has confirmed this node's facts lately")
+		fmt.Fprint(w, "no leader has confirmed this node's facts lately")
+		if len(st.Obstacles) > 0 {
+			fmt.Fprint(w, "; `sluice status` says what keeps it from the others")
+		}
+		fmt.Fprintln(w)
 		return
 	}
 	fmt.Fprintln(w, "ok")

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -181,6 +182,28 @@ func TestNewRefuses(t *testing.T) {
 		if _, err := api.New(cfg, api.Parts{}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}
+	}
+}
+
+// TestObstaclesAreTold: what keeps a node from the others is a problem in its
+// status; its readiness, which anybody may ask for, names no node.
+func TestObstaclesAreTold(t *testing.T) {
+	f := apitest.New(t)
+	const why = "TLS: the certificate of n2.example:7400 has expired at 2026-01-01T00:00:00Z"
+	f.With(func(f *apitest.Cluster) { f.Status.Quorum, f.Status.Obstacles = false, []string{why} })
+	srv, c := f.Serve(nil)
+	s, err := c.Status(t.Context(), 0, 0)
+	if err != nil || s.Health != api.Unhealthy || !slices.Contains(s.Problems, why) {
+		t.Errorf("%q %v", s.Problems, err)
+	}
+	resp, err := http.Get(srv.URL + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if want := "no leader has confirmed this node's facts lately; `sluice status` says what keeps it from the others\n"; err != nil || string(body) != want {
+		t.Errorf("%s %v", body, err)
 	}
 }
 

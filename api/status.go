@@ -56,6 +56,9 @@ func (p *picture) diagnose(s *Status, all []Task) {
 	if !s.Quorum {
 		bad("no quorum: nothing can be changed; copying goes on where it is safe")
 	}
+	for _, text := range p.state.Obstacles {
+		bad("%s", text)
+	}
 	for _, n := range s.Nodes {
 		if n.State == "silent" {
 			bad("node %s is silent", n.Name)

@@ -74,6 +74,10 @@ func (p Profile) timing() timing {
 	return t
 }
 
+// settleAfter is how long a node listens before it takes a refusal or the lack
+// of one for true: a report of its own former life may be that old.
+func (t timing) settleAfter() time.Duration { return t.dead + t.silent }
+
 // DefaultConfig returns the values that Validate fills in.
 func DefaultConfig() Config {
 	return Config{Profile: ProfileLAN, MaxVoters: 5, PromoteAfter: 10 * time.Second, Wall: wallClock, Fatal: exit}

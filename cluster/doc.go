@@ -4,8 +4,9 @@
 //   - consensus: Raft (raftNode, raftTransport, machine), what is published of
 //     its facts (hub), proposing, proof of leadership; ownership: whose a task
 //     is; watchdog: a disk that hangs;
-//   - members: founder (the first start), membership (this node's way in and
-//     out), roster (a leader's changes), liveness (who is there), gossip;
+//   - members: founder (the first start, and a start at another address),
+//     membership (this node's way in and out), roster (a leader's changes),
+//     liveness (who is there, and at one address only), gossip;
 //   - leadership: what a leader decides, a term at a time;
 //   - reconciler: the tasks of this node, with the sinks of their progress and
 //     their events; reporter: the report of each second.

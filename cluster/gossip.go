@@ -74,8 +74,9 @@ func (g *gossip) config(layer *transport.Gossip) *memberlist.Config {
 	c.Transport = layer
 	c.Logger = memberlistLog(g.log.With("part", "gossip"))
 	c.Delegate, c.Events = g, g
-	c.UDPBufferSize = 8 << 10   // packets ride on streams
-	c.EnableCompression = false // all are small
+	c.DeadNodeReclaimTime = g.t.dead // a node that has moved; the transport refuses copies of living ones
+	c.UDPBufferSize = 8 << 10        // packets ride on streams
+	c.EnableCompression = false      // all are small
 	return c
 }
 

@@ -19,31 +19,66 @@ type Identity struct {
 	ClusterID string `json:"clusterId,omitempty"` // empty before the node belongs to a cluster
 	Bootstrap bool   `json:"bootstrap,omitempty"` // this node decided to begin the cluster and has not yet
 	Log       bool   `json:"log,omitempty"`       // Raft's log was made: without it this node has forgotten its vote
+	Address   string `json:"address,omitempty"`   // at which the others knew the node; empty: a release wrote it that did not say
+	CopyOf    string `json:"copyOf,omitempty"`    // the address at which the node of this identity was alive while this one ran
 }
 
 // ErrLogLost: a part of the data dir is gone.
 var ErrLogLost = errors.New("the data dir holds the identity of a member without its Raft log; empty it to let the node join as a new one")
 
+// ErrCopied: the node of the data dir's identity is alive elsewhere.
+var ErrCopied = errors.New("the data dir of this node is a copy")
+
+// copied says that a data dir is a copy of a living node's, and the way out.
+func copied(dataDir, serverID, alive string) error {
+	return fmt.Errorf("%w: the node with its identity %s is alive at %s, and what this one knows is out of date; to let this one join as a new node remove %s and %s, and give it a name and an address of its own in its node.yaml",
+		ErrCopied, serverID, alive, filepath.Join(dataDir, identityFile), filepath.Join(dataDir, raftDir))
+}
+
 // What lies in a data dir.
 const (
 	identityFile = "node.json"
 	raftDir      = "raft"
+	logFile      = "log.db" // in raftDir
 )
+
+// DataFiles are the files and folders of a data dir that a node writes, below
+// it.
+func DataFiles() []string {
+	return []string{identityFile, raftDir, filepath.Join(raftDir, logFile)}
+}
 
 // OpenIdentity reads the identity in a data dir, or makes one there. It is
 // called before the transport is built, which presents the ServerID.
 func OpenIdentity(dataDir string) (Identity, error) {
+	id, err := ReadIdentity(dataDir)
+	if err == nil && id.ServerID == "" {
+		id.ServerID = strings.ToLower(rand.Text())
+		err = saveIdentity(dataDir, id)
+	}
+	return id, err
+}
+
+// ReadIdentity reads the identity in a data dir and writes nothing; it is empty
+// where there is none. That of a copy is ErrCopied.
+func ReadIdentity(dataDir string) (Identity, error) {
 	var id Identity
 	data, err := os.ReadFile(filepath.Join(dataDir, identityFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		id.ServerID = strings.ToLower(rand.Text())
-		return id, saveIdentity(dataDir, id)
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return id, nil
+	case err != nil:
 		return id, fmt.Errorf("reading the node's identity: %w", err)
 	}
-	if err := json.Unmarshal(data, &id); err != nil || id.ServerID == "" {
-		return id, fmt.Errorf("reading %s: not the identity of a node: %w", filepath.Join(dataDir, identityFile), err)
+	path := filepath.Join(dataDir, identityFile)
+	if err := json.Unmarshal(data, &id); err != nil {
+		return id, fmt.Errorf("reading %s: not the identity of a node: %w", path, err)
+	}
+	if id.ServerID == "" {
+		return id, fmt.Errorf("reading %s: not the identity of a node: it has no serverId", path)
+	}
+	if id.CopyOf != "" {
+		return id, copied(dataDir, id.ServerID, id.CopyOf)
 	}
 	return id, nil
 }

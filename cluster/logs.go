@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -10,10 +11,13 @@ import (
 	"strings"
 
 	"github.com/hashicorp/go-hclog"
+
+	"sluice/transport"
 )
 
 // hlog lets hashicorp/raft log through slog. Raft's errors are mostly a peer
-// that is away, which reports tell better: they are warnings here.
+// that is away, which reports tell better: they are warnings here, and nothing
+// where the transport tells why.
 type hlog struct {
 	log     *slog.Logger
 	name    string
@@ -25,8 +29,13 @@ var _ hclog.Logger = hlog{}
 func (h hlog) Log(level hclog.Level, msg string, args ...any) {
 	args = slices.Clone(args)
 	for i, a := range args {
-		if f, ok := a.(hclog.Format); ok { // a format and its arguments, as hclog words them itself
-			args[i] = fmt.Sprintf(f[0].(string), f[1:]...)
+		switch a := a.(type) {
+		case hclog.Format: // a format and its arguments, as hclog words them itself
+			args[i] = fmt.Sprintf(a[0].(string), a[1:]...)
+		case error:
+			if _, told := errors.AsType[*transport.CertificateError](a); told {
+				level = hclog.Debug
+			}
 		}
 	}
 	h.log.Log(context.Background(), slogLevel(level), msg, args...)

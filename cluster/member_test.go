@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -172,22 +173,86 @@ func TestWipedNodeComesBackAsAnother(t *testing.T) {
 	})
 }
 
-// TestNameIsTaken: another machine cannot take the name or the place of a node
-// that is not proven gone.
+// TestNameIsTaken: another machine cannot take the name of a node that is
+// alive; it ends and says who has it. That of a dead one it gets once somebody
+// has taken that one out, and until then it says how.
 func TestNameIsTaken(t *testing.T) {
 	runSim(t, func(s *sim) {
 		s.trio()
 		cfg := s.cfg
 		cfg.Name, cfg.DataDir, cfg.Join = "n2", s.dataDir(4), []string{ipOf(1) + ":7400"}
 		n := s.startWith(4, cfg)
-		time.Sleep(10 * time.Second)
+		err := <-n.done
+		if !errors.Is(err, ErrNameTaken) || !strings.Contains(err.Error(), "n2 is the node at 127.0.0.2:7400, which is alive; give this one another name in its node.yaml") {
+			s.t.Errorf("a second n2 ends with %v", err)
+		}
+		delete(s.nodes, 4)
 		if s.leader().consensus.isMember(n.self.ServerID) {
 			s.t.Error("a second n2 was taken in")
 		}
-		_, err := s.leader().roster.handleJoin(s.t.Context(), n.membership.record())
-		if err == nil || !strings.Contains(err.Error(), "cluster remove n2") {
-			s.t.Errorf("the error does not say what to do: %v", err)
+		s.kill(2)
+		s.until("the holder is dead", time.Minute, func() bool {
+			l := s.leader()
+			return l != nil && l.liveness.life(memberNamed(l, "n2"), l.began) == LifeDead
+		})
+		n = s.startWith(4, cfg)
+		s.until("it is told what to do", time.Minute, func() bool {
+			why := n.Status().Obstacles
+			return len(why) == 1 && strings.HasPrefix(why[0], "this node is not taken in: 127.0.0.1:7400 answers: the name n2 belongs to the node at 127.0.0.2:7400, which is dead") &&
+				strings.Contains(why[0], "`sluice cluster remove n2`")
+		})
+		if err := s.leader().Remove(s.t.Context(), "n2", nil); err != nil {
+			s.t.Fatal(err)
 		}
+		s.until("it is a member", time.Minute, func() bool {
+			return s.leader() != nil && s.leader().consensus.isMember(n.self.ServerID) && len(n.Status().Obstacles) == 0
+		})
+	})
+}
+
+// TestRenamedToATakenName: a member that is given another's name works on under
+// its own and says so.
+func TestRenamedToATakenName(t *testing.T) {
+	runSim(t, func(s *sim) {
+		s.trio()
+		s.kill(3)
+		cfg := s.cfg
+		cfg.Name, cfg.DataDir, cfg.Join = "n2", s.dataDir(3), []string{ipOf(1) + ":7400"}
+		n := s.startWith(3, cfg)
+		s.until("it says so", time.Minute, func() bool {
+			why := n.Status().Obstacles
+			return len(why) == 1 && why[0] == "the name n2 in node.yaml is that of the node at 127.0.0.2:7400; this one stays n3: give it another name"
+		})
+		s.until("it takes part", time.Minute, func() bool { return n.Status().Quorum })
+	})
+}
+
+func memberNamed(n *simNode, name string) string {
+	for _, node := range n.View().Nodes {
+		if node.Name == name {
+			return node.ID
+		}
+	}
+	return ""
+}
+
+// TestFoundersOfOneName found nothing and say why; with another name they do.
+func TestFoundersOfOneName(t *testing.T) {
+	runSim(t, func(s *sim) {
+		s.start(1, 1, 2)
+		cfg := s.cfg
+		cfg.Name, cfg.DataDir, cfg.Join = "n1", s.dataDir(2), []string{ipOf(1) + ":7400"}
+		s.startWith(2, cfg)
+		time.Sleep(time.Minute)
+		for i, other := range map[int]int{1: 2, 2: 1} {
+			why := s.nodes[i].Status().Obstacles
+			if len(why) != 1 || !strings.HasPrefix(why[0], fmt.Sprintf("no cluster is founded while 127.0.0.%d:7400 has the name n1 too", other)) || s.nodes[i].tr.Self().ClusterID != "" {
+				s.t.Errorf("node %d: %q", i, why)
+			}
+		}
+		s.kill(2)
+		s.start(2, 1)
+		s.until("two nodes", time.Minute, func() bool { l := s.leader(); return l != nil && len(l.View().Nodes) == 2 })
 	})
 }
 

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -42,6 +44,7 @@ type membership struct {
 	stop      func(error) // ends the node; nil is no reason
 	leaving   atomic.Bool
 	left      atomic.Bool
+	refused   atomic.Pointer[[]string] // why it is not taken in, in sentences; nil: it is
 }
 
 // record is what the facts should hold of this node.
@@ -53,11 +56,13 @@ func (m *membership) record() fsm.Node {
 }
 
 // run asks to be taken in until Raft's configuration holds this node, then
-// keeps the facts about it current, until ctx ends.
+// keeps the facts about it current, until ctx ends. Why it is not taken in is
+// logged once in a minute.
 func (m *membership) run(ctx context.Context) error {
 	var logged time.Time
 	for {
-		if err := m.ensure(ctx); err != nil && time.Since(logged) > askLogEvery {
+		err := m.ensure(ctx)
+		if err != nil && time.Since(logged) > causeLogEvery {
 			logged = time.Now()
 			m.log.Warn("joining the cluster", "error", err)
 		}
@@ -74,23 +79,92 @@ func (m *membership) ensure(ctx context.Context) error {
 			m.stop(ErrRemoved)
 		}
 		return nil
+	case m.moved():
+		return m.ask(ctx, slices.Concat(m.whereMembersAre(), m.cfg.Join))
 	case m.consensus.isMember(m.self.ServerID):
+		if text := m.nameHeld(); text != "" {
+			m.refused.Store(&[]string{text})
+			return errors.New(text)
+		}
+		m.refused.Store(nil)
 		return m.register(ctx)
 	case m.leaving.Load():
 		return nil // it is on its way out
 	}
-	var errs []error
-	for _, address := range m.cfg.Join {
-		if address == m.self.Advertise {
+	return m.ask(ctx, m.cfg.Join)
+}
+
+// moved says that Raft's configuration holds this node at another address.
+func (m *membership) moved() bool {
+	return slices.ContainsFunc(m.consensus.servers(), func(s raft.Server) bool {
+		return string(s.ID) == m.self.ServerID && string(s.Address) != m.self.Advertise
+	})
+}
+
+// whereMembersAre lists their addresses, the leader's first, which this node
+// itself may be.
+func (m *membership) whereMembersAre() []string {
+	var out []string
+	if leader, err := m.consensus.leader(); err == nil {
+		out = append(out, leader.Address)
+	}
+	for _, s := range m.consensus.servers() {
+		if string(s.ID) != m.self.ServerID {
+			out = append(out, string(s.Address))
+		}
+	}
+	return out
+}
+
+// nameHeld says that this member was given the name of another one since; it
+// keeps its former one then. Empty: it was not.
+func (m *membership) nameHeld() string {
+	v := m.consensus.facts.View()
+	for _, n := range v.Nodes {
+		if n.Name == m.cfg.Name && n.ID != m.self.ServerID {
+			return fmt.Sprintf("the name %s in node.yaml is that of the node at %s; this one stays %s: give it another name", n.Name, n.Addr, m.consensus.nameOf(m.self.ServerID))
+		}
+	}
+	return ""
+}
+
+// ask asks to be taken in, or to be known at a new address, at each of the
+// addresses until one has an answer of the leader.
+func (m *membership) ask(ctx context.Context, addresses []string) error {
+	var why []string
+	for _, address := range addresses {
+		if address == m.self.Advertise && m.consensus.leading.Load() == nil {
 			continue
 		}
 		err := m.call(ctx, transport.Target{Address: address}, pathJoin, m.record())
 		if err == nil {
+			m.refused.Store(nil)
 			return nil
 		}
-		errs = append(errs, err)
+		text := transport.Explain(address, err)
+		if final := verdict(err); final != nil {
+			m.stop(final)
+			return nil
+		}
+		if isRefused(err) {
+			why = []string{text} // the others would pass on the same
+			break
+		}
+		why = append(why, text)
 	}
-	return errors.Join(errs...)
+	if len(why) == 0 {
+		return nil
+	}
+	m.refused.Store(new(prefixed("this node is not taken in: ", why)))
+	return errors.New(strings.Join(why, "; "))
+}
+
+func prefixed(prefix string, texts []string) []string {
+	out := make([]string, len(texts))
+	for i, t := range texts {
+		out[i] = prefix + t
+	}
+	return out
 }
 
 func (m *membership) call(ctx context.Context, to transport.Target, path string, in any) error {

@@ -81,6 +81,9 @@ func (n *Node) join(identity Identity) {
 	facts, propose := n.consensus.facts, n.consensus.propose
 	n.ownership = &ownership{local: l, facts: facts, leaders: n.consensus, confirms: n.clients.confirms}
 	n.liveness = newLiveness(l, n.tr, n.consensus)
+	n.tr.Guard(func(who transport.Identity) *transport.TwinError {
+		return n.liveness.twin(who, n.consensus.raft.Load() != nil)
+	})
 	n.progress = newProgressSink(l, facts, propose)
 	n.events = &eventSink{local: l, propose: propose, wake: newTrigger()}
 	n.reconciler = newReconciler(l, facts, n.progress, func() bool { _, ok := n.ownership.leaderAge(); return ok })
@@ -123,7 +126,8 @@ func (n *Node) handler() http.Handler {
 
 // Run joins or founds the cluster and takes part in it, running tasks with the
 // runners, until ctx ends (nil), the node has left (nil), was removed
-// (ErrRemoved), or met a command that it cannot read (fsm.ErrUnknown,
+// (ErrRemoved), has no right to its name (ErrNameTaken) or to its data dir
+// (ErrCopied), or met a command that it cannot read (fsm.ErrUnknown,
 // fsm.ErrCorrupt). transport.Run must run beside it and outlive it.
 //
 // It waits for every goroutine that it has started. The server for other nodes
@@ -145,6 +149,7 @@ func (n *Node) Run(ctx context.Context, runners map[fsm.Kind]task.Runner) error 
 		}
 		return nil
 	})
+	group.Go(func() error { return n.founder.watchTwin(services, n.tr.Twin(), n.ownership.quorum, n.stop) })
 	err := n.live(ctx, services, runners)
 	stopServices()
 	n.clients.calls.Close()
@@ -163,6 +168,9 @@ func (n *Node) Run(ctx context.Context, runners map[fsm.Kind]task.Runner) error 
 // live is the node's life between its server's begin and end.
 func (n *Node) live(ctx, services context.Context, runners map[fsm.Kind]task.Runner) error {
 	identity, err := n.founder.establish(ctx)
+	if err == nil {
+		identity, err = n.founder.settle(ctx, identity)
+	}
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil

@@ -138,6 +138,8 @@ func remoteError(err error) error {
 		return &transport.RemoteError{Status: http.StatusServiceUnavailable, Code: codeAmbiguous, Message: err.Error()}
 	case errors.Is(err, ErrNoLeader):
 		return &transport.RemoteError{Status: http.StatusServiceUnavailable, Code: codeNotLeader, Message: err.Error()}
+	case errors.Is(err, ErrNameTaken):
+		return &transport.RemoteError{Status: http.StatusConflict, Code: codeNameTaken, Message: err.Error()}
 	}
 	return &transport.RemoteError{Status: http.StatusConflict, Code: codeRefused, Message: err.Error()}
 }

@@ -20,7 +20,6 @@ import (
 // Sizes of Raft's log. A command is at most 64 KiB in practice (progress), so
 // the log keeps at most about 160 MiB behind a snapshot.
 const (
-	logFile           = "log.db"
 	snapshotThreshold = 1024 // entries
 	trailingLogs      = 2560 // entries; more than twice the threshold
 	snapshotInterval  = 30 * time.Second

@@ -140,12 +140,23 @@ func (r *reporter) send(ctx context.Context, to transport.Target, rep report) {
 	}
 }
 
+// fromItsAddress says whether a member reports from where the cluster knows it.
+// One that has moved counts when the leader knows its new address.
+func (r *reporter) fromItsAddress(ctx context.Context, id string) bool {
+	peer, remote := transport.PeerFrom(ctx)
+	to, err := r.consensus.targetOf(id)
+	return !remote || err == nil && to.Address == peer.Advertise
+}
+
 // handleReport takes a member's report and, on a leader, confirms.
 func (r *reporter) handleReport(ctx context.Context, rep report) (reportAnswer, error) {
 	if !r.consensus.isMember(rep.ServerID) {
 		// Only a leader's word counts: others may not know the newest member.
 		_, err := r.consensus.confirm(ctx)
 		return reportAnswer{Leader: err == nil && !r.consensus.isMember(rep.ServerID)}, nil
+	}
+	if !r.fromItsAddress(ctx, rep.ServerID) {
+		return reportAnswer{}, nil
 	}
 	was := r.liveness.reports.get(rep.ServerID)
 	tasks, encoded, err := rep.states(&was)

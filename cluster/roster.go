@@ -49,10 +49,18 @@ func (r *roster) add(ctx context.Context, node fsm.Node) error {
 		return fmt.Errorf("waiting for another change of members: %w", err)
 	}
 	defer r.change.Release(1)
+	deed := "node " + node.Name + " joins the cluster"
 	for _, s := range r.consensus.servers() {
-		if string(s.ID) == node.ID && string(s.Address) == node.Addr {
+		if string(s.ID) != node.ID {
+			continue
+		}
+		if string(s.Address) == node.Addr {
 			return nil
 		}
+		if err := r.checkMoved(ctx, node, string(s.Address)); err != nil {
+			return err
+		}
+		deed = fmt.Sprintf("node %s moves from %s to %s", node.Name, s.Address, node.Addr)
 	}
 	if level := r.consensus.facts.View().Feature; node.Feature < level {
 		return fmt.Errorf("node %s knows feature level %d, the cluster is at %d already: start it with a newer version of sluice", node.Name, node.Feature, level)
@@ -71,7 +79,7 @@ func (r *roster) add(ctx context.Context, node fsm.Node) error {
 	put := &fsm.NodePut{Node: node, At: r.nowMillis()}
 	if r.consensus.facts.View().HasActs() {
 		put.Act = &fsm.Act{
-			Who: "node " + node.Name, Client: node.Addr, Node: r.cfg.Name, Did: []fsm.Deed{{Text: "node " + node.Name + " joins the cluster"}}, At: put.At,
+			Who: "node " + node.Name, Client: node.Addr, Node: r.cfg.Name, Did: []fsm.Deed{{Text: deed}}, At: put.At,
 		}
 	}
 	return putNode(ctx, r.consensus, put)
@@ -102,20 +110,19 @@ func (r *roster) removeFormer(ctx context.Context, node fsm.Node) error {
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(former)) {
-		if id == r.self.ServerID {
-			return fmt.Errorf("the name %s or the address %s is the leader's own", node.Name, node.Addr)
-		}
 		if former[id] != node.Addr {
-			return fmt.Errorf("the name %s belongs to the node %s at %s; if that is gone for ever, remove it first with `sluice cluster remove %s`",
-				node.Name, id, former[id], node.Name)
+			return r.nameTaken(node.Name, id, former[id])
+		}
+		if id == r.self.ServerID {
+			return fmt.Errorf("the address %s is that of the leader, the node %s: give each node an address of its own (peer.advertise in node.yaml)", node.Addr, r.cfg.Name)
 		}
 		conn, err := r.tr.Dial(ctx, transport.KindRPC, transport.Target{Address: former[id], ServerID: id})
 		if err == nil {
 			conn.Close()
-			return fmt.Errorf("the address %s is that of the node %s, which is alive", node.Addr, id)
+			return fmt.Errorf("the address %s is that of the node %s, which is alive: give each node an address of its own (peer.advertise in node.yaml)", node.Addr, r.consensus.nameOf(id))
 		}
 		if !errors.Is(err, transport.ErrWrongServer) {
-			return fmt.Errorf("the address %s is that of the node %s, and nothing proves it gone: %w", node.Addr, id, err)
+			return fmt.Errorf("the address %s is that of the node %s, and nothing proves it gone: %w", node.Addr, r.consensus.nameOf(id), err)
 		}
 		r.log.Info("a node came back without its data: removing its former self", "node", node.Name, "former", id)
 		if err := r.remove(ctx, removal{ID: id}); err != nil {
@@ -123,6 +130,40 @@ func (r *roster) removeFormer(ctx context.Context, node fsm.Node) error {
 		}
 	}
 	return nil
+}
+
+// checkMoved refuses a member that asks from a new address while its former one
+// may be alive: one of the two would be a copy.
+func (r *roster) checkMoved(ctx context.Context, node fsm.Node, former string) error {
+	t := r.consensus.leading.Load()
+	if t == nil {
+		return ErrNoLeader
+	}
+	if node.ID == r.self.ServerID {
+		return nil
+	}
+	conn, err := r.tr.Dial(ctx, transport.KindRPC, transport.Target{Address: former, ServerID: node.ID})
+	if err == nil {
+		conn.Close()
+		return fmt.Errorf("the node %s is alive at %s: stop it there before it runs at %s; if one of the two is a copy, remove the data dir of that one", node.Name, former, node.Addr)
+	}
+	if gone := transport.IsRefused(err) || errors.Is(err, transport.ErrWrongServer); !gone && r.liveness.life(node.ID, t.since) != LifeDead {
+		return fmt.Errorf("the node %s was heard at %s a moment ago: %w", node.Name, former, err)
+	}
+	return nil
+}
+
+// nameTaken refuses a node whose name another one has, at another address.
+func (r *roster) nameTaken(name, id, address string) error {
+	life := LifeAlive
+	if t := r.consensus.leading.Load(); t != nil && id != r.self.ServerID {
+		life = r.liveness.life(id, t.since)
+	}
+	if life == LifeAlive {
+		return fmt.Errorf("%w: %s is the node at %s, which is alive; give this one another name in its node.yaml and start it again", ErrNameTaken, name, address)
+	}
+	return fmt.Errorf("the name %s belongs to the node at %s, which is %s: if that one is gone for good, take it out with `sluice cluster remove %s`; if not, give this one another name in its node.yaml",
+		name, address, life, name)
 }
 
 // remove takes a server out of Raft's configuration and out of the facts. The

@@ -21,6 +21,9 @@ type Status struct {
 	Quorum    bool          // that is less than Profile.DeadAfter ago: changes are possible
 	Feature   uint32
 	Members   []Member // by name
+	// Obstacles are what keeps this node from its cluster or from other nodes
+	// and does not pass by itself, in sentences for a person.
+	Obstacles []string
 }
 
 // Member is one node of the cluster.
@@ -49,7 +52,21 @@ func (n *Node) Status() Status {
 		s.Leader, s.Term = string(id), c.CurrentTerm()
 	}
 	s.Members = n.Members()
+	s.Obstacles = obstacles(n)
 	return s
+}
+
+func obstacles(n *Node) []string {
+	out := n.founder.waiting()
+	if why := n.membership.refused.Load(); why != nil {
+		out = slices.Concat(out, *why)
+	}
+	for _, text := range n.tr.Troubles() {
+		if !slices.ContainsFunc(out, func(told string) bool { return strings.Contains(told, text) }) {
+			out = append(slices.Clip(out), text)
+		}
+	}
+	return out
 }
 
 // Members lists the nodes in Raft's configuration or in the facts, by name.

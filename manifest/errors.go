@@ -69,6 +69,22 @@ func (e Errors) Rest() string {
 	return fmt.Sprintf("%d more faults are not shown; mend these first", e.More)
 }
 
+// Faults are the errors of a text that was checked elsewhere, in the order of
+// their places and as many as are shown; nil where there are none.
+func Faults(list []Error) error {
+	slices.SortStableFunc(list, func(a, b Error) int { return a.Pos.compare(b.Pos) })
+	var e Errors
+	for _, x := range list {
+		e.add(x.Pos, "%s", x.Message)
+	}
+	return e.err()
+}
+
+// compare orders places.
+func (p Pos) compare(q Pos) int {
+	return cmp.Or(cmp.Compare(p.File, q.File), cmp.Compare(p.Line, q.Line), cmp.Compare(p.Column, q.Column))
+}
+
 // oneError is a fault that ends the reading.
 func oneError(at Pos, format string, args ...any) error {
 	var e Errors
@@ -110,8 +126,6 @@ func (e Errors) err() error {
 	if e.none() {
 		return nil
 	}
-	slices.SortStableFunc(e.List, func(a, b *Error) int {
-		return cmp.Or(cmp.Compare(a.Pos.File, b.Pos.File), cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Column, b.Pos.Column))
-	})
+	slices.SortStableFunc(e.List, func(a, b *Error) int { return a.Pos.compare(b.Pos) })
 	return e
 }

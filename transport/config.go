@@ -56,7 +56,7 @@ func (c *Config) Validate() error {
 	}
 	errs := []error{c.validateAddress("listen", c.Listen), c.validateAddress("advertise", c.Advertise)}
 	if c.DialFrom != "" && net.ParseIP(c.DialFrom) == nil {
-		errs = append(errs, fmt.Errorf("dial-from %q is not an IP address", c.DialFrom))
+		errs = append(errs, fmt.Errorf("dialFrom %q is not an IP address", c.DialFrom))
 	}
 	if host, _, err := net.SplitHostPort(c.Advertise); err == nil && (host == "" || isUnspecified(host)) {
 		errs = append(errs, fmt.Errorf("advertise %q: other nodes need an address that they can dial", c.Advertise))

@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -42,6 +43,7 @@ func (t *Transport) Dial(ctx context.Context, kind Kind, to Target) (*Conn, erro
 	ctx, cancel := context.WithTimeout(ctx, t.cfg.HandshakeTimeout)
 	defer cancel()
 	c, err := t.dial(ctx, kind, to)
+	t.dialEnded(t.log, to.Address, err)
 	if err != nil {
 		t.stats.dialFailed.Add(1)
 		return nil, fmt.Errorf("dialling %s for %s: %w", to, kind, err)
@@ -95,17 +97,20 @@ func (t *Transport) introduce(ctx context.Context, raw net.Conn, kind Kind, to T
 		}
 		client := tls.Client(raw, t.tls.client(host))
 		if err := client.HandshakeContext(ctx); err != nil {
-			return nil, fmt.Errorf("TLS: %w", err)
+			return nil, t.tls.cause(err, to.Address, x509.ExtKeyUsageClientAuth, "")
 		}
 		nc = client
 	}
 	self := t.Self()
-	if err := writeHello(nc, kind, hello{Version: ProtocolVersion, Identity: self, To: to.ServerID}); err != nil {
+	theirs, err := exchange(nc, kind, hello{Version: ProtocolVersion, Identity: self, To: to.ServerID})
+	switch {
+	case alertOf(err) != 0:
+		return nil, t.tls.cause(err, to.Address, x509.ExtKeyUsageClientAuth, "")
+	case err != nil:
 		return nil, err
 	}
-	theirs, err := readHello(nc)
-	if err != nil {
-		return nil, err
+	if theirs.Refused == codeTwin {
+		return nil, t.answered(theirs)
 	}
 	if theirs.Refused != "" {
 		return nil, fmt.Errorf("%w (answer of %s: %s)", refusal(theirs.Refused), theirs.Name, theirs.Detail)
@@ -118,6 +123,18 @@ func (t *Transport) introduce(ctx context.Context, raw net.Conn, kind Kind, to T
 		return nil, err
 	}
 	return &Conn{Conn: nc, t: t, kind: kind, peer: theirs.Identity}, nil
+}
+
+// exchange sends this side's hello and returns the answer. In TLS 1.3 a server
+// looks at the client's certificate after the client's handshake has ended: its
+// refusal is the first thing to be read, even where writing failed.
+func exchange(nc net.Conn, kind Kind, ours hello) (hello, error) {
+	writeErr := writeHello(nc, kind, ours)
+	theirs, err := readHello(nc)
+	if writeErr != nil && alertOf(err) == 0 {
+		err = writeErr
+	}
+	return theirs, err
 }
 
 // Probe opens a connection and closes it. It answers the question that a lost

@@ -55,6 +55,7 @@ type hello struct {
 	To      string `json:"to,omitempty"`
 	Refused string `json:"refused,omitempty"` // reply only: why not, a code of refusals
 	Detail  string `json:"detail,omitempty"`  // reply only: the same for a person
+	Alive   string `json:"alive,omitempty"`   // reply only: where the dialler's identity is alive, if that is why not
 }
 
 // Errors of a connection's start. Those of a refused handshake are returned to
@@ -68,6 +69,9 @@ var (
 	ErrNotReady        = errors.New("node does not serve this yet")
 	ErrBadHandshake    = errors.New("bad handshake")
 )
+
+// codeCertificate is of a handshake that did not get as far as a hello.
+const codeCertificate = "certificate"
 
 // refusals maps the code on the wire to the dialler's error.
 func refusal(code string) error {
@@ -84,8 +88,14 @@ func refusal(code string) error {
 	return ErrBadHandshake
 }
 
-// refusalCode is the inverse of refusal.
+// refusalCode is the inverse of refusal, for the wire and for counting.
 func refusalCode(err error) string {
+	if _, ok := errors.AsType[*CertificateError](err); ok {
+		return codeCertificate
+	}
+	if _, ok := errors.AsType[*TwinError](err); ok {
+		return codeTwin
+	}
 	switch {
 	case errors.Is(err, ErrClusterMismatch):
 		return "cluster-mismatch"

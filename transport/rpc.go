@@ -180,7 +180,8 @@ func unwrapURL(err error) error {
 }
 
 // Handle serves one call: it decodes the body, calls fn and encodes its
-// result. An error that is a *RemoteError keeps its code and status; any other
+// result. An error that is a *RemoteError, perhaps of a node behind this one,
+// keeps its code, status and message; any other
 // one is answered as code "error", status 500.
 func Handle[In, Out any](fn func(ctx context.Context, in In) (Out, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -196,7 +197,7 @@ func Handle[In, Out any](fn func(ctx context.Context, in In) (Out, error)) http.
 		}
 		remote := &RemoteError{Status: http.StatusInternalServerError, Code: "error", Message: err.Error()}
 		if typed, ok := errors.AsType[*RemoteError](err); ok {
-			remote.Code = typed.Code
+			remote.Code, remote.Message = typed.Code, typed.Message
 			if typed.Status != 0 {
 				remote.Status = typed.Status
 			}

@@ -3,10 +3,12 @@ package transport
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -106,7 +108,8 @@ func (t *Transport) greet(raw net.Conn) (*Conn, error) {
 	if t.tls != nil {
 		server := tls.Server(raw, t.tls.server())
 		if err := server.HandshakeContext(context.Background()); err != nil {
-			return nil, fmt.Errorf("TLS: %w", err)
+			host, _, _ := net.SplitHostPort(raw.RemoteAddr().String())
+			return nil, t.tls.cause(err, host, x509.ExtKeyUsageServerAuth, t.cfg.AdvertisedHost())
 		}
 		nc = server
 	}
@@ -123,12 +126,18 @@ func (t *Transport) greet(raw net.Conn) (*Conn, error) {
 		return nil, err
 	}
 	self := t.Self()
-	if err = judge(kind, self, theirs); err == nil && t.listener(kind) == nil {
+	if err = judge(kind, self, theirs); err == nil {
+		err = t.guard(theirs.Identity)
+	}
+	if err == nil && t.listener(kind) == nil {
 		err = fmt.Errorf("%w: %s", ErrNotReady, kind)
 	}
 	reply := hello{Version: ProtocolVersion, Identity: self}
 	if err != nil {
 		reply.Refused, reply.Detail = refusalCode(err), err.Error()
+		if twin, ok := errors.AsType[*TwinError](err); ok {
+			reply.Alive = twin.Alive
+		}
 		_ = writeHello(nc, 0, reply)
 		return nil, err
 	}
@@ -138,18 +147,15 @@ func (t *Transport) greet(raw net.Conn) (*Conn, error) {
 	return &Conn{Conn: nc, t: t, kind: kind, peer: theirs.Identity, inbound: true}, nil
 }
 
-// refusalLogEvery spaces equal warnings: peers redial many times a second.
-const refusalLogEvery = 10 * time.Second
-
 // noteRefusal counts a failed inbound handshake and logs it, each kind of
-// failure of a host once in ten seconds. A connection that says nothing and
-// goes is a probe.
+// failure of a host once in a minute. A connection that says nothing and goes
+// is a probe.
 func (t *Transport) noteRefusal(from net.Addr, err error) {
 	code := refusalCode(err)
 	level := t.log.Warn
 	var timeout net.Error
 	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
+	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.Is(err, syscall.ECONNRESET):
 		t.stats.refused("probe").Add(1)
 		return
 	case errors.As(err, &timeout) && timeout.Timeout():
@@ -159,24 +165,7 @@ func (t *Transport) noteRefusal(from net.Addr, err error) {
 	}
 	t.stats.refused(code).Add(1)
 	host, _, _ := net.SplitHostPort(from.String())
-	if t.mayWarn(host + " " + code) {
+	if t.troubles.maySay(host + " " + code) {
 		level("refused a connection", "from", from.String(), "code", code, "error", err)
 	}
-}
-
-// mayWarn says whether key was silent long enough, and forgets old keys.
-func (t *Transport) mayWarn(key string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	now := time.Now()
-	for k, at := range t.warned {
-		if now.Sub(at) >= refusalLogEvery {
-			delete(t.warned, k)
-		}
-	}
-	if _, recent := t.warned[key]; recent {
-		return false
-	}
-	t.warned[key] = now
-	return true
 }

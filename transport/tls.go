@@ -65,13 +65,9 @@ func (s *certStore) load(stamps [3]stamp) error {
 	if err != nil {
 		return fmt.Errorf("reading %s and %s: %w", s.files.Cert, s.files.Key, err)
 	}
-	pem, err := os.ReadFile(s.files.CA)
+	roots, err := readRoots(s.files.CA)
 	if err != nil {
 		return fmt.Errorf("reading CA: %w", err)
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(pem) {
-		return fmt.Errorf("reading CA %s: no certificate in it", s.files.CA)
 	}
 	s.cert, s.roots, s.stamps = &cert, roots, stamps
 	return nil
@@ -107,13 +103,48 @@ func (s *certStore) server() *tls.Config {
 }
 
 // client returns the configuration for dialling host, whose certificate must
-// name it.
+// name it. This node shows its own to whatever authorities the server asks for:
+// of its own accord Go would show none to those that do not fit, and the server
+// could not say what is wrong with it.
 func (s *certStore) client(host string) *tls.Config {
 	cert, roots := s.current()
 	return &tls.Config{
-		MinVersion:   tls.VersionTLS13,
-		Certificates: []tls.Certificate{*cert},
-		RootCAs:      roots,
-		ServerName:   host,
+		MinVersion:           tls.VersionTLS13,
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil },
+		RootCAs:              roots,
+		ServerName:           host,
 	}
+}
+
+// cause makes a CertificateError of what TLS said to the peer, where it is one.
+// use is what this node's own certificate was shown as; host is where others
+// dial this node (empty: not known).
+func (s *certStore) cause(err error, peer string, use x509.ExtKeyUsage, host string) error {
+	if s == nil || err == nil {
+		return err
+	}
+	now := time.Now()
+	var theirs *tls.CertificateVerificationError
+	if errors.As(err, &theirs) && len(theirs.UnverifiedCertificates) > 0 {
+		leaf := theirs.UnverifiedCertificates[0]
+		return &CertificateError{Peer: peer, Reason: reasonOf(theirs.Err, leaf, s.files.CA, now), err: err}
+	}
+	var reason string
+	own, _ := s.current()
+	switch alertOf(err) {
+	case alertExpired:
+		reason = fmt.Sprintf("for its clock it is not valid now, for this one's it is until %s: compare the clocks", stampOf(own.Leaf.NotAfter))
+	case alertUnknownCA:
+		reason = fmt.Sprintf("the authorities that it trusts (its peer.tls.ca) do not hold %q, which signed %s", own.Leaf.Issuer.CommonName, s.files.Cert)
+	case alertRequired:
+		reason = "it got none"
+	case alertBad, alertUnsupported, alertRevoked, alertUnknown:
+		reason = fmt.Sprintf("its log says why; perhaps the authorities that it trusts (its peer.tls.ca) do not hold %q, which signed %s", own.Leaf.Issuer.CommonName, s.files.Cert)
+	default:
+		return fmt.Errorf("TLS: %w", err)
+	}
+	if fault := ownFault(own.Leaf, use, host, now); fault != "" && alertOf(err) != alertUnknownCA {
+		reason = s.files.Cert + " " + fault
+	}
+	return &CertificateError{Peer: peer, Ours: true, Reason: reason, err: err}
 }

@@ -65,9 +65,9 @@ func TestMutualTLS(t *testing.T) {
 		wantLog string // at the acceptor
 	}{
 		{"same CA", files(dir, "n1"), files(dir, "n2"), "", ""},
-		{"server of another CA", files(dir, "n1"), files(other, "n2"), "unknown authority", "bad certificate"},
-		{"client of another CA", foreignKey, files(dir, "n2"), "unknown certificate authority", "unknown authority"},
-		{"certificate of another host", files(dir, "n1"), wrongHost, "valid for 127.0.0.3", "bad certificate"},
+		{"server of another CA", files(dir, "n1"), files(other, "n2"), "the certificate of 127.0.0.2:7400 is signed by", "refuses this node's certificate"},
+		{"client of another CA", foreignKey, files(dir, "n2"), "127.0.0.2:7400 refuses this node's certificate", "is signed by"},
+		{"certificate of another host", files(dir, "n1"), wrongHost, "is for 127.0.0.3, not for 127.0.0.2", "is for 127.0.0.3, not for 127.0.0.2"},
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {

@@ -9,7 +9,6 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // Transport is one node's port. Its methods may be used by any goroutine,
@@ -21,6 +20,9 @@ type Transport struct {
 	log   *slog.Logger
 	stats stats
 
+	*troubles
+	twins
+
 	self atomic.Pointer[Identity]
 	lost chan Identity
 
@@ -29,7 +31,6 @@ type Transport struct {
 	conns     map[*Conn]struct{}
 	raw       map[net.Conn]struct{} // everything open, handshakes too
 	listeners map[Kind]*Listener
-	warned    map[string]time.Time // refusal -> when it was last logged
 }
 
 // New checks the configuration and loads the certificates. It starts nothing.
@@ -44,7 +45,8 @@ func New(cfg Config, self Identity, log *slog.Logger) (*Transport, error) {
 	t := &Transport{
 		cfg: cfg, net: cfg.Network.withDefaults(cfg.DialFrom), log: log,
 		lost: make(chan Identity, 64), conns: map[*Conn]struct{}{}, raw: map[net.Conn]struct{}{},
-		listeners: map[Kind]*Listener{}, warned: map[string]time.Time{},
+		listeners: map[Kind]*Listener{}, troubles: newTroubles(),
+		twins: twins{refused: make(chan *TwinError, 1)},
 	}
 	t.self.Store(&self)
 	if !cfg.Insecure {

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"sluice/api"
 	"sluice/cluster"
@@ -25,7 +23,7 @@ type nodeFile struct {
 	DataDir    string        `yaml:"dataDir" doc:"Folder for Raft's log and snapshots, for this node alone. With another folder it is another node. Needed." example:"/var/lib/sluice"`
 	Peer       peerFile      `yaml:"peer"`
 	HTTP       httpFile      `yaml:"http"`
-	Join       []string      `yaml:"join" doc:"Peer addresses of the other nodes. The nodes that are to found the cluster list each other; later ones list some that are there." example:"[n2.example:7400, n3.example:7400]"`
+	Join       []string      `yaml:"join" doc:"Peer addresses of the other nodes. The nodes that are to found the cluster list each other; later ones list some that are there. An empty list, [], founds a cluster of this node." example:"[n2.example:7400, n3.example:7400]"`
 	Profile    string        `yaml:"profile" doc:"lan, or wan where nodes are more than a few milliseconds apart: a silent node is taken for dead after 3 or 10 seconds." example:"wan"`
 	Memory     manifest.Size `yaml:"memory" doc:"Record batches that the node may hold in memory, at least 16MiB. The process takes more: see sizing." example:"512MiB"`
 	ClientID   string        `yaml:"clientId" doc:"Client id by which the brokers see this node. With the same for all nodes, one Kafka quota holds for all." example:"sluice"`
@@ -42,14 +40,14 @@ type secretsFile struct {
 
 type peerFile struct {
 	Listen    string      `yaml:"listen" doc:"Address for the other nodes. All that nodes say to each other goes through this port. Needed." example:"0.0.0.0:7400"`
-	Advertise string      `yaml:"advertise" doc:"Address at which other nodes reach this one. Left out: peer.listen." example:"n1.example:7400"`
+	Advertise string      `yaml:"advertise" doc:"Address at which other nodes reach this one; the certificate must name its host. With another one than before the node has moved: the leader notes it. Left out: peer.listen." example:"n1.example:7400"`
 	DialFrom  string      `yaml:"dialFrom" doc:"Local IP address from which the node dials others. Left out: the operating system chooses." example:"10.0.0.1"`
 	TLS       peerTLSFile `yaml:"tls"`
 }
 
 type peerTLSFile struct {
 	Cert string `yaml:"cert" doc:"File with the node's certificate, PEM. Read anew for each connection. Needed, but for server --insecure on loopback." example:"n1.pem"`
-	Key  string `yaml:"key" doc:"File with its private key, PEM." example:"n1.key"`
+	Key  string `yaml:"key" doc:"File with its private key, PEM, which nobody but the node may read: mode 0600." example:"n1.key"`
 	CA   string `yaml:"ca" doc:"File with the certificates of the authorities that may sign nodes, PEM." example:"ca.pem"`
 }
 
@@ -126,7 +124,7 @@ type parts struct {
 
 // configs turns node.yaml into the packages' configurations, and reports
 // every mistake at once.
-func (f nodeFile) configs(insecure bool) (parts, error) {
+func (f nodeFile) configs(insecure bool) (parts, findings) {
 	p := parts{
 		transport: transport.DefaultConfig(), cluster: cluster.DefaultConfig(), api: api.DefaultConfig(),
 		replication: stream.DefaultConfig(), kafka: kafka.DefaultConfig(),
@@ -144,62 +142,32 @@ func (f nodeFile) configs(insecure bool) (parts, error) {
 	p.kafka.ClientID, p.kafka.Secrets = f.ClientID, kafka.Secrets(f.Secrets)
 	p.replication.Memory = int64(f.Memory)
 	p.replication.Lease = p.cluster.Profile.DeadAfter()
-	return p, errors.Join(f.check(), p.log.UnmarshalText([]byte(f.Log)),
-		named("peer", p.transport.Validate()), p.cluster.Validate(), named("clientId", p.kafka.Validate()), named("secrets", p.kafka.Secrets.Validate()), named("http", p.api.Validate()), p.replication.Validate())
+	found := f.check()
+	if p.log.UnmarshalText([]byte(f.Log)) != nil {
+		found.fatal("log", "%q is none of debug, info, warn and error", f.Log)
+	}
+	found.join("peer", p.transport.Validate())
+	found.join("", p.cluster.Validate())
+	found.join("clientId", p.kafka.Validate())
+	found.join("secrets", p.kafka.Secrets.Validate())
+	found.join("http", p.api.Validate())
+	found.join("", p.replication.Validate())
+	return p, found
 }
 
 // check finds what no package looks at.
-func (f nodeFile) check() error {
-	var errs []error
+func (f nodeFile) check() findings {
+	var found findings
 	if f.Name != "" {
-		errs = append(errs, named("name", manifest.CheckName(f.Name)))
+		found.join("name", manifest.CheckName(f.Name))
 	}
 	if f.Datacenter != "" {
-		errs = append(errs, named("datacenter", manifest.CheckName(f.Datacenter)))
+		found.join("datacenter", manifest.CheckName(f.Datacenter))
 	}
-	for _, a := range f.Join {
+	for i, a := range f.Join {
 		if _, _, err := net.SplitHostPort(a); err != nil {
-			errs = append(errs, fmt.Errorf("join: %q is not host:port", a))
+			found.fatal(fmt.Sprintf("join[%d]", i), "%q is not host:port", a)
 		}
 	}
-	return errors.Join(errs...)
-}
-
-func named(key string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", key, err)
-}
-
-// checkFile checks node.yaml and the files that it names; it writes nothing
-// and opens no port.
-func checkFile(path string) (warnings []string, err error) {
-	f, _, err := readFile(path)
-	if err != nil {
-		return nil, err
-	}
-	insecure := f.Peer.TLS == peerTLSFile{} // as with --insecure: refused unless on loopback
-	cfg, err := f.configs(insecure)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if insecure {
-		warnings = append(warnings, "no peer.tls: the node starts with --insecure only")
-	}
-	if len(f.Join)+1 == 2 {
-		warnings = append(warnings, "two nodes stop when either of them does: run three")
-	}
-	if host, _, _ := net.SplitHostPort(f.Peer.Listen); slices.Contains([]string{"", "0.0.0.0", "::"}, host) && f.Peer.Advertise == "" {
-		err = fmt.Errorf("peer: listen %q names no address that others can dial; set peer.advertise", f.Peer.Listen)
-	}
-	return warnings, errors.Join(err, checkFiles(cfg))
-}
-
-// checkFiles opens the files that the parts will open.
-func checkFiles(cfg parts) error {
-	log := slog.New(slog.DiscardHandler)
-	_, peerErr := transport.New(cfg.transport, transport.Identity{ServerID: "check", Name: cfg.cluster.Name}, log)
-	_, httpErr := api.New(cfg.api, api.Parts{Log: log})
-	return errors.Join(named("peer", peerErr), named("http", httpErr))
+	return found
 }

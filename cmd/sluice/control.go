@@ -52,7 +52,7 @@ type membership struct {
 
 func (m membership) State() api.ClusterState {
 	s := m.Status()
-	out := api.ClusterState{NodeID: s.Self, Leader: s.Leader, Quorum: s.Quorum, Term: s.Term}
+	out := api.ClusterState{NodeID: s.Self, Leader: s.Leader, Quorum: s.Quorum, Term: s.Term, Obstacles: s.Obstacles}
 	if s.Confirmed {
 		out.Confirmed = time.Now().Add(-s.LeaderAge)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 
@@ -30,24 +29,32 @@ const idleBuffers = 4
 
 // serve runs a node until ctx ends or it has left the cluster.
 func serve(ctx context.Context, path string, o cli.ServerOptions) error {
-	file, _, err := readFile(path)
+	c, err := ready(path, o)
 	if err != nil {
 		return err
 	}
-	cfg, err := file.configs(o.Insecure)
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	cfg.cluster.Join = append(cfg.cluster.Join, o.Join...)
 	if o.Verbose {
-		cfg.log = slog.LevelDebug
+		c.log = slog.LevelDebug
 	}
-	log := slog.New(slog.NewTextHandler(o.Stderr, &slog.HandlerOptions{Level: cfg.log}))
-	n, err := assemble(cfg, log)
+	log := slog.New(slog.NewTextHandler(o.Stderr, &slog.HandlerOptions{Level: c.log}))
+	for _, text := range c.found.lighter(fatal, c.fields) {
+		log.Warn("node.yaml", "finding", text)
+	}
+	n, err := assemble(c.parts, log)
 	if err != nil {
 		return err
 	}
 	return n.run(ctx)
+}
+
+// ready reads and checks node.yaml; an error is what keeps the node from
+// starting.
+func ready(path string, o cli.ServerOptions) (checked, error) {
+	c, err := check(path, func(nodeFile) bool { return o.Insecure }, o.Join)
+	if err == nil {
+		err = c.found.err(fatal, c.fields)
+	}
+	return c, err
 }
 
 // node is everything that one process runs.

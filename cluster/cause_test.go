@@ -1,0 +1,144 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sluice/test/certs"
+	"sluice/test/vnet"
+	"sluice/transport"
+)
+
+// heard collects a log.
+type heard struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (h *heard) Write(p []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.text.Write(p)
+}
+
+func (h *heard) count(text string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return strings.Count(strings.ReplaceAll(h.text.String(), `\"`, `"`), text)
+}
+
+// withTLS starts node i of nodes 1 to peers over a virtual network, with the
+// certificate NAME of dir; end ends it.
+func withTLS(t *testing.T, n *vnet.Network, dir, name string, i, peers int) (node *Node, log *heard, end func()) {
+	t.Helper()
+	log = &heard{}
+	l := slog.New(slog.NewTextHandler(log, nil))
+	data := filepath.Join(dir, fmt.Sprint("data", i))
+	id, err := OpenIdentity(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := n.Host(ipOf(i))
+	tr, err := transport.New(transport.Config{
+		Listen:  ipOf(i) + ":7400",
+		TLS:     transport.TLSFiles{Cert: filepath.Join(dir, name+".pem"), Key: filepath.Join(dir, name+".key"), CA: filepath.Join(dir, "ca.pem")},
+		Network: transport.Network{Listen: host.Listen, Dial: host.Dial},
+	}, transport.Identity{ServerID: id.ServerID, Name: fmt.Sprint("n", i), ClusterID: id.ClusterID}, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := Config{Name: fmt.Sprint("n", i), DataDir: data}
+	for p := 1; p <= peers; p++ {
+		cfg.Join = append(cfg.Join, ipOf(p)+":7400")
+	}
+	if node, err = New(cfg, tr, l); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 2)
+	trCtx, stop := context.WithCancel(context.Background())
+	go func() { done <- tr.Run(trCtx) }()
+	go func() { done <- node.Run(ctx, nil); stop() }()
+	return node, log, func() {
+		cancel()
+		for range 2 {
+			if err := <-done; err != nil {
+				t.Errorf("n%d: %v", i, err)
+			}
+		}
+	}
+}
+
+// TestJoinSaysWhy: a certificate that keeps a node from its cluster is named by
+// the node and by the others, in their logs once in a minute and in the node's
+// status, before there is a cluster and when there is one.
+func TestJoinSaysWhy(t *testing.T) {
+	dir := t.TempDir()
+	a := certs.New(t, dir, "Our CA")
+	for i := 1; i <= 3; i++ {
+		a.Issue(certs.Node{Name: fmt.Sprint("n", i), Hosts: []string{ipOf(i)}})
+	}
+	a.Issue(certs.Node{Name: "expired", Hosts: []string{ipOf(3)}, To: time.Date(1995, 6, 1, 0, 0, 0, 0, time.UTC)})
+	const why = "has expired at 1995-06-01T00:00:00Z"
+	synctest.Test(t, func(t *testing.T) {
+		n := vnet.New()
+		n1, log1, end1 := withTLS(t, n, dir, "n1", 1, 3)
+		n2, _, end2 := withTLS(t, n, dir, "n2", 2, 3)
+		n3, log3, end3 := withTLS(t, n, dir, "expired", 3, 3)
+		time.Sleep(150 * time.Second) // three minutes have begun
+		if got := strings.Join(n1.Status().Obstacles, "\n"); strings.Count(got, "\n") > 0 || !strings.Contains(got, "TLS: the certificate of 127.0.0.3:7400 "+why) {
+			t.Errorf("n1: %s", got)
+		}
+		if got := n3.Status().Obstacles; len(got) != 2 || !strings.Contains(got[0], "TLS: 127.0.0.1:7400 refuses this node's certificate: ") || !strings.Contains(got[1], why) {
+			t.Errorf("n3: %q", got)
+		}
+		if told := log1.count("TLS: the certificate of 127.0.0.3:7400 " + why); told != 3 {
+			t.Errorf("n1 said it %d times", told)
+		}
+		if told := log3.count("TLS: 127.0.0.1:7400 refuses this node's certificate: "); told != 3 {
+			t.Errorf("n3 said it %d times", told)
+		}
+		end3()
+		// With a good one they found, and nothing is in the way any more.
+		n3, _, end3 = withTLS(t, n, dir, "n3", 3, 3)
+		joined := func(nodes ...*Node) bool {
+			for _, x := range nodes {
+				if s := x.Status(); len(s.Members) != 3 || !s.Quorum || len(s.Obstacles) > 0 {
+					return false
+				}
+			}
+			return true
+		}
+		for begun := time.Now(); !joined(n1, n2, n3); time.Sleep(time.Second) {
+			if time.Since(begun) > 3*time.Minute {
+				t.Errorf("no cluster: %q %q %q", n1.Status().Obstacles, n2.Status().Obstacles, n3.Status().Obstacles)
+				break
+			}
+		}
+		// A member whose certificate ends is named where its streams were.
+		end3()
+		before := log1.count("TLS: the certificate of 127.0.0.3:7400 " + why)
+		_, log3, end3 = withTLS(t, n, dir, "expired", 3, 3)
+		time.Sleep(30 * time.Second)
+		if told := log1.count("TLS: the certificate of 127.0.0.3:7400 "+why) - before; told != 1 {
+			t.Errorf("n1 said it %d times of a member", told)
+		}
+		if got := n1.Status().Obstacles; len(got) != 1 || !strings.Contains(got[0], why) {
+			t.Errorf("n1: %q", got)
+		}
+		if told := log3.count("TLS: 127.0.0.1:7400 refuses this node's certificate: "); told == 0 {
+			t.Error("n3 does not say it")
+		}
+		end3()
+		end2()
+		end1()
+		time.Sleep(time.Minute) // libraries' last timers
+	})
+}
