@@ -20,7 +20,7 @@ func (q *planner) propose() *Proposal {
 	q.figures(p, loads)
 	p.Bound = boundOf(q.o, q.atHome(), q.layout, p.Bytes)
 	p.Seconds = q.seconds(p)
-	p.Unmet = append(p.Unmet, slices.Concat(q.unmet(), dirsUnmet(q.m, q.o, loads, q.load), noSource(q.m, p))...)
+	p.Unmet = append(p.Unmet, slices.Concat(q.unmet(), dirsUnmet(q.m, q.o, loads, q.load))...)
 	return p
 }
 

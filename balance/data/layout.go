@@ -6,7 +6,7 @@ import "slices"
 // the sums per broker. A replica is a number; the replicas of partition p are
 // first[p] to first[p+1], in the order of the partition's list.
 type layout struct {
-	m  *Model
+	m  *Model // with the partitions held of which no copy can be read
 	ix brokerIndex
 
 	first []int32 // by partition, one more than there are
@@ -38,6 +38,7 @@ type load struct {
 }
 
 func newLayout(m *Model) *layout {
+	m = holdLost(m)
 	l := &layout{m: m, ix: newBrokerIndex(m.Brokers), load: make([]load, len(m.Brokers))}
 	n := 0
 	for i := range m.Partitions {

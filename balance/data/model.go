@@ -48,6 +48,7 @@ const (
 	Free     Hold = iota // anything may change
 	Pinned               // replicas stay where they are; the leader may change
 	Excluded             // nothing changes
+	lost                 // every copy is on a dead broker: nothing can change until one is back
 )
 
 // LogDir is one data directory of a broker.

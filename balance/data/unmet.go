@@ -12,7 +12,7 @@ const (
 	CodeDiskLimit = "disk-limit"    // hard: a broker ends above its disk limit
 	CodeDirLimit  = "log-dir-limit" // hard: a log dir ends above its disk limit
 	CodeDirs      = "log-dirs"      // a broker's log dirs end outside their band
-	CodeNoSource  = "no-source"     // every copy of a partition that moves is on a dead broker
+	CodeNoSource  = "no-source"     // hard: every copy of a partition is on a dead broker, so it is left out
 	CodeGiant     = "giant"         // a partition is larger than a broker's share
 )
 
@@ -27,6 +27,7 @@ func (q *planner) unmet() []Unmet {
 	u.limits()
 	u.giants()
 	u.bands()
+	u.sources()
 	return u.list
 }
 
@@ -40,6 +41,9 @@ func (u *unmetFinder) places() {
 	v := Unmet{Code: CodeNoPlace, Hard: true}
 	held, n := 0, 0
 	for p := range u.m.Partitions {
+		if u.m.Partitions[p].Hold == lost {
+			continue
+		}
 		for r := u.first[p]; r < u.first[p+1]; r++ {
 			if b := u.at[r]; u.leaves(b) {
 				n++
@@ -68,7 +72,7 @@ func (u *unmetFinder) placeHelp(n, held int) string {
 	}
 	for p := range u.m.Partitions {
 		for r := u.first[p]; r < u.first[p+1]; r++ {
-			if u.leaves(u.at[r]) {
+			if u.leaves(u.at[r]) && u.m.Partitions[p].Hold != lost {
 				need = max(need, int(u.rf(int32(p))))
 			}
 		}
@@ -175,31 +179,6 @@ func (u *unmetFinder) bands() {
 	}
 }
 
-// noSource tells which moves have nothing to read from until a dead broker is
-// back.
-func noSource(m *Model, p *Proposal) []Unmet {
-	ix := newBrokerIndex(m.Brokers)
-	dead := func(id int32) bool { return m.Brokers[ix.of(id)].State == Dead }
-	v, n := Unmet{Code: CodeNoSource}, 0
-	for i := range p.Changes {
-		c := &p.Changes[i]
-		if sameSet(c.From, c.To) || slices.ContainsFunc(c.From, func(id int32) bool { return !dead(id) }) {
-			continue
-		}
-		n++
-		v.Partitions = name(v.Partitions, &m.Partitions[c.Partition])
-		for _, id := range c.From {
-			v.Brokers = insert(v.Brokers, id)
-		}
-	}
-	if n == 0 {
-		return nil
-	}
-	v.What = Count(n, "partition") + " with no living copy to read from"
-	v.Help = "bring one of these brokers back, or exclude the topics: until then these moves wait"
-	return []Unmet{v}
-}
-
 func outOf(n int32, s span) bool { return n < s.lo || n > s.hi }
 
 // bandHelp names the likeliest thing that keeps a band from being reached.
@@ -211,7 +190,9 @@ func (u *unmetFinder) bandHelp(g Goal) string {
 	}
 	held := 0
 	for b := range u.load {
-		held += int(u.load[b].held)
+		if !u.leaves(int32(b)) {
+			held += int(u.load[b].held)
+		}
 	}
 	switch {
 	case u.o.MaxBytes > 0:
