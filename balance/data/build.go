@@ -12,7 +12,7 @@ func (q *planner) propose() *Proposal {
 		q.settle(int32(i))
 	}
 	stages := q.route()
-	p := &Proposal{Changes: []Change{}, Stages: []Stage{}, Unmet: []Unmet{}}
+	p := &Proposal{Changes: []Change{}, Stages: []Stage{}, Unmet: []Unmet{}, Findings: findingsOf(q.m)}
 	dirs := q.levelDirs()
 	changeOf := q.changes(p, stages, dirs)
 	q.cut(p, changeOf, stages, dirs)

@@ -281,6 +281,9 @@ func (c *checker) claims() error {
 	if !slices.EqualFunc(unmet, c.p.Unmet, func(a, b Unmet) bool { return reflect.DeepEqual(a, b) }) {
 		return fmt.Errorf("what is unmet is not as claimed: %v instead of %v", c.p.Unmet, unmet)
 	}
+	if found := findingsOf(c.m); !slices.EqualFunc(found, c.p.Findings, func(a, b Finding) bool { return reflect.DeepEqual(a, b) }) {
+		return fmt.Errorf("what is found is not as claimed: %v instead of %v", c.p.Findings, found)
+	}
 	return nil
 }
 
