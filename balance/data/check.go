@@ -26,7 +26,7 @@ type checker struct {
 // proposal says so, and never gets worse.
 func Check(m *Model, o Options, p *Proposal) error {
 	c := &checker{m: m, o: o, p: p, ix: newBrokerIndex(m.Brokers), rules: newLayout(m)}
-	for _, step := range []func() error{c.changes, c.stages, c.end, c.figures, c.claims} {
+	for _, step := range []func() error{c.changes, c.stages, c.logDirs, c.end, c.figures, c.claims} {
 		if err := step(); err != nil {
 			return fmt.Errorf("%w: %w", ErrBroken, err)
 		}
@@ -185,6 +185,9 @@ func (c *checker) step(step Step, lists [][]int32) (int64, error) {
 	return bytes, nil
 }
 
+// logDirs checks what log dirs hold on the way.
+func (c *checker) logDirs() error { return replayDirs(c.m, c.o, c.p) }
+
 // readable reports whether one of the brokers is alive.
 func (c *checker) readable(list []int32) bool {
 	return slices.ContainsFunc(list, func(id int32) bool { return c.m.Brokers[c.ix.of(id)].State != Dead })
@@ -277,7 +280,7 @@ func (c *checker) claims() error {
 			return fmt.Errorf("claims %v seconds, is %v", c.p.Seconds, s)
 		}
 	}
-	unmet := slices.Concat((&planner{layout: after, o: c.o}).unmet(), dirsUnmet(c.m, c.o, dirLoads(after.m), after.load))
+	unmet := unmetOf(c.o, after, dirLoads(after.m))
 	if !slices.EqualFunc(unmet, c.p.Unmet, func(a, b Unmet) bool { return reflect.DeepEqual(a, b) }) {
 		return fmt.Errorf("what is unmet is not as claimed: %v instead of %v", c.p.Unmet, unmet)
 	}

@@ -3,7 +3,6 @@ package data
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -38,14 +37,6 @@ func unnamedRacks(m *Model) []Finding {
 	v.What = fmt.Sprintf("%s %s no rack, while %s %s one", Count(n, "broker"), have(n), Count(named, "other"), have(named))
 	v.Help = "set broker.rack on all brokers or on none, and name the racks here: Kafka spreads replicas over racks only if every broker has one; this plan takes the brokers without one as a rack of their own"
 	return []Finding{v}
-}
-
-// have is the verb for so many.
-func have(n int) string {
-	if n == 1 {
-		return "has"
-	}
-	return "have"
 }
 
 // unevenTopics tells the topics whose partitions do not all have the same
@@ -111,7 +102,7 @@ func unevenTopic(parts []Partition) (v Finding, uneven bool) {
 	var differ []string
 	for n, ids := range byCount {
 		if n != usual && len(ids) > 0 {
-			differ = append(differ, fmt.Sprintf("%s %s %s", idsOf(ids), have(len(ids)), Count(n, "replica")))
+			differ = append(differ, fmt.Sprintf("%s %s %s", numbered("partition", ids), have(len(ids)), Count(n, "replica")))
 		}
 	}
 	rest := "one has"
@@ -125,23 +116,4 @@ func unevenTopic(parts []Partition) (v Finding, uneven bool) {
 		}
 	}
 	return v, true
-}
-
-// idsOf writes partition numbers, as in "partitions 4, 6, 7"; ten of them at
-// most.
-func idsOf(ids []int32) string {
-	text := "partition "
-	if len(ids) > 1 {
-		text = "partitions "
-	}
-	for i, id := range ids[:min(len(ids), shown)] {
-		if i > 0 {
-			text += ", "
-		}
-		text += strconv.Itoa(int(id))
-	}
-	if more := len(ids) - shown; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text
 }

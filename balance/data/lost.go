@@ -34,25 +34,3 @@ func (m *Model) sender(ix brokerIndex, list []int32) int32 {
 	}
 	return -1
 }
-
-// sources tells which partitions nobody can read until a dead broker is back.
-func (u *unmetFinder) sources() {
-	v, n := Unmet{Code: CodeNoSource, Hard: true}, 0
-	for i := range u.m.Partitions {
-		p := &u.m.Partitions[i]
-		if p.Hold != lost {
-			continue
-		}
-		n++
-		v.Partitions = name(v.Partitions, p)
-		for _, id := range p.Replicas {
-			v.Brokers = insert(v.Brokers, id)
-		}
-	}
-	if n == 0 {
-		return
-	}
-	v.What = Count(n, "partition") + " left out: no living copy to read from, all are on dead brokers"
-	v.Help = "bring one of these brokers back: until then nobody can send the records, and if the brokers are gone for good, the records are lost"
-	u.list = append(u.list, v)
-}
