@@ -57,7 +57,7 @@ makes no sense, 10 something that was asked for cannot be reached.`,
 	fl.StringVar(&f.band, "band", "", `margin around the share, as in "1%" or "disk=1%,bytes-in=10%" (disk 2%, others 5%)`)
 	fl.StringVar(&f.maxBytes, "max-bytes", "", `bytes that may travel at most, as in "10TB"`)
 	fl.StringVar(&f.throttle, "throttle", "50MB", "bytes a second per broker that the time is estimated for; 0: no estimate")
-	fl.StringVar(&f.limit, "disk-limit", "80%", "part of a broker's disk that is never exceeded, on the way neither")
+	fl.StringVar(&f.limit, "disk-limit", "80%", "part of a broker's disk and of each log dir that is never exceeded, on the way neither")
 	fl.StringSliceVar(&f.exclude, "exclude", nil, "topics to leave alone: name, prefix*, or /regex/")
 	fl.StringSliceVar(&f.pin, "pin", nil, "topics whose replicas stay and only leaders may change")
 	fl.StringVar(&f.out, "out", "", "write the changed partitions to this file")

@@ -134,6 +134,34 @@ func TestProposeJSONHasNoNulls(t *testing.T) {
 	}
 }
 
+// TestProposeTellsFindings in both forms, also where there is nothing to do;
+// they are no demand that is not met.
+func TestProposeTellsFindings(t *testing.T) {
+	brokers := "1,a,1000,0,0,ok\n2,,1000,0,0,ok\n3,b,1000,0,0,ok\n"
+	parts := "t,0,1 2,10,0,0\nt,1,2 3,10,0,0\nt,2,3 1,10,0,0\nt,3,1 2 3,10,0,0\n"
+	out, code, err := propose(t, brokers, parts)
+	if code != 0 {
+		t.Fatalf("code %d: %v\n%s", code, err, out)
+	}
+	for _, want := range []string{
+		"\nnote unnamed-rack: 1 broker has no rack, while 2 others have one\n  brokers: 2\n  what helps: set broker.rack on all brokers or on none",
+		"\nnote uneven-replication: topic t: partition 3 has 3 replicas; the other 3 have 2\n  what helps: perhaps a reassignment is running",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the text lacks %q:\n%s", want, out)
+		}
+	}
+	out, _, _ = propose(t, brokers, parts, "-o", "json")
+	var doc struct{ Items []data.Proposal }
+	if err := json.Unmarshal([]byte(out), &doc); err != nil {
+		t.Fatal(err)
+	}
+	f := doc.Items[0].Findings
+	if len(f) != 2 || f[0].Code != data.CodeUnnamedRack || len(f[0].Brokers) != 1 || f[1].Topic != "t" || len(f[1].Partitions) != 1 || f[1].Partitions[0] != "t-3" {
+		t.Errorf("found %+v", f)
+	}
+}
+
 // TestProposeSaysNoDistanceOfACutPlan: a plan that a byte limit cut short is
 // not as level as its bytes could make it, and no waste either.
 func TestProposeSaysNoDistanceOfACutPlan(t *testing.T) {

@@ -42,6 +42,7 @@ func writeProposal(w io.Writer, o data.Options, p *data.Proposal, all bool, out,
 		t.line("nothing to do")
 	}
 	t.unmet()
+	t.findings()
 	if !p.Empty() {
 		t.bands()
 		t.racks()
@@ -161,6 +162,17 @@ func (t *proposalText) unmet() {
 			t.line("  partitions: %s", some(u.Partitions))
 		}
 		t.line("  what helps: %s", u.Help)
+	}
+}
+
+// findings writes what is odd about the cluster, whatever the plan is.
+func (t *proposalText) findings() {
+	for _, f := range t.p.Findings {
+		t.line("\nnote %s: %s", f.Code, f.What)
+		if len(f.Brokers) > 0 {
+			t.line("  brokers: %s", some(f.Brokers))
+		}
+		t.line("  what helps: %s", f.Help)
 	}
 }
 

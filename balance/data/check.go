@@ -26,7 +26,7 @@ type checker struct {
 // proposal says so, and never gets worse.
 func Check(m *Model, o Options, p *Proposal) error {
 	c := &checker{m: m, o: o, p: p, ix: newBrokerIndex(m.Brokers), rules: newLayout(m)}
-	for _, step := range []func() error{c.changes, c.stages, c.end, c.figures, c.claims} {
+	for _, step := range []func() error{c.changes, c.stages, c.logDirs, c.end, c.figures, c.claims} {
 		if err := step(); err != nil {
 			return fmt.Errorf("%w: %w", ErrBroken, err)
 		}
@@ -60,6 +60,9 @@ func (c *checker) change(ch *Change, part *Partition) error {
 	}
 	if part.Hold == Excluded {
 		return fmt.Errorf("is excluded")
+	}
+	if !c.readable(part.Replicas) {
+		return fmt.Errorf("has no living copy to read from")
 	}
 	if err := c.list(part, ch.To); err != nil {
 		return err
@@ -170,6 +173,9 @@ func (c *checker) step(step Step, lists [][]int32) (int64, error) {
 	if err := c.dirs(part, step.To, step.Dirs); err != nil {
 		return 0, fmt.Errorf("%s: %w", part.Name(), err)
 	}
+	if !c.readable(step.To) {
+		return 0, fmt.Errorf("%s: no living copy is left", part.Name())
+	}
 	bytes := int64(0)
 	for _, id := range step.To {
 		if !slices.Contains(lists[step.Change], id) {
@@ -177,6 +183,14 @@ func (c *checker) step(step Step, lists [][]int32) (int64, error) {
 		}
 	}
 	return bytes, nil
+}
+
+// logDirs checks what log dirs hold on the way.
+func (c *checker) logDirs() error { return replayDirs(c.m, c.o, c.p) }
+
+// readable reports whether one of the brokers is alive.
+func (c *checker) readable(list []int32) bool {
+	return slices.ContainsFunc(list, func(id int32) bool { return c.m.Brokers[c.ix.of(id)].State != Dead })
 }
 
 // end checks the hard rules where the proposal ends: what still breaks one
@@ -189,9 +203,6 @@ func (c *checker) end() error {
 	t := after.targets(c.o)
 	for b := range after.load {
 		x, id := float64(after.load[b].bytes), c.m.Brokers[b].ID
-		if after.leaves(int32(b)) && after.load[b].count > 0 && !said(CodeNoPlace) {
-			return fmt.Errorf("broker %d should be empty and holds %d replicas", id, after.load[b].count)
-		}
 		if after.leaves(int32(b)) || x <= t.limit[b] {
 			continue
 		}
@@ -200,11 +211,24 @@ func (c *checker) end() error {
 		}
 	}
 	for r := range after.at {
-		if !after.leaves(after.at[r]) && after.overCap(int32(r)) && !said(CodeRack) {
-			return fmt.Errorf("%s has too many copies in one rack", c.m.Partitions[after.part[r]].Name())
+		b, part := after.at[r], &c.m.Partitions[after.part[r]]
+		if after.leaves(b) && !said(c.stays(part)) {
+			return fmt.Errorf("broker %d should be empty and holds %s, which is not said as %s", c.m.Brokers[b].ID, part.Name(), c.stays(part))
+		}
+		if !after.leaves(b) && after.overCap(int32(r)) && !said(CodeRack) {
+			return fmt.Errorf("%s has too many copies in one rack", part.Name())
 		}
 	}
 	return nil
+}
+
+// stays is what must be said of a partition that stays on a broker that should
+// be empty.
+func (c *checker) stays(part *Partition) string {
+	if !c.readable(part.Replicas) {
+		return CodeNoSource
+	}
+	return CodeNoPlace
 }
 
 // figures checks the brokers' figures and peaks, and the counts of moves.
@@ -256,9 +280,12 @@ func (c *checker) claims() error {
 			return fmt.Errorf("claims %v seconds, is %v", c.p.Seconds, s)
 		}
 	}
-	unmet := slices.Concat((&planner{layout: after, o: c.o}).unmet(), dirsUnmet(c.m, c.o, dirLoads(after.m), after.load), noSource(c.m, c.p))
+	unmet := unmetOf(c.o, after, dirLoads(after.m))
 	if !slices.EqualFunc(unmet, c.p.Unmet, func(a, b Unmet) bool { return reflect.DeepEqual(a, b) }) {
 		return fmt.Errorf("what is unmet is not as claimed: %v instead of %v", c.p.Unmet, unmet)
+	}
+	if found := findingsOf(c.m); !slices.EqualFunc(found, c.p.Findings, func(a, b Finding) bool { return reflect.DeepEqual(a, b) }) {
+		return fmt.Errorf("what is found is not as claimed: %v instead of %v", c.p.Findings, found)
 	}
 	return nil
 }

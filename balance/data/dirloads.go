@@ -5,29 +5,6 @@ import (
 	"math"
 )
 
-// dirLoads returns the bytes in each broker's log dirs, as far as they are
-// known.
-func dirLoads(m *Model) [][]int64 {
-	loads, some := make([][]int64, len(m.Brokers)), false
-	for b := range loads {
-		loads[b] = make([]int64, len(m.Brokers[b].Dirs))
-		some = some || len(loads[b]) > 0
-	}
-	if !some {
-		return loads
-	}
-	ix := newBrokerIndex(m.Brokers)
-	for i := range m.Partitions {
-		p := &m.Partitions[i]
-		for k, d := range p.Dirs {
-			if b := ix.of(p.Replicas[k]); d >= 0 && int(d) < len(loads[b]) {
-				loads[b][d] += p.Size
-			}
-		}
-	}
-	return loads
-}
-
 // dirSpan returns the fullest and the emptiest log dir in parts of their
 // shares; 0 and 0 if there is nothing to compare, or if the dirs of some of
 // the broker's bytes are not known.

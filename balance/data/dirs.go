@@ -13,16 +13,22 @@ type dirLevel struct {
 	from []int16   // by replica: the dir that it lies in; -1: arrives, or not known
 	to   []int16   // by replica: the dir that it should lie in; -1: any
 	move [][]int32 // by stage: replicas that change dirs on their broker
+
+	settled bool // what arrives stays where the way there put it
 }
 
-// levelDirs chooses log dirs: for replicas that arrive, such that no other need
-// move; then, where dirs are still uneven, moves between them.
-func (q *planner) levelDirs() *dirLevel {
-	d := &dirLevel{layout: q.layout, o: q.o, from: make([]int16, len(q.at)), to: make([]int16, len(q.at))}
+// levelDirs chooses log dirs: for replicas that arrive, unless that is settled,
+// such that no other need move; then, where dirs are still uneven, moves
+// between them.
+func (q *planner) levelDirs(settled bool) *dirLevel {
+	d := &dirLevel{layout: q.layout, o: q.o, from: make([]int16, len(q.at)), to: make([]int16, len(q.at)), settled: settled}
 	held := make([][]int32, len(q.load))
 	for r := range q.at {
-		d.from[r] = q.m.dirOf(q.part[r], q.m.Brokers[q.at[r]].ID)
+		d.from[r] = q.dirNow(int32(r))
 		d.to[r] = d.from[r]
+		if settled && d.from[r] < 0 {
+			d.to[r] = q.dirs.dir[r]
+		}
 	}
 	for _, p := range q.bySize() {
 		for r := q.first[p]; r < q.first[p+1]; r++ {
@@ -35,16 +41,6 @@ func (q *planner) levelDirs() *dirLevel {
 	return d
 }
 
-// dirOf returns the log dir of partition p on a broker, -1 if it is not there
-// or not known.
-func (m *Model) dirOf(p, id int32) int16 {
-	part := &m.Partitions[p]
-	if k := slices.Index(part.Replicas, id); k >= 0 && part.Dirs != nil {
-		return part.Dirs[k]
-	}
-	return -1
-}
-
 // broker levels one broker that holds the replicas, smallest first.
 func (d *dirLevel) broker(b int32, held []int32) {
 	n := len(d.m.Brokers[b].Dirs)
@@ -54,8 +50,8 @@ func (d *dirLevel) broker(b int32, held []int32) {
 	v := &brokerDirs{dirLevel: d, b: b, held: held, x: make([]float64, n)}
 	known := true
 	for _, r := range held {
-		if d.from[r] >= 0 {
-			v.x[d.from[r]] += float64(d.size[r])
+		if d.to[r] >= 0 {
+			v.x[d.to[r]] += float64(d.size[r])
 		} else {
 			known = known && d.chooses(r)
 		}
@@ -94,13 +90,16 @@ func (v *brokerDirs) aim() {
 		sum += float64(dir.Capacity)
 		known = known && dir.Capacity > 0
 	}
+	v.limit = broker.dirLimits(v.o)
 	for _, dir := range broker.Dirs {
-		w, limit := 1/float64(len(broker.Dirs)), math.Inf(1)
+		w := 1 / float64(len(broker.Dirs))
 		if known {
-			w, limit = float64(dir.Capacity)/sum, v.o.DiskLimit*float64(dir.Capacity)
+			w = float64(dir.Capacity) / sum
 		}
 		v.share = append(v.share, w*float64(v.load[v.b].bytes))
-		v.limit = append(v.limit, limit)
+		if len(v.limit) < len(v.share) {
+			v.limit = append(v.limit, math.Inf(1))
+		}
 	}
 	v.spare = math.Inf(1)
 	if broker.Disk > 0 {
@@ -177,7 +176,7 @@ func (v *brokerDirs) level() {
 }
 
 func (v *brokerDirs) may(r int32, s int, moved map[int32]bool) bool {
-	return v.to[r] == int16(s) && v.free(r) && !moved[r] && float64(v.size[r]) <= v.spare
+	return v.to[r] == int16(s) && v.free(r) && !moved[r] && float64(v.size[r]) <= v.spare && (v.from[r] >= 0 || !v.settled)
 }
 
 // shift moves the largest replica of at most want bytes from dir s to dir d.
@@ -242,21 +241,52 @@ func (v *brokerDirs) put(r int32, s, d int, moved map[int32]bool) {
 }
 
 // stage cuts the broker's moves between dirs into stages that together take
-// up no more than the slack.
+// up no more than the slack. Those for which there is no room on the way are
+// left out.
 func (v *brokerDirs) stage() {
-	room := math.Min(v.spare, peakSlack*float64(v.load[v.b].bytes))
-	used, n := math.Inf(1), -1
+	held := make([]float64, len(v.x)) // with all that arrives, before any move between dirs
+	var pending []int32
 	for i := len(v.held) - 1; i >= 0; i-- {
 		r := v.held[i]
-		if v.from[r] < 0 || v.from[r] == v.to[r] {
+		k := v.to[r]
+		if v.from[r] >= 0 && v.from[r] != k {
+			pending, k = append(pending, r), v.from[r]
+		}
+		if k >= 0 {
+			held[k] += float64(v.size[r])
+		}
+	}
+	for n := 0; len(pending) > 0; n++ {
+		stage, rest := v.admit(pending, held)
+		if len(stage) == 0 {
+			break
+		}
+		if n == len(v.move) {
+			v.move = append(v.move, nil)
+		}
+		v.move[n], pending = append(v.move[n], stage...), rest
+		for _, r := range stage {
+			held[v.from[r]] -= float64(v.size[r])
+		}
+	}
+	for _, r := range pending {
+		v.to[r] = v.from[r]
+	}
+}
+
+// admit takes the moves between dirs that fit into one stage and enters them
+// where they go.
+func (v *brokerDirs) admit(pending []int32, held []float64) (stage, rest []int32) {
+	room, used := math.Min(v.spare, peakSlack*float64(v.load[v.b].bytes)), 0.0
+	for _, r := range pending {
+		size, to := float64(v.size[r]), v.to[r]
+		if len(stage) > 0 && used+size > room || held[to]+size > v.limit[to] {
+			rest = append(rest, r)
 			continue
 		}
-		if used += float64(v.size[r]); used > room {
-			used = float64(v.size[r])
-			if n++; n == len(v.move) {
-				v.move = append(v.move, nil)
-			}
-		}
-		v.move[n] = append(v.move[n], r)
+		used += size
+		held[to] += size
+		stage = append(stage, r)
 	}
+	return stage, rest
 }

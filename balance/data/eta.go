@@ -2,16 +2,10 @@ package data
 
 import "slices"
 
-// seconds estimates how long the proposal takes if every broker takes and
-// gives at most the throttle: stage by stage, the busiest broker decides. The
-// leader gives, so it is the broker that sends.
-func (q *planner) seconds(p *Proposal) float64 {
-	if q.o.Throttle <= 0 {
-		return 0
-	}
-	return estimate(q.m, q.ix, p, q.o.Throttle)
-}
-
+// estimate says how long the proposal takes if every broker takes and gives at
+// most the throttle: stage by stage, the busiest broker decides. The leader
+// gives, so it is the broker that sends; where that is dead, the first living
+// one in the list.
 func estimate(m *Model, ix brokerIndex, p *Proposal, throttle int64) float64 {
 	lists := make([][]int32, len(p.Changes))
 	for i := range lists {
@@ -24,10 +18,11 @@ func estimate(m *Model, ix brokerIndex, p *Proposal, throttle int64) float64 {
 		clear(out)
 		for _, step := range stage.Steps {
 			have, size := lists[step.Change], m.Partitions[p.Changes[step.Change].Partition].Size
+			from := m.sender(ix, have)
 			for _, id := range step.To {
 				if !slices.Contains(have, id) {
 					in[ix.of(id)] += size
-					out[ix.of(have[0])] += size
+					out[from] += size
 				}
 			}
 			lists[step.Change] = step.To

@@ -25,6 +25,7 @@ type exact struct {
 	best   exactScore
 	found  saved
 	shares map[string]*targets // by each broker's largest partition; nil: shares depend on more
+	begun  [][]int64           // by broker and log dir: bytes at the start
 	budget int64
 }
 
@@ -117,6 +118,7 @@ func (e *exact) inRack(set []int32, b int32) int {
 // in stages, and returns these; false if that is the present one.
 func (e *exact) run() ([][]hop, bool) {
 	e.start = e.save()
+	e.begun = e.start.dirs.bytes
 	begin := e.whole()
 	e.best, e.found = begin, e.start
 	e.places(0)
@@ -194,6 +196,10 @@ func (e *exact) score1() exactScore {
 	}
 	if e.best.less(s) && s.hard > e.best.hard {
 		return s // the rest cannot make up for it
+	}
+	if !e.dirs.keeps(e.begun) {
+		s.hard = math.Inf(1)
+		return s
 	}
 	t := e.sharesNow()
 	for r := range e.at {

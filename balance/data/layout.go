@@ -3,21 +3,14 @@ package data
 import "slices"
 
 // layout is who holds what while a plan is made: the model as flat arrays and
-// the sums per broker. A replica is a number; the replicas of partition p are
-// first[p] to first[p+1], in the order of the partition's list.
+// the sums per broker.
 type layout struct {
-	m  *Model
-	ix brokerIndex
-
-	first []int32 // by partition, one more than there are
-	part  []int32 // by replica: its partition
-	size  []int64 // by replica: its bytes
-	at    []int32 // by replica: the broker that holds it now
-	home  []int32 // by replica: the broker that held it at the start of the plan
+	positions
 	lead  []int32 // by partition: the replica that leads it
 	lead0 []int32 // by partition: the broker that led it at the start of the plan
 
-	load []load // by broker
+	load []load   // by broker
+	dirs *dirBook // what log dirs hold; nil: no limit of any is known
 
 	rackOf []int32 // by broker
 	racks  int     // count of racks
@@ -38,7 +31,8 @@ type load struct {
 }
 
 func newLayout(m *Model) *layout {
-	l := &layout{m: m, ix: newBrokerIndex(m.Brokers), load: make([]load, len(m.Brokers))}
+	m = holdLost(m)
+	l := &layout{positions: positions{m: m, ix: newBrokerIndex(m.Brokers)}, load: make([]load, len(m.Brokers))}
 	n := 0
 	for i := range m.Partitions {
 		n += len(m.Partitions[i].Replicas)
@@ -166,7 +160,7 @@ func (l *layout) mayReturn(r, b int32) bool { return l.homeOf(r, b) >= 0 && !l.l
 // atHome returns the layout with which the round began.
 func (l *layout) atHome() *layout {
 	c := *l
-	c.at, c.lead, c.load, c.spread = l.home, l.first[:len(l.lead)], make([]load, len(l.load)), nil
+	c.at, c.lead, c.load, c.spread, c.dirs = l.home, l.first[:len(l.lead)], make([]load, len(l.load)), nil, nil
 	c.sum()
 	return &c
 }
@@ -181,6 +175,7 @@ func (l *layout) settle(p int32) {
 		for s := lo; s < hi && l.at[r] != l.home[r]; s++ {
 			if s != r && l.home[s] == l.at[r] {
 				l.at[r], l.at[s] = l.at[s], l.at[r]
+				l.dirs.swap(r, s)
 				s = lo - 1
 			}
 		}
@@ -193,8 +188,8 @@ func (l *layout) settle(p int32) {
 }
 
 // legal reports whether replica r may move to broker b: b takes replicas, does
-// not hold the partition, and its rack stays within the cap. A replica that
-// came from a cordoned broker may go back to it.
+// not hold the partition, has room in a log dir, and its rack stays within the
+// cap. A replica that came from a cordoned broker may go back to it.
 func (l *layout) legal(r, b int32) bool {
 	p := l.part[r]
 	if !l.mayTake(r, b) {
@@ -211,7 +206,7 @@ func (l *layout) legal(r, b int32) bool {
 			copies++
 		}
 	}
-	return copies < l.caps[hi-lo] || l.rackOf[l.at[r]] == rack
+	return (copies < l.caps[hi-lo] || l.rackOf[l.at[r]] == rack) && (l.dirs == nil || l.dirs.takes(r, b))
 }
 
 // move puts replica r on broker b; a leader takes its leadership along.
@@ -233,6 +228,9 @@ func (l *layout) move(r, b int32) {
 	if l.spread != nil {
 		*l.ofTopic(l.part[r], l.at[r])--
 		*l.ofTopic(l.part[r], b)++
+	}
+	if l.dirs != nil {
+		l.dirs.move(r, b)
 	}
 	l.at[r] = b
 }
@@ -260,23 +258,12 @@ func (l *layout) staying() []int32 {
 	return stay
 }
 
-// homeOf returns the replica of r's partition whose home b is, -1 if it is
-// none's.
-func (l *layout) homeOf(r, b int32) int32 {
-	p := l.part[r]
-	for s := l.first[p]; s < l.first[p+1]; s++ {
-		if l.home[s] == b {
-			return s
-		}
-	}
-	return -1
-}
-
 // claim makes b the home of r if it is that of another replica of the same
 // partition: these are alike, and the other one gets r's home.
 func (l *layout) claim(r, b int32) {
 	if s := l.homeOf(r, b); s >= 0 {
 		l.home[r], l.home[s] = l.home[s], l.home[r]
+		l.dirs.swapHomes(r, s)
 	}
 }
 

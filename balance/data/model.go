@@ -48,6 +48,7 @@ const (
 	Free     Hold = iota // anything may change
 	Pinned               // replicas stay where they are; the leader may change
 	Excluded             // nothing changes
+	lost                 // every copy is on a dead broker: nothing can change until one is back
 )
 
 // LogDir is one data directory of a broker.
@@ -176,6 +177,23 @@ func (p *Partition) validate(m *Model, ix brokerIndex) error {
 
 // Name returns topic-partition, as Kafka's tools write it.
 func (p *Partition) Name() string { return fmt.Sprintf("%s-%d", p.Topic, p.ID) }
+
+// dirOf returns the log dir of partition p on a broker, -1 if it is not there
+// or not known.
+func (m *Model) dirOf(p, id int32) int16 {
+	part := &m.Partitions[p]
+	if k := slices.Index(part.Replicas, id); k >= 0 && part.Dirs != nil {
+		return part.Dirs[k]
+	}
+	return -1
+}
+
+// limitsDirs reports whether the capacity of a log dir is known.
+func (m *Model) limitsDirs() bool {
+	return slices.ContainsFunc(m.Brokers, func(b Broker) bool {
+		return slices.ContainsFunc(b.Dirs, func(d LogDir) bool { return d.Capacity > 0 })
+	})
+}
 
 // brokerIndex finds a broker's place by its id.
 type brokerIndex struct {

@@ -65,7 +65,7 @@ type Options struct {
 	DiskBand  float64 // margin around the share: 0.02 means [0.98, 1.02]
 	InBand    float64
 	OutBand   float64
-	DiskLimit float64 // part of a broker's disk never exceeded, at the end and while moving; and of a log dir at the end
+	DiskLimit float64 // part of a broker's disk, and of each log dir, never exceeded, at the end and while moving
 	DirBand   float64 // margin around a log dir's share of its broker's bytes
 	MaxBytes  int64   // bytes that may travel between brokers; 0: no limit
 	Throttle  int64   // bytes a second that a broker may take, and give, while moving; 0: no estimate

@@ -19,10 +19,27 @@ func Plan(m *Model, o Options) (*Proposal, error) {
 	if err := m.Validate(); err != nil {
 		return nil, err
 	}
+	p := plan(m, o)
+	for n := 1; n < mostPlans && !p.Empty() && o.MaxBytes == 0 && m.limitsDirs(); n++ {
+		next := plan(p.Apply(m), o)
+		if next.Empty() {
+			break
+		}
+		p = join(m, o, p, next)
+	}
+	return p, nil
+}
+
+// mostPlans is how many plans are joined to one at most. A plan levels log dirs
+// when it has chosen the brokers, so that there may be room for more then.
+const mostPlans = 8
+
+// plan makes one plan.
+func plan(m *Model, o Options) *Proposal {
 	q := &planner{layout: newLayout(m), o: o}
-	q.orig, q.begin = slices.Clone(q.at), slices.Clone(q.load)
+	q.dirs, q.orig = newDirBook(&q.positions, o), slices.Clone(q.at)
 	q.run()
-	return q.propose(), nil
+	return q.propose()
 }
 
 // run improves the layout until neither moves nor leaders change any more.
@@ -53,7 +70,7 @@ func (q *planner) close() bool {
 		q.restore(start)
 		return false
 	}
-	taken := q.closing(start.at, c.t.limit)
+	taken := q.closing(start, c.t.limit)
 	if before.less(q.score()) || q.travels() >= bytes { // what could not be staged was undone
 		q.restore(start)
 		return false
@@ -66,14 +83,15 @@ func (q *planner) close() bool {
 }
 
 // closing returns the stages from the model to the present layout, and leaves
-// the model's brokers as homes: the stages taken to where the rounds ended, at,
+// the model's brokers as homes: the stages taken to where the rounds ended,
 // and on from there; straight ones where that would carry more bytes than may
 // travel. The moves that fit nowhere are undone.
-func (q *planner) closing(at []int32, limit []float64) [][]hop {
-	copy(q.home, at) // the slots that the stages know
+func (q *planner) closing(ended saved, limit []float64) [][]hop {
+	q.goHome(ended) // the slots that the stages know
 	for p := range q.m.Partitions {
 		q.settle(int32(p))
 	}
+	q.dirs.stay()
 	way := slices.Concat(q.taken, q.hops(q.home, q.stages(q.home, limit)))
 	q.origins()
 	if q.o.MaxBytes > 0 && carried(q.m, way) > q.o.MaxBytes {
@@ -99,6 +117,7 @@ func (q *planner) origins() {
 				b, free = free[0], free[1:]
 			}
 			q.home[lo+int32(i)] = b
+			q.dirs.original(lo + int32(i))
 		}
 	}
 }
@@ -111,6 +130,7 @@ func (l *layout) rebase(p int32) {
 	copy(l.at[first+1:lead+1], l.at[first:lead])
 	l.at[first], l.lead[p], l.lead0[p] = leader, first, leader
 	copy(l.home[first:l.first[p+1]], l.at[first:l.first[p+1]])
+	l.dirs.rebase(first, lead, l.first[p+1])
 }
 
 // round makes one plan and reports whether anything changed.

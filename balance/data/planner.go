@@ -10,7 +10,6 @@ type planner struct {
 	*layout
 	o      Options
 	orig   []int32 // by replica: where it is in the model
-	begin  []load  // by broker: what it carries in the model
 	taken  [][]hop // the stages of all passes so far
 	final  []int32 // by replica, leaders first: where the last round left it
 	rounds int
@@ -21,10 +20,11 @@ type saved struct {
 	at, home, lead []int32
 	load           []load
 	spread         []int32
+	dirs           dirsSaved
 }
 
 func (q *planner) save() saved {
-	return saved{slices.Clone(q.at), slices.Clone(q.home), slices.Clone(q.lead), slices.Clone(q.load), slices.Clone(q.spread)}
+	return saved{slices.Clone(q.at), slices.Clone(q.home), slices.Clone(q.lead), slices.Clone(q.load), slices.Clone(q.spread), q.dirs.save()}
 }
 
 func (q *planner) restore(s saved) {
@@ -33,6 +33,15 @@ func (q *planner) restore(s saved) {
 	copy(q.lead, s.lead)
 	copy(q.load, s.load)
 	copy(q.spread, s.spread)
+	q.dirs.restore(s.dirs)
+}
+
+// goHome makes the places that were saved the homes.
+func (q *planner) goHome(s saved) {
+	copy(q.home, s.at)
+	if q.dirs != nil {
+		copy(q.dirs.homeDir, s.dirs.dir)
+	}
 }
 
 // budget returns the bytes that may still travel.

@@ -69,6 +69,17 @@ type Unmet struct {
 	Help       string   `json:"help"`
 }
 
+// Finding is something about the cluster as it is that the operator should
+// know before a proposal is carried out. It breaks no rule and misses no band.
+type Finding struct {
+	Code       string   `json:"code"`
+	Topic      string   `json:"topic,omitempty"`
+	Brokers    []int32  `json:"brokers,omitempty"`
+	Partitions []string `json:"partitions,omitempty"` // at most ten
+	What       string   `json:"what"`
+	Help       string   `json:"help"`
+}
+
 // Proposal is what should change and what that costs.
 type Proposal struct {
 	Changes       []Change        `json:"changes"`
@@ -82,6 +93,7 @@ type Proposal struct {
 	Bound         Bound           `json:"bound"`
 	Seconds       float64         `json:"seconds"` // to move all at the throttle; 0: not asked for
 	Unmet         []Unmet         `json:"unmet"`
+	Findings      []Finding       `json:"findings"`
 }
 
 // Empty reports whether there is nothing to do.

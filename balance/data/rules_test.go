@@ -2,7 +2,6 @@ package data
 
 import (
 	"math/rand/v2"
-	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -86,18 +85,6 @@ func TestLogDirsMayBeUnknown(t *testing.T) {
 	}
 	if again := planAndCheck(t, p.Apply(m), o); !again.Empty() {
 		t.Errorf("the plan for the result is not empty: %+v", again.Changes)
-	}
-}
-
-// TestLostPartitionsAreTold: what lies on dead brokers alone can be read
-// nowhere, so moving it waits.
-func TestLostPartitionsAreTold(t *testing.T) {
-	m := &Model{Brokers: []Broker{{ID: 0, State: Dead}, {ID: 1, State: Dead}, {ID: 2}, {ID: 3}}}
-	m.Partitions = []Partition{{Topic: "lost", Replicas: []int32{1, 0}, Size: 5}, {Topic: "safe", Replicas: []int32{0, 2}, Size: 5}}
-	p := planAndCheck(t, m, DefaultOptions())
-	n := len(p.Unmet)
-	if n == 0 || p.Unmet[n-1].Code != CodeNoSource || !slices.Equal(p.Unmet[n-1].Partitions, []string{"lost-0"}) || !slices.Equal(p.Unmet[n-1].Brokers, []int32{0, 1}) {
-		t.Errorf("unmet: %+v", p.Unmet)
 	}
 }
 

@@ -3,6 +3,7 @@ package data
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -145,7 +146,13 @@ func TestFullLogDirsAreTold(t *testing.T) {
 	}
 	m.Brokers[1].Dirs = []LogDir{{Path: "/a", Capacity: 100}, {Path: "/b", Capacity: 300}}
 	p = planAndCheck(t, m, DefaultOptions())
-	if n := len(p.Unmet); n == 0 || p.Unmet[n-1].Code != CodeDirLimit && p.Unmet[n-2].Code != CodeDirLimit {
+	if len(p.Unmet) == 0 || p.Unmet[0].Code != CodeNoPlace || !strings.HasPrefix(p.Unmet[0].Help, "broker 1 has room in all but in none of the log dirs") {
+		t.Errorf("unmet: %+v", p.Unmet)
+	}
+	m.Brokers[0].State, m.Brokers[0].Dirs = OK, []LogDir{{Path: "/a", Capacity: 100}, {Path: "/b", Capacity: 500}}
+	m.Brokers[1].State = Cordoned
+	p = planAndCheck(t, m, DefaultOptions())
+	if !slices.ContainsFunc(p.Unmet, func(u Unmet) bool { return u.Code == CodeDirLimit && slices.Equal(u.Brokers, []int32{0}) }) {
 		t.Errorf("unmet: %+v", p.Unmet)
 	}
 }

@@ -22,11 +22,12 @@ type unit struct {
 // partition legal.
 type stager struct {
 	*layout
-	from  []int32   // by replica: where it is before the stages
-	now   []float64 // by broker: bytes at the start of the stage
-	in    []float64 // by broker: bytes that arrive in it
-	soft  []float64 // by broker: bytes it should never exceed
-	limit []float64 // by broker: bytes it must never exceed
+	from   []int32   // by replica: where it is before the stages
+	now    []float64 // by broker: bytes at the start of the stage
+	in     []float64 // by broker: bytes that arrive in it
+	soft   []float64 // by broker: bytes it should never exceed
+	limit  []float64 // by broker: bytes it must never exceed
+	inDirs *dirStage // nil: no log dir has a limit
 }
 
 // stages orders the moves from the layout in from to the present one, so that
@@ -43,6 +44,7 @@ func (l *layout) stages(from []int32, limit []float64) [][]int32 {
 	for b := range s.now {
 		s.soft[b] = math.Min((1+peakSlack)*math.Max(s.now[b], float64(l.load[b].bytes)), limit[b])
 	}
+	s.inDirs = newDirStage(l.dirs)
 	var stages [][]int32
 	for len(pending) > 0 {
 		stage, rest := s.admit(pending, s.soft)
@@ -91,9 +93,7 @@ func (s *stager) admit(pending []unit, limit []float64) (stage []int32, rest []u
 	for _, u := range pending {
 		if s.fits(u, limit) {
 			stage = append(stage, u.rs...)
-			for _, r := range u.rs {
-				s.in[s.at[r]] += float64(u.size)
-			}
+			s.take(u)
 		} else {
 			rest = append(rest, u)
 		}
@@ -104,11 +104,19 @@ func (s *stager) admit(pending []unit, limit []float64) (stage []int32, rest []u
 func (s *stager) fits(u unit, limit []float64) bool {
 	for _, r := range u.rs {
 		b := s.at[r]
-		if u.size > 0 && s.now[b]+s.in[b]+float64(u.size) > limit[b] {
+		if u.size > 0 && (s.now[b]+s.in[b]+float64(u.size) > limit[b] || !s.inDirs.fits(r)) {
 			return false
 		}
 	}
 	return true
+}
+
+// take lets a unit arrive in the stage.
+func (s *stager) take(u unit) {
+	for _, r := range u.rs {
+		s.in[s.at[r]] += float64(u.size)
+		s.inDirs.take(r)
+	}
 }
 
 // squeeze is for when every unit waits for another: one unit that stays under
@@ -132,9 +140,7 @@ func (s *stager) squeeze(pending []unit) (stage []int32, rest []unit) {
 		return nil, pending
 	}
 	u := pending[best]
-	for _, r := range u.rs {
-		s.in[s.at[r]] += float64(u.size)
-	}
+	s.take(u)
 	return u.rs, slices.Delete(slices.Clone(pending), best, best+1)
 }
 
@@ -145,17 +151,26 @@ func (s *stager) end(stage []int32) {
 		s.now[s.at[r]] += float64(s.size[r])
 	}
 	clear(s.in)
+	s.inDirs.end(stage, s.from)
 }
 
-// hop is a replica of a partition going from one broker to another.
-type hop struct{ p, from, to int32 }
+// hop is a replica of a partition going from one broker to another, into the
+// log dir there; -1: it is not chosen yet, or the broker chooses.
+type hop struct {
+	p, from, to int32
+	dir         int16
+}
 
 // hops adds to each stage's replicas where they come from and go.
 func (l *layout) hops(from []int32, stages [][]int32) [][]hop {
 	all := make([][]hop, len(stages))
 	for i, stage := range stages {
 		for _, r := range stage {
-			all[i] = append(all[i], hop{l.part[r], from[r], l.at[r]})
+			h := hop{l.part[r], from[r], l.at[r], -1}
+			if l.dirs != nil {
+				h.dir = l.dirs.dir[r]
+			}
+			all[i] = append(all[i], h)
 		}
 	}
 	return all

@@ -77,7 +77,7 @@ func (l *layout) diskTargets(t *targets, w []float64, o Options) []float64 {
 		largest[b] = max(largest[b], l.size[r])
 	}
 	for b := range l.load {
-		f.hi[b] = math.Min(f.hi[b], t.limit[b])
+		f.hi[b] = math.Min(f.hi[b], math.Min(t.limit[b], l.m.Brokers[b].dirRoom(o)))
 		if l.state(int32(b)) == Cordoned {
 			f.hi[b] = math.Min(f.hi[b], float64(l.load[b].bytes))
 		}

@@ -77,7 +77,8 @@ func (e *swapper) weighTrade(x exchange, a, b int32, best *exchange) {
 		in += sign * e.m.Partitions[e.part[r]].In
 		cost += e.cost(r, to)
 	}
-	if x.price = float64(cost); x.price < best.price && cost <= e.budget && e.bears(a, -bytes, -in) && e.bears(b, bytes, in) {
+	if x.price = float64(cost); x.price < best.price && cost <= e.budget && e.bears(a, -bytes, -in) && e.bears(b, bytes, in) &&
+		(x.second < 0 || e.dirs.takesBoth(x.r, x.second, b)) {
 		*best = x
 	}
 }

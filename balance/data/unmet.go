@@ -2,7 +2,6 @@ package data
 
 import (
 	"fmt"
-	"slices"
 )
 
 // Codes of unmet demands. The goals' names stand for bands that are missed.
@@ -12,12 +11,9 @@ const (
 	CodeDiskLimit = "disk-limit"    // hard: a broker ends above its disk limit
 	CodeDirLimit  = "log-dir-limit" // hard: a log dir ends above its disk limit
 	CodeDirs      = "log-dirs"      // a broker's log dirs end outside their band
-	CodeNoSource  = "no-source"     // every copy of a partition that moves is on a dead broker
+	CodeNoSource  = "no-source"     // hard: every copy of a partition is on a dead broker, so it is left out
 	CodeGiant     = "giant"         // a partition is larger than a broker's share
 )
-
-// shown is how many partitions an unmet demand names.
-const shown = 10
 
 // unmet lists what the present layout lacks.
 func (q *planner) unmet() []Unmet {
@@ -27,6 +23,7 @@ func (q *planner) unmet() []Unmet {
 	u.limits()
 	u.giants()
 	u.bands()
+	u.sources()
 	return u.list
 }
 
@@ -40,6 +37,9 @@ func (u *unmetFinder) places() {
 	v := Unmet{Code: CodeNoPlace, Hard: true}
 	held, n := 0, 0
 	for p := range u.m.Partitions {
+		if u.m.Partitions[p].Hold == lost {
+			continue
+		}
 		for r := u.first[p]; r < u.first[p+1]; r++ {
 			if b := u.at[r]; u.leaves(b) {
 				n++
@@ -68,7 +68,7 @@ func (u *unmetFinder) placeHelp(n, held int) string {
 	}
 	for p := range u.m.Partitions {
 		for r := u.first[p]; r < u.first[p+1]; r++ {
-			if u.leaves(u.at[r]) {
+			if u.leaves(u.at[r]) && u.m.Partitions[p].Hold != lost {
 				need = max(need, int(u.rf(int32(p))))
 			}
 		}
@@ -78,7 +78,11 @@ func (u *unmetFinder) placeHelp(n, held int) string {
 		return "they belong to excluded or pinned partitions: include these"
 	case need > living:
 		return fmt.Sprintf("%d copies need as many brokers and %d may take any: add brokers or lower the replication factor", need, living)
-	case u.o.MaxBytes > 0:
+	}
+	if ids := shutOut(u.layout, u.o, u.t); ids != nil {
+		return fmt.Sprintf("%s %s room in all but in none of the log dirs: move partitions from one log dir to another there, give the dirs more disk, or raise the disk limit", numbered("broker", ids), have(len(ids)))
+	}
+	if u.o.MaxBytes > 0 {
 		return "raise the byte limit"
 	}
 	return "no other broker has room under the disk limit and the rack rule: add brokers or disks, or raise the disk limit"
@@ -175,29 +179,26 @@ func (u *unmetFinder) bands() {
 	}
 }
 
-// noSource tells which moves have nothing to read from until a dead broker is
-// back.
-func noSource(m *Model, p *Proposal) []Unmet {
-	ix := newBrokerIndex(m.Brokers)
-	dead := func(id int32) bool { return m.Brokers[ix.of(id)].State == Dead }
-	v, n := Unmet{Code: CodeNoSource}, 0
-	for i := range p.Changes {
-		c := &p.Changes[i]
-		if sameSet(c.From, c.To) || slices.ContainsFunc(c.From, func(id int32) bool { return !dead(id) }) {
+// sources tells which partitions nobody can read until a dead broker is back.
+func (u *unmetFinder) sources() {
+	v, n := Unmet{Code: CodeNoSource, Hard: true}, 0
+	for i := range u.m.Partitions {
+		p := &u.m.Partitions[i]
+		if p.Hold != lost {
 			continue
 		}
 		n++
-		v.Partitions = name(v.Partitions, &m.Partitions[c.Partition])
-		for _, id := range c.From {
+		v.Partitions = name(v.Partitions, p)
+		for _, id := range p.Replicas {
 			v.Brokers = insert(v.Brokers, id)
 		}
 	}
 	if n == 0 {
-		return nil
+		return
 	}
-	v.What = Count(n, "partition") + " with no living copy to read from"
-	v.Help = "bring one of these brokers back, or exclude the topics: until then these moves wait"
-	return []Unmet{v}
+	v.What = Count(n, "partition") + " left out: no living copy to read from, all are on dead brokers"
+	v.Help = "bring one of these brokers back: until then nobody can send the records, and if the brokers are gone for good, the records are lost"
+	u.list = append(u.list, v)
 }
 
 func outOf(n int32, s span) bool { return n < s.lo || n > s.hi }
@@ -211,11 +212,16 @@ func (u *unmetFinder) bandHelp(g Goal) string {
 	}
 	held := 0
 	for b := range u.load {
-		held += int(u.load[b].held)
+		if !u.leaves(int32(b)) {
+			held += int(u.load[b].held)
+		}
 	}
+	full := fullDirs(u.layout, u.o, u.t, g)
 	switch {
 	case u.o.MaxBytes > 0:
 		return "raise the byte limit"
+	case full != nil:
+		return fmt.Sprintf("%s should hold more, but no log dir there has room for even the smallest partition: give the dirs more disk, or raise the disk limit", numbered("broker", full))
 	case held > 0:
 		return "include the excluded or pinned partitions"
 	case len(u.m.Partitions) < 20*len(u.load):
@@ -224,41 +230,4 @@ func (u *unmetFinder) bandHelp(g Goal) string {
 		return "the replicas lie so that leads cannot go where they lack: widen the band or add the goal replicas"
 	}
 	return "no move or swap of partitions of these sizes comes nearer: widen the band, or add partitions to the largest topics"
-}
-
-// insert keeps a sorted list of distinct ids.
-func insert(ids []int32, id int32) []int32 {
-	if i, found := slices.BinarySearch(ids, id); !found {
-		return slices.Insert(ids, i, id)
-	}
-	return ids
-}
-
-// name adds a partition's name unless enough are named.
-func name(names []string, p *Partition) []string {
-	if n := p.Name(); len(names) < shown && (len(names) == 0 || names[len(names)-1] != n) {
-		return append(names, n)
-	}
-	return names
-}
-
-// Count writes a number of things, as in "1 broker" and "2 brokers".
-func Count(n int, thing string) string {
-	if n != 1 {
-		thing += "s"
-	}
-	return fmt.Sprintf("%d %s", n, thing)
-}
-
-// Bytes writes a count of bytes with a unit of 1000, as in "1.5 TB".
-func Bytes(n int64) string {
-	v, units := float64(n), []string{"B", "kB", "MB", "GB", "TB", "PB"}
-	i := 0
-	for ; v >= 999.95 && i < len(units)-1; i++ {
-		v /= 1000
-	}
-	if i == 0 {
-		return fmt.Sprintf("%d B", n)
-	}
-	return fmt.Sprintf("%.1f %s", v, units[i])
 }

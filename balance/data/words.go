@@ -1,0 +1,73 @@
+package data
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+)
+
+// shown is how many partitions, brokers or topics are named at most.
+const shown = 10
+
+// insert keeps a sorted list of distinct ids.
+func insert(ids []int32, id int32) []int32 {
+	if i, found := slices.BinarySearch(ids, id); !found {
+		return slices.Insert(ids, i, id)
+	}
+	return ids
+}
+
+// name adds a partition's name unless enough are named.
+func name(names []string, p *Partition) []string {
+	if n := p.Name(); len(names) < shown && (len(names) == 0 || names[len(names)-1] != n) {
+		return append(names, n)
+	}
+	return names
+}
+
+// Count writes a number of things, as in "1 broker" and "2 brokers".
+func Count(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
+}
+
+// Bytes writes a count of bytes with a unit of 1000, as in "1.5 TB".
+func Bytes(n int64) string {
+	v, units := float64(n), []string{"B", "kB", "MB", "GB", "TB", "PB"}
+	i := 0
+	for ; v >= 999.95 && i < len(units)-1; i++ {
+		v /= 1000
+	}
+	if i == 0 {
+		return fmt.Sprintf("%d B", n)
+	}
+	return fmt.Sprintf("%.1f %s", v, units[i])
+}
+
+// have is the verb for so many.
+func have(n int) string {
+	if n == 1 {
+		return "has"
+	}
+	return "have"
+}
+
+// numbered writes a thing with its numbers, as in "broker 1" and "brokers 1, 2";
+// ten of them at most.
+func numbered(thing string, ids []int32) string {
+	if len(ids) > 1 {
+		thing += "s"
+	}
+	for i, id := range ids[:min(len(ids), shown)] {
+		if i > 0 {
+			thing += ","
+		}
+		thing += " " + strconv.Itoa(int(id))
+	}
+	if more := len(ids) - shown; more > 0 {
+		thing += " and " + strconv.Itoa(more) + " more"
+	}
+	return thing
+}
