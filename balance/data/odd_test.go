@@ -2,6 +2,7 @@ package data
 
 import (
 	"slices"
+	"strconv"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -11,13 +12,18 @@ import (
 // makes: unknown capacities, empty partitions, far ids, any state anywhere,
 // log dirs of all kinds, and options at their ends.
 func TestRandomOddClusters(t *testing.T) {
-	setChecks(t, 300, 50_000)
-	rapid.Check(t, func(t *rapid.T) {
-		m, o := Generate(drawShape(t), rapid.Uint64().Draw(t, "seed")), drawOptions(t)
-		spoil(t, m)
-		spoilOptions(t, &o)
-		checkPromises(t, m, o)
-	})
+	setChecks(t, 75, 12_500)
+	for part := range 4 {
+		t.Run(strconv.Itoa(part), func(t *testing.T) {
+			t.Parallel()
+			rapid.Check(t, func(t *rapid.T) {
+				m, o := Generate(drawShape(t), rapid.Uint64().Draw(t, "seed")), drawOptions(t)
+				spoil(t, m)
+				spoilOptions(t, &o)
+				checkPromises(t, m, o)
+			})
+		})
+	}
 }
 
 // spoil makes odd what a cluster may have odd.
