@@ -35,6 +35,7 @@ type topics struct {
 	all     map[string]kafka.TopicMetadata // of the last look at all topics
 	allAt   time.Time                      // when that was sent
 	next    *lookup                        // collects topics until it is sent
+	sent    time.Time                      // when the last one was
 	keeping bool                           // the loop runs
 	changed chan struct{}                  // closed and replaced when something that was known has changed
 	failed  failures                       // questions of those who wait
@@ -55,10 +56,11 @@ type lookup struct {
 }
 
 const (
-	collectFor   = 3 * time.Millisecond // how long a lookup collects topics before it is sent
-	topicsAtOnce = 1000                 // of one metadata request
-	partitions   = 10_000               // so many may be looked up each LookupEvery; more take longer in proportion
-	unusedFor    = 4                    // intervals after which a topic is looked up no more
+	collectFor   = 3 * time.Millisecond  // how long a lookup collects topics before it is sent
+	apart        = 20 * time.Millisecond // between two lookups: the second collects until then
+	topicsAtOnce = 1000                  // of one metadata request
+	partitions   = 10_000                // so many may be looked up each LookupEvery; more take longer in proportion
+	unusedFor    = 4                     // intervals after which a topic is looked up no more
 )
 
 // A broker that hangs is given little time: the next try is another's.
@@ -165,12 +167,15 @@ func (t *topics) ask(ctx context.Context, names []string) error {
 
 func (t *topics) send(l *lookup) {
 	defer close(l.done)
+	t.mu.Lock()
+	wait := max(collectFor, apart-time.Since(t.sent))
+	t.mu.Unlock()
 	select {
-	case <-time.After(collectFor):
+	case <-time.After(wait):
 	case <-t.ctx.Done():
 	}
 	t.mu.Lock()
-	t.next = nil
+	t.next, t.sent = nil, time.Now()
 	names := slices.Sorted(maps.Keys(l.topics))
 	t.mu.Unlock()
 	l.err = t.lookUp(names)

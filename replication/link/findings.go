@@ -183,6 +183,14 @@ func (f *fold) add(topic, text string) {
 	f.topics[text] = append(f.topics[text], topic)
 }
 
+// counted words a number of things.
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
 // few names things of a kind, the first three of many.
 func few(kind string, names []string) string {
 	const most = 3
@@ -282,9 +290,9 @@ func (f *findings) shift(in *topicsInput, topics []TopicCheck, heads, starts off
 	switch {
 	case shifted == 0:
 	case in.spec.Offsets == fsm.OffsetsIdentical:
-		f.refuse("offsets: identical cannot be kept for %d partitions (%s): their first records are gone or left out; use offsets: auto", shifted, example)
+		f.refuse("offsets: identical cannot be kept for %s (%s): first records are gone or left out; use offsets: auto", counted(shifted, "partition"), example)
 	case in.spec.Offsets == fsm.OffsetsAuto:
-		f.warn("%d partitions get shifted offsets at the target (%s)", shifted, example)
+		f.warn("%s shifted offsets at the target (%s)", map[bool]string{true: "1 partition gets", false: counted(shifted, "partition") + " get"}[shifted == 1], example)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"maps"
-	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -52,11 +51,12 @@ func (t *Task) compare(ctx context.Context, s *snapshot, list []copiedTopic) {
 	}
 	have, need := configsOf(ctx, s.target.client, targets), configsOf(ctx, s.source.client, sources)
 	rules, unread := s.target.rules(ctx, 0)
-	lost := s.lost(ctx, list, need)
+	exist := s.target.topics(targets)
+	lost := s.lost(ctx, list, exist, need)
 	for _, c := range list {
 		got := compared{lost: lost.found[c.topic], unseen: lost.unseen[c.topic], unread: cmp.Or(unread, need[c.topic].Err, have[c.target].Err)}
 		if got.unread == nil {
-			if have := s.target.topic(c.target); have != nil {
+			if have := exist[c.target]; have != nil {
 				rules.replication = len(have.Partitions[0].Replicas)
 			}
 			got.differ = differing(c.topic, need[c.topic].Entries, have[c.target].Entries, rules)
@@ -66,15 +66,6 @@ func (t *Task) compare(ctx context.Context, s *snapshot, list []copiedTopic) {
 			t.record(c.topic, n.code, n.message)
 		}
 	}
-}
-
-// topic finds a topic of the side, nil: it is not there.
-func (s *side) topic(name string) *kafka.TopicMetadata {
-	i := slices.IndexFunc(s.meta.Topics, func(t kafka.TopicMetadata) bool { return t.Name == name && t.Err == nil && len(t.Partitions) > 0 })
-	if i < 0 {
-		return nil
-	}
-	return &s.meta.Topics[i]
 }
 
 // losses is what the target alone has removed, by source topic.
@@ -99,12 +90,12 @@ func (l *losing) target() catalog.Partition {
 }
 
 // lost compares where the logs of topics start on both sides.
-func (s *snapshot) lost(ctx context.Context, list []copiedTopic, settings map[string]kafka.ConfigsResult) losses {
+func (s *snapshot) lost(ctx context.Context, list []copiedTopic, exist map[string]*kafka.TopicMetadata, settings map[string]kafka.ConfigsResult) losses {
 	out := losses{map[string][]TargetLost{}, map[string]bool{}}
 	var streams []losing
 	var sources, targets []catalog.Partition
 	for _, c := range list {
-		have := s.target.topic(c.target)
+		have := exist[c.target]
 		for _, id := range c.streams {
 			if t := s.view.Task(id); t != nil && t.Copy.Mapping != nil && have != nil && !differ(have.ID, t.Copy.Mapping.TargetTopicID) {
 				l := losing{Copy: t.Copy, keeps: keepsOf(settings[c.topic].Entries)}

@@ -82,11 +82,11 @@ func TestPreflightResolvesStarts(t *testing.T) {
 		if len(got.Refusals) != 0 || !reflect.DeepEqual(got.Starts, want) {
 			t.Errorf("start %s: %v, want %v (refusals %q)", start, got.Starts, want, got.Refusals)
 		}
-		if !strings.Contains(strings.Join(got.Warnings, "\n"), "1 partitions get shifted offsets") {
+		if !strings.Contains(strings.Join(got.Warnings, "\n"), "1 partition gets shifted offsets") {
 			t.Errorf("start %s: no warning of the shift: %q", start, got.Warnings)
 		}
 		s.Offsets = fsm.OffsetsIdentical
-		only(t, "refusals", l.preflightOf(s).Refusals, "offsets: identical", "1 partitions")
+		only(t, "refusals", l.preflightOf(s).Refusals, "offsets: identical", "1 partition (")
 
 		// A link that is there already keeps what was resolved first.
 		s.Offsets = fsm.OffsetsAuto

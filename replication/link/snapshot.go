@@ -50,6 +50,21 @@ func (s *side) controller() int32 {
 	return s.meta.Controller
 }
 
+// topics finds topics of the side, by name; those that are not there are left
+// out.
+func (s *side) topics(names []string) map[string]*kafka.TopicMetadata {
+	wanted, out := map[string]bool{}, map[string]*kafka.TopicMetadata{}
+	for _, name := range names {
+		wanted[name] = true
+	}
+	for i := range s.meta.Topics {
+		if t := &s.meta.Topics[i]; wanted[t.Name] && t.Err == nil && len(t.Partitions) > 0 {
+			out[t.Name] = t
+		}
+	}
+	return out
+}
+
 // answer is where the topics of the side are: answers in the same place are the
 // same (catalog.Cluster.All).
 func (s *side) answer() *kafka.TopicMetadata { return unsafe.SliceData(s.meta.Topics) }
@@ -82,9 +97,10 @@ func partitionsOf(topics []kafka.TopicMetadata) []catalog.Partition {
 // topics that is not known, since not every partition answers.
 func (s *side) empty(ctx context.Context, topics []string, tries int) (empty map[string][]bool, unknown map[string]error) {
 	var found []kafka.TopicMetadata
-	for _, t := range s.meta.Topics {
-		if slices.Contains(topics, t.Name) {
-			found = append(found, t)
+	exist := s.topics(topics)
+	for _, name := range topics {
+		if t := exist[name]; t != nil {
+			found = append(found, *t)
 		}
 	}
 	list := partitionsOf(found)

@@ -227,3 +227,23 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(m.Run())
 }
+
+// align holds the source against what the target has behind a known place.
+func (w *model) align(n *modelNode, s *recovery.Situation, known fsm.Progress) *recovery.Alignment {
+	var source, target []recovery.Seen
+	for _, b := range w.broker.log {
+		for k := range int64(b.count) {
+			if at := b.base + k; at >= known.Target && at < s.Log.LogEnd {
+				target = append(target, recovery.Seen{Offset: at, Sum: uint64(b.source + k), Other: b.pid != n.task.Mapping.ProducerID})
+			}
+		}
+	}
+	for at := max(known.Source, w.first); int64(len(source)) < s.Log.LogEnd-known.Target; at++ {
+		for next, gap := w.gaps[at]; gap; next, gap = w.gaps[at] {
+			at = next
+		}
+		source = append(source, recovery.Seen{Offset: at, Sum: uint64(at)})
+	}
+	a := recovery.Align(source, target, known, s.Log.LogEnd)
+	return &a
+}

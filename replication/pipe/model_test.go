@@ -242,6 +242,8 @@ func (w *model) gather(t *rapid.T, i int, s *recovery.Situation, g recovery.Gath
 				s.Ours = append(s.Ours, recovery.Batch{Sequence: b.seq, Target: b.base, Count: b.count})
 			}
 		}
+	case recovery.NeedAlignment:
+		s.Aligned = w.align(n, s, g.Known)
 	default:
 		t.Fatalf("asked for %s", g.What)
 	}

@@ -61,9 +61,9 @@ func (l *look) state() (code fsm.Code, message string) {
 	}
 	switch {
 	case records < 0 && l.Silent > figureHolds:
-		return fsm.CodeUnreachable, fmt.Sprintf("%s has not answered for %v", l.Source.Broker, l.Silent.Round(time.Second))
+		return fsm.CodeUnreachable, fmt.Sprintf("%s has not answered for %v", l.Source.Broker(), l.Silent.Round(time.Second))
 	case l.Stable < 0:
-		return fsm.CodeStarting, "waits for the first answer of " + l.Source.Broker
+		return fsm.CodeStarting, "waits for the first answer of " + l.Source.Broker()
 	case records == 0 && (l.Bytes == 0 || l.now.Sub(l.Moved) > idleAfter):
 		return fsm.CodeIdle, ""
 	case ms > behindAfter.Milliseconds():
@@ -77,9 +77,9 @@ func (l *look) quota() string {
 	slowed := func(s wire.Slowed) bool { return !s.Until.IsZero() && l.now.Sub(s.Until) < quotaHolds }
 	switch {
 	case slowed(l.Source):
-		return l.Source.Broker + " slows down what is read from it, by a quota"
+		return l.Source.Broker() + " slows down what is read from it, by a quota"
 	case slowed(l.Target):
-		return l.Target.Broker + " slows down what is written to it, by a quota"
+		return l.Target.Broker() + " slows down what is written to it, by a quota"
 	}
 	return ""
 }

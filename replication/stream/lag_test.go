@@ -54,7 +54,7 @@ func TestLook(t *testing.T) {
 		{"written under a quota, records wait", wire.Sight{Status: at(5, 9, ms(0), 0), Told: now, Target: until(ago(time.Second))}, fsm.CodeQuotaThrottled, 4, 0, "broker 2 of Kafka cluster eu slows down what is written"},
 		{"a quota of a while ago", wire.Sight{Status: at(5, 9, ms(0), 0), Told: now, Source: until(ago(time.Minute)), Target: until(ago(time.Minute))}, fsm.CodeCopying, 4, 0, ""},
 	} {
-		c.s.Source.Broker, c.s.Target.Broker = "broker 1 of Kafka cluster us", "broker 2 of Kafka cluster eu"
+		c.s.Source.Cluster, c.s.Source.Node, c.s.Target.Cluster, c.s.Target.Node = "us", 1, "eu", 2
 		l := look{c.s, now}
 		records, age := l.lag()
 		code, says := l.state()

@@ -142,9 +142,12 @@ func (s *Stream) commit(sit *recovery.Situation, c recovery.Commit) *recovery.Fa
 	}
 	s.memory.Unacked, s.memory.Misplaced = nil, nil
 	s.progress.committed(t.Copy)
-	places := sit.Places
+	before, first := *sit, sit.Task.Mapping == nil
 	*sit = s.situation(t)
-	sit.Places = places
+	sit.Places = before.Places
+	if first && t.Copy.Mapping.Version == c.Mapping.Version && t.Copy.Mapping.ProducerID == c.Mapping.ProducerID {
+		sit.Log, sit.Expiration = before.Log, before.Expiration // nothing can have been sent under a mapping that was not there
+	}
 	return nil
 }
 

@@ -19,13 +19,19 @@ type Sight struct {
 
 // Slowed is a broker, and how a quota of its slows a partition down.
 type Slowed struct {
-	Broker string    // "broker 1 of Kafka cluster us"
-	Until  time.Time // when the silence that it last asked for ends or ended; zero: it never did
+	Cluster string
+	Node    int32     // the broker's id
+	Until   time.Time // when the silence that it last asked for ends or ended; zero: it never did
+}
+
+// Broker names it: "broker 1 of Kafka cluster us".
+func (s Slowed) Broker() string {
+	return fmt.Sprintf("broker %d of Kafka cluster %s", s.Node, s.Cluster)
 }
 
 // slowed looks at a connection to a broker; nil: there is none.
 func slowed(cluster Cluster, broker int32, conn *kafka.Conn) Slowed {
-	s := Slowed{Broker: fmt.Sprintf("broker %d of Kafka cluster %s", broker, cluster.Name())}
+	s := Slowed{Cluster: cluster.Name(), Node: broker}
 	if conn != nil {
 		s.Until = conn.Stats().MutedUntil
 	}

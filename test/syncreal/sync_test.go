@@ -115,7 +115,7 @@ func preflight(l *lab) {
 	if len(got.Starts) != 2 || got.Starts[0].Offsets[0] != 0 || got.Starts[0].Offsets[1] != 3 {
 		t.Errorf("starts %v", got.Starts)
 	}
-	for _, part := range []string{"producer.id.expiration.ms is 24h0m0s", "LogAppendTime", "message.timestamp.before.max.ms is 60000", "1 partitions get shifted",
+	for _, part := range []string{"LogAppendTime", "message.timestamp.before.max.ms is 60000", "1 partition gets shifted",
 		"target topic visits: retention.ms is 604800000, the source's -1", "target topic visits-new: created with retention.ms=-1 as at the source"} {
 		if !has(got.Warnings, part) {
 			t.Errorf("no warning of %q in %q", part, got.Warnings)
