@@ -15,6 +15,7 @@ import (
 
 	"sluice/balance/data"
 	"sluice/manifest"
+	"sluice/words"
 )
 
 func balanceCmd(a *app) *cobra.Command {
@@ -94,7 +95,7 @@ func (f *proposeFlags) run(w io.Writer) error {
 		return err
 	}
 	if n := len(p.Unmet); n > 0 {
-		return &badAnswer{fmt.Sprintf("%s cannot be met: %s", data.Count(n, "demand"), p.Unmet[0].What)}
+		return &badAnswer{fmt.Sprintf("%s cannot be met: %s", words.Count(n, "demand"), p.Unmet[0].What)}
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sluice/api"
+	"sluice/words"
 )
 
 // statusFlags are those of `sluice status`.
@@ -91,7 +92,7 @@ func statusText(w io.Writer, st style, s *api.Status) {
 	section(linkTable(s.Links))
 	section(taskTable(s.Tasks))
 	if hidden := s.TaskCount - len(s.Tasks); hidden > 0 {
-		fmt.Fprintln(w, st.paint(dim, fmt.Sprintf("and %d more tasks, none worse (--tasks -1 shows all)", hidden)))
+		fmt.Fprintln(w, st.paint(dim, fmt.Sprintf("and %s, none worse (--tasks -1 shows all)", words.Count(hidden, "more task"))))
 	}
 	section(eventTable(s.Events, s.AsOf))
 }
@@ -103,7 +104,7 @@ func headline(w io.Writer, st style, s *api.Status) {
 		leader = st.paint(red, "no leader")
 	}
 	fmt.Fprintf(w, "%s  %s  %s  %s in all, lag %s, %s\n", st.paint(health, string(s.Health)), leader, freshness(s.Meta),
-		plural(s.Totals.Streams, "stream"), lagOf(s.Totals), rate(s.Totals.BytesPerSecond).text)
+		words.Count(s.Totals.Streams, "stream"), lagOf(s.Totals), rate(s.Totals.BytesPerSecond).text)
 }
 
 // watchStatus shows the picture again and again: on a terminal in place,
@@ -203,7 +204,7 @@ func waitsFor(s *api.Status) string {
 // lagOf words the lag of all streams in records.
 func lagOf(t api.Totals) string {
 	if t.LagRecords == nil {
-		return "unknown of " + plural(t.LagUnknown, "stream")
+		return "unknown of " + words.Count(t.LagUnknown, "stream")
 	}
 	return count(*t.LagRecords)
 }
