@@ -20,7 +20,7 @@ func clusterCmd(a *app) *cobra.Command {
 	cluster := &cobra.Command{Use: "cluster", Short: "The nodes of the Sluice cluster"}
 	cluster.AddCommand(&cobra.Command{
 		Use: "members", Short: "List the nodes, those that are not well first", Args: noArgs,
-		RunE: a.nodes.verb(func(ctx context.Context, c *api.Client, _ []string) error { return get(ctx, a, c, "Node", "") }),
+		RunE: a.nodes.verb(func(ctx context.Context, c *api.Client, _ []string) error { return get(ctx, a, c, "Node") }),
 	})
 	if a.local.Server != nil {
 		cluster.AddCommand(joinCmd(a))

@@ -347,7 +347,7 @@ func TestAnswersThatCannotBeWrittenAreFailures(t *testing.T) {
 	f := apitest.New(t)
 	f.WithLink(1)
 	srv, _ := f.Serve(nil)
-	for _, args := range [][]string{{"status"}, {"get", "links", "-o", "json"}, {"export", "all"}, {"link", "resume", "us-eu"}} {
+	for _, args := range [][]string{{"status"}, {"get", "links", "-o", "json"}, {"export", "all"}, {"link", "resume", "us-eu", "--timeout", "50ms"}} {
 		var errs bytes.Buffer
 		env := Env{Stdout: full{}, Stderr: &errs, Getenv: func(string) string { return "" }}
 		if code := Run(t.Context(), append(args, "--address", srv.URL), env, testLocal()); code != exitFailed || !strings.Contains(errs.String(), "writing the answer: no space left on device") {

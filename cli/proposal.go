@@ -31,7 +31,7 @@ type proposalText struct {
 
 // writeProposal writes p; out and reassignment are the files it was also
 // written to, if any.
-func writeProposal(w io.Writer, o data.Options, p *data.Proposal, all bool, out, reassignment string) error {
+func writeProposal(w io.Writer, o data.Options, p *data.Proposal, all bool, out, reassignment string) {
 	t := &proposalText{o: o, p: p, all: all}
 	t.measure()
 	switch {
@@ -51,8 +51,7 @@ func writeProposal(w io.Writer, o data.Options, p *data.Proposal, all bool, out,
 		t.peaks()
 		t.files(out, reassignment)
 	}
-	_, err := io.WriteString(w, t.String())
-	return err
+	fmt.Fprint(w, t.String())
 }
 
 func (t *proposalText) line(format string, args ...any) {
