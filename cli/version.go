@@ -21,7 +21,13 @@ func versionCmd(a *app) *cobra.Command {
 					fmt.Fprintf(w, " (%s, %s)", v.Commit, v.Date)
 				}
 				fmt.Fprintf(w, " %s\n", v.Go)
-			}, nil)
+			}, versionTable(v))
 		},
 	}
+}
+
+func versionTable(v VersionInfo) *table {
+	t := &table{cols: []column{{key: "version"}, {key: "commit"}, {key: "date"}, {key: "go"}}}
+	t.add(c(v.Version), c(v.Commit), c(v.Date), c(v.Go))
+	return t
 }
