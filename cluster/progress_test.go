@@ -2,22 +2,31 @@ package cluster
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"sluice/fsm"
 )
 
-// owned returns a copy task of a node.
-func (s *sim) owned(n *simNode) *fsm.Task {
+// owns returns the copy tasks of a node.
+func (s *sim) owns(n *simNode) (out []*fsm.Task) {
 	s.t.Helper()
 	for task := range n.View().Tasks {
 		if task.Owner == n.self.ServerID && task.Kind == fsm.KindCopy {
-			return task
+			out = append(out, task)
 		}
 	}
-	s.t.Fatalf("node %d owns nothing", n.i)
-	return nil
+	if len(out) == 0 {
+		s.t.Fatalf("node %d owns nothing", n.i)
+	}
+	return out
+}
+
+// owned returns a copy task of a node.
+func (s *sim) owned(n *simNode) *fsm.Task {
+	s.t.Helper()
+	return s.owns(n)[0]
 }
 
 // mapped gives a task a mapping, so that progress counts.
@@ -103,6 +112,72 @@ func TestProgressWaitsForAQuorum(t *testing.T) {
 		})
 		s.equal()
 	})
+}
+
+// TestManySegmentsWithoutAQuorum: what waits is thinned out and stays small,
+// and when the quorum is back all positions and the newest segments are there.
+func TestManySegmentsWithoutAQuorum(t *testing.T) {
+	const (
+		reports   = 10_000
+		perReport = 3 // segments
+		length    = 10
+	)
+	runSim(t, func(s *sim) {
+		s.trio()
+		s.addTasks(29)
+		s.until("assigned", 5*time.Second, func() bool { return s.balanced(30, 1, 2, 3) })
+		n := s.follower()
+		tasks := s.owns(n)[:3]
+		for _, task := range tasks {
+			s.mapped(n, task)
+		}
+		s.net.CutBoth(ipOf(1), ipOf(2))
+		s.net.CutBoth(ipOf(1), ipOf(3))
+		s.net.CutBoth(ipOf(2), ipOf(3))
+		time.Sleep(20 * time.Second) // nobody leads
+		at, most := int64(0), 0
+		for range reports {
+			var segments []fsm.Segment
+			for range perReport {
+				at += length
+				segments = append(segments, fsm.Segment{Source: at, Target: at - at/length})
+			}
+			for _, task := range tasks {
+				n.Progress(item(task, at, slices.Clone(segments)...))
+			}
+			most = max(most, n.progress.held())
+			time.Sleep(10 * time.Millisecond)
+		}
+		if bound := len(tasks) * fsm.MaxSegments; most > bound || most < bound/2 {
+			s.t.Errorf("room for %d segments is held, not for %d at most", most, bound)
+		}
+		for i := 1; i <= 3; i++ {
+			s.rejoin(i)
+		}
+		for _, task := range tasks {
+			s.until("the newest position", time.Minute, func() bool { return n.View().Task(task.ID).Copy.Progress.Source == at })
+			got := n.View().Task(task.ID).Copy.Mapping.Segments
+			if len(got) < fsm.MaxSegments/2 || len(got) > fsm.MaxSegments || got[len(got)-1].Source != at {
+				s.t.Errorf("task %d has %d segments up to %v", task.ID, len(got), got[len(got)-1])
+			}
+			for _, seg := range got {
+				if seg.Target != seg.Source-seg.Source/length {
+					s.t.Fatalf("%v is not exact", seg)
+				}
+			}
+		}
+		s.equal()
+	})
+}
+
+// held is for how many segments there is room in what waits.
+func (p *progressSink) held() (segments int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, have := range p.pending {
+		segments += cap(have.item.Segments)
+	}
+	return segments
 }
 
 // TestLastEventsAreTold: what a node records until its tasks have stopped is
