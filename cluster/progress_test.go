@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -209,6 +210,52 @@ func TestLastEventsAreTold(t *testing.T) {
 	})
 }
 
+// TestLastingEventsWaitLonger: without a quorum what is of the day does not
+// push out what has to be found later, and one event tells how many were
+// dropped.
+func TestLastingEventsWaitLonger(t *testing.T) {
+	runSim(t, func(s *sim) {
+		s.trio()
+		s.addTasks(3)
+		s.until("assigned", 5*time.Second, func() bool { return s.world.settled(4) })
+		n := s.follower()
+		s.net.CutBoth(ipOf(1), ipOf(2))
+		s.net.CutBoth(ipOf(1), ipOf(3))
+		s.net.CutBoth(ipOf(2), ipOf(3))
+		time.Sleep(20 * time.Second) // nobody leads
+		const lasting, brief = 10, 2*eventBuffer + 7
+		for i := range lasting {
+			n.Record(fsm.Event{Code: fsm.CodeRecopied, Link: 1, From: -1, To: -1, Message: fmt.Sprint(i)})
+		}
+		for i := range brief {
+			n.Record(fsm.Event{Code: fsm.CodeTakeover, Link: 1, From: -1, To: -1, Message: fmt.Sprint(i)})
+		}
+		n.Record(fsm.Event{Code: fsm.CodeRecopied, Link: 1, From: -1, To: -1, Message: "last"})
+		for i := 1; i <= 3; i++ {
+			s.rejoin(i)
+		}
+		told := func(link fsm.LinkID, code fsm.Code) (messages []string) {
+			for _, e := range n.View().LinkEvents(link).All() {
+				if e.Code == code {
+					messages = append(messages, e.Message)
+				}
+			}
+			return messages
+		}
+		s.until("it is told that some were dropped", time.Minute, func() bool { return len(told(0, fsm.CodeEventsDropped)) > 0 })
+		if got := told(0, fsm.CodeEventsDropped); len(got) != 1 || !strings.Contains(got[0], fmt.Sprintf("dropped 0 events about losses, stops and the like and %d others", brief-eventBuffer)) {
+			s.t.Errorf("%q", got)
+		}
+		if got := told(1, fsm.CodeRecopied); len(got) != lasting+1 || got[0] != "0" || got[lasting] != "last" {
+			s.t.Errorf("lasting events: %q", got)
+		}
+		if got := told(1, fsm.CodeTakeover); len(got) < eventBuffer-100 || got[len(got)-1] != fmt.Sprint(brief-1) {
+			s.t.Errorf("%d others, the last one %q", len(got), got[len(got)-1])
+		}
+		s.equal()
+	})
+}
+
 func TestEventsAreBounded(t *testing.T) {
 	runSim(t, func(s *sim) {
 		n := s.start(1, 2) // its peer is silent: no leader
@@ -216,6 +263,12 @@ func TestEventsAreBounded(t *testing.T) {
 			n.Record(fsm.Event{Code: fsm.CodeTakeover})
 		}
 		if waiting, dropped := n.events.state(); waiting != eventBuffer || dropped != 5 {
+			s.t.Errorf("%d wait, %d dropped", waiting, dropped)
+		}
+		for range eventBuffer + 3 {
+			n.Record(fsm.Event{Code: fsm.CodeRecopied})
+		}
+		if waiting, dropped := n.events.state(); waiting != 2*eventBuffer || dropped != 8 {
 			s.t.Errorf("%d wait, %d dropped", waiting, dropped)
 		}
 	})
