@@ -35,13 +35,15 @@ func (s *Server) apply(ctx context.Context, r ApplyRequest) (Plan, error) {
 		_, err := a.plan(ctx, s.Control.View())
 		return a.answer(false), err
 	}
-	if _, err := s.decide(ctx, func(v *fsm.View, _ bool) (fsm.Command, error) { return a.plan(ctx, v) }); err != nil {
+	made, err := s.decide(ctx, func(v *fsm.View, _ bool) (fsm.Command, error) { return a.plan(ctx, v) })
+	if err != nil && (made.Index == 0 || made.Refused != fsm.RefusedNot) {
 		return Plan{}, err
 	}
-	if err := a.pin(ctx); err != nil {
-		return Plan{}, err
+	steps := append(pins(s, a.checked), deletions(s, a.last.Deleted())...)
+	if err != nil { // they are committed, and this node has not seen them yet
+		return Plan{}, halfway(fmt.Errorf("waiting until this node sees it: %w", err), texts(deeds(a.shown)), steps)
 	}
-	if err := a.deleteKafka(ctx); err != nil {
+	if err := inSteps(ctx, texts(deeds(a.shown)), steps); err != nil {
 		return Plan{}, err
 	}
 	return a.answer(true), nil
@@ -144,24 +146,6 @@ func (a *applying) command(v *fsm.View) *fsm.Objects {
 		cmd.By = a.s.asked(v)
 	}
 	return cmd
-}
-
-// pin pins the cluster ids of Kafka clusters that were there already.
-func (a *applying) pin(ctx context.Context) error {
-	for _, f := range a.checked {
-		for name, id := range f.ClusterIDs {
-			_, err := a.s.decide(ctx, func(v *fsm.View, _ bool) (fsm.Command, error) {
-				if k := v.KafkaCluster(name); k == nil || k.ClusterID != "" || id == "" {
-					return nil, nil
-				}
-				return &fsm.KafkaPin{Name: name, ClusterID: id}, nil
-			})
-			if err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // preflight looks at both Kafka clusters of every link that is new or changes.
@@ -282,35 +266,6 @@ func (a *applying) answer(applied bool) Plan {
 		return cmp.Compare(x.Link+"\x00"+x.Message, y.Link+"\x00"+y.Message)
 	})
 	return out
-}
-
-// deleteKafka deletes Kafka clusters once their links are purged.
-func (a *applying) deleteKafka(ctx context.Context) error {
-	s := a.s
-	for _, name := range a.last.Deleted() {
-		for {
-			v := s.Control.View()
-			i := slices.IndexFunc(v.Links, func(l *fsm.Link) bool { return l.Spec.Source == name || l.Spec.Target == name })
-			if i < 0 {
-				break
-			}
-			if err := s.Control.WaitIndex(ctx, v.Index+1); err != nil {
-				return problem(http.StatusGatewayTimeout, CodeTimeout, "delete it again once the link is gone (`sluice link ls`)",
-					"Kafka cluster %s stays: link %s is not gone yet", name, v.Links[i].Spec.Name)
-			}
-		}
-		_, err := s.decide(ctx, func(v *fsm.View, _ bool) (fsm.Command, error) {
-			if v.KafkaCluster(name) == nil {
-				return nil, nil
-			}
-			act := actOf(ctx, s, fsm.Deed{Text: "delete KafkaCluster " + name})
-			return &fsm.Objects{DeleteKafka: []string{name}, Act: act, At: time.Now().UnixMilli()}, nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 const (

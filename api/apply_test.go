@@ -153,6 +153,94 @@ func TestApplyRefusals(t *testing.T) {
 	}
 }
 
+// cutOff is a Control of which some commands do not come through.
+type cutOff struct {
+	*apitest.Cluster
+	refuse func(fsm.Command) bool
+	deaf   func(fsm.Command) bool // committed, but this node does not learn of it in time
+	gone   bool
+}
+
+func (c *cutOff) Propose(ctx context.Context, cmd fsm.Command) (fsm.Result, error) {
+	if c.refuse != nil && c.refuse(cmd) {
+		return fsm.Result{}, api.ErrNoLeader
+	}
+	c.gone = c.deaf != nil && c.deaf(cmd)
+	return c.Cluster.Propose(ctx, cmd)
+}
+
+func (c *cutOff) WaitIndex(ctx context.Context, index uint64) error {
+	if c.gone {
+		return context.DeadlineExceeded
+	}
+	return c.Cluster.WaitIndex(ctx, index)
+}
+
+// TestFailedApplySaysWhatWasApplied: after its objects are committed, an error
+// does not hide that they are.
+func TestFailedApplySaysWhatWasApplied(t *testing.T) {
+	isPin := func(c fsm.Command) bool { _, is := c.(*fsm.KafkaPin); return is }
+	deletesKafka := func(name string) func(fsm.Command) bool {
+		return func(c fsm.Command) bool { o, is := c.(*fsm.Objects); return is && slices.Contains(o.DeleteKafka, name) }
+	}
+	ids := api.Preflight{ClusterIDs: map[string]string{"us": "id-us", "eu": "id-eu"}}
+	clusters, link, _ := strings.Cut(objects, "---\napiVersion: sluice/v1\nkind: Link")
+	link = "apiVersion: sluice/v1\nkind: Link" + link
+	for _, tc := range []struct {
+		name             string
+		before           string
+		control          cutOff
+		request          api.ApplyRequest
+		code             string
+		applied, missing []string
+		deletes          bool
+	}{
+		{
+			name: "ids are not pinned", before: clusters, control: cutOff{refuse: isPin}, request: request(link), code: api.CodeNoLeader,
+			applied: []string{"create Link us-eu"}, missing: []string{"pin the cluster id of KafkaCluster eu", "pin the cluster id of KafkaCluster us"},
+		},
+		{
+			name: "one Kafka cluster is not deleted", before: clusters, control: cutOff{refuse: deletesKafka("eu")}, request: request(clusters), code: api.CodeNoLeader,
+			applied: []string{"delete KafkaCluster us"}, missing: []string{"delete KafkaCluster eu"}, deletes: true,
+		},
+		{
+			name: "this node hears nothing more", control: cutOff{deaf: func(fsm.Command) bool { return true }}, request: request(objects), code: api.CodeTimeout,
+			applied: []string{"create KafkaCluster eu", "create KafkaCluster us", "create Link us-eu"},
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			f := apitest.New(t)
+			pf := &checker{}
+			tc.control.Cluster = f
+			refuse, deaf := tc.control.refuse, tc.control.deaf
+			tc.control.refuse, tc.control.deaf = nil, nil
+			_, c := f.Serve(func(_ *api.Config, p *api.Parts) { p.Preflight, p.Control = pf, &tc.control })
+			if tc.before != "" {
+				if _, err := c.Apply(t.Context(), request(tc.before)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			pf.answer, tc.control.refuse, tc.control.deaf = ids, refuse, deaf
+			tc.request.Delete = tc.deletes
+			_, err := c.Apply(t.Context(), tc.request)
+			var p *api.Problem
+			if !errors.As(err, &p) || p.Code != tc.code || !hasAll(p.Applied, tc.applied) || !slices.Equal(p.Missing, tc.missing) ||
+				!strings.HasPrefix(p.Detail, "applied: "+tc.applied[0]) || !strings.HasSuffix(p.Next, "do the same again: what is as wanted already stays as it is") {
+				t.Fatalf("%+v, want %v applied and %v missing", err, tc.applied, tc.missing)
+			}
+			tc.control.refuse, tc.control.deaf, tc.control.gone = nil, nil, false
+			if _, err := c.Apply(t.Context(), tc.request); err != nil {
+				t.Errorf("the same again: %v", err)
+			}
+		})
+	}
+}
+
+// hasAll reports whether each text begins as wanted.
+func hasAll(got, want []string) bool {
+	return slices.EqualFunc(got, want, strings.HasPrefix)
+}
+
 // TestDeleteWaitsForTheLinkToBeGone before it deletes its Kafka clusters.
 func TestDeleteWaitsForTheLinkToBeGone(t *testing.T) {
 	f := apitest.New(t)

@@ -40,6 +40,8 @@ type Problem struct {
 	Next     string    `json:"next,omitempty" doc:"What to do next."`
 	Errors   []Fields  `json:"errors,omitempty" doc:"All faults of a text or request."`
 	Findings []Finding `json:"findings,omitempty" doc:"What preflight refused."`
+	Applied  []string  `json:"applied,omitempty" doc:"What was changed all the same, before it failed."`
+	Missing  []string  `json:"missing,omitempty" doc:"What was not changed any more, where something was applied."`
 }
 
 // Fields is one fault in a text or request.

@@ -177,7 +177,7 @@ func TestKafkaClustersInUseStay(t *testing.T) {
 	r = request(objects)
 	r.Delete = true
 	_, err = c.Apply(t.Context(), r)
-	wants(t, "while the link goes", err, 504, api.CodeTimeout, "link us-eu is not gone yet", "delete it again once the link is gone")
+	wants(t, "while the link goes", err, 504, api.CodeTimeout, "link us-eu is not gone yet", "applied: delete Link us-eu; not done: delete KafkaCluster us, delete KafkaCluster eu", "wait until the link is gone", "do the same again")
 	if v := f.View(); len(v.Kafka) != 2 || !v.LinkNamed("us-eu").Deleting {
 		t.Errorf("%+v", v.Kafka)
 	}

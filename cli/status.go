@@ -42,7 +42,7 @@ without a leader. Exit code 10 when something needs a person.`,
 		},
 	}
 	cmd.Flags().BoolVarP(&f.watch, "watch", "w", false, "go on showing it until q or Ctrl-C")
-	cmd.Flags().BoolVar(&f.untilHealth, "exit-when-healthy", false, "wait until everything copies or waits for records; exit 10 after --timeout")
+	cmd.Flags().BoolVar(&f.untilHealth, "exit-when-healthy", false, "wait until everything copies or waits for records, or there is no link; exit 10 after --timeout")
 	cmd.Flags().IntVar(&f.tasks, "tasks", 8, "how many tasks to show, the worst ones; -1: all")
 	cmd.Flags().IntVar(&f.events, "events", 5, "how many events to show, the newest ones")
 	cmd.Flags().DurationVar(&f.every, "every", time.Second, "how often --watch looks")
@@ -62,7 +62,7 @@ func untilHealthy(ctx context.Context, a *app, f statusFlags) error {
 					return false, nil
 				}
 				last = s
-				if s.Health == api.Healthy && len(s.Links) > 0 {
+				if s.Health == api.Healthy {
 					p.end()
 					return true, showStatus(a, s)
 				}
@@ -87,8 +87,6 @@ func waitsFor(s *api.Status) string {
 	switch {
 	case len(s.Problems) > 0:
 		return s.Problems[0]
-	case len(s.Links) == 0:
-		return "there is no link yet"
 	case len(s.Tasks) > 0:
 		t := s.Tasks[0]
 		return fmt.Sprintf("%s of link %s is %s", stream(t), t.Link, t.State)

@@ -20,7 +20,9 @@ const (
 )
 
 // progressSink collects progress and proposes it in batches, from its loop and
-// once more at the node's end.
+// once more at the node's end. While nothing can be proposed it holds the last
+// position of each task and fsm.MaxSegments segments of it at most, thinned out
+// as in the facts, and as much again of the batch that is under way.
 type progressSink struct {
 	*local
 	facts   *hub
@@ -53,10 +55,24 @@ func (p *progressSink) put(item fsm.ProgressItem) {
 		have = &pendingProgress{records: item.Progress.Records, committed: time.Now().Add(progressEvery - progressSteady)}
 		p.pending[item.Task] = have
 	} else if have.dirty && have.item.Version == item.Version {
-		item.Segments = append(have.item.Segments, item.Segments...)
+		item.Segments = joined(have.item.Segments, item.Segments)
 		item.Release = item.Release || have.item.Release
 	}
+	if cap(item.Segments) > fsm.MaxSegments {
+		item.Segments = fsm.JoinSegments(nil, item.Segments)
+	}
 	have.item, have.dirty = item, true
+}
+
+// joined are the segments of two reports of one stream.
+func joined(have, more []fsm.Segment) []fsm.Segment {
+	switch {
+	case len(more) == 0:
+		return have
+	case len(have) == 0:
+		return more
+	}
+	return fsm.JoinSegments(have, more)
 }
 
 // release gives a drained task to its next owner, with its last progress.
@@ -181,7 +197,7 @@ func (p *progressSink) restore(items []fsm.ProgressItem) {
 		case !have.dirty:
 			have.item = it
 		case have.item.Version == it.Version:
-			have.item.Segments = append(it.Segments, have.item.Segments...)
+			have.item.Segments = joined(it.Segments, have.item.Segments)
 		}
 		have.item.Release = have.item.Release || it.Release
 		have.dirty = true

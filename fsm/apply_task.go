@@ -166,39 +166,9 @@ func (c *Copy) advance(it ProgressItem) {
 	c.Progress = it.Progress
 	if len(it.Segments) > 0 && c.Mapping.Phase == PhaseTranslated {
 		m := *c.Mapping
-		m.Segments = thin(extend(m.Segments, it.Segments))
+		m.Segments = JoinSegments(m.Segments, it.Segments)
 		c.Mapping = &m
 	}
-}
-
-// MaxSegments bounds the checkpointed segments of a translated stream.
-const MaxSegments = 512
-
-// extend appends the segments that lie beyond the last one.
-func extend(have, more []Segment) []Segment {
-	out := append(make([]Segment, 0, len(have)+len(more)), have...)
-	for _, s := range more {
-		if last := out[len(out)-1]; s.Source > last.Source && s.Target >= last.Target {
-			out = append(out, s)
-		}
-	}
-	return out
-}
-
-// thin drops every second of the older half when there are too many; those
-// that stay are still exact at their start.
-func thin(s []Segment) []Segment {
-	for len(s) > MaxSegments {
-		half := len(s) / 2
-		kept := make([]Segment, 0, len(s))
-		for i, seg := range s {
-			if i == 0 || i >= half || i%2 == 0 {
-				kept = append(kept, seg)
-			}
-		}
-		s = kept
-	}
-	return s
 }
 
 func (e *edit) taskStop(c *TaskStop) Result {

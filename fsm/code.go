@@ -67,4 +67,6 @@ const (
 	CodeNodeLeft    Code = "node-left"
 	CodeNodeDead    Code = "node-dead"
 	CodeOperatorAct Code = "operator-act" // somebody asked for a change
+
+	CodeEventsDropped Code = "events-dropped"
 )

@@ -48,7 +48,8 @@ type LinkEvents struct {
 }
 
 // Lasts reports whether an event of a code has to be found for long: a loss, a
-// stop, an act of an operator.
+// stop, an act of an operator. Nodes have to agree on it: what is added to the
+// list needs a feature level.
 func Lasts(c Code) bool {
 	switch c {
 	case CodePositionLost, CodeSourceRecreated, CodeSourceDeleted, CodeSourceTruncated, CodeCorruptBatch, CodeUnsupportedFormat,

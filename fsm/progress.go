@@ -31,17 +31,23 @@ func (*ProgressBatch) Type() Type { return TypeProgress }
 // report sends several.
 const MaxProgressBytes = 64 << 10
 
-// maxItem bounds an item without segments: ten varints.
-const maxItem = 10 * binary.MaxVarintLen64
+// Bounds of an encoded item: ten varints, and two for each segment. One with
+// MaxSegments takes less than a fifth of MaxProgressBytes.
+const (
+	maxItem    = 10 * binary.MaxVarintLen64
+	maxSegment = 2 * binary.MaxVarintLen64
+)
 
 // Split cuts the batch into batches that each encode to at most
-// MaxProgressBytes. An item whose segments would not fit (no stream has so
-// many in one interval) is left whole.
+// MaxProgressBytes. Of an item's segments there are MaxSegments at most in them:
+// it cannot be cut, for its position rests on all of its segments.
 func (p *ProgressBatch) Split() []*ProgressBatch {
 	var out []*ProgressBatch
 	size, from := 0, 0
-	for i, it := range p.Items {
-		n := maxItem + len(it.Segments)*2*binary.MaxVarintLen64
+	for i := range p.Items {
+		it := &p.Items[i]
+		it.Segments = thin(it.Segments)
+		n := maxItem + len(it.Segments)*maxSegment
 		if size+n > MaxProgressBytes-512 && i > from {
 			out = append(out, &ProgressBatch{Node: p.Node, At: p.At, Items: p.Items[from:i]})
 			size, from = 0, i

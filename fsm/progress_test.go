@@ -76,3 +76,67 @@ func TestSplit(t *testing.T) {
 		t.Errorf("nothing to report makes %d commands", n)
 	}
 }
+
+// TestSplitOfManySegments: however many segments an item has, each command can
+// be carried, and what it keeps of them is the newest and what was reported.
+func TestSplitOfManySegments(t *testing.T) {
+	p := &ProgressBatch{Node: "a", At: 7}
+	for task := range TaskID(20) {
+		it := ProgressItem{Task: task + 1, Turn: 1, Version: 1, Progress: Progress{Source: math.MaxInt64, Target: math.MaxInt64}}
+		for i := range int64(20_000) {
+			it.Segments = append(it.Segments, Segment{math.MaxInt64/2 + 10*i, math.MaxInt64/2 + 9*i})
+		}
+		p.Items = append(p.Items, it)
+	}
+	items := 0
+	for _, part := range p.Split() {
+		b, err := Encode(part)
+		if err != nil || len(b) > MaxProgressBytes {
+			t.Fatalf("%d bytes: %v", len(b), err)
+		}
+		for _, it := range part.Items {
+			items++
+			if n := len(it.Segments); n > MaxSegments || n < MaxSegments/2 || it.Segments[n-1].Source != math.MaxInt64/2+10*19_999 || !ascending(it.Segments) {
+				t.Errorf("task %d: %d segments", it.Task, n)
+			}
+			for _, s := range it.Segments {
+				if i := (s.Source - math.MaxInt64/2) / 10; s.Target != math.MaxInt64/2+9*i {
+					t.Fatalf("%v was never reported", s)
+				}
+			}
+		}
+	}
+	if items != 20 {
+		t.Errorf("%d items", items)
+	}
+}
+
+// TestPropertyJoinedSegments: in one go or bit by bit, none is made up, none
+// goes back, and none takes room for those that are gone.
+func TestPropertyJoinedSegments(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		var got []Segment
+		reported := map[Segment]bool{}
+		at := Segment{}
+		for range rapid.IntRange(1, 30).Draw(r, "reports") {
+			more := make([]Segment, rapid.IntRange(0, 3*MaxSegments/2).Draw(r, "segments"))
+			for i := range more {
+				at = Segment{at.Source + 2, at.Target + 1}
+				more[i], reported[at] = at, true
+			}
+			repeated := rapid.IntRange(0, len(got)).Draw(r, "repeated") // a report whose outcome was unknown
+			got = JoinSegments(got, append(append([]Segment(nil), got[repeated:]...), more...))
+			if len(got) > MaxSegments || cap(got) > MaxSegments {
+				r.Fatalf("%d segments in the room of %d", len(got), cap(got))
+			}
+		}
+		for i, s := range got {
+			if !reported[s] || i > 0 && s.Source <= got[i-1].Source {
+				r.Fatalf("%v at %d of %v", s, i, got)
+			}
+		}
+		if len(got) > 0 && got[len(got)-1] != at {
+			r.Fatalf("the newest is %v, not %v", got[len(got)-1], at)
+		}
+	})
+}

@@ -275,6 +275,12 @@ var table = map[fsm.Code]Row{
 		Advice:  nothing,
 	},
 
+	fsm.CodeEventsDropped: {
+		Severity: Told, Side: Cluster, Acts: Nobody, Event: true,
+		Meaning: "a node dropped its oldest events, because too many waited for a quorum; those that last are dropped last",
+		Advice:  "nothing; streams that stopped meanwhile are stopped still, as `sluice status` shows",
+	},
+
 	// What is well.
 	fsm.CodeCopying: {
 		Severity: Good, Side: None, Acts: Nobody,

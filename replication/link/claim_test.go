@@ -304,7 +304,15 @@ func TestRings(t *testing.T) {
 			}
 		})
 	}
+	var many []fsm.LinkSpec
+	for i := range 90 {
+		many = append(many, link(fmt.Sprint("l", i), string("abc"[i%3]), string("abc"[(i+1)%3]), "", "", "*"))
+	}
 	var f findings
+	if f.rings(many[0], others(many[1:]), []TopicCheck{{Topic: "orders"}}); len(f.refusals) != fsm.MaxRings+1 || !strings.Contains(f.refusals[fsm.MaxRings], "more rings") {
+		t.Errorf("%d refusals: %q", len(f.refusals), f.refusals[len(f.refusals)-1])
+	}
+	f = findings{}
 	if f.rings(link("ab", "a", "b", "", "", "/(/"), nil, nil); len(f.refusals) != 1 {
 		t.Error("a bad pattern passed")
 	}

@@ -106,49 +106,6 @@ func (f *findings) selection(in *topicsInput) (checks []TopicCheck, topics []kaf
 	return checks, topics
 }
 
-// rings looks where records go after the link has copied them, over all other
-// links. Two links that send the same names to and fro are fine (a link skips
-// what came from its target); longer rings of the same names need copies:
-// skip-all on each of their links, and a ring that renames copies for ever.
-func (f *findings) rings(spec fsm.LinkSpec, others []*fsm.Link, topics []TopicCheck) {
-	links := []fsm.LinkSpec{spec}
-	for _, l := range others {
-		if !l.Deleting && l.Spec.Name != spec.Name {
-			links = append(links, l.Spec)
-		}
-	}
-	selectors := make([]*fsm.Selector, len(links))
-	for i := range links {
-		var err error
-		if selectors[i], err = links[i].Selector(); err != nil {
-			f.refuse("link %s: %v", links[i].Name, err)
-			return
-		}
-	}
-	for _, r := range fsm.Rings(links, 0, namesOf(topics), func(link int, topic string) bool { return selectors[link].Selects(topic) }) {
-		var names []string
-		skipAll := true
-		for _, i := range r.Links {
-			names = append(names, links[i].Name)
-			skipAll = skipAll && links[i].Copies == fsm.CopiesSkipAll
-		}
-		switch {
-		case r.Topic != r.Back:
-			f.refuse("topic %s comes back as %s over the links %s, and so on without end: exclude one of the names", r.Topic, r.Back, strings.Join(names, ", "))
-		case len(names) > 2 && !skipAll:
-			f.refuse("topic %s goes round over the links %s: set copies: %s on each of them", r.Topic, strings.Join(names, ", "), fsm.CopiesSkipAll)
-		}
-	}
-}
-
-func namesOf(topics []TopicCheck) []string {
-	names := make([]string, len(topics))
-	for i, t := range topics {
-		names[i] = t.Topic
-	}
-	return names
-}
-
 // unfit tells which topics cannot be copied, and which are copied no more.
 func (f *findings) unfit(p *topicsPlan) {
 	for _, e := range p.ends {

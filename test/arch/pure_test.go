@@ -22,7 +22,7 @@ var impure = []string{
 
 // decisions are the pure files of packages that also do I/O.
 var decisions = map[string][]string{
-	"replication/link":   {"alike.go", "claim.go", "configs.go", "findings.go", "ledger.go", "pace.go", "removed.go", "settings.go", "topics.go"},
+	"replication/link":   {"alike.go", "claim.go", "configs.go", "findings.go", "ledger.go", "pace.go", "removed.go", "rings.go", "settings.go", "topics.go"},
 	"replication/verify": {"bound.go", "compare.go", "fault.go", "item.go", "loose.go"},
 }
 
