@@ -123,6 +123,11 @@ func (s *Situation) gap(f Fault) Step {
 		return Gather{What: NeedPlaces}
 	case s.Memory.OldRequests && !s.Waited:
 		return Gather{What: NeedOldRequests}
+	case s.Waited && s.Log == nil:
+		return Gather{What: NeedLog}
+	}
+	if s.Waited && s.Log.LogEnd != p.Target {
+		return s.open() // an old request was appended meanwhile
 	}
 	m := s.successor()
 	m.Phase = fsm.PhaseTranslated

@@ -19,7 +19,8 @@ type Alignment struct {
 
 // Align finds where a translated stream goes on from the records at both sides
 // behind the checkpoint p: source holds, in order, those to be copied, as many
-// as the target has room for; target holds what is there, up to its log end.
+// as the target has room for, before its end; target holds what is there, up to
+// its log end.
 //
 // What was copied stands in the order of the source, so each record of the
 // source is looked for behind the one before it. Cleaners may have run at
@@ -28,7 +29,7 @@ type Alignment struct {
 // leaves an offset empty there: that is sure only where something that was
 // copied later follows it. Records that are equal in all they hold, timestamp
 // and headers too, count as one and the same.
-func Align(source, target []Seen, p fsm.Progress, end int64) Alignment {
+func Align(source, target []Seen, p fsm.Progress, sourceEnd, end int64) Alignment {
 	w := alignment{places: make(map[uint64][]int, len(target)), target: target, source: p.Source, shift: p.Target - p.Source}
 	for i, t := range target {
 		if !t.Other {
@@ -41,13 +42,18 @@ func Align(source, target []Seen, p fsm.Progress, end int64) Alignment {
 		at := w.place(s.Sum)
 		switch {
 		case at < 0:
-			missing++
+			if missing++; missing == 1 {
+				w.waits = s.Offset
+			}
 			continue
 		case missing > empty:
 			return w.doubtful(source[i:])
 		}
 		empty, missing = empty-missing, 0
 		w.found(s, at)
+	}
+	if missing == 0 {
+		w.waits = sourceEnd
 	}
 	return w.result(end, empty)
 }
@@ -59,6 +65,7 @@ type alignment struct {
 	next   int // of target, behind the record that was found last
 
 	source   int64 // behind the record that was found last
+	waits    int64 // offset of the source's first record behind it, or the source's end
 	shift    int64 // of that one
 	segments []fsm.Segment
 }
@@ -107,10 +114,10 @@ func (w *alignment) doubtful(later []Seen) Alignment {
 // result is that of a walk to the end of what the source holds; empty is how
 // many offsets of the target hold nothing and are not explained. What stands
 // behind the record that was found last is gone from the source, where each took
-// an offset of its own.
+// an offset of its own; without room for them there they are something else.
 func (w *alignment) result(end, empty int64) Alignment {
 	behind := w.behind(end)
-	if empty > 0 && behind > 0 {
+	if behind > 0 && (empty > 0 || w.source+behind > w.waits) {
 		return Alignment{Source: w.source, Repeats: behind, Segments: w.segments}
 	}
 	w.source += behind

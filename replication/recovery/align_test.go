@@ -40,12 +40,14 @@ func TestAlign(t *testing.T) {
 		{"the target lost the last", "abcd", "ab ", 102, 1, nil},
 		{"the target lost all", "abcd", "   ", 100, 3, nil},
 		{"both lost one, not the same", "a cd", "ab d", 104, 0, nil},
+		{"what stands there was not the source's", "abcd", "xabc", 103, 0, []fsm.Segment{{Source: 100, Target: 51}}},
+		{"something that is not the source's, and no room for it", "abcd", "x", 100, 1, nil},
 		{"another writer between", "abcd", "a*b*", 102, 0, []fsm.Segment{{Source: 101, Target: 52}, {Source: 102, Target: 54}}},
 		{"another writer behind an empty one", "abcd", "a *", 101, 1, nil},
 		{"one that was not copied, before one that was", "abcd", "acd", 101, 2, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := Align(seen(at, c.source), seen(to, c.target), fsm.Progress{Source: at, Target: to}, to+int64(len(c.target)))
+			got := Align(seen(at, c.source), seen(to, c.target), fsm.Progress{Source: at, Target: to}, at+int64(max(len(c.source), 3)), to+int64(len(c.target)))
 			if got.Source != c.next || got.Repeats != c.repeats || !slices.Equal(got.Segments, c.segments) {
 				t.Errorf("%+v, not %d, %d, %v", got, c.next, c.repeats, c.segments)
 			}
@@ -82,7 +84,7 @@ func TestAlignNeverLeavesOut(t *testing.T) {
 			}
 			next++
 		}
-		got := Align(source[:min(len(source), int(end-p.Target))], target, p, end)
+		got := Align(source[:min(len(source), int(end-p.Target))], target, p, next, end)
 		again := int64(0)
 		for _, s := range source {
 			switch {

@@ -34,7 +34,7 @@ func (l *logs) align(ctx context.Context, m *fsm.Mapping, known fsm.Progress, si
 	case a.unreadable:
 		return doubt, nil
 	}
-	found := recovery.Align(a.source, a.target, known, end)
+	found := recovery.Align(a.source, a.target, known, sit.Source.End, end)
 	return &found, nil
 }
 
