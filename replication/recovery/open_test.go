@@ -51,6 +51,9 @@ func TestOpens(t *testing.T) {
 				{Target: 14, Count: 1, Next: 19, Segments: []fsm.Segment{{Source: 18, Target: 14}}},
 			}
 		}, needs(NeedLog, beyond), "open 17@14, epoch -1, 14 records; segments [{11 10} {15 12}]; guarded"},
+		{"a gap, and an old request was appended while it was waited for", func() *Fault { f := AtSource(Gap, "its-code", 10, 12, "why"); return &f }(), func(s *Situation) {
+			s.Memory.OldRequests = true
+		}, needs(NeedLog, log(11, 11)), "open 11@11, epoch -1, 11 records; guarded"},
 		{"forgotten, not refused", nil, nil, needs(NeedLog, forgot), "open 10@10, epoch 3, 10 records"},
 		{"forgotten, and refused here", nil, func(s *Situation) { s.Memory.Refused = 10 }, needs(NeedLog, forgot), "restart: forgotten, producer-epoch-raised"},
 		{"forgotten, and refused before", nil, func(s *Situation) { s.Memory.Refused = 6 }, needs(NeedLog, forgot), "open 10@10, epoch 3, 10 records"},
