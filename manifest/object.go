@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
 
 	"sluice/fsm"
 )
@@ -173,6 +174,10 @@ const sourceDeletedStop = "stop"
 // kind finds out what a document is; a document of no known kind is an error.
 func (d Document) kind() (Kind, Errors) {
 	var errs Errors
+	if pairs(d.body) == nil && d.body.Type() != ast.MappingType {
+		errs.add(d.at, "expected the keys apiVersion, kind, metadata and spec, found %s", describe(d.body))
+		return "", errs
+	}
 	fields := d.keys()
 	version, kind := fields["apiVersion"], fields["kind"]
 	switch {
