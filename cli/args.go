@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"sluice/manifest"
 )
 
 // noArgs refuses arguments with words of its own.
@@ -36,7 +38,7 @@ func dryRunFlag(cmd *cobra.Command, to *bool) {
 }
 
 // plainFlag says in plain words what is wrong with a flag.
-func plainFlag(err error) error {
+func plainFlag(cmd *cobra.Command, err error) error {
 	if bad, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
 		flag := bad.GetFlag()
 		wants, known := map[string]string{
@@ -52,11 +54,13 @@ func plainFlag(err error) error {
 		return fmt.Errorf("--%s wants a value", bad.GetFlag().Name)
 	}
 	if bad, ok := errors.AsType[*pflag.NotExistError](err); ok {
-		dashes := "--"
 		if bad.GetSpecifiedShortnames() != "" {
-			dashes = "-"
+			return fmt.Errorf("there is no flag -%s", bad.GetSpecifiedName())
 		}
-		return fmt.Errorf("there is no flag %s%s", dashes, bad.GetSpecifiedName())
+		var known []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, "--"+f.Name) })
+		name := "--" + bad.GetSpecifiedName()
+		return fmt.Errorf("there is no flag %s%s", name, manifest.DidYouMean(name, known...))
 	}
 	return err
 }

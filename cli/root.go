@@ -51,7 +51,7 @@ Exit codes: 0 good, 1 failed, 2 usage, 10 asked and the answer is bad.`,
 	)
 	root.AddCommand(localCmds(a)...)
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return plainFlag(err) })
+	root.SetFlagErrorFunc(plainFlag)
 	wantVerb(root)
 	return root
 }

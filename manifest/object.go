@@ -201,3 +201,9 @@ type Source struct {
 	Name string `json:"name"`
 	Text string `json:"text"`
 }
+
+// IsObject reports whether a document is an object of a known kind.
+func (d Document) IsObject() bool {
+	_, errs := d.kind()
+	return errs.none()
+}

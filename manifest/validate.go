@@ -158,21 +158,13 @@ func (c checker) start(l *fsm.LinkSpec) {
 	if l.Start != fsm.StartEarliest && l.Start != fsm.StartLatest {
 		if _, err := time.Parse(time.RFC3339, l.Start); err != nil {
 			c.fault("spec.start", "%q is neither earliest, latest nor a time like 2026-01-31T12:00:00Z%s",
-				l.Start, hint(l.Start, fsm.StartEarliest, fsm.StartLatest))
+				l.Start, DidYouMean(l.Start, fsm.StartEarliest, fsm.StartLatest))
 			return
 		}
 	}
 	if l.Offsets == fsm.OffsetsIdentical && l.Start != fsm.StartEarliest {
 		c.fault("spec.start", "offsets: identical copies from the earliest record; with start: %s the offsets differ by a constant: choose offsets: auto", l.Start)
 	}
-}
-
-// hint is suggest without the list of all words.
-func hint(word string, known ...string) string {
-	if s := suggest(word, known); strings.Contains(s, "mean") {
-		return s
-	}
-	return ""
 }
 
 func (c checker) topics(l *fsm.LinkSpec) {

@@ -94,6 +94,9 @@ func readFile(path string) (nodeFile, manifest.Fields, error) {
 	}
 	fields, err := docs[0].Decode(&f)
 	if err != nil {
+		if docs[0].IsObject() {
+			err = fmt.Errorf("%s: holds an object, not a node's configuration; `sluice apply -f` takes it", path)
+		}
 		return f, nil, err
 	}
 	here, err := filepath.Abs(filepath.Dir(path))
