@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -9,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -44,12 +46,9 @@ type Client struct {
 func NewClient(cfg ClientConfig) (*Client, error) {
 	c := &Client{cfg: cfg, http: &http.Client{Timeout: cfg.Timeout}}
 	for _, a := range cfg.Addresses {
-		if !strings.Contains(a, "://") {
-			a = "http://" + a
-		}
-		u, err := url.Parse(a)
-		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			return nil, fmt.Errorf("address %q is not http://host:port", a)
+		u, err := readAddress(a)
+		if err != nil {
+			return nil, err
 		}
 		c.urls = append(c.urls, u.Scheme+"://"+u.Host)
 	}
@@ -80,6 +79,25 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		c.http.Transport = t
 	}
 	return c, nil
+}
+
+// readAddress reads http://host:port, https://host, or host:port.
+func readAddress(text string) (*url.URL, error) {
+	address := text
+	if !strings.Contains(address, "://") {
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			return nil, fmt.Errorf("address %q is not http://host:port, https://host:port or host:port", text)
+		}
+		address = "http://" + address
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("address %q is not http://host:port, https://host:port or host:port", text)
+	}
+	if n, err := strconv.Atoi(cmp.Or(u.Port(), "80")); err != nil || n < 1 || n > 65535 {
+		return nil, fmt.Errorf("address %q: the port is a number from 1 to 65535", text)
+	}
+	return u, nil
 }
 
 // Addresses are the addresses that the client asks, as they will be used.

@@ -71,7 +71,11 @@ func problem(status int, code, next, format string, args ...any) *Problem {
 }
 
 func notFound(what, name string) *Problem {
-	return problem(http.StatusNotFound, CodeNotFound, "see what there is with `sluice status` or `sluice link ls`", "there is no %s %s", what, name)
+	look := "`sluice status` or `sluice link ls`"
+	if what == "node" {
+		look = "`sluice cluster members`"
+	}
+	return problem(http.StatusNotFound, CodeNotFound, "see what there is with "+look, "there is no %s %s", what, name)
 }
 
 // asProblem words any error of this package's interfaces; this is the one

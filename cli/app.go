@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 
+	"github.com/spf13/cobra"
+
 	"sluice/api"
 )
 
@@ -59,7 +61,7 @@ type app struct {
 }
 
 // finish reports an error on stderr and gives the exit code.
-func (a *app) finish(err error) int {
+func (a *app) finish(cmd *cobra.Command, err error) int {
 	var usage *usageError
 	var bad *badAnswer
 	switch {
@@ -71,7 +73,7 @@ func (a *app) finish(err error) int {
 		}
 		return exitBad
 	case !a.started || errors.As(err, &usage):
-		a.std.problem(&api.Problem{Code: "usage", Detail: err.Error(), Next: "see `sluice --help`"})
+		a.std.problem(&api.Problem{Code: "usage", Detail: err.Error(), Next: "see `" + cmd.CommandPath() + " --help`"})
 		return exitUsage
 	}
 	a.std.problem(a.nodes.explain(err))

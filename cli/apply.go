@@ -29,7 +29,13 @@ type files struct {
 // cmd is the verb; do runs once the files have no fault.
 func (f *files) cmd(a *app, verb, short string, do func(context.Context) error) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: verb + " -f FILE|DIR|-", Short: short, Args: noArgs,
+		Use: verb + " -f FILE|DIR|-", Short: short,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("%s takes no argument, found %q; write -f %s", cmd.CommandPath(), args[0], args[0])
+			}
+			return nil
+		},
 		Example: "  sluice " + verb + " -f links.yaml",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if len(f.names) == 0 {
@@ -40,7 +46,7 @@ func (f *files) cmd(a *app, verb, short string, do func(context.Context) error) 
 				return err
 			}
 			if f.objects, err = manifest.ParseAll(cmd.Context(), f.sources); err != nil { // before anybody is asked
-				return inText(err, "nothing was changed")
+				return inText(err, map[bool]string{false: "nothing was changed"}[verb == "validate"])
 			}
 			return do(cmd.Context())
 		},

@@ -1,10 +1,14 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"sluice/manifest"
 )
 
 // noArgs refuses arguments with words of its own.
@@ -21,7 +25,7 @@ func oneArg(what string) cobra.PositionalArgs {
 		if len(args) != 1 {
 			return fmt.Errorf("%s wants one %s, found %d", cmd.CommandPath(), what, len(args))
 		}
-		if args[0] == "" || strings.Contains(args[0], ",") {
+		if strings.Trim(args[0], ".") == "" || strings.ContainsAny(args[0], ",/") { // none of them is in a name
 			return fmt.Errorf("%s wants one %s, found %q", cmd.CommandPath(), what, args[0])
 		}
 		return nil
@@ -31,4 +35,32 @@ func oneArg(what string) cobra.PositionalArgs {
 // dryRunFlag gives a verb its --dry-run.
 func dryRunFlag(cmd *cobra.Command, to *bool) {
 	cmd.Flags().BoolVar(to, "dry-run", false, "show what would be done, and do nothing")
+}
+
+// plainFlag says in plain words what is wrong with a flag.
+func plainFlag(cmd *cobra.Command, err error) error {
+	if bad, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		flag := bad.GetFlag()
+		wants, known := map[string]string{
+			"bool": "true or false", "duration": "a duration like 500ms, 10s or 2h",
+			"int": "a whole number", "int32": "a whole number that fits", "uint64": "a whole number, 0 or more",
+		}[flag.Value.Type()]
+		if !known {
+			return err
+		}
+		return fmt.Errorf("--%s %q is not %s", flag.Name, bad.GetValue(), wants)
+	}
+	if bad, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
+		return fmt.Errorf("--%s wants a value", bad.GetFlag().Name)
+	}
+	if bad, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		if bad.GetSpecifiedShortnames() != "" {
+			return fmt.Errorf("there is no flag -%s", bad.GetSpecifiedName())
+		}
+		var known []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, "--"+f.Name) })
+		name := "--" + bad.GetSpecifiedName()
+		return fmt.Errorf("there is no flag %s%s", name, manifest.DidYouMean(name, known...))
+	}
+	return err
 }

@@ -77,9 +77,10 @@ func (f *proposeFlags) run(s *streams) error {
 	for _, hold := range []struct {
 		patterns []string
 		as       data.Hold
-	}{{f.pin, data.Pinned}, {f.exclude, data.Excluded}} {
+		flag     string
+	}{{f.pin, data.Pinned, "--pin"}, {f.exclude, data.Excluded, "--exclude"}} {
 		if err := holdTopics(m, hold.patterns, hold.as); err != nil {
-			return &usageError{err}
+			return &usageError{fmt.Errorf("%s: %w", hold.flag, err)}
 		}
 	}
 	p, err := data.Plan(m, o)

@@ -46,8 +46,8 @@ func propose(t *testing.T, brokers, parts string, args ...string) (out string, c
 	a := &app{std: streams{Env: Env{Stdout: &w, Stderr: io.Discard, Getenv: func(string) string { return "" }}}}
 	cmd := rootCmd(a)
 	cmd.SetArgs(append([]string{"balance", "propose", "--brokers-file", b, "--parts-file", p}, args...))
-	err = cmd.Execute()
-	return w.String(), a.finish(err), err
+	ran, err := cmd.ExecuteC()
+	return w.String(), a.finish(ran, err), err
 }
 
 func TestProposeWritesThePlan(t *testing.T) {

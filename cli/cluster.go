@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"syscall"
@@ -13,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sluice/api"
+	"sluice/manifest"
 	"sluice/words"
 )
 
@@ -44,8 +44,8 @@ and gets a vote after ten healthy seconds. Afterwards ` + "`sluice server`" + ` 
 				return fmt.Errorf("%s wants the peer address of at least one node, host:port", cmd.CommandPath())
 			}
 			for _, p := range args {
-				if _, _, err := net.SplitHostPort(p); err != nil {
-					return fmt.Errorf("%q is not host:port", p)
+				if err := manifest.CheckAddress(p); err != nil {
+					return fmt.Errorf("%s: the address of a peer %w", cmd.CommandPath(), err)
 				}
 			}
 			return nil

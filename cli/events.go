@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -31,6 +32,9 @@ func eventsCmd(a *app) *cobra.Command {
 			since, err := parseSince(f.since, time.Now())
 			if err != nil {
 				return &usageError{err}
+			}
+			if f.limit < 1 || f.limit > 10_000 {
+				return &usageError{fmt.Errorf("--limit %d is not between 1 and 10000", f.limit)}
 			}
 			if f.follow {
 				return followEvents(cmd.Context(), a, f, since)
@@ -61,6 +65,9 @@ func parseSince(text string, now time.Time) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		if t.After(now) {
+			return t, fmt.Errorf("--since %s is still to come", text)
+		}
 		return t, nil
 	}
 	days, isDays := strings.CutSuffix(text, "d")
@@ -69,7 +76,7 @@ func parseSince(text string, now time.Time) (time.Time, error) {
 		text, hours = days+"h", 24
 	}
 	d, err := time.ParseDuration(text)
-	if err != nil || d < 0 {
+	if err != nil || d < 0 || d > math.MaxInt64/time.Duration(hours) {
 		return time.Time{}, fmt.Errorf("--since %q is neither a duration like 30m, 2h or 3d nor a time like 2026-01-31T12:00:00Z", text)
 	}
 	return now.Add(-d * time.Duration(hours)), nil

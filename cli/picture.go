@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -18,6 +19,21 @@ type statusFlags struct {
 	tasks       int
 	events      int
 	every       time.Duration
+}
+
+// check finds what makes no sense.
+func (f *statusFlags) check() error {
+	switch {
+	case f.watch && f.untilHealth:
+		return errors.New("--watch goes on until it is told to end, --exit-when-healthy until all is well: choose one")
+	case f.every <= 0:
+		return fmt.Errorf("--every %s is not positive; write 1s or 500ms", f.every)
+	case f.tasks < -1:
+		return fmt.Errorf("--tasks %d: write how many, or -1 for all", f.tasks)
+	case f.events < 0:
+		return fmt.Errorf("--events %d: write how many, 0 for none", f.events)
+	}
+	return nil
 }
 
 // get asks for as much as is to be shown. What scripts read holds all tasks,

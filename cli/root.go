@@ -51,6 +51,7 @@ Exit codes: 0 good, 1 failed, 2 usage, 10 asked and the answer is bad.`,
 	)
 	root.AddCommand(localCmds(a)...)
 	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetFlagErrorFunc(plainFlag)
 	wantVerb(root)
 	return root
 }
@@ -97,7 +98,7 @@ func wantVerb(c *cobra.Command) {
 				return fmt.Errorf("%s wants a verb: %s", cmd.CommandPath(), strings.Join(verbs(cmd), ", "))
 			}
 			hint := ""
-			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 && args[0] != "" {
 				hint = fmt.Sprintf("; did you mean %q?", near[0])
 			}
 			return fmt.Errorf("%s does not know the verb %q%s", cmd.CommandPath(), args[0], hint)
@@ -126,5 +127,6 @@ func Run(ctx context.Context, args []string, env Env, local Local) int {
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
-	return a.finish(root.ExecuteContext(ctx))
+	cmd, err := root.ExecuteContextC(ctx)
+	return a.finish(cmd, err)
 }

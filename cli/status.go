@@ -20,6 +20,9 @@ without a leader. Exit code 10 when something needs a person.`,
 		Example: "  sluice status\n  sluice status --watch\n  sluice status --exit-when-healthy --timeout 2m   # wait until everything copies",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.check(); err != nil {
+				return &usageError{err}
+			}
 			switch {
 			case f.untilHealth:
 				return untilHealthy(cmd.Context(), a, f)

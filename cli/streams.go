@@ -148,7 +148,7 @@ func (s *streams) confirm(format string, args ...any) error {
 	}
 	what := fmt.Sprintf(format, args...)
 	if !s.Interactive {
-		return &usageError{fmt.Errorf("%s; nobody can be asked here: give --yes to do it, or --dry-run to look", what)}
+		return &usageError{fmt.Errorf("%s; nobody can be asked here: give --yes to do it, or --dry-run to look", strings.TrimSuffix(what, "."))}
 	}
 	fmt.Fprintf(s.Stderr, "%s\nGo on? [y/N] ", what)
 	answer, err := bufio.NewReader(s.Stdin).ReadString('\n')

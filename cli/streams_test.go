@@ -107,7 +107,7 @@ func TestStderrGoesByItself(t *testing.T) {
 	for _, watched := range []bool{false, true} {
 		var out bytes.Buffer
 		a := &app{std: streams{Env: Env{Stderr: &out, Terminal: !watched, Watched: watched, Getenv: func(string) string { return "" }}, color: "auto"}, started: true}
-		a.finish(errors.New("broken"))
+		a.finish(rootCmd(a), errors.New("broken"))
 		p := a.std.progress()
 		p.say("one")
 		p.say("two")

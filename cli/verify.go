@@ -40,6 +40,8 @@ goes for an hour. A node runs four comparisons at a time.`,
 				return fmt.Errorf("%s wants one link, or --id of a comparison under way", cmd.CommandPath())
 			case cancel && id == "":
 				return fmt.Errorf("%s --cancel wants the --id of a comparison", cmd.CommandPath())
+			case r.MaxFaults < 0:
+				return fmt.Errorf("--max-faults %d: write how many, 0 for none", r.MaxFaults)
 			}
 			return nil
 		},

@@ -224,7 +224,7 @@ func (e *edit) taskOrder(c *TaskOrder) Result {
 	}
 	switch {
 	case matched == 0:
-		return refuse(RefusedNotFound, "link %s has no such stream", l.Spec.Name)
+		return refuse(RefusedNotFound, "link %s has no such stream; see `sluice link describe %s`", l.Spec.Name, l.Spec.Name)
 	case stopped == 0:
 		return refuse(RefusedInvalid, "no stream named is stopped; there is nothing to %s", c.Order)
 	}

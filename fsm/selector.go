@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -89,7 +90,7 @@ func parsePattern(text string) (pattern, error) {
 		inner := text[1 : len(text)-1]
 		alone, err := regexp.Compile(inner) // by itself: "a)|(b" would fit between the anchors
 		if err != nil {
-			return pattern{}, err
+			return pattern{}, plainExpression(inner, err)
 		}
 		if free, err := regexp.Compile(strings.TrimPrefix(inner, "^")); err == nil {
 			alone = free
@@ -109,6 +110,16 @@ func parsePattern(text string) (pattern, error) {
 		return pattern{}, fmt.Errorf("not a topic name, a prefix* or a /regular expression/")
 	}
 	return pattern{}, nil
+}
+
+// plainExpression says what is wrong with a regular expression.
+func plainExpression(text string, err error) error {
+	for _, look := range []string{"(?!", "(?=", "(?<!", "(?<="} {
+		if strings.Contains(text, look) {
+			return fmt.Errorf("looking ahead or back, %s, is not known here; use exclude", look)
+		}
+	}
+	return errors.New(strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 }
 
 // Selects reports whether the topic is to be copied.

@@ -39,7 +39,7 @@ const defaultIdle = 32 << 20
 func (c Config) Validate() error {
 	var errs []error
 	if c.ClientID == "" || len(c.ClientID) > 255 {
-		errs = append(errs, errors.New("kafka: client id must have 1 to 255 bytes"))
+		errs = append(errs, errors.New("a client id has 1 to 255 bytes"))
 	}
 	if c.DialTimeout <= 0 || c.RequestTimeout <= 0 {
 		errs = append(errs, errors.New("kafka: timeouts must be positive"))

@@ -54,6 +54,9 @@ func Documents(file string, text []byte) ([]Document, error) {
 // eachDocument reads one document after the other, so that only one tree is
 // held at a time; it ends with the first error.
 func eachDocument(file string, text []byte, do func(Document) error) error {
+	if err := readable(file, text); err != nil {
+		return err
+	}
 	for _, part := range split(string(text)) {
 		tokens := lexer.Tokenize(part.text)
 		part.shift(tokens)
@@ -163,13 +166,13 @@ func (d Document) Visit(n ast.Node) ast.Visitor {
 func syntaxError(file string, err error) error {
 	s, ok := errors.AsType[*yaml.SyntaxError](err)
 	if !ok {
-		return oneError(Pos{File: file}, "%v", err)
+		return oneError(Pos{File: file}, "%s", plainSyntax(err.Error()))
 	}
 	at := Pos{File: file}
 	if s.Token != nil && s.Token.Position != nil {
 		at.Line, at.Column = s.Token.Position.Line, s.Token.Position.Column
 	}
-	return oneError(at, "%s", s.Message)
+	return oneError(at, "%s", plainSyntax(s.Message))
 }
 
 // position is where a node begins.

@@ -57,3 +57,12 @@ func distance(a, b string) int {
 	}
 	return rows[len(a)][len(b)]
 }
+
+// DidYouMean words the end of an error about an unknown word: the known one
+// that is near it, or nothing.
+func DidYouMean(word string, known ...string) string {
+	if s := suggest(word, known); strings.HasPrefix(s, "; did you mean") {
+		return s
+	}
+	return ""
+}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
 
 	"sluice/fsm"
 )
@@ -173,6 +174,10 @@ const sourceDeletedStop = "stop"
 // kind finds out what a document is; a document of no known kind is an error.
 func (d Document) kind() (Kind, Errors) {
 	var errs Errors
+	if pairs(d.body) == nil && d.body.Type() != ast.MappingType {
+		errs.add(d.at, "expected the keys apiVersion, kind, metadata and spec, found %s", describe(d.body))
+		return "", errs
+	}
 	fields := d.keys()
 	version, kind := fields["apiVersion"], fields["kind"]
 	switch {
@@ -195,4 +200,10 @@ func (d Document) kind() (Kind, Errors) {
 type Source struct {
 	Name string `json:"name"`
 	Text string `json:"text"`
+}
+
+// IsObject reports whether a document is an object of a known kind.
+func (d Document) IsObject() bool {
+	_, errs := d.kind()
+	return errs.none()
 }

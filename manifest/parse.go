@@ -28,7 +28,7 @@ func ParseAll(ctx context.Context, sources []Source) ([]Object, error) {
 		}
 	}
 	if len(all) == 0 {
-		return nil, oneError(Pos{}, "no object in %s", sourceNames(sources))
+		return nil, oneError(Pos{}, "no object in %s; one begins with apiVersion: %s and its kind", sourceNames(sources), APIVersion)
 	}
 	return all, r.errs.err()
 }

@@ -131,7 +131,7 @@ func planLink(v *fsm.View, o *Object, kafka map[string]fsm.KafkaCluster, errs *E
 	c.Action = updateIf(len(c.Fields) > 0)
 	for _, f := range c.Fields {
 		if why := immutable(f.Path); why != "" {
-			errs.add(o.At(f.Path), "%s: cannot change from %q to %q: %s", f.Path, f.From, f.To, why)
+			errs.add(o.At(f.Path), "%s: cannot change from %s to %s: %s", f.Path, quotedOr(f.From), quotedOr(f.To), why)
 		}
 	}
 	return c
@@ -349,4 +349,12 @@ func compare(from, to []field) []FieldChange {
 		}
 	}
 	return out
+}
+
+// quotedOr is a value in quotes, or that there is none.
+func quotedOr(value string) string {
+	if value == "" {
+		return "(nothing)"
+	}
+	return fmt.Sprintf("%q", value)
 }

@@ -79,6 +79,9 @@ func ParseRate(text string) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("%q is not a rate like 50MiB/s", text)
 	}
+	if s == 0 {
+		return 0, fmt.Errorf("%q would copy nothing; leave the limit out for none, or pause the link", text)
+	}
 	return int64(s), nil
 }
 

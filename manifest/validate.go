@@ -1,11 +1,11 @@
 package manifest
 
 import (
+	"encoding/pem"
 	"fmt"
 	"net"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -52,7 +52,9 @@ func (c checker) name(path, name string) {
 }
 
 func (c checker) oneOf(path, word string, known ...string) {
-	if !slices.Contains(known, word) {
+	if word == "" {
+		c.fault(path, "is missing%s", suggest("", known))
+	} else if !slices.Contains(known, word) {
 		c.fault(path, "%q is unknown%s", word, suggest(word, known))
 	}
 }
@@ -62,9 +64,8 @@ func (c checker) kafka(k *fsm.KafkaCluster) {
 		c.fault("spec.bootstrap", "is missing; name at least one broker, host:port")
 	}
 	for i, addr := range k.Bootstrap {
-		host, port, err := net.SplitHostPort(addr)
-		if n, perr := strconv.Atoi(port); err != nil || perr != nil || host == "" || n < 1 || n > 65535 {
-			c.fault(fmt.Sprintf("spec.bootstrap[%d]", i), "%q is not host:port", addr)
+		if err := CheckAddress(addr); err != nil {
+			c.fault(fmt.Sprintf("spec.bootstrap[%d]", i), "%v", err)
 		}
 	}
 	if k.Datacenter != "" {
@@ -76,6 +77,9 @@ func (c checker) kafka(k *fsm.KafkaCluster) {
 		c.pem("spec.tls.key", t.Key, false)
 		if (t.Cert == "") != (t.Key == "") {
 			c.fault("spec.tls", "cert and key go together")
+		}
+		if strings.ContainsAny(t.ServerName, ": /") && net.ParseIP(t.ServerName) == nil {
+			c.fault("spec.tls.serverName", "%q is not the name of a host: it has no port and no scheme", t.ServerName)
 		}
 	}
 	if s := k.SASL; s != nil {
@@ -94,10 +98,15 @@ func (c checker) kafka(k *fsm.KafkaCluster) {
 // pem checks a certificate or key: a reference, or the text itself where that
 // is no secret.
 func (c checker) pem(path, text string, plain bool) {
-	if text == "" || plain && strings.HasPrefix(strings.TrimSpace(text), "-----BEGIN CERTIFICATE-----") {
-		return
-	}
-	if err := checkSecret(text); err != nil {
+	switch err := checkSecret(text); {
+	case text == "":
+	case plain && strings.HasPrefix(strings.TrimSpace(text), "-----BEGIN CERTIFICATE-----"):
+		if block, _ := pem.Decode([]byte(strings.TrimSpace(text))); block == nil {
+			c.fault(path, "a certificate begins here that cannot be read: is it cut off, or are its lines joined?")
+		}
+	case plain && !strings.HasPrefix(text, "${"):
+		c.fault(path, "neither a certificate as text (PEM) nor a reference, ${file:/path} or ${env:NAME}")
+	case err != nil:
 		c.fault(path, "%v", err)
 	}
 }
@@ -136,8 +145,8 @@ func (c checker) link(l *fsm.LinkSpec) {
 	if l.State != "" {
 		c.oneOf("spec.state", l.State, fsm.StateRunning, fsm.StatePaused)
 	}
-	if l.ReplicationFactor < 0 {
-		c.fault("spec.targetTopics.replicationFactor", "%d is less than 1", l.ReplicationFactor)
+	if at := "spec.targetTopics.replicationFactor"; l.ReplicationFactor < 0 || l.ReplicationFactor == 0 && c.Fields.Has(at) {
+		c.fault(at, "%d is less than 1; leave it out for the target's default", l.ReplicationFactor)
 	}
 	c.start(l)
 	if l.Offsets == fsm.OffsetsIdentical && l.Writers == fsm.WritersShared {
@@ -149,21 +158,13 @@ func (c checker) start(l *fsm.LinkSpec) {
 	if l.Start != fsm.StartEarliest && l.Start != fsm.StartLatest {
 		if _, err := time.Parse(time.RFC3339, l.Start); err != nil {
 			c.fault("spec.start", "%q is neither earliest, latest nor a time like 2026-01-31T12:00:00Z%s",
-				l.Start, hint(l.Start, fsm.StartEarliest, fsm.StartLatest))
+				l.Start, DidYouMean(l.Start, fsm.StartEarliest, fsm.StartLatest))
 			return
 		}
 	}
 	if l.Offsets == fsm.OffsetsIdentical && l.Start != fsm.StartEarliest {
 		c.fault("spec.start", "offsets: identical copies from the earliest record; with start: %s the offsets differ by a constant: choose offsets: auto", l.Start)
 	}
-}
-
-// hint is suggest without the list of all words.
-func hint(word string, known ...string) string {
-	if s := suggest(word, known); strings.Contains(s, "mean") {
-		return s
-	}
-	return ""
 }
 
 func (c checker) topics(l *fsm.LinkSpec) {

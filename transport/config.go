@@ -54,7 +54,10 @@ func (c *Config) Validate() error {
 	if c.MaxHandshakes == 0 {
 		c.MaxHandshakes = d.MaxHandshakes
 	}
-	errs := []error{c.validateAddress("listen", c.Listen), c.validateAddress("advertise", c.Advertise)}
+	errs := []error{c.validateAddress("listen", c.Listen)}
+	if c.Advertise != c.Listen { // said once
+		errs = append(errs, c.validateAddress("advertise", c.Advertise))
+	}
 	if c.DialFrom != "" && net.ParseIP(c.DialFrom) == nil {
 		errs = append(errs, fmt.Errorf("dialFrom %q is not an IP address", c.DialFrom))
 	}
@@ -70,8 +73,11 @@ func (c *Config) Validate() error {
 // validateAddress checks host:port, and in insecure mode that the host is
 // loopback.
 func (c *Config) validateAddress(what, address string) error {
+	if address == "" {
+		return fmt.Errorf("%s is missing; write host:port", what)
+	}
 	if _, _, err := net.SplitHostPort(address); err != nil {
-		return fmt.Errorf("%s %q: %w", what, address, err)
+		return fmt.Errorf("%s %q is not host:port", what, address)
 	}
 	if c.Insecure && !isLoopback(address) {
 		return fmt.Errorf("%s %q: %w", what, address, ErrInsecure)

@@ -6,6 +6,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 
 	"sluice/api"
 	"sluice/cluster"
@@ -78,17 +80,23 @@ func readFile(path string) (nodeFile, manifest.Fields, error) {
 	f := defaultFile()
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return f, nil, fmt.Errorf("reading the node's configuration: %w", err)
+		return f, nil, fmt.Errorf("reading the node's configuration: %w; name another file with -c", err)
 	}
 	docs, err := manifest.Documents(path, b)
 	if err != nil {
 		return f, nil, err
+	}
+	if len(docs) == 0 {
+		return f, nil, fmt.Errorf("%s: is empty; a node needs name, dataDir and peer.listen at least", path)
 	}
 	if len(docs) != 1 {
 		return f, nil, fmt.Errorf("%s: holds %d documents; a node's configuration is one, objects such as links are applied (`sluice apply`)", path, len(docs))
 	}
 	fields, err := docs[0].Decode(&f)
 	if err != nil {
+		if docs[0].IsObject() {
+			err = fmt.Errorf("%s: holds an object, not a node's configuration; `sluice apply -f` takes it", path)
+		}
 		return f, nil, err
 	}
 	here, err := filepath.Abs(filepath.Dir(path))
@@ -165,9 +173,39 @@ func (f nodeFile) check() findings {
 		found.join("datacenter", manifest.CheckName(f.Datacenter))
 	}
 	for i, a := range f.Join {
-		if _, _, err := net.SplitHostPort(a); err != nil {
-			found.fatal(fmt.Sprintf("join[%d]", i), "%q is not host:port", a)
+		at := fmt.Sprintf("join[%d]", i)
+		found.join(at, manifest.CheckAddress(a))
+		if slices.Contains(f.Join[:i], a) {
+			found.add(wrong, at, "%s stands in the list twice", a)
 		}
 	}
+	f.checkPorts(&found)
 	return found
+}
+
+// checkPorts looks at the ports of what is host:port; the rest is said by the
+// parts.
+func (f nodeFile) checkPorts(found *findings) {
+	ports := map[string]string{}
+	for _, x := range []struct {
+		path, address string
+		least         int // 0 lets the operating system choose
+	}{
+		{"peer.listen", f.Peer.Listen, 0}, {"peer.advertise", f.Peer.Advertise, 1}, {"http.listen", f.HTTP.Listen, 0}, {"http.advertise", f.HTTP.Advertise, 1},
+	} {
+		_, port, err := net.SplitHostPort(x.address)
+		if err != nil {
+			continue
+		}
+		if n, err := strconv.Atoi(port); err != nil || n < x.least || n > 65535 {
+			found.fatal(x.path, "%q: the port is a number from 1 to 65535", x.address)
+		}
+		ports[x.path] = port
+	}
+	switch {
+	case ports["peer.listen"] == "0" && f.Peer.Advertise == "":
+		found.fatal("peer.listen", "%q: other nodes need a port that they can dial", f.Peer.Listen)
+	case f.Peer.Listen == f.HTTP.Listen && ports["peer.listen"] != "0" && f.Peer.Listen != "":
+		found.fatal("http.listen", "%q is peer.listen too; give the API a port of its own", f.HTTP.Listen)
+	}
 }

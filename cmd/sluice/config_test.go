@@ -74,7 +74,7 @@ func TestConfigurationFaults(t *testing.T) {
 		"typo":                {edit("profile", "profil"), `node.yaml:7:1: unknown key "profil"; did you mean "profile"?`},
 		"typo inside":         {edit("advertise", "advertize"), `:4:33: unknown key "advertize" in peer; did you mean "advertise"?`},
 		"profile":             {edit("wan", "man"), `:7:10: profile: "man" is neither lan nor wan`},
-		"no client id":        {edit("memory: 512MiB", "memory: 512MiB\nclientId: \"\""), ":9:11: clientId: kafka: client id must have 1 to 255 bytes"},
+		"no client id":        {edit("memory: 512MiB", "memory: 512MiB\nclientId: \"\""), ":9:11: clientId: a client id has 1 to 255 bytes"},
 		"memory":              {edit("512MiB", "lots"), `:8:9: memory: "lots" is not a size like 256MiB`},
 		"too little memory":   {edit("512MiB", "1MiB"), "at least 16 MiB are needed"},
 		"no name":             {edit("name: n1\n", ""), "a node needs a name"},
@@ -87,7 +87,7 @@ func TestConfigurationFaults(t *testing.T) {
 		"nothing to dial":     {edit("advertise: n1.example:7400, ", ""), "peer"},
 		"log":                 {documented + "log: loud\n", `:9:6: log: "loud" is none of debug, info, warn and error`},
 		"an object in it":     {documented + "---\napiVersion: sluice/v1\nkind: Link\n", "holds 2 documents; a node's configuration is one"},
-		"empty":               {"", "holds 0 documents"},
+		"empty":               {"", "is empty; a node needs"},
 		"data dir is missing": {edit("dataDir: data\n", ""), "a node needs a data dir"},
 	} {
 		t.Run(name, func(t *testing.T) {
