@@ -69,6 +69,8 @@ type Member struct {
 	// run any more since then has stopped.
 	Index uint64
 	Tasks map[fsm.TaskID]task.Status // that it runs
+	// Details of these tasks, where they have any that Tasks does not hold.
+	Details task.Details
 }
 
 // CopyDetail is the Detail of a copy task, where its owner tells one: the

@@ -38,6 +38,9 @@ func newPicture(v *fsm.View, state ClusterState, members []Member, now time.Time
 	for _, m := range members {
 		for id, s := range m.Tasks {
 			if t := v.Task(id); t != nil && t.Owner == m.ID {
+				if d := m.Details[id]; d != nil {
+					s.Detail = d
+				}
 				p.reported[id] = reported{s, m.Heard}
 				if t.Kind == fsm.KindLink {
 					p.linkTask[t.Link] = p.reported[id]

@@ -9,6 +9,7 @@ import (
 	"sluice/fsm"
 	"sluice/fsm/reason"
 	"sluice/task"
+	"sluice/words"
 )
 
 // status gives the whole picture; at most maxTasks tasks and maxEvents events.
@@ -66,7 +67,7 @@ func (p *picture) diagnose(s *Status, all []Task) {
 	}
 	for _, l := range s.Links {
 		if l.Totals.Stopped > 0 {
-			bad("link %s: %d of %d streams are stopped (%s)", l.Name, l.Totals.Stopped, l.Totals.Streams, l.Condition)
+			bad("link %s: %d of %s %s stopped (%s)", l.Name, l.Totals.Stopped, words.Count(l.Totals.Streams, "stream"), words.Verb(l.Totals.Stopped, "is", "are"), l.Condition)
 		}
 		if text := notCopied(l.Name, p.topics(l.ID).Topics); text != "" && l.State == fsm.StateRunning {
 			bad("%s", text)
@@ -92,7 +93,7 @@ func (p *picture) diagnose(s *Status, all []Task) {
 	}
 	slices.Sort(codes)
 	for _, c := range codes {
-		bad("%d tasks wait: %s", waiting[c], c)
+		bad("%s %s: %s", words.Count(waiting[c], "task"), words.Verb(waiting[c], "waits", "wait"), c)
 	}
 }
 

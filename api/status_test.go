@@ -29,7 +29,7 @@ func TestStatusShowsTheWorstFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Health != api.Unhealthy || len(s.Problems) != 1 || s.Problems[0] != "link us-eu: 1 of 4 streams are stopped (position-lost)" {
+	if s.Health != api.Unhealthy || len(s.Problems) != 1 || s.Problems[0] != "link us-eu: 1 of 4 streams is stopped (position-lost)" {
 		t.Errorf("health %s %q", s.Health, s.Problems)
 	}
 	if s.Leader != "n2" || s.Node != "n1" || !s.Quorum || s.Index != f.View().Index || s.AgeMillis == nil {

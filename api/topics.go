@@ -7,6 +7,7 @@ import (
 	"sluice/fsm"
 	"sluice/fsm/reason"
 	"sluice/task"
+	"sluice/words"
 )
 
 // worstOf is the worst of a condition and of why topics are not copied.
@@ -42,7 +43,7 @@ func notCopied(link string, topics *task.Topics) string {
 	if len(names) == 0 {
 		return ""
 	}
-	text := fmt.Sprintf("link %s: %d of %d topics are not copied: %s", link, len(names)+hidden, topics.Selected, strings.Join(names, ", "))
+	text := fmt.Sprintf("link %s: %d of %s %s not copied: %s", link, len(names)+hidden, words.Count(topics.Selected, "topic"), words.Verb(len(names)+hidden, "is", "are"), strings.Join(names, ", "))
 	if hidden > 0 {
 		text += fmt.Sprintf(" and %d more", hidden)
 	}

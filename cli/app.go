@@ -40,10 +40,11 @@ type DemoOptions struct {
 
 // VersionInfo says which build this is.
 type VersionInfo struct {
-	Version string `json:"version"`
-	Commit  string `json:"commit"`
-	Date    string `json:"date"` // of the commit
-	Go      string `json:"go"`
+	Version      string `json:"version"`
+	Commit       string `json:"commit"`
+	Date         string `json:"date"` // of the commit
+	Go           string `json:"go"`
+	FeatureLevel uint32 `json:"featureLevel"` // the highest that the build knows
 }
 
 // app is one run of the command line: what every verb works with.

@@ -15,6 +15,7 @@ import (
 	"sluice/api"
 	"sluice/fsm"
 	"sluice/manifest"
+	"sluice/words"
 )
 
 // files are what a verb that reads objects was given.
@@ -159,7 +160,7 @@ func validateCmd(a *app) *cobra.Command {
 		if err != nil {
 			return inText(err, "")
 		}
-		a.std.note("%s, no fault", plural(len(p.Changes), "object"))
+		a.std.note("%s, no fault", words.Count(len(p.Changes), "object"))
 		return nil
 	})
 }
@@ -234,8 +235,8 @@ func planText(w io.Writer, st style, p *api.Plan) {
 	case n == 0:
 		fmt.Fprintln(w, "Nothing to do.")
 	case !p.Applied:
-		fmt.Fprintf(w, "%s to make; nothing was changed.\n", plural(n, "change"))
+		fmt.Fprintf(w, "%s to make; nothing was changed.\n", words.Count(n, "change"))
 	default:
-		fmt.Fprintf(w, "%s made at index %d.\n", plural(n, "change"), p.Index)
+		fmt.Fprintf(w, "%s made at index %d.\n", words.Count(n, "change"), p.Index)
 	}
 }

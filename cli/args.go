@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -19,6 +20,9 @@ func oneArg(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != 1 {
 			return fmt.Errorf("%s wants one %s, found %d", cmd.CommandPath(), what, len(args))
+		}
+		if args[0] == "" || strings.Contains(args[0], ",") {
+			return fmt.Errorf("%s wants one %s, found %q", cmd.CommandPath(), what, args[0])
 		}
 		return nil
 	}

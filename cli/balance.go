@@ -3,7 +3,6 @@ package cli
 import (
 	"bytes"
 	"compress/gzip"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -15,6 +14,7 @@ import (
 
 	"sluice/balance/data"
 	"sluice/manifest"
+	"sluice/words"
 )
 
 func balanceCmd(a *app) *cobra.Command {
@@ -28,7 +28,7 @@ type proposeFlags struct {
 	brokers, parts, goals, band string
 	maxBytes, throttle, limit   string
 	exclude, pin                []string
-	out, reassignment, output   string
+	out, reassignment           string
 }
 
 func proposeCmd(a *app) *cobra.Command {
@@ -46,9 +46,9 @@ with the states ok, new, draining, cordoned and dead; partitions of
 
 Exit codes: 0 proposed or nothing to do, 1 a file cannot be read, 2 a flag
 makes no sense, 10 something that was asked for cannot be reached.`,
-		Example: "  sluice balance propose --brokers-file b.csv --parts-file p.csv.gz --out plan.csv",
+		Example: "  sluice balance propose --brokers-file b.csv --parts-file p.csv.gz --out plan.csv\n  sluice balance propose --brokers-file b.csv --parts-file p.csv -o wide   # all brokers",
 		Args:    noArgs,
-		RunE:    func(*cobra.Command, []string) error { return f.run(a.std.Stdout) },
+		RunE:    func(*cobra.Command, []string) error { return f.run(&a.std) },
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&f.brokers, "brokers-file", "", "the brokers (needed)")
@@ -62,11 +62,10 @@ makes no sense, 10 something that was asked for cannot be reached.`,
 	fl.StringSliceVar(&f.pin, "pin", nil, "topics whose replicas stay and only leaders may change")
 	fl.StringVar(&f.out, "out", "", "write the changed partitions to this file")
 	fl.StringVar(&f.reassignment, "reassignment-json", "", "write a file for kafka-reassign-partitions")
-	fl.StringVarP(&f.output, "output", "o", "text", "text, wide (all brokers) or json")
 	return cmd
 }
 
-func (f *proposeFlags) run(w io.Writer) error {
+func (f *proposeFlags) run(s *streams) error {
 	o, err := f.options()
 	if err != nil {
 		return &usageError{err}
@@ -90,11 +89,11 @@ func (f *proposeFlags) run(w io.Writer) error {
 	if err := data.Check(m, o, p); err != nil {
 		return fmt.Errorf("checking the proposal (a fault of the planner; nothing was written): %w", err)
 	}
-	if err := f.write(w, m, o, p); err != nil {
+	if err := f.write(s, m, o, p); err != nil {
 		return err
 	}
 	if n := len(p.Unmet); n > 0 {
-		return &badAnswer{fmt.Sprintf("%s cannot be met: %s", data.Count(n, "demand"), p.Unmet[0].What)}
+		return &badAnswer{fmt.Sprintf("%s cannot be met: %s", words.Count(n, "demand"), p.Unmet[0].What)}
 	}
 	return nil
 }
@@ -105,8 +104,6 @@ func (f *proposeFlags) options() (data.Options, error) {
 	switch {
 	case f.brokers == "" || f.parts == "":
 		return o, fmt.Errorf("--brokers-file and --parts-file are needed")
-	case f.output != "text" && f.output != "wide" && f.output != "json":
-		return o, fmt.Errorf("--output %q: text, wide or json", f.output)
 	}
 	if o.Goals, err = data.ParseGoals(f.goals); err != nil {
 		return o, fmt.Errorf("--goal: %w", err)
@@ -260,7 +257,7 @@ func topicMatcher(pattern string) (func(topic string) bool, error) {
 }
 
 // write writes the files that were asked for, then what is to be read.
-func (f *proposeFlags) write(w io.Writer, m *data.Model, o data.Options, p *data.Proposal) error {
+func (f *proposeFlags) write(s *streams, m *data.Model, o data.Options, p *data.Proposal) error {
 	if f.out != "" {
 		if err := os.WriteFile(f.out, data.AppendPlan(nil, m, p), 0o644); err != nil {
 			return err
@@ -271,10 +268,6 @@ func (f *proposeFlags) write(w io.Writer, m *data.Model, o data.Options, p *data
 			return err
 		}
 	}
-	if f.output == "json" {
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", " ")
-		return enc.Encode(map[string]any{"apiVersion": "sluice/v1", "kind": "BalanceProposal", "items": []*data.Proposal{p}})
-	}
-	return writeProposal(w, o, p, f.output == "wide", f.out, f.reassignment)
+	answer := map[string]any{"apiVersion": "sluice/v1", "kind": "BalanceProposal", "items": []*data.Proposal{p}}
+	return s.write(answer, func(w io.Writer, st style) { writeProposal(w, o, p, st.wide, f.out, f.reassignment) }, moveTable(p))
 }

@@ -43,10 +43,9 @@ func propose(t *testing.T, brokers, parts string, args ...string) (out string, c
 		}
 	}
 	var w bytes.Buffer
-	a := &app{std: streams{Env: Env{Stdout: &w, Stderr: io.Discard, Getenv: func(string) string { return "" }}}, started: true}
-	cmd := balanceCmd(a)
-	cmd.SilenceErrors, cmd.SilenceUsage = true, true // as under the root
-	cmd.SetArgs(append([]string{"propose", "--brokers-file", b, "--parts-file", p}, args...))
+	a := &app{std: streams{Env: Env{Stdout: &w, Stderr: io.Discard, Getenv: func(string) string { return "" }}}}
+	cmd := rootCmd(a)
+	cmd.SetArgs(append([]string{"balance", "propose", "--brokers-file", b, "--parts-file", p}, args...))
 	err = cmd.Execute()
 	return w.String(), a.finish(err), err
 }
@@ -207,7 +206,7 @@ func TestProposeEndsByWhatItFinds(t *testing.T) {
 		{"an unknown goal", crowdedBrokers, crowdedParts, []string{"--goal", "disk,speed"}, 2, `no goal "speed"`},
 		{"a band without a number", crowdedBrokers, crowdedParts, []string{"--band", "disk=much"}, 2, `"much" is neither`},
 		{"a size without a number", crowdedBrokers, crowdedParts, []string{"--max-bytes", "ten TB"}, 2, "is no size"},
-		{"an unknown output", crowdedBrokers, crowdedParts, []string{"-o", "xml"}, 2, "text, wide or json"},
+		{"an unknown output", crowdedBrokers, crowdedParts, []string{"-o", "xml"}, 2, "is none of text, wide, json, yaml, tsv"},
 		{"no bytes at all", crowdedBrokers, crowdedParts, []string{"--max-bytes", "0"}, 2, "--goal leaders"},
 		{"a size that is no number", crowdedBrokers, crowdedParts, []string{"--max-bytes", "NaN"}, 2, "is no size"},
 		{"a band that is no number", crowdedBrokers, crowdedParts, []string{"--band", "NaN"}, 2, "must lie in"},

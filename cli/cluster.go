@@ -13,13 +13,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"sluice/api"
+	"sluice/words"
 )
 
 func clusterCmd(a *app) *cobra.Command {
 	cluster := &cobra.Command{Use: "cluster", Short: "The nodes of the Sluice cluster"}
 	cluster.AddCommand(&cobra.Command{
 		Use: "members", Short: "List the nodes, those that are not well first", Args: noArgs,
-		RunE: a.nodes.verb(func(ctx context.Context, c *api.Client, _ []string) error { return get(ctx, a, c, "Node", "") }),
+		RunE: a.nodes.verb(func(ctx context.Context, c *api.Client, _ []string) error { return get(ctx, a, c, "Node") }),
 	})
 	if a.local.Server != nil {
 		cluster.AddCommand(joinCmd(a))
@@ -106,7 +107,7 @@ func leave(ctx context.Context, a *app, c *api.Client, s *api.Status) error {
 		case err == nil && s.Node != ack.Name && !slices.ContainsFunc(s.Nodes, func(n api.Node) bool { return n.Name == ack.Name }):
 			return true, nil
 		case err == nil:
-			p.say("node %s hands over %s", ack.Name, plural(tasksOf(s, ack.Name), "task"))
+			p.say("node %s hands over %s", ack.Name, words.Count(tasksOf(s, ack.Name), "task"))
 		case errors.Is(err, syscall.ECONNREFUSED):
 			left = "has ended; see with `sluice cluster members --address` of another node that it is gone"
 			return true, nil

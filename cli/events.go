@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sluice/api"
+	"sluice/words"
 )
 
 // eventFlags are those of `sluice events`.
@@ -41,7 +42,7 @@ func eventsCmd(a *app) *cobra.Command {
 				}
 				slices.Reverse(e.Items) // as a log: the newest is the last line
 				if n := e.Dropped + e.LastingDropped; n > 0 {
-					a.std.note("%d older events are no longer kept; losses, stops and acts of operators among them: %d", n, e.LastingDropped)
+					a.std.note("%s %s no longer kept; losses, stops and acts of operators among them: %d", words.Count(int64(n), "older event"), words.Verb(int64(n), "is", "are"), e.LastingDropped)
 				}
 				return a.std.write(e, nil, eventTable(e.Items, e.AsOf))
 			})

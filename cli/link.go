@@ -18,8 +18,8 @@ func linkCmd(a *app) *cobra.Command {
 	link := &cobra.Command{Use: "link", Short: "Links: what is copied from where to where"}
 	link.AddCommand(
 		&cobra.Command{
-			Use: "ls", Short: "List links, worst first", Args: noArgs,
-			RunE: a.nodes.verb(func(ctx context.Context, c *api.Client, _ []string) error { return get(ctx, a, c, "Link", "") }),
+			Use: "ls", Aliases: []string{"list"}, Short: "List links, worst first", Args: noArgs,
+			RunE: a.nodes.verb(func(ctx context.Context, c *api.Client, _ []string) error { return get(ctx, a, c, "Link") }),
 		},
 		describeCmd(a),
 		pauseCmd(a),

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sluice/api"
+	"sluice/words"
 )
 
 // linkChange is what a verb does to a link: looks at it first, asks where the
@@ -51,7 +52,7 @@ func (ch *linkChange) run(ctx context.Context, a *app, link string) error {
 			a.std.note("%s", text)
 		}
 	}
-	of := fmt.Sprintf("%s link %s (%s -> %s, %s", ch.what, link, l.Source, l.Target, plural(l.Totals.Streams, "stream"))
+	of := fmt.Sprintf("%s link %s (%s -> %s, %s", ch.what, link, l.Source, l.Target, words.Count(l.Totals.Streams, "stream"))
 	if ch.dryRun {
 		a.std.note("would %s, now %s); nothing was changed", of, l.State)
 		return nil

@@ -15,9 +15,9 @@ func pauseCmd(a *app) *cobra.Command {
 }
 
 func resumeCmd(a *app) *cobra.Command {
-	ch := linkChange{what: "resume", done: "is running"}
+	ch := linkChange{what: "resume", done: "is running", wait: true}
 	ch.do = func(ctx context.Context, c *api.Client, link string) (*api.Ack, error) { return c.Resume(ctx, link) }
-	return ch.cmd(a, "Go on copying where it was paused")
+	return ch.cmd(a, "Go on copying where it was paused; done when every owner has confirmed")
 }
 
 func deleteLinkCmd(a *app) *cobra.Command {

@@ -50,13 +50,7 @@ func serverCmd(a *app) *cobra.Command {
 		})
 	}
 	if a.local.PrintConfig != nil {
-		var origin bool
-		show := &cobra.Command{
-			Use: "print-config", Short: "Write the configuration as it holds, defaults filled in", Args: noArgs,
-			RunE: func(*cobra.Command, []string) error { return a.local.PrintConfig(a.std.Stdout, config, origin) },
-		}
-		show.Flags().BoolVar(&origin, "origin", false, "say beside each value where it comes from")
-		server.AddCommand(show)
+		server.AddCommand(printConfigCmd(a, &config))
 	}
 	return server
 }

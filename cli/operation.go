@@ -18,7 +18,7 @@ func operationCmd(a *app) *cobra.Command {
 	op := &cobra.Command{Use: "operation", Short: "Acts of several steps: deletions of links"}
 	op.AddCommand(
 		&cobra.Command{
-			Use: "ls", Short: "List operations: those that run, then those that ended last", Args: noArgs,
+			Use: "ls", Aliases: []string{"list"}, Short: "List operations: those that run, then those that ended last", Args: noArgs,
 			RunE: a.nodes.verb(func(ctx context.Context, c *api.Client, _ []string) error {
 				l, err := c.Operations(ctx)
 				if err != nil {

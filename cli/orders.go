@@ -13,6 +13,7 @@ import (
 	"sluice/api"
 	"sluice/fsm"
 	"sluice/fsm/reason"
+	"sluice/words"
 )
 
 // streamFlags name streams of a link.
@@ -159,11 +160,7 @@ func carriedOut(ctx context.Context, a *app, c *api.Client, ack *api.Ack, sel ap
 			}
 		}
 		if left > 0 {
-			waits := "wait"
-			if left == 1 {
-				waits = "waits"
-			}
-			waiting = fmt.Sprintf("%d of %s %s: %s", left, plural(max(took, left), "stream"), waits, first)
+			waiting = fmt.Sprintf("%d of %s %s: %s", left, words.Count(max(took, left), "stream"), words.Verb(left, "waits", "wait"), first)
 			p.say("%s", waiting)
 		}
 		return left == 0, nil
@@ -174,9 +171,6 @@ func carriedOut(ctx context.Context, a *app, c *api.Client, ack *api.Ack, sel ap
 	if again != "" {
 		return "", &badAnswer{fmt.Sprintf("stopped again: %s; see `sluice link describe %s`", again, ack.Name)}
 	}
-	words := outcomesOf[order]
-	if took == 1 {
-		return fmt.Sprintf("link %s: 1 stream %s", ack.Name, words[0]), nil
-	}
-	return fmt.Sprintf("link %s: %d streams %s", ack.Name, took, words[1]), nil
+	became := outcomesOf[order]
+	return fmt.Sprintf("link %s: %s %s", ack.Name, words.Count(took, "stream"), words.Verb(took, became[0], became[1])), nil
 }

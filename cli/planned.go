@@ -8,6 +8,7 @@ import (
 
 	"sluice/api"
 	"sluice/balance/data"
+	"sluice/words"
 )
 
 // mostShown bounds the topics of a link that a plan shows to a person.
@@ -17,12 +18,12 @@ const mostShown = 20
 func plannedText(w io.Writer, st style, l *api.PlannedLink) {
 	also := ""
 	if l.Copied > 0 {
-		also = fmt.Sprintf(" beside the %s that it copies already", plural(l.Copied, "topic"))
+		also = fmt.Sprintf(" beside the %s that it copies already", words.Count(l.Copied, "topic"))
 	}
 	if l.Total == 0 {
 		fmt.Fprintf(w, "\nLink %s: no topic that it would copy is there yet%s.\n", l.Link, also)
 	} else {
-		fmt.Fprintf(w, "\nLink %s will copy %s with %s%s, %s.\n", l.Link, plural(l.Total, "topic"), plural(l.Partitions, "partition"), also, howLong(l))
+		fmt.Fprintf(w, "\nLink %s will copy %s with %s%s, %s.\n", l.Link, words.Count(l.Total, "topic"), words.Count(l.Partitions, "partition"), also, howLong(l))
 		plannedTable(l.Topics[:min(len(l.Topics), mostShown)]).text(w, st)
 		andMore(w, "", l.Total-mostShown)
 	}
@@ -37,7 +38,7 @@ func plannedText(w io.Writer, st style, l *api.PlannedLink) {
 
 func andMore(w io.Writer, indent string, more int) {
 	if more > 0 {
-		fmt.Fprintf(w, "%sand %s more; -o json names them\n", indent, plural(more, "topic"))
+		fmt.Fprintf(w, "%sand %s more; -o json names them\n", indent, words.Count(more, "topic"))
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"sluice/balance/data"
+	"sluice/words"
 )
 
 // shownBrokers is how many brokers a table names unless all are asked for.
@@ -30,7 +31,7 @@ type proposalText struct {
 
 // writeProposal writes p; out and reassignment are the files it was also
 // written to, if any.
-func writeProposal(w io.Writer, o data.Options, p *data.Proposal, all bool, out, reassignment string) error {
+func writeProposal(w io.Writer, o data.Options, p *data.Proposal, all bool, out, reassignment string) {
 	t := &proposalText{o: o, p: p, all: all}
 	t.measure()
 	switch {
@@ -50,8 +51,7 @@ func writeProposal(w io.Writer, o data.Options, p *data.Proposal, all bool, out,
 		t.peaks()
 		t.files(out, reassignment)
 	}
-	_, err := io.WriteString(w, t.String())
-	return err
+	fmt.Fprint(w, t.String())
 }
 
 func (t *proposalText) line(format string, args ...any) {
@@ -103,10 +103,10 @@ func brokerName(b *data.BrokerFigures) string {
 
 func (t *proposalText) summary() {
 	p := t.p
-	t.line("to move: %s, %s in %s; new leaders: %s", data.Count(p.Moves, "replica"),
-		data.Bytes(p.Bytes), data.Count(len(p.Stages), "stage"), data.Count(p.LeaderChanges, "partition"))
+	t.line("to move: %s, %s in %s; new leaders: %s", words.Count(p.Moves, "replica"),
+		data.Bytes(p.Bytes), words.Count(len(p.Stages), "stage"), words.Count(p.LeaderChanges, "partition"))
 	if p.DirMoves > 0 {
-		t.line("between log dirs of a broker: %s, %s", data.Count(p.DirMoves, "replica"), data.Bytes(p.DirBytes))
+		t.line("between log dirs of a broker: %s, %s", words.Count(p.DirMoves, "replica"), data.Bytes(p.DirBytes))
 	}
 	switch {
 	case t.o.MaxBytes > 0 && len(p.Unmet) > 0: // no measure of waste: the bound holds for the levels reached
@@ -322,7 +322,7 @@ func (t *proposalText) peaks() {
 	}
 	need := func(b *data.BrokerFigures) int64 { return b.Peak - b.Before.Bytes }
 	slices.SortStableFunc(list, func(a, b *data.BrokerFigures) int { return cmp.Compare(need(b), need(a)) })
-	t.line("\nneed more disk on the way than they use now: %s\n", data.Count(len(list), "broker"))
+	t.line("\nneed more disk on the way than they use now: %s\n", words.Count(len(list), "broker"))
 	t.line("%-*s %11s %11s %11s %12s", t.name, "BROKER",
 		"NOW "+t.size.name, "PEAK "+t.size.name, "AFTER "+t.size.name, "PEAK OF DISK")
 	n := len(list)

@@ -40,6 +40,9 @@ func describeVerb(b *strings.Builder, c *cobra.Command) {
 	if c.Runnable() && !c.HasSubCommands() {
 		fmt.Fprintf(b, "\n```\n%s\n```\n", c.UseLine())
 	}
+	for _, alias := range c.Aliases {
+		fmt.Fprintf(b, "\n`%s` means the same.\n", alias)
+	}
 	if c.Example != "" {
 		fmt.Fprintf(b, "\n```\n%s\n```\n", c.Example)
 	}

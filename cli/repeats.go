@@ -5,6 +5,7 @@ import (
 
 	"sluice/api"
 	"sluice/fsm"
+	"sluice/words"
 )
 
 // mayRepeat says how many records `resolve --continue` may write a second time:
@@ -25,5 +26,5 @@ func mayRepeat(tasks []api.Task, sel api.StreamSelector) string {
 		return ""
 	}
 	return fmt.Sprintf("At most %s of %s, as the target was when it stopped, may be written a second time: the target holds them behind the last position that is known. `sluice link verify` names each copy too many.",
-		plural(int(records), "record"), plural(streams, "stream"))
+		words.Count(records, "record"), words.Count(streams, "stream"))
 }

@@ -27,8 +27,7 @@ and at the same offset, and goes on through the death of any of its nodes.
 
 Exit codes: 0 good, 1 failed, 2 usage, 10 asked and the answer is bad.`,
 		SilenceErrors: true, SilenceUsage: true,
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			a.std.format = cmd.Flag("output").Value.String() // also where a verb has an -o of its own
+		PersistentPreRunE: func(*cobra.Command, []string) error {
 			return a.accept()
 		},
 	}

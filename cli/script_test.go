@@ -41,7 +41,7 @@ func testLocal() Local {
 			return VersionInfo{Version: "v1.2.3", Commit: "abc", Date: "2026-01-31", Go: "go1.26"}
 		},
 		PrintConfig: func(w io.Writer, config string, origin bool) error {
-			_, err := fmt.Fprintln(w, "config", config, origin)
+			_, err := fmt.Fprintf(w, "config: %s %v\nhttp:\n  listen: 127.0.0.1:8080\njoin: [a:1, b:2]\n", config, origin)
 			return err
 		},
 		Demo: func(_ context.Context, o DemoOptions) error {

@@ -4,23 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"sluice/api"
 )
-
-// statusFlags are those of `sluice status`.
-type statusFlags struct {
-	watch       bool
-	untilHealth bool
-	tasks       int
-	events      int
-	every       time.Duration
-}
 
 func statusCmd(a *app) *cobra.Command {
 	var f statusFlags
@@ -52,105 +41,12 @@ without a leader. Exit code 10 when something needs a person.`,
 			})
 		},
 	}
-	cmd.Flags().BoolVarP(&f.watch, "watch", "w", false, "go on showing it until Ctrl-C")
+	cmd.Flags().BoolVarP(&f.watch, "watch", "w", false, "go on showing it until q or Ctrl-C")
 	cmd.Flags().BoolVar(&f.untilHealth, "exit-when-healthy", false, "wait until everything copies or waits for records, or there is no link; exit 10 after --timeout")
 	cmd.Flags().IntVar(&f.tasks, "tasks", 8, "how many tasks to show, the worst ones; -1: all")
 	cmd.Flags().IntVar(&f.events, "events", 5, "how many events to show, the newest ones")
 	cmd.Flags().DurationVar(&f.every, "every", time.Second, "how often --watch looks")
 	return cmd
-}
-
-// get asks for as much as is to be shown. What scripts read holds all tasks,
-// unless they say otherwise.
-func (f *statusFlags) get(ctx context.Context, a *app, c *api.Client) (*api.Status, error) {
-	const all = 100_000
-	tasks := f.tasks
-	if tasks < 0 || a.std.format == "tsv" {
-		tasks = all
-	}
-	return c.Status(ctx, tasks, f.events)
-}
-
-func showStatus(a *app, s *api.Status) error {
-	return a.std.write(s, func(w io.Writer, st style) { statusText(w, st, s) }, taskTable(s.Tasks))
-}
-
-// statusText draws the picture.
-func statusText(w io.Writer, st style, s *api.Status) {
-	headline(w, st, s)
-	for _, p := range s.Problems {
-		fmt.Fprintf(w, "%s %s\n", st.paint(red, "!"), p)
-	}
-	section := func(t *table) {
-		if len(t.rows) > 0 {
-			fmt.Fprintln(w)
-			t.text(w, st)
-		}
-	}
-	section(nodeTable(s.Nodes))
-	section(linkTable(s.Links))
-	section(taskTable(s.Tasks))
-	if hidden := s.TaskCount - len(s.Tasks); hidden > 0 {
-		fmt.Fprintln(w, st.paint(dim, fmt.Sprintf("and %d more tasks, none worse (--tasks -1 shows all)", hidden)))
-	}
-	section(eventTable(s.Events, s.AsOf))
-}
-
-func headline(w io.Writer, st style, s *api.Status) {
-	health := map[api.Health]color{api.Healthy: green, api.Working: yellow, api.Unhealthy: red}[s.Health]
-	leader := "leader " + s.Leader
-	if s.Leader == "" {
-		leader = st.paint(red, "no leader")
-	}
-	fmt.Fprintf(w, "%s  %s  %s  %s in all, lag %s, %s\n", st.paint(health, string(s.Health)), leader, freshness(s.Meta),
-		plural(s.Totals.Streams, "stream"), lagOf(s.Totals), rate(s.Totals.BytesPerSecond).text)
-}
-
-// watchStatus shows the picture again and again: on a terminal in place,
-// elsewhere one after the other. A node that does not answer is waited for.
-func watchStatus(ctx context.Context, a *app, f statusFlags) error {
-	return watch(ctx, &a.nodes, f.every, func(ctx context.Context, c *api.Client) (*api.Status, error) { return f.get(ctx, a, c) },
-		func(s *api.Status, err error) error {
-			switch {
-			case err != nil:
-				redraw(&a.std, func(w io.Writer, st style) {
-					fmt.Fprintf(w, "%s %s\n", st.paint(red, "no answer:"), a.nodes.explain(err).Detail)
-				})
-			case a.std.format == "text" || a.std.format == "wide":
-				redraw(&a.std, func(w io.Writer, st style) { statusText(w, st, s) })
-			default:
-				return showStatus(a, s)
-			}
-			return nil
-		})
-}
-
-// redraw writes over what it wrote before, without a flicker: each line is
-// cleared to its end, then all that is below.
-func redraw(s *streams, draw func(io.Writer, style)) {
-	var b strings.Builder
-	draw(&b, s.style())
-	text := b.String()
-	if s.Terminal {
-		text = fit(s, text)
-		text = "\x1b[H" + strings.ReplaceAll(text, "\n", "\x1b[K\n") + "\x1b[J"
-	} else {
-		text += "\n"
-	}
-	_ = s.put(text) // nobody watches any more
-}
-
-// fit leaves out the lines that the terminal cannot show.
-func fit(s *streams, text string) string {
-	rows := 0
-	if s.Height != nil {
-		rows = s.Height()
-	}
-	lines := strings.SplitAfter(strings.TrimSuffix(text, "\n"), "\n")
-	if rows < 3 || len(lines) < rows {
-		return text
-	}
-	return strings.Join(lines[:rows-2], "") + s.style().paint(dim, fmt.Sprintf("(%d more lines; make the window higher)", len(lines)-rows+2)) + "\n"
 }
 
 // untilHealthy waits, and shows on stderr for what.
@@ -196,12 +92,4 @@ func waitsFor(s *api.Status) string {
 		return fmt.Sprintf("%s of link %s is %s", stream(t), t.Link, t.State)
 	}
 	return "links find their topics"
-}
-
-// lagOf words the lag of all streams in records.
-func lagOf(t api.Totals) string {
-	if t.LagRecords == nil {
-		return "unknown of " + plural(t.LagUnknown, "stream")
-	}
-	return count(*t.LagRecords)
 }

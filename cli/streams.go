@@ -19,17 +19,20 @@ type Env struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Getenv         func(string) string
-	Terminal       bool       // Stdout is one
-	Watched        bool       // Stderr is one
-	Height         func() int // of the terminal in lines, now; 0: unknown
-	Interactive    bool       // Stdin is one: a person can be asked
+	Terminal       bool                       // Stdout is one
+	Watched        bool                       // Stderr is one
+	Size           func() (columns, rows int) // of the terminal, now; 0: unknown
+	Interactive    bool                       // Stdin is one: a person can be asked
+	// Keys makes Stdin give each key as it is pressed, until restore.
+	Keys func() (restore func(), err error)
 }
 
 // OSEnv is the environment of this process.
 func OSEnv() Env {
 	return Env{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv,
-		Terminal: terminal(os.Stdout), Watched: terminal(os.Stderr), Interactive: terminal(os.Stdin), Height: func() int { return height(os.Stdout) },
+		Terminal: terminal(os.Stdout), Watched: terminal(os.Stderr), Interactive: terminal(os.Stdin), Size: func() (columns, rows int) { return size(os.Stdout) },
+		Keys: func() (restore func(), err error) { return singleKeys(os.Stdin) },
 	}
 }
 

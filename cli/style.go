@@ -4,6 +4,7 @@ package cli
 type style struct {
 	wide    bool
 	headers bool
+	single  bool // each row is one line, cut where it is longer
 	paint   func(color, string) string
 }
 

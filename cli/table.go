@@ -81,7 +81,7 @@ func (t *table) text(w io.Writer, st style) {
 	last := shown[len(shown)-1]
 	for _, r := range t.rows {
 		parts := []string{r[last].text}
-		if t.cols[last].wrap && !st.wide {
+		if t.cols[last].wrap && !st.wide && !st.single {
 			parts = wrap(r[last].text, width[len(shown)-1])
 		}
 		for n, part := range parts {

@@ -6,6 +6,7 @@ import (
 
 	"sluice/api"
 	"sluice/fsm/reason"
+	"sluice/words"
 )
 
 func topicsText(l *api.LinkDetail) string {
@@ -13,7 +14,7 @@ func topicsText(l *api.LinkDetail) string {
 	if t.Selected == nil || t.Copied == nil {
 		return "not known now; both Kafka clusters were last seen " + seen(t)
 	}
-	text := fmt.Sprintf("%d of %s", *t.Copied, plural(*t.Selected, "topic"))
+	text := fmt.Sprintf("%d of %s", *t.Copied, words.Count(*t.Selected, "topic"))
 	if t.LeftOut != nil && *t.LeftOut > 0 {
 		text += fmt.Sprintf("; %d more left out by a rule", *t.LeftOut)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sluice/api"
+	"sluice/words"
 )
 
 func verifyCmd(a *app) *cobra.Command {
@@ -90,7 +91,7 @@ func followVerify(ctx context.Context, a *app, c *api.Client, id string) error {
 			p.end()
 			return true, verdict(a, v)
 		}
-		p.say("%s: %d of %d partitions, %s of %s offsets, %s", j.ID, j.Done, j.Partitions, count(j.Offsets), count(j.Total), plural(int(j.Counts.Faults()), "difference"))
+		p.say("%s: %d of %s, %s of %s offsets, %s", j.ID, j.Done, words.Count(j.Partitions, "partition"), count(j.Offsets), count(j.Total), words.Count(j.Counts.Faults(), "difference"))
 		return false, nil
 	})
 	p.end()
@@ -139,27 +140,27 @@ func verifyText(w io.Writer, st style, j api.VerifyJob) {
 		faultTable(j.Faults).text(w, st)
 	}
 	if more := j.Counts.Faults() - int64(len(j.Faults)); more > 0 && j.State == "done" {
-		fmt.Fprintf(w, "and %s\n", plural(int(more), "more difference"))
+		fmt.Fprintf(w, "and %s\n", words.Count(more, "more difference"))
 	}
 }
 
 // sentenceOf says how a comparison came out.
 func sentenceOf(j api.VerifyJob) string {
 	n := j.Counts
-	scope := fmt.Sprintf("%d of %s in %d of %s", j.Compared.Partitions, plural(j.Selected.Partitions, "partition"), j.Compared.Topics, plural(j.Selected.Topics, "topic"))
+	scope := fmt.Sprintf("%d of %s in %d of %s", j.Compared.Partitions, words.Count(j.Selected.Partitions, "partition"), j.Compared.Topics, words.Count(j.Selected.Topics, "topic"))
 	switch {
 	case j.Verdict == nil && j.Error != "":
 		return j.Error
 	case j.Verdict == nil:
-		return fmt.Sprintf("%s compared before it ended", plural(int(n.Compared), "record"))
+		return fmt.Sprintf("%s compared before it ended", words.Count(n.Compared, "record"))
 	case *j.Verdict == api.VerdictEqual:
-		return fmt.Sprintf("%s in %s of %s are the same on both sides, up to the source's end at %s", plural(int(n.Compared), "record"),
-			plural(j.Selected.Partitions, "partition"), plural(j.Selected.Topics, "topic"), j.Started.UTC().Format("2006-01-02 15:04:05Z"))
+		return fmt.Sprintf("%s in %s of %s are the same on both sides, up to the source's end at %s", words.Count(n.Compared, "record"),
+			words.Count(j.Selected.Partitions, "partition"), words.Count(j.Selected.Topics, "topic"), j.Started.UTC().Format("2006-01-02 15:04:05Z"))
 	case *j.Verdict == api.VerdictDiffers:
 		return fmt.Sprintf("%d missing, %d extra, %d differing, %d out of order, %d at another offset; %s are the same; compared wholly: %s",
-			n.Missing, n.Extra, n.Differing, n.Misordered, n.OffsetMismatch, plural(int(n.Compared), "record"), scope)
+			n.Missing, n.Extra, n.Differing, n.Misordered, n.OffsetMismatch, words.Count(n.Compared, "record"), scope)
 	}
-	return fmt.Sprintf("%s compared are the same on both sides, but not all was compared; compared wholly: %s", plural(int(n.Compared), "record"), scope)
+	return fmt.Sprintf("%s compared are the same on both sides, but not all was compared; compared wholly: %s", words.Count(n.Compared, "record"), scope)
 }
 
 // noted says what is known of records beside those that are the same.

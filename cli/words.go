@@ -137,13 +137,6 @@ func offsets(from, to *int64) string {
 	return fmt.Sprintf("%d-%d", *from, *to-1)
 }
 
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
 // freshness says on which facts an answer rests.
 func freshness(m api.Meta) string {
 	if m.AgeMillis == nil {

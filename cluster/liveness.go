@@ -49,9 +49,10 @@ type Report struct {
 	Deaf       time.Duration
 	Version    string                     // of its program
 	Refused    bool                       // its process is gone: connections ended and dials are refused
-	Tasks      map[fsm.TaskID]task.Status // never changed
+	Tasks      map[fsm.TaskID]task.Status // without their details; never changed
+	Details    task.Details               // never changed
 
-	encoded []byte // that Tasks were decoded from, nil where there were details too
+	encoded []byte // that Tasks were decoded from
 }
 
 // table holds the last report of each node, and rates smoothed over reports.

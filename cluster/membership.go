@@ -14,6 +14,7 @@ import (
 
 	"sluice/fsm"
 	"sluice/transport"
+	"sluice/words"
 )
 
 // Errors of belonging to a cluster.
@@ -264,7 +265,7 @@ func (m *membership) awaitDrained(ctx context.Context) error {
 			return nil
 		}
 		if err := sleep(ctx, leavePoll); err != nil {
-			return fmt.Errorf("%d tasks are not handed over yet: %w", owned, err)
+			return fmt.Errorf("%s %s not handed over yet: %w", words.Count(owned, "task"), words.Verb(owned, "is", "are"), err)
 		}
 	}
 }

@@ -29,14 +29,10 @@ type report struct {
 // states takes the states of the tasks apart. Thousands of tasks at rest say the
 // same each second: they are those of the report before then.
 func (rep *report) states(was *Report) (tasks map[fsm.TaskID]task.Status, encoded []byte, err error) {
-	if len(rep.Details) > 0 {
-		tasks, err = task.Decode(rep.Tasks, rep.Details)
-		return tasks, nil, err
-	}
 	if was.encoded != nil && bytes.Equal(rep.Tasks, was.encoded) {
 		return was.Tasks, was.encoded, nil
 	}
-	tasks, err = task.Decode(rep.Tasks, nil)
+	tasks, err = task.Decode(rep.Tasks)
 	return tasks, rep.Tasks, err
 }
 
@@ -165,7 +161,7 @@ func (r *reporter) handleReport(ctx context.Context, rep report) (reportAnswer, 
 	}
 	r.liveness.reports.put(Report{
 		ServerID: rep.ServerID, At: time.Now(), Index: rep.Index, Reconciled: rep.Reconciled,
-		Confirmed: rep.Confirmed, Deaf: time.Duration(rep.DeafMillis) * time.Millisecond, Tasks: tasks, encoded: encoded, Version: rep.Version,
+		Confirmed: rep.Confirmed, Deaf: time.Duration(rep.DeafMillis) * time.Millisecond, Tasks: tasks, Details: rep.Details, encoded: encoded, Version: rep.Version,
 	})
 	if was.At.IsZero() || was.Refused || was.Confirmed != rep.Confirmed {
 		r.liveness.changed.fire()

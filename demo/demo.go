@@ -11,6 +11,7 @@ import (
 
 	"sluice/api"
 	"sluice/manifest"
+	"sluice/words"
 )
 
 // ErrDiffers: the two sides are not equal.
@@ -98,7 +99,7 @@ func (s *scene) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.say("link east-west copies orders and pay-* (%d partitions)", partitions)
+	s.say("link east-west copies orders and pay-* (%s)", words.Count(partitions, "partition"))
 	return s.until(ctx, 30*time.Second, "every partition copies", s.allCopying)
 }
 
@@ -202,7 +203,7 @@ func (s *scene) check(ctx context.Context) error {
 	}
 	watch.mark()
 	victim.kill()
-	s.say("killed node %s (SIGKILL), the owner of %d partitions", victim.name, owned)
+	s.say("killed node %s (SIGKILL), the owner of %s", victim.name, words.Count(owned, "partition"))
 	err = s.until(ctx, 20*time.Second, "every partition moves again", func(context.Context) bool { return watch.all() && watch.age() > settle })
 	if err != nil {
 		return err

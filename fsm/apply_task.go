@@ -1,6 +1,10 @@
 package fsm
 
-import "fmt"
+import (
+	"fmt"
+
+	"sluice/words"
+)
 
 func (e *edit) streamsAdd(c *StreamsAdd) Result {
 	l := e.v.Link(c.Link)
@@ -73,7 +77,7 @@ func (e *edit) assign(c *Assign) Result {
 		from, to := e.nodeName(m.from), e.nodeName(m.to)
 		e.event(Event{
 			Link: m.link, Node: to, Code: CodeTakeover, From: -1, To: -1, First: c.At, Last: c.At,
-			Message: fmt.Sprintf("%s took over %d tasks from %s", to, count[m], from),
+			Message: fmt.Sprintf("%s took over %s from %s", to, words.Count(count[m], "task"), from),
 		})
 	}
 	return Result{}

@@ -24,7 +24,7 @@ func TestAssign(t *testing.T) {
 		}},
 		{name: "forced", command: one(Assignment{Task: task0, Turn: 1, To: "b"}), check: func(t *testing.T, v *View) {
 			is(task0, "b", "", 2)(t, v)
-			wantLast(t, v, linkL, CodeTakeover, "n2 took over 1 tasks from n1")
+			wantLast(t, v, linkL, CodeTakeover, "n2 took over 1 task from n1")
 			if v.Task(task0).Copy.Mapping == nil {
 				t.Error("the mapping is lost")
 			}

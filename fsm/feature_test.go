@@ -247,3 +247,16 @@ func levelOfView(v *View) uint32 {
 	}
 	return level
 }
+
+// TestFeatureLevelIsDocumented: who upgrades finds each level in the how-to.
+func TestFeatureLevelIsDocumented(t *testing.T) {
+	page, err := os.ReadFile("../docs/howto/rolling-restart.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for level := 1; level <= FeatureLevel; level++ {
+		if !strings.Contains(string(page), fmt.Sprintf("\n| %d | ", level)) {
+			t.Errorf("level %d is not there", level)
+		}
+	}
+}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"sluice/words"
 )
 
 // errTwice: answers could not be told apart.
@@ -42,7 +44,7 @@ type CreatedTopic struct {
 // nothing more from this connection until then, so use one of its own.
 func (b Broker) CreateTopics(ctx context.Context, topics ...CreateTopic) (made []CreatedTopic, throttle time.Duration, err error) {
 	if made, throttle, err = createTopics(ctx, b.r, topics, false); err != nil {
-		return nil, throttle, fmt.Errorf("creating %d topics: %w", len(topics), err)
+		return nil, throttle, fmt.Errorf("creating %s: %w", words.Count(len(topics), "topic"), err)
 	}
 	return made, throttle, nil
 }
@@ -51,7 +53,7 @@ func (b Broker) CreateTopics(ctx context.Context, topics ...CreateTopic) (made [
 func (b Broker) TryTopics(ctx context.Context, topics ...CreateTopic) ([]CreatedTopic, error) {
 	got, _, err := createTopics(ctx, b.r, topics, true)
 	if err != nil {
-		return nil, fmt.Errorf("asking whether %d topics could be created: %w", len(topics), err)
+		return nil, fmt.Errorf("asking whether %s could be created: %w", words.Count(len(topics), "topic"), err)
 	}
 	return got, nil
 }
@@ -89,7 +91,7 @@ func createTopics(ctx context.Context, r Requester, topics []CreateTopic, try bo
 		}
 	}
 	if len(index) > 0 {
-		return nil, throttle, fmt.Errorf("%w: %d of %d topics answered", ErrProtocol, len(topics)-len(index), len(topics))
+		return nil, throttle, fmt.Errorf("%w: %d of %s answered", ErrProtocol, len(topics)-len(index), words.Count(len(topics), "topic"))
 	}
 	return out, throttle, nil
 }
@@ -128,7 +130,7 @@ func (c *Client) CreatePartitions(ctx context.Context, topic string, total int32
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("raising %s to %d partitions: %w", topic, total, err)
+		return fmt.Errorf("raising %s to %s: %w", topic, words.Count(total, "partition"), err)
 	}
 	return nil
 }
@@ -151,7 +153,7 @@ type ConfigsResult struct {
 func (c *Client) ConfigsOf(ctx context.Context, topics ...string) ([]ConfigsResult, error) {
 	got, err := c.configsOf(ctx, topics)
 	if err != nil {
-		return nil, fmt.Errorf("reading configs of %d topics: %w", len(topics), err)
+		return nil, fmt.Errorf("reading configs of %s: %w", words.Count(len(topics), "topic"), err)
 	}
 	for i := range got {
 		if got[i].Err != nil {

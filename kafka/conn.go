@@ -90,12 +90,14 @@ func (c *Conn) Err() error {
 func (c *Conn) Close() { c.fail(ErrClosed) }
 
 // Stats returns the Conn's counters so far.
-func (c *Conn) Stats() ConnStats {
-	s := c.stats.read()
+func (c *Conn) Stats() ConnStats { return c.stats.read() }
+
+// MutedUntil is until when the broker last asked for silence, by a quota; zero:
+// it never did.
+func (c *Conn) MutedUntil() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s.MutedUntil = c.mutedUntil
-	return s
+	return c.mutedUntil
 }
 
 // Supports reports whether the broker speaks version of the API key.

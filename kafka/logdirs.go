@@ -6,6 +6,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"sluice/words"
 )
 
 // LogBytes returns how many bytes the broker's replicas of the topics hold, by
@@ -20,16 +22,16 @@ func (b Broker) LogBytes(ctx context.Context, topics map[string][]int32) (map[st
 	}
 	resp, err := req.RequestWith(ctx, b)
 	if err != nil {
-		return nil, fmt.Errorf("asking for the sizes of %d topics: %w", len(topics), err)
+		return nil, fmt.Errorf("asking for the sizes of %s: %w", words.Count(len(topics), "topic"), err)
 	}
 	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
-		return nil, fmt.Errorf("asking for the sizes of %d topics: %w", len(topics), err)
+		return nil, fmt.Errorf("asking for the sizes of %s: %w", words.Count(len(topics), "topic"), err)
 	}
 	out := map[string]map[int32]int64{}
 	refused := error(nil)
 	for _, dir := range resp.Dirs {
 		if err := kerr.ErrorForCode(dir.ErrorCode); err != nil {
-			refused = fmt.Errorf("asking for the sizes of %d topics: log dir %s: %w", len(topics), dir.Dir, err)
+			refused = fmt.Errorf("asking for the sizes of %s: log dir %s: %w", words.Count(len(topics), "topic"), dir.Dir, err)
 			continue
 		}
 		for _, t := range dir.Topics {

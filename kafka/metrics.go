@@ -12,7 +12,6 @@ type ConnStats struct {
 	BytesIn, BytesOut   int64 // on the wire, without TLS
 	Requests, Responses int64
 	Throttled           time.Duration // asked for by the broker, in sum
-	MutedUntil          time.Time     // until when it last asked for silence, by a quota; zero: it never did
 }
 
 // counters count what ConnStats says, for one Conn or for all of a Kafka

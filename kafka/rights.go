@@ -8,6 +8,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"sluice/words"
 )
 
 // Right is an operation of Kafka's access control.
@@ -55,7 +57,7 @@ func (b Broker) TopicRights(ctx context.Context, topics []string) (map[string]Ri
 		}
 		resp, err := req.RequestWith(ctx, b)
 		if err != nil {
-			return nil, fmt.Errorf("asking for the rights on %d topics: %w", len(topics), err)
+			return nil, fmt.Errorf("asking for the rights on %s: %w", words.Count(len(topics), "topic"), err)
 		}
 		for _, t := range resp.Topics {
 			if t.Topic != nil && kerr.ErrorForCode(t.ErrorCode) == nil {

@@ -118,9 +118,9 @@ func details(tasks map[fsm.TaskID]Status, ids []fsm.TaskID) Details {
 	return out
 }
 
-// Decode is the inverse; it never panics. Details of tasks that the bytes do
-// not name are dropped.
-func Decode(b []byte, details Details) (map[fsm.TaskID]Status, error) {
+// Decode is the inverse but for the details, which stay apart: they may change
+// with each report while nothing else does. It never panics.
+func Decode(b []byte) (map[fsm.TaskID]Status, error) {
 	r := reader{b: b}
 	var distinct []words
 	for count := r.uvarint(); count > 0 && !r.bad; count-- {
@@ -130,7 +130,7 @@ func Decode(b []byte, details Details) (map[fsm.TaskID]Status, error) {
 	for id := fsm.TaskID(0); len(r.b) > 0; {
 		id += fsm.TaskID(r.uvarint())
 		of := r.uvarint()
-		s := Status{Lag: Lag{Records: r.varint(), Millis: r.varint()}, Rate: r.varint(), Detail: details[id]}
+		s := Status{Lag: Lag{Records: r.varint(), Millis: r.varint()}, Rate: r.varint()}
 		if r.bad || of >= uint64(len(distinct)) {
 			return nil, errMalformed
 		}

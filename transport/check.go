@@ -8,6 +8,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"sluice/words"
 )
 
 // RenewWithin is how long before its end a certificate is told of.
@@ -119,14 +121,11 @@ func (f *faults) checkTime(path string, leaf *x509.Certificate, now time.Time) {
 
 // in words a time that is left.
 func in(left time.Duration) string {
-	switch days := int(left / (24 * time.Hour)); days {
-	case 0:
+	days := int(left / (24 * time.Hour))
+	if days == 0 {
 		return "within a day"
-	case 1:
-		return "in 1 day"
-	default:
-		return fmt.Sprintf("in %d days", days)
 	}
+	return "in " + words.Count(days, "day")
 }
 
 // checkChain verifies the certificate as other nodes do, now or at the moment

@@ -3,6 +3,8 @@ package data
 import (
 	"fmt"
 	"math"
+
+	"sluice/words"
 )
 
 // dirSpan returns the fullest and the emptiest log dir in parts of their
@@ -51,11 +53,11 @@ func dirsUnmet(m *Model, o Options, dirs [][]int64, load []load) []Unmet {
 	}
 	var list []Unmet
 	if full.Brokers != nil {
-		full.What = fmt.Sprintf("%s with a log dir above %.4g %% of its disk", Count(len(full.Brokers), "broker"), 100*o.DiskLimit)
+		full.What = fmt.Sprintf("%s with a log dir above %.4g %% of its disk", words.Count(len(full.Brokers), "broker"), 100*o.DiskLimit)
 		list = append(list, full)
 	}
 	if uneven.Brokers != nil {
-		uneven.What = Count(len(uneven.Brokers), "broker") + " with log dirs outside their band at the end"
+		uneven.What = words.Count(len(uneven.Brokers), "broker") + " with log dirs outside their band at the end"
 		list = append(list, uneven)
 	}
 	return list

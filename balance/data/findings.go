@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"sluice/words"
 )
 
 // Codes of findings.
@@ -34,7 +36,7 @@ func unnamedRacks(m *Model) []Finding {
 		return []Finding{}
 	}
 	n := len(v.Brokers)
-	v.What = fmt.Sprintf("%s %s no rack, while %s %s one", Count(n, "broker"), have(n), Count(named, "other"), have(named))
+	v.What = fmt.Sprintf("%s %s no rack, while %s %s one", words.Count(n, "broker"), have(n), words.Count(named, "other"), have(named))
 	v.Help = "set broker.rack on all brokers or on none, and name the racks here: Kafka spreads replicas over racks only if every broker has one; this plan takes the brokers without one as a rack of their own"
 	return []Finding{v}
 }
@@ -61,7 +63,7 @@ func unevenTopics(m *Model) []Finding {
 	}
 	if more > 0 {
 		list = append(list, Finding{Code: CodeUnevenReplication, Help: unevenHelp,
-			What: fmt.Sprintf("%s whose partitions have different numbers of replicas", Count(more, "more topic"))})
+			What: fmt.Sprintf("%s whose partitions have different numbers of replicas", words.Count(more, "more topic"))})
 	}
 	return list
 }
@@ -102,7 +104,7 @@ func unevenTopic(parts []Partition) (v Finding, uneven bool) {
 	var differ []string
 	for n, ids := range byCount {
 		if n != usual && len(ids) > 0 {
-			differ = append(differ, fmt.Sprintf("%s %s %s", numbered("partition", ids), have(len(ids)), Count(n, "replica")))
+			differ = append(differ, fmt.Sprintf("%s %s %s", numbered("partition", ids), have(len(ids)), words.Count(n, "replica")))
 		}
 	}
 	rest := "one has"

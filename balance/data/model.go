@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+
+	"sluice/words"
 )
 
 // State says what a broker may be asked to do.
@@ -155,7 +157,7 @@ func (p *Partition) validate(m *Model, ix brokerIndex) error {
 		return fmt.Errorf("negative size or rate")
 	}
 	if p.Dirs != nil && len(p.Dirs) != len(p.Replicas) {
-		return fmt.Errorf("%d log dirs for %d replicas", len(p.Dirs), len(p.Replicas))
+		return fmt.Errorf("%s for %s", words.Count(len(p.Dirs), "log dir"), words.Count(len(p.Replicas), "replica"))
 	}
 	for k, id := range p.Replicas {
 		b := ix.of(id)

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"sluice/words"
 )
 
 // ParseError names the place in a file that cannot be read.
@@ -284,12 +286,12 @@ func (r *partParser) replicas(s string) ([]int32, error) {
 }
 
 func (r *partParser) dirs(s string, replicas []int32) ([]int16, error) {
-	words := strings.Fields(s)
-	if len(words) != len(replicas) {
-		return nil, fmt.Errorf("%d log dirs for %d replicas", len(words), len(replicas))
+	names := strings.Fields(s)
+	if len(names) != len(replicas) {
+		return nil, fmt.Errorf("%s for %s", words.Count(len(names), "log dir"), words.Count(len(replicas), "replica"))
 	}
-	dirs := make([]int16, len(words))
-	for k, w := range words {
+	dirs := make([]int16, len(names))
+	for k, w := range names {
 		b := &r.brokers[r.ix.of(replicas[k])]
 		if w == anyDir {
 			dirs[k] = -1

@@ -28,7 +28,7 @@ func TestParseNamesThePlace(t *testing.T) {
 		"a partition that is none":  {brokers, "t,x,1,1,1,1\n", `p:1: partition: "x" is not a number`},
 		"a replica that is none":    {brokers, "t,0,1 x,1,1,1\n", `p:1: replicas: "x" is not a number`},
 		"a rate that is none":       {brokers, "t,0,1,1,fast,1\n", `p:1: in: "fast" is not a decimal number`},
-		"too few log dirs":          {brokers, "t,0,1 2,1,1,1,/d0\n", "p:1: logdirs: 1 log dirs for 2 replicas"},
+		"too few log dirs":          {brokers, "t,0,1 2,1,1,1,/d0\n", "p:1: logdirs: 1 log dir for 2 replicas"},
 		"a log dir of another":      {brokers, "t,0,1 2,1,1,1,/d0 /d1\n", `p:1: logdirs: broker 2 has no log dir "/d1"`},
 		"a partition on two lines":  {brokers, "t,0,1,1,1,1\nu,0,1,1,1,1\n# t\nt,0,2,1,1,1\n", "p:4: partition: t-0 stands on line 1 already"},
 		"the second of two at once": {brokers, "t,0,1,1,1,1\nt,1,3,1,1,1\n", "p:2: replicas: broker 3 is not in the brokers file"},
@@ -95,7 +95,7 @@ func TestPlanRefuses(t *testing.T) {
 		"a negative size":      {model: func(m *Model) { m.Partitions[0].Size = -1 }, says: "partition t-0: negative size"},
 		"an unknown broker":    {model: func(m *Model) { m.Partitions[0].Replicas[1] = 9 }, says: "partition t-0: unknown broker 9"},
 		"a broker twice":       {model: func(m *Model) { m.Partitions[0].Replicas[1] = 1 }, says: "partition t-0: broker 1 twice"},
-		"too few log dirs":     {model: func(m *Model) { m.Partitions[0].Dirs = []int16{0} }, says: "partition t-0: 1 log dirs for 2 replicas"},
+		"too few log dirs":     {model: func(m *Model) { m.Partitions[0].Dirs = []int16{0} }, says: "partition t-0: 1 log dir for 2 replicas"},
 		"an unknown log dir":   {model: func(m *Model) { m.Partitions[0].Dirs = []int16{0, 0} }, says: "partition t-0: broker 2 has no log dir 0"},
 	} {
 		t.Run(name, func(t *testing.T) {

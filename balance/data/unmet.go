@@ -2,6 +2,8 @@ package data
 
 import (
 	"fmt"
+
+	"sluice/words"
 )
 
 // Codes of unmet demands. The goals' names stand for bands that are missed.
@@ -54,7 +56,7 @@ func (u *unmetFinder) places() {
 	if n == 0 {
 		return
 	}
-	v.What = Count(n, "replica") + " left on brokers that should be empty"
+	v.What = words.Count(n, "replica") + " left on brokers that should be empty"
 	v.Help = u.placeHelp(n, held)
 	u.list = append(u.list, v)
 }
@@ -105,7 +107,7 @@ func (u *unmetFinder) racks() {
 		}
 	}
 	if n > 0 {
-		v.What = Count(n, "partition") + " with more copies in one rack than their spread over the racks needs"
+		v.What = words.Count(n, "partition") + " with more copies in one rack than their spread over the racks needs"
 		v.Help = "include them, add brokers or disks in the other racks, or raise the byte or the disk limit"
 		u.list = append(u.list, v)
 	}
@@ -121,7 +123,7 @@ func (u *unmetFinder) limits() {
 		}
 	}
 	if v.Brokers != nil {
-		v.What = fmt.Sprintf("%s with %s in all above %.4g %% of the disk", Count(len(v.Brokers), "broker"), Bytes(int64(over)), 100*u.o.DiskLimit)
+		v.What = fmt.Sprintf("%s with %s in all above %.4g %% of the disk", words.Count(len(v.Brokers), "broker"), Bytes(int64(over)), 100*u.o.DiskLimit)
 		v.Help = fmt.Sprintf("add disks or brokers for %s, shorten retention, or raise the disk limit", Bytes(int64(over/u.o.DiskLimit)))
 		u.list = append(u.list, v)
 	}
@@ -143,7 +145,7 @@ func (u *unmetFinder) giants() {
 		}
 	}
 	if v.Brokers != nil {
-		v.What = Count(len(v.Brokers), "broker") + " with a partition larger than the broker's share of the disk; the others share the rest"
+		v.What = words.Count(len(v.Brokers), "broker") + " with a partition larger than the broker's share of the disk; the others share the rest"
 		v.Help = "give these topics more partitions or a shorter retention"
 		u.list = append(u.list, v)
 	}
@@ -172,7 +174,7 @@ func (u *unmetFinder) bands() {
 			}
 		}
 		if v.Brokers != nil {
-			v.What = fmt.Sprintf("%s outside the band of %s at the end", Count(len(v.Brokers), "broker"), goal.g)
+			v.What = fmt.Sprintf("%s outside the band of %s at the end", words.Count(len(v.Brokers), "broker"), goal.g)
 			v.Help = u.bandHelp(goal.g)
 			u.list = append(u.list, v)
 		}
@@ -196,7 +198,7 @@ func (u *unmetFinder) sources() {
 	if n == 0 {
 		return
 	}
-	v.What = Count(n, "partition") + " left out: no living copy to read from, all are on dead brokers"
+	v.What = words.Count(n, "partition") + " left out: no living copy to read from, all are on dead brokers"
 	v.Help = "bring one of these brokers back: until then nobody can send the records, and if the brokers are gone for good, the records are lost"
 	u.list = append(u.list, v)
 }
@@ -225,7 +227,7 @@ func (u *unmetFinder) bandHelp(g Goal) string {
 	case held > 0:
 		return "include the excluded or pinned partitions"
 	case len(u.m.Partitions) < 20*len(u.load):
-		return fmt.Sprintf("%s on %s are too few and too large to share more evenly: add partitions, or widen the band", Count(len(u.m.Partitions), "partition"), Count(len(u.load), "broker"))
+		return fmt.Sprintf("%s on %s are too few and too large to share more evenly: add partitions, or widen the band", words.Count(len(u.m.Partitions), "partition"), words.Count(len(u.load), "broker"))
 	case g == GoalLeaders || g == GoalBytesOut:
 		return "the replicas lie so that leads cannot go where they lack: widen the band or add the goal replicas"
 	}

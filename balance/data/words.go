@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+
+	"sluice/words"
 )
 
 // shown is how many partitions, brokers or topics are named at most.
@@ -25,14 +27,6 @@ func name(names []string, p *Partition) []string {
 	return names
 }
 
-// Count writes a number of things, as in "1 broker" and "2 brokers".
-func Count(n int, thing string) string {
-	if n != 1 {
-		thing += "s"
-	}
-	return fmt.Sprintf("%d %s", n, thing)
-}
-
 // Bytes writes a count of bytes with a unit of 1000, as in "1.5 TB".
 func Bytes(n int64) string {
 	v, units := float64(n), []string{"B", "kB", "MB", "GB", "TB", "PB"}
@@ -47,19 +41,12 @@ func Bytes(n int64) string {
 }
 
 // have is the verb for so many.
-func have(n int) string {
-	if n == 1 {
-		return "has"
-	}
-	return "have"
-}
+func have(n int) string { return words.Verb(n, "has", "have") }
 
 // numbered writes a thing with its numbers, as in "broker 1" and "brokers 1, 2";
 // ten of them at most.
 func numbered(thing string, ids []int32) string {
-	if len(ids) > 1 {
-		thing += "s"
-	}
+	thing = words.Several(len(ids), thing)
 	for i, id := range ids[:min(len(ids), shown)] {
 		if i > 0 {
 			thing += ","

@@ -64,7 +64,7 @@ func (m membership) Members() []api.Member {
 	var out []api.Member
 	for _, n := range m.Node.Members() {
 		out = append(out, api.Member{
-			ID: n.ServerID, Voter: n.Voter, Heard: n.At, Version: n.Version, Index: n.Reconciled, Tasks: n.Tasks,
+			ID: n.ServerID, Voter: n.Voter, Heard: n.At, Version: n.Version, Index: n.Reconciled, Tasks: n.Tasks, Details: n.Details,
 			// Without a quorum nobody hears a leader, and who is there must be seen all the more.
 			Alive: n.Life == cluster.LifeAlive || n.Heard && !quorum,
 		})

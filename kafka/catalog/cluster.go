@@ -67,6 +67,11 @@ func (k *Cluster) Find(ctx context.Context, topic string, partition int32, fresh
 
 // Topic is Find of a whole topic, which nobody may change.
 func (k *Cluster) Topic(ctx context.Context, topic string, fresh bool) (kafka.TopicMetadata, error) {
+	if !fresh {
+		if meta, ok := k.topics.current(topic); ok {
+			return meta, nil
+		}
+	}
 	if err := k.topics.have(ctx, []string{topic}, fresh); err != nil {
 		return kafka.TopicMetadata{}, err
 	}

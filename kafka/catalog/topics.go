@@ -112,15 +112,28 @@ func (t *topics) unknown(names []string) []string {
 // with mu held.
 func (t *topics) use(name string) *entry {
 	e := t.known[name]
-	if meta, ok := t.all[name]; ok && e == nil && time.Since(t.allAt) < t.cfg.LookupEvery {
-		e = &entry{meta: meta, at: t.allAt}
-		t.known[name] = e
-		t.keepKnown()
+	if e == nil && time.Since(t.allAt) < t.cfg.LookupEvery {
+		if meta, ok := t.all[name]; ok {
+			e = &entry{meta: meta, at: t.allAt}
+			t.known[name] = e
+			t.keepKnown()
+		}
 	}
 	if e != nil {
 		e.used = time.Now()
 	}
 	return e
+}
+
+// current is what is known of a topic that is there, in one step: thousands of
+// idle streams ask every few seconds.
+func (t *topics) current(name string) (kafka.TopicMetadata, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if e := t.use(name); e != nil && e.meta.Err == nil {
+		return e.meta, true
+	}
+	return kafka.TopicMetadata{}, false
 }
 
 // told is what a lookup said of a topic.

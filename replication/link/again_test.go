@@ -2,6 +2,7 @@ package link
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -132,5 +133,25 @@ func TestStateOfEveryTopic(t *testing.T) {
 	l.rounds(r, 2)
 	if d := state(); d.Selected != 3 || d.Age == nil {
 		t.Errorf("a paused link forgot what it saw: %+v", d)
+	}
+}
+
+// A new owner of a link's topics does not tell again what the one before has
+// told, and tells the end of what ended in between.
+func TestTheNextOwnerKnowsWhatWasTold(t *testing.T) {
+	told := func(at int64, topic string, code fsm.Code) *fsm.Event {
+		return &fsm.Event{Task: 5, Topic: topic, Part: -1, Code: code, Message: "why", First: at, Last: at}
+	}
+	got := refusedBefore(fsm.LinkEvents{
+		Events: []*fsm.Event{
+			told(1, "a", fsm.CodeTopicMissing), told(2, "b", fsm.CodePartitionMismatch), told(3, "a", fsm.CodeResolved),
+			told(4, "c", fsm.CodeTopicAdded), told(6, "d", fsm.CodeSettingsDiffer), told(7, "", fsm.CodeUnreachable),
+			{Task: 6, Topic: "e", Part: -1, Code: fsm.CodeTopicMissing, Last: 8}, {Task: 5, Topic: "f", Part: 0, Code: fsm.CodeUnreachable, Last: 9},
+		},
+		Lasting: []*fsm.Event{told(5, "g", fsm.CodeForeignWriter)},
+	}, 5)
+	want := map[string]Refused{"b": {"b", fsm.CodePartitionMismatch, "why"}, "": {"", fsm.CodeUnreachable, "why"}, "g": {"g", fsm.CodeForeignWriter, "why"}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sluice/fsm"
+	"sluice/words"
 )
 
 // alike is what is known of how the copied topics of a link are at the target
@@ -218,7 +219,7 @@ func lostText(target string, lost []TargetLost) string {
 		texts = append(texts, fmt.Sprintf("partition %d [%d, %d)", l.Partition, l.From, l.To))
 	}
 	if n := len(lost) - most; n > 0 {
-		texts = append(texts, fmt.Sprintf("%d more partitions", n))
+		texts = append(texts, words.Count(n, "more partition"))
 	}
 	return fmt.Sprintf("target topic %s has removed copied records that the source still has: %d source offsets, %s",
 		target, offsetsLost(lost), strings.Join(texts, ", "))

@@ -13,6 +13,7 @@ import (
 	"sluice/fsm/reason"
 	"sluice/kafka"
 	"sluice/kafka/catalog"
+	"sluice/words"
 )
 
 // TopicCheck is a topic that the link would copy.
@@ -136,14 +137,6 @@ func (f *fold) add(topic, text string) {
 	f.topics[text] = append(f.topics[text], topic)
 }
 
-// counted words a number of things.
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
 // few names things of a kind, the first three of many.
 func few(kind string, names []string) string {
 	const most = 3
@@ -243,9 +236,9 @@ func (f *findings) shift(in *topicsInput, topics []TopicCheck, heads, starts off
 	switch {
 	case shifted == 0:
 	case in.spec.Offsets == fsm.OffsetsIdentical:
-		f.refuse("offsets: identical cannot be kept for %s (%s): first records are gone or left out; use offsets: auto", counted(shifted, "partition"), example)
+		f.refuse("offsets: identical cannot be kept for %s (%s): first records are gone or left out; use offsets: auto", words.Count(shifted, "partition"), example)
 	case in.spec.Offsets == fsm.OffsetsAuto:
-		f.warn("%s shifted offsets at the target (%s)", map[bool]string{true: "1 partition gets", false: counted(shifted, "partition") + " get"}[shifted == 1], example)
+		f.warn("%s %s shifted offsets at the target (%s)", words.Count(shifted, "partition"), words.Verb(shifted, "gets", "get"), example)
 	}
 }
 
@@ -265,7 +258,7 @@ func expiryWarning(ms int) string {
 // brokers is about what the target's brokers are set to.
 func (f *findings) brokers(spec fsm.LinkSpec, brokers int, rules targetRules, err error) {
 	if n := int(spec.ReplicationFactor); n > brokers {
-		f.refuse("targetTopics.replicationFactor is %d, Kafka cluster %s has %d brokers", n, spec.Target, brokers)
+		f.refuse("targetTopics.replicationFactor is %d, Kafka cluster %s has %s", n, spec.Target, words.Count(brokers, "broker"))
 	}
 	if err != nil {
 		f.warn("Kafka cluster %s: its broker settings cannot be read (%v): topics are created with the broker's defaults for what the source does not set itself", spec.Target, err)

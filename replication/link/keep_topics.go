@@ -10,6 +10,7 @@ import (
 
 	"sluice/fsm"
 	"sluice/kafka"
+	"sluice/words"
 )
 
 // keepTopics creates and raises target topics and adds streams. What fails for
@@ -44,7 +45,7 @@ func (t *Task) keepTopics(ctx context.Context, s *snapshot, m *Measurement) erro
 	}
 	for _, c := range streamsEnds(s.link, plan.ends, t.cfg.Node, time.Now().UnixMilli()) {
 		if err := t.propose(ctx, c); err != nil {
-			return fmt.Errorf("ending the streams of %d topics: %w", len(c.Topics), err)
+			return fmt.Errorf("ending the streams of %s: %w", words.Count(len(c.Topics), "topic"), err)
 		}
 	}
 	return nil
@@ -209,7 +210,7 @@ func (s *snapshot) origin(c creation, id [16]byte) ledgerRecord {
 func (t *Task) addStreams(ctx context.Context, streams, again []fsm.StreamKey) error {
 	for _, c := range streamsAdds(t.link, streams, again, time.Now().UnixMilli()) {
 		if err := t.propose(ctx, c); err != nil {
-			return fmt.Errorf("adding %d streams: %w", len(c.Streams)+len(c.Again), err)
+			return fmt.Errorf("adding %s: %w", words.Count(len(c.Streams)+len(c.Again), "stream"), err)
 		}
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 
 	"sluice/fsm"
 	"sluice/kafka"
+	"sluice/words"
 )
 
 // outcome is what became of one action.
@@ -54,18 +55,18 @@ func refusedByQuota(actions []topicAction, outcomes []outcome) (late []topicActi
 
 // grown, created and added are the outcomes of what an action does.
 func grown(a topicAction, err error) outcome {
-	return outcome{note: fmt.Sprintf("%s raised to %d partitions", a.target, a.grow), err: err}
+	return outcome{note: fmt.Sprintf("%s raised to %s", a.target, words.Count(a.grow, "partition")), err: err}
 }
 
 func added(a topicAction) outcome {
-	return outcome{note: fmt.Sprintf("%d partitions of %s are copied to %s", len(a.add), a.topic, a.target)}
+	return outcome{note: fmt.Sprintf("%s of %s %s copied to %s", words.Count(len(a.add), "partition"), a.topic, words.Verb(len(a.add), "is", "are"), a.target)}
 }
 
 func created(a topicAction, changed []Changed, err error) outcome {
 	if errors.Is(err, kerr.TopicAlreadyExists) {
 		return outcome{later: true} // it appeared meanwhile: whose is it?
 	}
-	note := fmt.Sprintf("%s created with %d partitions", a.target, a.create)
+	note := fmt.Sprintf("%s created with %s", a.target, words.Count(a.create, "partition"))
 	var diffs []string
 	for _, c := range changed {
 		diffs = append(diffs, fmt.Sprintf("%s %s (source: %s)", c.Name, cmp.Or(c.Target, "the target's default"), c.Source))

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sluice/fsm"
+	"sluice/words"
 )
 
 // pace is how many target topics the next request creates, and when. The first
@@ -63,6 +64,6 @@ func foldThrottled(refused []Refused) []Refused {
 	if len(waiting) == 0 {
 		return refused
 	}
-	return append(out, Refused{Code: fsm.CodeQuotaThrottled, Message: fmt.Sprintf("%d topics wait to be created, by a quota of the target's controller: %s",
-		len(waiting), few("topic", waiting))})
+	return append(out, Refused{Code: fsm.CodeQuotaThrottled, Message: fmt.Sprintf("%s %s to be created, by a quota of the target's controller: %s",
+		words.Count(len(waiting), "topic"), words.Verb(len(waiting), "waits", "wait"), few("topic", waiting))})
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"sluice/fsm"
+	"sluice/words"
 )
 
 // rings looks where records go after the link has copied them, over all other
@@ -44,7 +45,7 @@ func (f *findings) rings(spec fsm.LinkSpec, others []*fsm.Link, topics []TopicCh
 	case found.More > 0 && found.Cut:
 		f.refuse("at least %d more rings of links like these", found.More)
 	case found.More > 0:
-		f.refuse("%s of links like these", counted(found.More, "more ring"))
+		f.refuse("%s of links like these", words.Count(found.More, "more ring"))
 	case found.Cut:
 		f.warn("there are too many ways from Kafka cluster %s over other links to follow them all: see to it that no topic comes back under another name", spec.Target)
 	}

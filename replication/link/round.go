@@ -1,6 +1,7 @@
 package link
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sluice/fsm"
+	"sluice/fsm/reason"
 	"sluice/kafka"
 )
 
@@ -115,6 +117,9 @@ func (t *Task) pin(ctx context.Context, at *side) error {
 // recordRefused records an event for what was not recorded before, of the link
 // as a whole and of each topic, and one for what is over.
 func (t *Task) recordRefused(err error, refused []Refused) {
+	if t.recorded == nil {
+		t.recorded = refusedBefore(t.ctl.View().LinkEvents(t.link), t.id)
+	}
 	now := map[string]Refused{}
 	if err != nil {
 		refused = append(slices.Clone(refused), Refused{Code: codeOf(err), Message: kafka.Explain(err)})
@@ -132,4 +137,23 @@ func (t *Task) recordRefused(err error, refused []Refused) {
 		}
 	}
 	t.recorded = now
+}
+
+// refusedBefore reads from a link's events what its owners before have told of
+// and have not seen the end of, by topic.
+func refusedBefore(told fsm.LinkEvents, id fsm.TaskID) map[string]Refused {
+	events := append(slices.Clone(told.Events), told.Lasting...)
+	slices.SortStableFunc(events, func(a, b *fsm.Event) int { return cmp.Compare(a.Last, b.Last) })
+	out := map[string]Refused{}
+	for _, e := range events {
+		switch {
+		case e.Task != id || e.Part >= 0:
+		case e.Code == fsm.CodeResolved:
+			delete(out, e.Topic)
+		case e.Code == fsm.CodeSettingsDiffer, e.Code == fsm.CodeTargetLost: // of keepAlike
+		case reason.SeverityOf(e.Code) >= reason.Waiting:
+			out[e.Topic] = Refused{Topic: e.Topic, Code: e.Code, Message: e.Message}
+		}
+	}
+	return out
 }

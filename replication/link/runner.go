@@ -34,7 +34,7 @@ func (r *Runner) StartTask(ctx context.Context, t *fsm.Task) *Task {
 	ctx, cancel := context.WithCancel(ctx)
 	l := &Task{
 		cfg: r.cfg, catalog: r.catalog, ctl: r.ctl, log: r.log, link: t.Link, id: t.ID, turn: t.Turn,
-		cancel: cancel, done: make(chan struct{}), recorded: map[string]Refused{}, ledger: newLedger(), pace: pace{size: firstTopics},
+		cancel: cancel, done: make(chan struct{}), ledger: newLedger(), pace: pace{size: firstTopics},
 	}
 	l.measure.Store(&Measurement{State: fsm.CodeStarting})
 	go l.run(ctx)

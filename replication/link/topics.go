@@ -13,6 +13,7 @@ import (
 	"sluice/fsm"
 	"sluice/kafka"
 	"sluice/task"
+	"sluice/words"
 )
 
 // topicsInput is all that a topicsPlan rests on.
@@ -243,7 +244,7 @@ func (in *topicsInput) decideNew(p *topicsPlan, t *kafka.TopicMetadata, target s
 	case count(&have) < count(t) && (made || len(a.again) > 0):
 		a.grow = count(t) // the source grew before the streams were added
 	case count(&have) != count(t):
-		p.refuse(t, fsm.CodePartitionMismatch, "the target topic %s exists with %d partitions, the source has %d", target, count(&have), count(t))
+		p.refuse(t, fsm.CodePartitionMismatch, "the target topic %s exists with %s, the source has %d", target, words.Count(count(&have), "partition"), count(t))
 		return
 	}
 	if exists && !in.emptyOrShared(p, t, target, without(upTo(count(&have), nil), a.again)) {

@@ -166,6 +166,20 @@ func (w *model) trim(t *rapid.T) {
 	}
 }
 
+// past is the first source offset from at on that no gap holds. A gap may lie
+// over what was copied before: the source has lost it since.
+func (w *model) past(at int64) int64 {
+	for moved := true; moved; {
+		moved = false
+		for from, to := range w.gaps {
+			if from <= at && at < to {
+				at, moved = to, true
+			}
+		}
+	}
+	return at
+}
+
 // marker puts a gap behind all that anybody has fetched.
 func (w *model) marker(t *rapid.T) {
 	if rapid.IntRange(0, 9).Draw(t, "seldom") > 0 {
@@ -239,9 +253,7 @@ func (w *model) align(n *modelNode, s *recovery.Situation, known fsm.Progress) *
 		}
 	}
 	for at := max(known.Source, w.first); int64(len(source)) < s.Log.LogEnd-known.Target; at++ {
-		for next, gap := w.gaps[at]; gap; next, gap = w.gaps[at] {
-			at = next
-		}
+		at = w.past(at)
 		source = append(source, recovery.Seen{Offset: at, Sum: uint64(at)})
 	}
 	a := recovery.Align(source, target, known, s.Log.LogEnd)

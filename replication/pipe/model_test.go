@@ -280,13 +280,10 @@ func (w *model) fetch(t *rapid.T, i int) {
 		w.ended(i)
 		return
 	}
-	at := n.fetched
-	for next, gap := w.gaps[at]; gap; next, gap = w.gaps[at] {
-		at = next
-	}
+	at := w.past(n.fetched)
 	count := int64(rapid.IntRange(1, 4).Draw(t, "records"))
 	for k := int64(1); k < count; k++ {
-		if _, gap := w.gaps[at+k]; gap || timeOf(at+k) != timeOf(at) {
+		if w.past(at+k) != at+k || timeOf(at+k) != timeOf(at) {
 			count = k
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"sluice/replication/recovery"
 	"sluice/replication/wire"
 	"sluice/task"
+	"sluice/words"
 )
 
 // progress is how far a stream is, what of it is not in the facts yet, and what
@@ -46,7 +47,7 @@ func (p *progress) show(code fsm.Code, message string) {
 
 // tell shows how far a long reading of the logs is.
 func (p *progress) tell(doing string, done, all int64) {
-	p.show(fsm.CodeStarting, fmt.Sprintf("%s: %d of %d offsets", doing, done, all))
+	p.show(fsm.CodeStarting, fmt.Sprintf("%s: %d of %s", doing, done, words.Count(all, "offset")))
 }
 
 // memory fills in what is kept here.

@@ -8,6 +8,7 @@ import (
 
 	"sluice/fsm"
 	"sluice/kafka"
+	"sluice/words"
 )
 
 // selection is what a comparison has to cover.
@@ -98,7 +99,7 @@ func (in *selectionInput) without(t *kafka.TopicMetadata, partly bool) string {
 	case i < 0:
 		return fmt.Sprintf("the link does not copy it: the target has no topic %s; see `sluice link describe %s`", target, in.spec.Name)
 	case len(in.target[i].Partitions) != len(t.Partitions):
-		return fmt.Sprintf("the link does not copy it: the source has %d partitions, the target topic %s has %d", len(t.Partitions), target, len(in.target[i].Partitions))
+		return fmt.Sprintf("the link does not copy it: the source has %s, the target topic %s has %d", words.Count(len(t.Partitions), "partition"), target, len(in.target[i].Partitions))
 	case partly:
 		return "the link does not copy these partitions yet"
 	}

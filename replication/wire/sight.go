@@ -33,7 +33,7 @@ func (s Slowed) Broker() string {
 func slowed(cluster Cluster, broker int32, conn *kafka.Conn) Slowed {
 	s := Slowed{Cluster: cluster.Name(), Node: broker}
 	if conn != nil {
-		s.Until = conn.Stats().MutedUntil
+		s.Until = conn.MutedUntil()
 	}
 	return s
 }

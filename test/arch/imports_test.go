@@ -15,17 +15,17 @@ const everything = "*"
 // folders that it may import. The deepest folder that fits counts.
 var mayImport = map[string][]string{
 	"cmd/sluice":           {everything},
-	"cli":                  {"api", "manifest", "fsm", "balance/data"},
+	"cli":                  {"api", "manifest", "fsm", "balance/data", "words"},
 	"demo":                 {everything, "-cli", "-cmd"},
 	"task":                 {"fsm"},
 	"manifest":             {"fsm"},
 	"operation":            {"fsm"},
-	"kafka":                {"fsm"},
+	"kafka":                {"fsm", "words"},
 	"kafka/record":         {},
 	"kafka/catalog":        {"fsm", "kafka"},
 	"balance/work":         {"fsm"},
-	"balance/data":         {"fsm"},
-	"api":                  {"fsm", "manifest", "task", "operation", "monitor", "balance/data"},
+	"balance/data":         {"fsm", "words"},
+	"api":                  {"fsm", "manifest", "task", "operation", "monitor", "balance/data", "words"},
 	"monitor":              {"fsm", "task", "kafka", "replication/offsets"},
 	"replication":          {"fsm", "task", "operation", "kafka"},
 	"replication/offsets":  {"fsm", "kafka/record"},
@@ -33,22 +33,23 @@ var mayImport = map[string][]string{
 	"replication/recovery": {"fsm", "kafka/record", "replication/offsets"},
 	"replication/pipe":     {"fsm", "kafka/record", "replication/offsets", "replication/rewrite", "replication/recovery"},
 	"replication/wire":     {"fsm", "task", "kafka", "replication/pipe", "replication/recovery", "replication/rewrite"},
-	"replication/stream":   {"fsm", "task", "operation", "kafka", "replication/offsets", "replication/pipe", "replication/recovery", "replication/wire"},
-	"replication/link":     {"fsm", "task", "operation", "kafka", "replication/offsets"},
-	"replication/verify":   {"fsm", "task", "operation", "kafka", "replication/offsets"},
+	"replication/stream":   {"fsm", "task", "operation", "kafka", "replication/offsets", "replication/pipe", "replication/recovery", "replication/wire", "words"},
+	"replication/link":     {"fsm", "task", "operation", "kafka", "replication/offsets", "words"},
+	"replication/verify":   {"fsm", "task", "operation", "kafka", "replication/offsets", "words"},
 	"balance/mover":        {"fsm", "task", "operation", "kafka", "balance/data"},
-	"cluster":              {"fsm", "task", "balance/work", "operation", "transport"},
-	"transport":            {},
-	"fsm":                  {},
+	"cluster":              {"fsm", "task", "balance/work", "operation", "transport", "words"},
+	"transport":            {"words"},
+	"fsm":                  {"words"},
 	"fsm/reason":           {"fsm"},
 	"web":                  {},
+	"words":                {},
 	"test":                 {everything},
 }
 
 // pure are the packages without clock, chance, goroutine, lock or I/O.
 var pure = []string{
 	"fsm", "fsm/reason", "operation", "balance/work", "balance/data", "kafka/record",
-	"replication/offsets", "replication/rewrite", "replication/recovery", "replication/pipe",
+	"replication/offsets", "replication/rewrite", "replication/recovery", "replication/pipe", "words",
 }
 
 // vague names say nothing of what a package owns.

@@ -125,7 +125,7 @@ func preflight(l *lab) {
 		t.Errorf("cluster ids %v", got.ClusterIDs)
 	}
 	s.ReplicationFactor = 2
-	if got, err = linktask.Preflight(l.ctx, l.catalog, l.ctl.View(), s, l.us, l.eu); err != nil || !has(got.Refusals, "has 1 brokers") {
+	if got, err = linktask.Preflight(l.ctx, l.catalog, l.ctl.View(), s, l.us, l.eu); err != nil || !has(got.Refusals, "has 1 broker") {
 		t.Errorf("%q, %v", got.Refusals, err)
 	}
 }
