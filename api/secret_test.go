@@ -34,6 +34,8 @@ func TestSecretsAreLookedAtFirst(t *testing.T) {
 		_, err := c.Apply(t.Context(), r)
 		wants(t, "a secret", err, 422, api.CodeManifest, "links.yaml:4:", "spec.sasl.password: secret ${file:/node.key}: not allowed on this node", "nothing was changed")
 	}
+	_, err := c.Apply(t.Context(), with("${file:/gone}"))
+	wants(t, "a missing file", err, 422, api.CodeManifest, "links.yaml:4:", "spec.sasl.password: secret ${file:/gone}: ", "nothing was changed", "put it right on each, and apply again")
 	if len(pf.asked) != 0 || len(f.View().Kafka) != 0 {
 		t.Errorf("asked about %v", pf.asked)
 	}

@@ -3,9 +3,11 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -34,7 +36,7 @@ func (c *Client) Dial(ctx context.Context, broker int32) (*Conn, error) {
 	if err != nil {
 		nc.Close()
 		c.forgetBroker(broker)
-		return nil, fmt.Errorf("dialling broker %d: %w", broker, err)
+		return nil, fmt.Errorf("dialling broker %d: %w", broker, &addressError{addr, err})
 	}
 	return c.adoptConn(nc, connConfig{
 		broker: broker, versions: versions, clientID: c.cfg.ClientID, login: login, loginHolds: lifetime,
@@ -51,6 +53,9 @@ func (c *Client) checkCluster(ask askFunc) error {
 	req.Topics = []kmsg.MetadataRequestTopic{} // not nil: no topics
 	resp, err := ask(req)
 	if err != nil {
+		if is(io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET)(err) {
+			err = fmt.Errorf("%w: %w", errAfterVersions, err)
+		}
 		return fmt.Errorf("asking for the cluster id: %w", err)
 	}
 	id := resp.(*kmsg.MetadataResponse).ClusterID

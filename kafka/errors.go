@@ -3,6 +3,7 @@ package kafka
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 )
@@ -29,6 +30,39 @@ var (
 	// ErrTimeout says that a broker was silent for longer than it may be.
 	ErrTimeout = errors.New("broker silent for too long")
 )
+
+// Where an error came from, for its cause.
+var (
+	errTLS           = errors.New("TLS handshake")
+	errLogin         = errors.New("SASL login")
+	errTLSWanted     = errors.New("the answer is one of TLS")
+	errAfterVersions = errors.New("connection ended after the API versions")
+	errSilent        = errors.New("it accepts connections and does not answer")
+)
+
+// addressError is the error of what was said with an address.
+type addressError struct {
+	addr string
+	err  error
+}
+
+func (e *addressError) Error() string { return e.addr + ": " + e.err.Error() }
+func (e *addressError) Unwrap() error { return e.err }
+
+// unanswered are the errors of all addresses.
+type unanswered []error
+
+// Error names them in one line.
+func (u unanswered) Error() string {
+	texts := make([]string, len(u))
+	for i, err := range u {
+		texts[i] = err.Error()
+	}
+	return "no bootstrap address answers: " + strings.Join(texts, "; ")
+}
+
+// Unwrap gives what each address said.
+func (u unanswered) Unwrap() []error { return u }
 
 // Needs names the right on a topic that a refused call wants; other errors
 // stay as they are.

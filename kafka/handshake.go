@@ -21,6 +21,10 @@ type handshake struct {
 	corr      int32
 }
 
+// tlsAlert begins what a TLS listener answers to what is not TLS (RFC 8446,
+// section 5.1).
+const tlsAlert = 21
+
 // maxHandshake bounds a response during the handshake, in bytes.
 const maxHandshake = 1 << 20
 
@@ -112,7 +116,11 @@ func (h *handshake) roundTrip(req kmsg.Request) ([]byte, error) {
 		return nil, err
 	}
 	var head [8]byte
-	if _, err := io.ReadFull(h.nc, head[:]); err != nil {
+	n, err := io.ReadFull(h.nc, head[:])
+	if n > 2 && head[0] == tlsAlert && head[1] == 3 { // the major version of all of TLS
+		return nil, fmt.Errorf("%w: %w", ErrProtocol, errTLSWanted)
+	}
+	if err != nil {
 		if errors.Is(err, io.EOF) {
 			err = fmt.Errorf("%w (wrong listener, or not logged in as it wants?)", io.ErrUnexpectedEOF)
 		}
@@ -123,7 +131,7 @@ func (h *handshake) roundTrip(req kmsg.Request) ([]byte, error) {
 		return nil, fmt.Errorf("%w: not a Kafka response (plaintext to a TLS listener?)", ErrProtocol)
 	}
 	body := make([]byte, size)
-	_, err := io.ReadFull(h.nc, body)
+	_, err = io.ReadFull(h.nc, body)
 	return body, err
 }
 

@@ -112,11 +112,11 @@ func newLogin(mech sasl.Mechanism, host string) loginFunc {
 	}
 	return func(ctx context.Context, ask askFunc) (time.Duration, error) {
 		if err := chooseMechanism(mech, ask); err != nil {
-			return 0, fmt.Errorf("choosing SASL mechanism %s: %w", mech.Name(), err)
+			return 0, fmt.Errorf("%w: choosing mechanism %s: %w", errLogin, mech.Name(), err)
 		}
 		lifetime, err := authenticate(ctx, mech, host, ask)
 		if err != nil {
-			return 0, fmt.Errorf("SASL login: %w", err)
+			return 0, fmt.Errorf("%w: %w", errLogin, err)
 		}
 		return lifetime, nil
 	}
@@ -175,7 +175,11 @@ func (s Secrets) secured(dial dialFunc, k *fsm.KafkaCluster) dialFunc {
 			return nil, err
 		}
 		if k.TLS == nil {
-			return dial(ctx, network, addr)
+			nc, err := dial(ctx, network, addr)
+			if err != nil {
+				return nil, &addressError{addr, err}
+			}
+			return nc, nil
 		}
 		cfg, err := s.tlsConfig(k.TLS)
 		if err != nil {
@@ -188,12 +192,12 @@ func (s Secrets) secured(dial dialFunc, k *fsm.KafkaCluster) dialFunc {
 		}
 		nc, err := dial(ctx, network, addr)
 		if err != nil {
-			return nil, err
+			return nil, &addressError{addr, err}
 		}
 		tc := tls.Client(nc, cfg)
 		if err := tc.HandshakeContext(ctx); err != nil {
 			nc.Close()
-			return nil, fmt.Errorf("TLS handshake with %s: %w", addr, err)
+			return nil, &addressError{addr, fmt.Errorf("%w: %w", errTLS, err)}
 		}
 		return tc, nil
 	}

@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -106,7 +105,7 @@ func (s *seeds) find(look *seeking) {
 		if answers[addr] == nil {
 			good = append(good, addr)
 		} else {
-			errs = append(errs, fmt.Errorf("%s: %w", addr, answers[addr]))
+			errs = append(errs, answers[addr])
 		}
 	}
 	s.mu.Lock()
@@ -122,21 +121,6 @@ func (s *seeds) find(look *seeking) {
 		}
 	}
 }
-
-// unanswered are the errors of all addresses.
-type unanswered []error
-
-// Error names them in one line.
-func (u unanswered) Error() string {
-	texts := make([]string, len(u))
-	for i, err := range u {
-		texts[i] = err.Error()
-	}
-	return "no bootstrap address answers: " + strings.Join(texts, "; ")
-}
-
-// Unwrap gives what each address said.
-func (u unanswered) Unwrap() []error { return u }
 
 // ask asks all addresses side by side; answered is called for each that does.
 func (s *seeds) ask(ctx context.Context, answered func()) map[string]error {
@@ -162,7 +146,7 @@ func (s *seeds) ask(ctx context.Context, answered func()) map[string]error {
 func (s *seeds) askOne(ctx context.Context, addr string) error {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
-		return err
+		return &addressError{addr, err}
 	}
 	nc, err := s.dial(ctx, "tcp", addr)
 	if err != nil {
@@ -171,7 +155,10 @@ func (s *seeds) askOne(ctx context.Context, addr string) error {
 	defer nc.Close()
 	_, _, err = shake(ctx, nc, s.clientID, newLogin(s.mech, host), nil)
 	if err != nil && (ctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded)) {
-		err = fmt.Errorf("%w: it accepts connections and does not answer", ErrTimeout)
+		err = fmt.Errorf("%w: %w", ErrTimeout, errSilent)
+	}
+	if err != nil {
+		err = &addressError{addr, err}
 	}
 	return err
 }

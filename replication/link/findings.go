@@ -2,6 +2,7 @@ package link
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -40,22 +41,17 @@ func (f *findings) warn(format string, args ...any) {
 
 // explain says what an operator can do about an error of reaching a cluster.
 func explain(k fsm.KafkaCluster, err error) string {
-	hint := "is it up, and are its bootstrap addresses right from here: " + strings.Join(k.Bootstrap, ", ") + "?"
-	switch codeOf(err) {
-	case fsm.CodeAuthenticationFailed:
-		hint = "check its sasl user and password"
-	case fsm.CodeUnauthorized:
-		hint = "give its user the right that is named"
-	case fsm.CodeForeignWriter:
-		hint = ""
+	text := kafka.Explain(err)
+	if text == err.Error() && !errors.Is(err, ErrClaimed) {
+		text += "; is it up, and are its bootstrap addresses right from here: " + strings.Join(k.Bootstrap, ", ") + "?"
 	}
-	return fmt.Sprintf("Kafka cluster %s: %v; %s", k.Name, err, hint)
+	return fmt.Sprintf("Kafka cluster %s: %s", k.Name, text)
 }
 
 // addresses tells which bootstrap addresses do not answer while others do.
 func (f *findings) addresses(k fsm.KafkaCluster, silent map[string]error) {
 	for _, addr := range slices.Sorted(maps.Keys(silent)) {
-		f.warn("Kafka cluster %s: its bootstrap address %s does not answer (%v); others do, correct it or bring that broker back", k.Name, addr, silent[addr])
+		f.warn("Kafka cluster %s: its bootstrap address %s does not answer as others do: %s", k.Name, addr, kafka.Explain(silent[addr]))
 	}
 }
 
@@ -76,7 +72,7 @@ func (f *findings) silent(spec fsm.LinkSpec, failed map[catalog.Partition]error,
 		then += ", from its log start, since start: " + spec.Start + " cannot be found out now"
 	}
 	for _, code := range told.texts {
-		f.warn("Kafka cluster %s: %s without an answer (%s: %v): %s", spec.Source, few("partition", told.topics[code]), code, why[code], then)
+		f.warn("Kafka cluster %s: %s without an answer (%s: %s): %s", spec.Source, few("partition", told.topics[code]), code, kafka.Explain(why[code]), then)
 	}
 }
 

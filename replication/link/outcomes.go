@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"sluice/fsm"
+	"sluice/kafka"
 	"sluice/words"
 )
 
@@ -27,7 +28,7 @@ func sum(actions []topicAction, outcomes []outcome) (streams, again []fsm.Stream
 		switch o := outcomes[i]; {
 		case o.later:
 		case o.err != nil:
-			refused = append(refused, Refused{a.topic, codeOf(o.err), o.err.Error()})
+			refused = append(refused, Refused{a.topic, codeOf(o.err), kafka.Explain(o.err)})
 		default:
 			for _, p := range a.add {
 				to := &streams

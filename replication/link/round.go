@@ -13,6 +13,7 @@ import (
 
 	"sluice/fsm"
 	"sluice/fsm/reason"
+	"sluice/kafka"
 )
 
 // run looks at both Kafka clusters again and again until ctx ends. What goes
@@ -50,7 +51,7 @@ func (t *Task) once(ctx context.Context) {
 		return // told to end
 	}
 	if err != nil {
-		m.State, m.Message = codeOf(err), err.Error()
+		m.State, m.Message = codeOf(err), kafka.Explain(err)
 		t.log.Warn("topics not in step", "error", err)
 	}
 	if m.Differences = t.alike.differences(); m.losing != "" && m.State == fsm.CodeIdle {
@@ -121,7 +122,7 @@ func (t *Task) recordRefused(err error, refused []Refused) {
 	}
 	now := map[string]Refused{}
 	if err != nil {
-		refused = append(slices.Clone(refused), Refused{Code: codeOf(err), Message: err.Error()})
+		refused = append(slices.Clone(refused), Refused{Code: codeOf(err), Message: kafka.Explain(err)})
 		now = maps.Clone(t.recorded) // the round did not get to look at every topic
 	}
 	for _, f := range refused {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sluice/fsm"
+	"sluice/kafka"
 	"sluice/kafka/catalog"
 )
 
@@ -95,7 +96,7 @@ func (j *Job) Status() Status {
 		Partitions: len(j.streams), Done: j.book.done, Result: j.book.result(j.state == Done),
 	}
 	if j.err != nil {
-		s.Err = j.err.Error()
+		s.Err = kafka.Explain(j.err)
 	}
 	for _, st := range j.streams {
 		s.Records += st.records.Load()

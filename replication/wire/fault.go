@@ -21,7 +21,7 @@ func FaultOf(err error, source bool) recovery.Fault {
 	if fault, ok := errors.AsType[recovery.Fault](err); ok {
 		return fault
 	}
-	f := recovery.Faulty(recovery.Retry, kafka.Code(err), err.Error())
+	f := recovery.Faulty(recovery.Retry, kafka.Code(err), kafka.Explain(err))
 	f.Source = source
 	var ke *kerr.Error
 	if !errors.As(err, &ke) {
