@@ -48,5 +48,5 @@ func (s *Situation) gone(f Fault) Step {
 	if s.Memory.Attempts >= goneTries {
 		return Halt{f}
 	}
-	return Wait{Code: f.Code, Message: f.Message, For: Backoff(s.Memory.Attempts)}
+	return Wait{Code: fsm.CodeUnreachable, Message: f.Message, For: Backoff(s.Memory.Attempts)} // not a stop yet, which has a way out
 }

@@ -188,8 +188,8 @@ func TestFailures(t *testing.T) {
 	for _, r := range []ruling{
 		{"nothing was the matter", nil, func(s *Situation) { s.Failed = faulty(Unsure) }, nil, "restart: unsure, its-code"},
 		{"after a fault", faulty(Unsure), func(s *Situation) { s.Failed = faulty(Retry) }, nil, "wait 40ms: its-code"},
-		{"the topic is gone", faulty(TopicChanged), func(s *Situation) { s.Failed = gone(true) }, nil, "wait 40ms: source-deleted"},
-		{"the other one", faulty(TopicChanged), func(s *Situation) { s.Failed = gone(false) }, nil, "wait 40ms: target-deleted"},
+		{"the topic is gone", faulty(TopicChanged), func(s *Situation) { s.Failed = gone(true) }, nil, "wait 40ms: unreachable"},
+		{"the other one", faulty(TopicChanged), func(s *Situation) { s.Failed = gone(false) }, nil, "wait 40ms: unreachable"},
 		{"the target topic of a stream that never began is not there yet", faulty(TopicChanged), func(s *Situation) {
 			s.Failed, s.Memory.Attempts, s.Task.Mapping = gone(false), goneTries, nil
 		}, nil, "wait 5s: starting"},
