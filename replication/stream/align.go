@@ -23,10 +23,14 @@ func (l *logs) align(ctx context.Context, m *fsm.Mapping, known fsm.Progress, si
 	if end-known.Target > mostAligned {
 		return doubt, nil
 	}
+	committed, err := l.source.stableEnd(ctx)
+	if err != nil {
+		return nil, err
+	}
 	a := aligning{hashes: newHashes(maphash.MakeSeed(), l.maxOpened), told: told, from: max(known.Target, sit.Log.LogStart), most: end - known.Target}
-	err := a.readTarget(ctx, &l.target, m.ProducerID, end)
+	err = a.readTarget(ctx, &l.target, m.ProducerID, end)
 	if err == nil && !a.unreadable {
-		err = a.readSource(ctx, &l.source, span{from: max(known.Source, sit.Source.First), to: sit.Source.End, committed: true}, skip)
+		err = a.readSource(ctx, &l.source, span{from: max(known.Source, sit.Source.First), to: committed, committed: true}, skip)
 	}
 	switch {
 	case err != nil:
@@ -34,7 +38,7 @@ func (l *logs) align(ctx context.Context, m *fsm.Mapping, known fsm.Progress, si
 	case a.unreadable:
 		return doubt, nil
 	}
-	found := recovery.Align(a.source, a.target, known, sit.Source.End, end)
+	found := recovery.Align(a.source, a.target, known, committed, end)
 	return &found, nil
 }
 

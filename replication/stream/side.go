@@ -58,6 +58,16 @@ func (s *side) offset(ctx context.Context, b kafka.Broker, iso kafka.Isolation, 
 	return res[0].Offset, res[0].Err
 }
 
+// stableEnd is how far what the partition holds is committed: its last stable
+// offset.
+func (s *side) stableEnd(ctx context.Context) (end int64, err error) {
+	err = s.call(ctx, func(ctx context.Context, b kafka.Broker) (err error) {
+		end, err = s.offset(ctx, b, kafka.ReadCommitted, kafka.Latest, -1)
+		return err
+	})
+	return end, err
+}
+
 // logEnd is where the current leader epoch ends: ListOffsets knows only the
 // high watermark. An epoch without a record has none: -1.
 func (s *side) logEnd(ctx context.Context, b kafka.Broker) (int64, error) {

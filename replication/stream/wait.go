@@ -1,12 +1,10 @@
 package stream
 
 import (
-	"context"
 	"fmt"
 	"time"
 
 	"sluice/fsm"
-	"sluice/kafka"
 	"sluice/replication/recovery"
 )
 
@@ -104,13 +102,8 @@ func (s *Stream) waitAlone() bool {
 }
 
 func (s *Stream) sourceHasMore() bool {
-	more := false
-	err := s.logs.source.call(s.ctx, func(ctx context.Context, b kafka.Broker) error {
-		end, err := s.logs.source.offset(ctx, b, kafka.ReadCommitted, kafka.Latest, -1)
-		more = end > s.progress.memory(s.memory).Last.Source
-		return err
-	})
-	return err == nil && more
+	end, err := s.logs.source.stableEnd(s.ctx)
+	return err == nil && end > s.progress.memory(s.memory).Last.Source
 }
 
 // factsPoll is how soon a change of the facts ends a wait for it.
