@@ -3,7 +3,6 @@ package link
 import (
 	"context"
 	"errors"
-	"maps"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -15,23 +14,17 @@ import (
 
 // measure tells about how many bytes of each new topic the link will copy: the
 // size of its partitions, as far as they lie behind where the link starts.
-func (f *findings) measure(ctx context.Context, source *side, list []*TopicCheck, heads, starts offsetsAt) {
+func (f *findings) measure(ctx context.Context, source *side, list []*TopicCheck, heads, starts, ends offsetsAt) {
 	topics := kadm.TopicsSet{}
-	var partitions []catalog.Partition
 	for _, t := range list {
 		for i := range t.Partitions {
 			topics.Add(t.Topic, i)
-			partitions = append(partitions, catalog.Partition{Topic: t.Topic, Number: i})
 		}
 	}
 	sizes := source.sizes(ctx, topics)
-	if len(partitions) > 0 && len(sizes) == 0 {
+	if len(topics) > 0 && len(sizes) == 0 {
 		f.warn("Kafka cluster %s does not tell how large its topics are: its user needs DESCRIBE on the cluster for that, and for nothing else", source.Name())
 		return
-	}
-	ends := heads
-	if !maps.Equal(heads, starts) {
-		ends, _ = source.Offsets(ctx, partitions, kafka.ReadUncommitted, kafka.Latest, 1)
 	}
 	for _, t := range list {
 		t.Bytes = 0

@@ -186,7 +186,7 @@ func (f *preflight) checkStarts(ctx context.Context) {
 	list := partitionsOf(f.selected)
 	heads, failed := f.source.Offsets(ctx, list, kafka.ReadUncommitted, kafka.Earliest, preflightTries)
 	list = slices.DeleteFunc(list, func(p catalog.Partition) bool { return failed[p] != nil })
-	starts := heads
+	starts, ends := heads, heads
 	if f.fresh && spec.Start != fsm.StartEarliest {
 		at, err := startTime(spec.Start)
 		if err != nil {
@@ -194,13 +194,13 @@ func (f *preflight) checkStarts(ctx context.Context) {
 			return
 		}
 		var more map[catalog.Partition]error
-		starts, more = f.resolve(ctx, at, list)
+		starts, ends, more = f.resolve(ctx, at, list)
 		maps.Copy(failed, more)
 		f.Starts = startsOf(f.Topics, starts)
 	}
 	f.silent(spec, failed, f.Starts != nil)
 	f.shift(&f.in, f.Topics, heads, starts)
-	f.measure(ctx, &f.source, newToLink(f.Topics), heads, starts)
+	f.measure(ctx, &f.source, newToLink(f.Topics), heads, starts, ends)
 }
 
 // startTime is the offset query of a start that is not earliest.
@@ -215,8 +215,8 @@ func startTime(start string) (int64, error) {
 	return t.UnixMilli(), nil
 }
 
-// resolve returns where each partition starts, and which do not tell.
-func (f *preflight) resolve(ctx context.Context, at int64, list []catalog.Partition) (offsetsAt, map[catalog.Partition]error) {
+// resolve returns where each partition starts and ends, and which do not tell.
+func (f *preflight) resolve(ctx context.Context, at int64, list []catalog.Partition) (starts, ends offsetsAt, failed map[catalog.Partition]error) {
 	latest, failed := f.source.Offsets(ctx, list, kafka.ReadCommitted, kafka.Latest, preflightTries)
 	found := latest
 	if at != kafka.Latest {
@@ -225,5 +225,5 @@ func (f *preflight) resolve(ctx context.Context, at int64, list []catalog.Partit
 		found, more = f.source.Offsets(ctx, list, kafka.ReadCommitted, at, preflightTries)
 		maps.Copy(failed, more)
 	}
-	return startOffsets(latest, found), failed
+	return startOffsets(latest, found), latest, failed
 }
