@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"io"
+	"iter"
 	"strings"
 
 	"sluice/api"
@@ -101,17 +102,12 @@ func (s *streams) redraw(lines []string) {
 // cutPainted shortens a line that may hold colours to n runes that are seen.
 func cutPainted(line string, n int) string {
 	var b strings.Builder
-	seen, painting := 0, false
-	for _, r := range line {
-		switch {
-		case r == '\x1b':
-			painting = true
-		case painting:
-			painting = r != 'm'
-		case seen == n-1 && plainLen(line) > n:
-			return b.String() + "…\x1b[0m"
-		default:
-			seen++
+	long, at := plainLen(line) > n, 0
+	for r, seen := range runes(line) {
+		if seen {
+			if at++; long && at == n {
+				return b.String() + "…\x1b[0m"
+			}
 		}
 		b.WriteRune(r)
 	}
@@ -120,16 +116,25 @@ func cutPainted(line string, n int) string {
 
 // plainLen is how many runes of a line are seen.
 func plainLen(line string) int {
-	n, painting := 0, false
-	for _, r := range line {
-		switch {
-		case r == '\x1b':
-			painting = true
-		case painting:
-			painting = r != 'm'
-		default:
+	n := 0
+	for _, seen := range runes(line) {
+		if seen {
 			n++
 		}
 	}
 	return n
+}
+
+// runes are those of a line, and whether each is seen or is of a colour.
+func runes(line string) iter.Seq2[rune, bool] {
+	return func(yield func(rune, bool) bool) {
+		painting := false
+		for _, r := range line {
+			painting = painting || r == '\x1b'
+			if !yield(r, !painting) {
+				return
+			}
+			painting = painting && r != 'm'
+		}
+	}
 }
