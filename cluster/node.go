@@ -93,7 +93,7 @@ func (n *Node) join(identity Identity) {
 	}
 	n.reporter = &reporter{
 		local: l, consensus: n.consensus, ownership: n.ownership, liveness: n.liveness, tasks: n.reconciler,
-		calls: n.clients.reports, removed: n.membership.removed, wake: newTrigger(), states: map[fsm.TaskID]task.Status{},
+		calls: n.clients.reports, removed: n.membership.removed, wake: newTrigger(), told: tasksTold{states: map[fsm.TaskID]task.Status{}},
 	}
 	n.leadership = &leadership{
 		local: l, consensus: n.consensus, roster: n.roster, liveness: n.liveness, report: n.reporter.wake, record: n.events.record,

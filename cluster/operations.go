@@ -78,25 +78,29 @@ func (r *Operations) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return group.Wait()
 		}
-		if s := r.node.Status(); s.Leader == s.Self && s.Quorum {
-			r.round(ctx, group, s.Members)
-		} else {
-			r.forget(func(subject) bool { return false })
+		var running []*fsm.Operation
+		if r.node.consensus.leading.Load() != nil && r.node.Quorum() {
+			running = operation.Running(r.node.View(), r.node.nowMillis())
 		}
+		r.round(ctx, group, running)
 	}
 }
 
-// round takes each operation as far as it goes now.
-func (r *Operations) round(ctx context.Context, group *errgroup.Group, members []Member) {
-	carried := map[string]uint64{}
-	for _, m := range members {
-		carried[m.ServerID] = m.Reconciled
-	}
+// round takes each operation that is this node's to drive as far as it goes
+// now, and forgets the others.
+func (r *Operations) round(ctx context.Context, group *errgroup.Group, running []*fsm.Operation) {
 	going := map[subject]bool{}
-	for _, o := range operation.Running(r.node.View(), r.node.nowMillis()) {
+	for _, o := range running {
 		going[subjectOf(o)] = true
 	}
 	r.forget(func(s subject) bool { return going[s] })
+	if len(going) == 0 {
+		return
+	}
+	carried := map[string]uint64{}
+	for _, m := range r.node.Members() {
+		carried[m.ServerID] = m.Reconciled
+	}
 	for s := range going { // in any order: they do not touch each other
 		for r.step(ctx, group, s, carried) {
 		}

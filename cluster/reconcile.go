@@ -16,8 +16,8 @@ import (
 // Pace of reconciling.
 const (
 	reconcileMinimum = 10 * time.Millisecond // Views that follow one another quickly are taken together
-	reconcileTick    = time.Second
-	restartAfter     = time.Second // a task that ended by itself
+	reconcileTick    = time.Second           // while something is to be waited for
+	restartAfter     = time.Second           // a task that ended by itself
 	drainLimit       = 5 * time.Second
 )
 
@@ -82,12 +82,14 @@ func (r *reconciler) run(ctx context.Context, runners map[fsm.Kind]task.Runner) 
 	tick := time.NewTicker(reconcileTick)
 	defer tick.Stop()
 	for {
-		changed := r.facts.watch()
-		r.pass(tasks, runners)
+		changed, again := r.facts.watch(), tick.C
+		if r.pass(tasks, runners) {
+			again = nil
+		}
 		select {
 		case <-changed:
 		case <-r.wake:
-		case <-tick.C:
+		case <-again:
 		case <-ctx.Done():
 			return r.drainAll(cancel)
 		}
@@ -99,22 +101,26 @@ func (r *reconciler) run(ctx context.Context, runners map[fsm.Kind]task.Runner) 
 
 // pass compares a View with what runs. Nothing is started before a leader has
 // confirmed the facts to this process: they may be those of an old snapshot.
-func (r *reconciler) pass(ctx context.Context, runners map[fsm.Kind]task.Runner) {
+// It reports that everything is as the View says: the next pass can wait until
+// that changes, or a task ends.
+func (r *reconciler) pass(ctx context.Context, runners map[fsm.Kind]task.Runner) (rests bool) {
 	confirmed := r.confirmed()
 	v := r.facts.View() // not older than what was confirmed
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	settled := true
+	settled, rests := true, confirmed
 	for id, s := range r.slots {
 		if !r.keep(v, id, s) {
 			settled = false
 		}
+		rests = rests && !s.draining && s.ended.IsZero()
 	}
 	if confirmed {
 		r.taken.look(v, r.self.ServerID)
 		for t := range v.Tasks {
 			if t.Owner == r.self.ServerID && r.slots[t.ID] == nil {
 				r.begin(ctx, v, t, runners[t.Kind])
+				rests = rests && r.slots[t.ID] != nil
 			}
 		}
 	}
@@ -122,6 +128,7 @@ func (r *reconciler) pass(ctx context.Context, runners map[fsm.Kind]task.Runner)
 	if settled {
 		r.reconciled.Store(v.Index)
 	}
+	return rests && settled
 }
 
 // keep brings one slot in line. It reports false while the slot must stop and

@@ -58,10 +58,29 @@ type reporter struct {
 	liveness  *liveness
 	tasks     *reconciler
 	calls     *transport.Client
-	removed   func(why string)           // a leader says that this node is no member
-	wake      trigger                    // the leader has changed
-	states    map[fsm.TaskID]task.Status // of this node's tasks; the loop's
-	sending   sync.Map                   // ServerIDs with a report under way: the next report waits for the next second
+	removed   func(why string) // a leader says that this node is no member
+	wake      trigger          // the leader has changed
+	told      tasksTold        // the loop's
+	sending   sync.Map         // ServerIDs with a report under way: the next report waits for the next second
+}
+
+// tasksTold is what the tasks of this node said of themselves, and when.
+type tasksTold struct {
+	at      time.Time
+	states  map[fsm.TaskID]task.Status
+	encoded []byte
+	details task.Details
+}
+
+// askedTogether is how many tasks are asked in a second; more are asked every
+// second second, and so on: asking thousands costs a node that rests more than
+// anything else.
+const askedTogether = 1000
+
+// due reports that the tasks are to be asked again.
+func (s *tasksTold) due(now time.Time) bool {
+	longer := time.Duration(len(s.states)/askedTogether) * reportEvery
+	return longer == 0 || now.Sub(s.at) > longer+reportEvery/2
 }
 
 func (r *reporter) run(ctx context.Context) error {
@@ -100,11 +119,14 @@ func (r *reporter) report() report {
 	if !confirmed {
 		deaf = time.Since(r.liveness.began)
 	}
-	r.tasks.statuses(r.states)
-	tasks, details := task.Encode(r.states)
+	if now := time.Now(); r.told.due(now) {
+		r.told.at = now
+		r.tasks.statuses(r.told.states)
+		r.told.encoded, r.told.details = task.Encode(r.told.states)
+	}
 	return report{
 		ServerID: r.self.ServerID, Index: r.consensus.facts.View().Index, Reconciled: r.tasks.reconciled.Load(),
-		Confirmed: confirmed, DeafMillis: deaf.Milliseconds(), Version: r.cfg.Version, Tasks: tasks, Details: details,
+		Confirmed: confirmed, DeafMillis: deaf.Milliseconds(), Version: r.cfg.Version, Tasks: r.told.encoded, Details: r.told.details,
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"reflect"
 	"testing"
+	"time"
 
 	"sluice/fsm"
 	"sluice/task"
@@ -58,5 +59,29 @@ func TestStatesOfAReport(t *testing.T) {
 	was.Tasks, was.encoded = tasks, encoded
 	if n := testing.AllocsPerRun(10, func() { _, _, _ = rep.states(&was) }); n > 0 {
 		t.Errorf("%v allocations for a report that says the same", n)
+	}
+}
+
+// TestManyTasksAreAskedLessOften: a thousand and more every second second, and
+// so on.
+func TestManyTasksAreAskedLessOften(t *testing.T) {
+	asked := func(tasks int) (n int) {
+		told := &tasksTold{states: map[fsm.TaskID]task.Status{}}
+		for i := range tasks {
+			told.states[fsm.TaskID(i)] = task.Status{}
+		}
+		now := time.Unix(1000, 0)
+		for range 60 {
+			if told.due(now) {
+				n, told.at = n+1, now
+			}
+			now = now.Add(reportEvery)
+		}
+		return n
+	}
+	for tasks, want := range map[int]int{0: 60, 1: 60, 999: 60, 1000: 30, 1999: 30, 2000: 20, 10_000: 6} {
+		if n := asked(tasks); n != want {
+			t.Errorf("%d tasks are asked %d times in 60 reports, want %d", tasks, n, want)
+		}
 	}
 }

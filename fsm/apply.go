@@ -32,6 +32,9 @@ func (s *State) Apply(index uint64, data []byte) (Result, error) {
 	if a := actOf(c); a != nil {
 		a.apply(e)
 	}
+	if c.Type() != TypeBarrier {
+		next.changed = index
+	}
 	s.view = &next
 	return r, nil
 }

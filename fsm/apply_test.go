@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"bytes"
 	"reflect"
 	"strings"
 	"testing"
@@ -36,6 +37,9 @@ func run(t *testing.T, rows []row) {
 			if r.Refused != RefusedNot && before != after {
 				t.Fatal("refused, but facts have changed")
 			}
+			if before != after && d.s.View().Changed() != r.Index {
+				t.Errorf("facts have changed at %d, not at %d", r.Index, d.s.View().Changed())
+			}
 			if c.check != nil {
 				c.check(t, d.s.View())
 			}
@@ -47,6 +51,24 @@ func run(t *testing.T, rows []row) {
 				t.Error("applied twice, it does more than once")
 			}
 		})
+	}
+}
+
+// TestChanged: a command that changes nothing, or is refused, is none since
+// which the facts are others.
+func TestChanged(t *testing.T) {
+	d := fixture(t)
+	at := d.s.View().Changed()
+	if at != d.s.View().Index {
+		t.Fatalf("%d at %d", at, d.s.View().Index)
+	}
+	d.must(&Barrier{})
+	d.do(&ClusterInit{ClusterID: "c2"})
+	if got := d.s.View().Changed(); got != at {
+		t.Errorf("nothing has changed since %d, not %d", at, got)
+	}
+	if s, err := ReadSnapshot(bytes.NewReader(snapshot(t, d.s.View()))); err != nil || s.View().Changed() != d.index {
+		t.Errorf("a restored View is of its index: %v", err)
 	}
 }
 

@@ -55,6 +55,7 @@ func NewState() *State {
 }
 
 func newStateOf(v *View) *State {
+	v.changed = v.Index
 	s := &State{view: v, byKey: make(map[taskKey]TaskID, v.count)}
 	for t := range v.Tasks {
 		s.byKey[keyOf(t)] = t.ID

@@ -22,6 +22,7 @@ type View struct {
 
 	Operations []*Operation // by ID: those that run, and the last MaxFinished that do not
 
+	changed       uint64 // index of the last command that changed anything but Index, as far as this process knows
 	nextLink      LinkID
 	nextTask      TaskID
 	nextEvent     uint64
@@ -34,6 +35,10 @@ type View struct {
 const chunkSize = 256
 
 type chunk [chunkSize]*Task
+
+// Changed is the index of a command since which nothing but Index has changed:
+// Views of one node that agree in it agree in all facts.
+func (v *View) Changed() uint64 { return v.changed }
 
 // Task returns a task, nil when there is none of that id.
 func (v *View) Task(id TaskID) *Task {

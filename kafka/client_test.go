@@ -34,7 +34,7 @@ func TestCalls(t *testing.T) {
 	if err := c.CreatePartitions(ctx, "new", 1); !errors.Is(err, kerr.InvalidPartitions) {
 		t.Fatal(err)
 	}
-	all, err := c.AllMetadata(ctx)
+	all, err := c.LookAll(ctx, nil)
 	if err != nil || len(all.Topics) != 2 || len(all.Brokers) != 2 {
 		t.Fatalf("%+v %v", all, err)
 	}

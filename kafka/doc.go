@@ -32,7 +32,7 @@
 //   - A fetch below the log start is refused with OFFSET_OUT_OF_RANGE and without
 //     the log start (-1), which ListOffsets tells.
 //   - Through kgo a metadata answer is decoded and copied into a cache of kgo's:
-//     Client.LookAll goes past that for who looks often.
+//     Client.Look goes past that for who looks often.
 //   - A broker that refuses a produce request as a whole (two batches of one
 //     partition) closes the connection instead of answering.
 package kafka

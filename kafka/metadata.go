@@ -45,35 +45,11 @@ type PartitionMetadata struct {
 // tells of brokers only. ErrClusterIDMismatch, with the answer, when another
 // cluster id is pinned.
 func (c *Client) Metadata(ctx context.Context, topics ...string) (Metadata, error) {
-	req := kmsg.NewPtrMetadataRequest()
-	req.Topics = make([]kmsg.MetadataRequestTopic, len(topics)) // empty, not nil: no topics
-	for i := range topics {
-		req.Topics[i] = kmsg.NewMetadataRequestTopic()
-		req.Topics[i].Topic = &topics[i]
+	a, err := c.Look(ctx, nil, topics...)
+	if a == nil {
+		return Metadata{}, err
 	}
-	c.mu.Lock()
-	told := c.told
-	c.mu.Unlock()
-	if len(topics) == 0 || !told {
-		return c.metadata(ctx, req)
-	}
-	answer, err := c.pass(ctx, req)
-	if err == nil {
-		err = answer.decode()
-	}
-	if err != nil {
-		return Metadata{}, fmt.Errorf("asking for metadata: %w", err)
-	}
-	if answer.ErrorCode != 0 { // what it asks of a client, kgo knows
-		return c.metadata(ctx, req)
-	}
-	m := newMetadata(answer.MetadataResponse)
-	return m, c.learn(&m, false)
-}
-
-// AllMetadata is Metadata of every topic that we are allowed to see.
-func (c *Client) AllMetadata(ctx context.Context) (Metadata, error) {
-	return c.metadata(ctx, kmsg.NewPtrMetadataRequest())
+	return a.Metadata, err
 }
 
 // Check asks for the Kafka cluster's id and returns it; ErrClusterIDMismatch,
@@ -153,36 +129,57 @@ func (c *Client) learn(m *Metadata, seen bool) error {
 	return nil
 }
 
-// AllTopics is the Metadata of every topic that we are allowed to see. It is
-// shared by all that look: nobody may change it.
-type AllTopics struct {
+// Answer is Metadata that is shared by all that look: nobody may change it.
+type Answer struct {
 	Metadata
-	body []byte // of the answer
+	body []byte // as it came; nil: kgo has read it
 }
 
-// LookAll is AllMetadata for who looks often: where the answer is the same as
-// last (nil: none), it returns last itself and has decoded nothing.
-func (c *Client) LookAll(ctx context.Context, last *AllTopics) (*AllTopics, error) {
-	answer, err := c.pass(ctx, kmsg.NewPtrMetadataRequest())
+// Look is Metadata for who asks for the same topics often: where the answer is
+// the same as last (nil: none), it returns last itself and has decoded nothing.
+func (c *Client) Look(ctx context.Context, last *Answer, topics ...string) (*Answer, error) {
+	req := kmsg.NewPtrMetadataRequest()
+	req.Topics = make([]kmsg.MetadataRequestTopic, len(topics)) // empty, not nil: no topics
+	for i := range topics {
+		req.Topics[i] = kmsg.NewMetadataRequestTopic()
+		req.Topics[i].Topic = &topics[i]
+	}
+	c.mu.Lock()
+	told := c.told
+	c.mu.Unlock()
+	if len(topics) == 0 || !told {
+		m, err := c.metadata(ctx, req)
+		return &Answer{Metadata: m}, err
+	}
+	return look(ctx, c, last, req)
+}
+
+// LookAll is Look at every topic that we are allowed to see.
+func (c *Client) LookAll(ctx context.Context, last *Answer) (*Answer, error) {
+	now, err := look(ctx, c, last, kmsg.NewPtrMetadataRequest())
+	if err == nil && last != nil && !slices.Equal(last.Brokers, now.Brokers) {
+		_, err = c.Metadata(ctx) // kgo has not seen this answer
+	}
+	return now, err
+}
+
+// look asks past kgo.
+func look(ctx context.Context, c *Client, last *Answer, req *kmsg.MetadataRequest) (*Answer, error) {
+	answer, err := c.pass(ctx, req)
+	if err == nil && last != nil && bytes.Equal(last.body, answer.body) {
+		return last, c.learn(&last.Metadata, false)
+	}
+	if err == nil {
+		err = answer.decode()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("asking for metadata: %w", err)
 	}
-	if last != nil && bytes.Equal(last.body, answer.body) {
-		return last, c.learn(&last.Metadata, false)
-	}
-	if err := answer.decode(); err != nil {
-		return nil, fmt.Errorf("asking for metadata: %w", err)
-	}
 	if answer.ErrorCode != 0 { // what it asks of a client, kgo knows
-		m, err := c.AllMetadata(ctx)
-		return &AllTopics{Metadata: m}, err
+		m, err := c.metadata(ctx, req)
+		return &Answer{Metadata: m}, err
 	}
-	now := &AllTopics{Metadata: newMetadata(answer.MetadataResponse), body: answer.body}
-	if last != nil && !slices.Equal(last.Brokers, now.Brokers) {
-		if _, err := c.Metadata(ctx); err != nil { // kgo has not seen this answer
-			return nil, err
-		}
-	}
+	now := &Answer{Metadata: newMetadata(answer.MetadataResponse), body: answer.body}
 	return now, c.learn(&now.Metadata, false)
 }
 

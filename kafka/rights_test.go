@@ -17,7 +17,7 @@ func TestNamesTheRight(t *testing.T) {
 	_, spec := testCluster(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "t"), kfake.EnableACLs(), kfake.EnableSASL(), kfake.User("PLAIN", "u", "p"))
 	spec.SASL = &fsm.SASL{Mechanism: "PLAIN", Username: "u", Password: "p"}
 	c, ctx := testClient(t, spec), testContext(t)
-	if _, err := c.AllMetadata(ctx); err != nil {
+	if _, err := c.LookAll(ctx, nil); err != nil {
 		t.Fatal(err)
 	}
 	b := c.Broker(0)

@@ -191,28 +191,34 @@ func (t *topics) send(l *lookup) {
 	t.next, t.sent = nil, time.Now()
 	names := slices.Sorted(maps.Keys(l.topics))
 	t.mu.Unlock()
-	l.err = t.lookUp(names)
+	_, l.err = t.lookUp(names, nil)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.failed.note(l.err)
 }
 
-// lookUp asks for topics and keeps the answers.
-func (t *topics) lookUp(names []string) error {
+// lookUp asks for topics and keeps the answers, which it returns: those of the
+// lookup before spare decoding what is still the same.
+func (t *topics) lookUp(names []string, before []*kafka.Answer) (answers []*kafka.Answer, err error) {
 	ctx := t.ctx
 	for chunk := range slices.Chunk(names, topicsAtOnce) {
 		c, err := t.reach(ctx)
 		if err != nil {
-			return err
+			return nil, err
+		}
+		var last *kafka.Answer
+		if n := len(answers); n < len(before) {
+			last = before[n]
 		}
 		sent := time.Now()
-		md, err := attempt(ctx, 1, func(ctx context.Context) (kafka.Metadata, error) { return c.Metadata(ctx, chunk...) })
+		now, err := attempt(ctx, 1, func(ctx context.Context) (*kafka.Answer, error) { return c.Look(ctx, last, chunk...) })
 		if err != nil {
-			return fmt.Errorf("asking Kafka cluster %s: %w", t.name, err)
+			return nil, fmt.Errorf("asking Kafka cluster %s: %w", t.name, err)
 		}
-		t.keep(c, md.Topics, sent)
+		t.keep(c, now.Topics, sent)
+		answers = append(answers, now)
 	}
-	return nil
+	return answers, nil
 }
 
 // attempt asks until an answer comes, each time another broker as kgo chooses;
@@ -254,7 +260,7 @@ func (t *topics) keep(c *kafka.Client, answers []kafka.TopicMetadata, sent time.
 
 // feed notes what a look at all topics says of those that are known: the loop
 // need not ask for them. Those that it leaves out may be there, unseen.
-func (t *topics) feed(c *kafka.Client, look *kafka.AllTopics, same bool, sent time.Time) {
+func (t *topics) feed(c *kafka.Client, look *kafka.Answer, same bool, sent time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	changed := t.from(c)
@@ -322,6 +328,7 @@ func differ(a, b *kafka.TopicMetadata) bool {
 
 // keepCurrent looks the topics in use up again and again, until none is.
 func (t *topics) keepCurrent() {
+	var last []*kafka.Answer
 	for {
 		every := t.interval()
 		select {
@@ -333,7 +340,8 @@ func (t *topics) keepCurrent() {
 		if names == nil {
 			return
 		}
-		if err := t.lookUp(names); err != nil && t.ctx.Err() == nil {
+		var err error
+		if last, err = t.lookUp(names, last); err != nil && t.ctx.Err() == nil {
 			t.log.Debug("looking up topics", "kafka", t.name, "topics", len(names), "err", err)
 		}
 	}

@@ -216,7 +216,7 @@ func TestLateAnswerChangesNothing(t *testing.T) {
 		k.keep(c, []kafka.TopicMetadata{moved}, now)
 		changes := l.k().Changes()
 		k.keep(c, []kafka.TopicMetadata{old}, now.Add(-time.Millisecond))
-		k.feed(c, &kafka.AllTopics{Metadata: kafka.Metadata{Topics: []kafka.TopicMetadata{old}}}, false, now.Add(-time.Millisecond))
+		k.feed(c, &kafka.Answer{Metadata: kafka.Metadata{Topics: []kafka.TopicMetadata{old}}}, false, now.Add(-time.Millisecond))
 		if p := l.find("t0000", 0, false); p.Leader != 2 || isClosed(changes) {
 			t.Errorf("%+v", p)
 		}

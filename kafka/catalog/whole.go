@@ -15,7 +15,7 @@ type whole struct {
 
 	// Of the holder of busy.
 	client *kafka.Client // that looked
-	last   *kafka.AllTopics
+	last   *kafka.Answer
 	at     time.Time // when it was sent
 	err    error
 }
@@ -56,7 +56,7 @@ func (w *whole) get(ctx context.Context, maxAge time.Duration) (kafka.Metadata, 
 func (w *whole) look(ctx context.Context, c *kafka.Client) error {
 	at := time.Now()
 	// The answer of a large Kafka cluster takes its time.
-	now, err := attempt(ctx, 2, func(ctx context.Context) (*kafka.AllTopics, error) { return c.LookAll(ctx, w.last) })
+	now, err := attempt(ctx, 2, func(ctx context.Context) (*kafka.Answer, error) { return c.LookAll(ctx, w.last) })
 	if ctx.Err() != nil && err != nil {
 		return err // the caller's alone
 	}

@@ -21,6 +21,7 @@ type alike struct {
 	rest   []copiedTopic
 	found  map[string]compared // by source topic
 	told   map[toldOf]string   // what events tell of and have not ended; nil: not read yet
+	sum    *Differences        // of found; nil: it has changed
 }
 
 // copiedTopic is a topic with streams.
@@ -90,7 +91,7 @@ func (a *alike) begin(now time.Time, topics []copiedTopic) {
 			found[t.topic] = c
 		}
 	}
-	a.found = found
+	a.found, a.sum = found, nil
 }
 
 // next takes topics of the pass under way, at most n.
@@ -110,7 +111,7 @@ func (a *alike) learn(t copiedTopic, c compared) {
 	if c.unseen {
 		c.lost = a.found[t.topic].lost
 	}
-	a.found[t.topic] = c
+	a.found[t.topic], a.sum = c, nil
 }
 
 // news is an event to be recorded of a topic.
@@ -166,6 +167,17 @@ type Differences struct {
 
 // differences sums up what is known.
 func (a *alike) differences() Differences {
+	if a.sum == nil {
+		a.sum = new(a.summed())
+	}
+	d := *a.sum
+	if !a.passed.IsZero() {
+		d.ComparedAt = a.passed.UnixMilli()
+	}
+	return d
+}
+
+func (a *alike) summed() Differences {
 	var d Differences
 	var topics []string
 	for topic := range a.found { // in any order: they are sorted below
@@ -189,9 +201,6 @@ func (a *alike) differences() Differences {
 	}
 	d.Settings, d.SettingsMore = shown(d.Settings)
 	d.Lost, d.LostMore = shown(d.Lost)
-	if !a.passed.IsZero() {
-		d.ComparedAt = a.passed.UnixMilli()
-	}
 	return d
 }
 

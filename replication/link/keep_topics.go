@@ -114,7 +114,7 @@ func (t *Task) createSome(ctx context.Context, s *snapshot, m *Measurement, list
 // planTopics decides, after a look into existing target topics where the
 // decision needs it. What rests on the same answers is not decided again.
 func (t *Task) planTopics(ctx context.Context, s *snapshot) (topicsPlan, error) {
-	rests := basis{s.source.answer(), s.target.answer(), s.view.Index, t.ledgerAt}
+	rests := basis{s.source.answer(), s.target.answer(), s.view.Changed(), t.ledgerAt}
 	if rests == t.basis {
 		return t.plan, nil
 	}

@@ -221,7 +221,7 @@ func TestNothingIsDoneByAFormerOwner(t *testing.T) {
 	ctl.lost = true
 	r := l.run(ctl)
 	l.rounds(r, 3)
-	m, err := l.euC.AllMetadata(l.ctx)
+	m, err := l.euC.LookAll(l.ctx, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -291,7 +291,8 @@ func TestPlanIsMadeAnewOnlyForNewAnswers(t *testing.T) {
 		want   int
 	}{
 		{"nothing", func() {}, 99},
-		{"the facts", func() { ctl.propose(&fsm.Barrier{}); s.view = ctl.View() }, 1},
+		{"the index alone", func() { ctl.propose(&fsm.Barrier{}); s.view = ctl.View() }, 99},
+		{"the facts", func() { ctl.propose(&fsm.LinkState{Link: 1, State: fsm.StateRunning, At: 2}); s.view = ctl.View() }, 1},
 		{"the source", func() { s.source = look().source }, 1},
 		{"the target", func() { s.target.meta.Topics = []kafka.TopicMetadata{known("other", 2, 1)} }, 1},
 		{"the ledger", func() { r.ledgerAt = time.Now() }, 1},

@@ -135,7 +135,7 @@ type topicsPlan struct {
 // ledger.
 type basis struct {
 	source, target *kafka.TopicMetadata
-	index          uint64
+	facts          uint64 // fsm.View.Changed
 	ledgerAt       time.Time
 }
 
