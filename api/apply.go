@@ -27,11 +27,11 @@ func (s *Server) apply(ctx context.Context, r ApplyRequest) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	if err := s.reread(ctx); err != nil {
-		return Plan{}, err
-	}
 	a := &applying{s: s, request: r, objects: objects}
 	if r.DryRun || r.Compare {
+		if err := s.reread(ctx); err != nil {
+			return Plan{}, err
+		}
 		_, err := a.plan(ctx, s.Control.View())
 		return a.answer(false), err
 	}

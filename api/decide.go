@@ -14,17 +14,20 @@ const maxDecisions = 5
 
 // decide makes one change. build looks at the facts and gives the command, or
 // nil when they are already as wanted; again tells that an earlier command may
-// have been carried out. It is called again when the facts changed meanwhile
-// or the outcome is not known. The result's index is in the View afterwards.
+// have been carried out. The facts hold all that was committed before, also by
+// other nodes: what is "already so" or not there is so for everybody. build is
+// called again when they changed meanwhile or the outcome is not known. The
+// result's index is in the View afterwards.
 func (s *Server) decide(ctx context.Context, build func(v *fsm.View, again bool) (fsm.Command, error)) (fsm.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
 	var last error
 	for try := range maxDecisions {
-		if try > 0 {
-			if err := s.reread(ctx); err != nil {
-				return fsm.Result{}, fmt.Errorf("%w; reading again: %w", last, err)
-			}
+		switch err := s.reread(ctx); {
+		case err != nil && last != nil:
+			return fsm.Result{}, fmt.Errorf("%w; reading again: %w", last, err)
+		case err != nil:
+			return fsm.Result{}, err
 		}
 		v := s.Control.View()
 		cmd, err := build(v, try > 0)

@@ -10,7 +10,7 @@ import (
 )
 
 func (s *Server) memberRoutes(h huma.API) {
-	reading(s, h, "/v1/members", "listMembers", "The nodes, those that are not well first",
+	seeing(s, h, "/v1/members", "listMembers", "The nodes, those that are not well first",
 		func(p *picture, _ *ReadParams) (List[Node], error) {
 			return List[Node]{p.meta("MemberList"), p.nodes()}, nil
 		})

@@ -13,7 +13,7 @@ import (
 
 // ReadParams are understood by every read.
 type ReadParams struct {
-	Consistent bool   `query:"consistent" doc:"Ask the leader first, so that the answer holds all that was committed before."`
+	Consistent bool   `query:"consistent" doc:"Fail unless the leader says that the answer holds all that was committed before. Without it the leader is asked too, and the answer may be older when there is none."`
 	MinIndex   uint64 `query:"minIndex" doc:"Wait until this node has that index, as a change returned it."`
 }
 
@@ -54,9 +54,22 @@ func route[I, O any](h huma.API, method, path, id, summary string, do func(conte
 	})
 }
 
-// reading registers one that answers from a picture, as fresh as was
-// asked for.
+// reading registers one that answers from facts, as fresh as was asked for. A
+// node to which no leader has confirmed any since it started refuses: after the
+// loss of a quorum it may hold few of them, or none.
 func reading[I interface{ freshness() ReadParams }, O any](s *Server, h huma.API, path, id, summary string, do func(*picture, *I) (O, error)) {
+	seeing(s, h, path, id, summary, func(p *picture, in *I) (out O, err error) {
+		if p.state.Confirmed.IsZero() {
+			return out, problem(http.StatusServiceUnavailable, CodeNoLeader, "see `sluice status` and `sluice cluster members`, or ask another node",
+				"no leader has confirmed what node %s knows since it started: it may be old, or nothing", p.nodeName(p.state.NodeID))
+		}
+		return do(p, in)
+	})
+}
+
+// seeing registers one that answers whatever this node knows, as fresh as was
+// asked for; the answer says who has confirmed it.
+func seeing[I interface{ freshness() ReadParams }, O any](s *Server, h huma.API, path, id, summary string, do func(*picture, *I) (O, error)) {
 	route(h, http.MethodGet, path, id, summary, func(ctx context.Context, in *I) (out O, err error) {
 		p, err := s.read(ctx, (*in).freshness())
 		if err != nil {
@@ -70,19 +83,38 @@ func reading[I interface{ freshness() ReadParams }, O any](s *Server, h huma.API
 func (s *Server) read(ctx context.Context, r ReadParams) (*picture, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
-	index := r.MinIndex
-	if r.Consistent {
-		confirmed, err := s.Control.Confirm(ctx)
-		if err != nil {
-			return nil, err
-		}
-		index = max(index, confirmed)
+	confirmed, err := s.confirmed(ctx, r.Consistent)
+	if err != nil {
+		return nil, err
 	}
+	index := max(r.MinIndex, confirmed)
 	if err := s.Control.WaitIndex(ctx, index); err != nil {
 		return nil, problem(http.StatusGatewayTimeout, CodeTimeout, "ask another node, or ask again",
 			"this node has index %d and waited for %d", s.Control.View().Index, index)
 	}
 	return s.picture(), nil
+}
+
+// confirmWithin bounds how long a read waits for a leader that it can do
+// without.
+const confirmWithin = time.Second
+
+// confirmed asks the leader for an index that holds all that was committed
+// before, unless there is none and the read can do without: then it is 0.
+func (s *Server) confirmed(ctx context.Context, must bool) (uint64, error) {
+	if must {
+		return s.Control.Confirm(ctx)
+	}
+	if !s.Cluster.State().Quorum {
+		return 0, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, confirmWithin)
+	defer cancel()
+	index, err := s.Control.Confirm(ctx)
+	if err != nil {
+		s.Log.Debug("reading without the leader", "error", err)
+	}
+	return index, nil
 }
 
 // picture gathers what this node knows now, without waiting.
@@ -96,7 +128,7 @@ func (s *Server) statusRoutes(h huma.API) {
 		Tasks  int `query:"tasks" default:"100" minimum:"0" maximum:"100000" doc:"How many tasks at most."`
 		Events int `query:"events" default:"20" minimum:"0" maximum:"1000" doc:"How many events at most."`
 	}
-	reading(s, h, "/v1/status", "getStatus", "The whole picture, with or without a leader",
+	seeing(s, h, "/v1/status", "getStatus", "The whole picture, with or without a leader",
 		func(p *picture, in *statusInput) (Status, error) { return p.status(in.Tasks, in.Events), nil })
 	type eventsInput struct {
 		ReadParams

@@ -54,7 +54,11 @@ func (p *picture) diagnose(s *Status, all []Task) {
 		s.Health = Unhealthy
 		s.Problems = append(s.Problems, fmt.Sprintf(format, args...))
 	}
-	if !s.Quorum {
+	switch {
+	case s.Quorum:
+	case p.state.Confirmed.IsZero():
+		bad("no quorum since this node started: what it knows may be old, or nothing; it copies nothing, and nothing can be changed")
+	default:
 		bad("no quorum: nothing can be changed; copying goes on where it is safe")
 	}
 	for _, text := range p.state.Obstacles {

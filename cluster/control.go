@@ -43,15 +43,28 @@ func (n *Node) Propose(ctx context.Context, cmd fsm.Command) (fsm.Result, error)
 // but without a quorum it fails at once, and when that is lost meanwhile. A node
 // that has just begun is given the profile's propose time to hear of a leader.
 func (n *Node) Order(ctx context.Context, cmd fsm.Command) (fsm.Result, error) {
-	if n.ownership.quorumFor() <= 0 {
-		return fsm.Result{}, fmt.Errorf("%w: %w", ErrNoLeader, errNoQuorum)
+	return withQuorum(ctx, n.ownership, func(ctx context.Context) (fsm.Result, error) { return n.consensus.propose(ctx, cmd) })
+}
+
+// Confirm returns an index that holds all that was committed before the call,
+// as a leader says who proves that it leads. Without a quorum it fails as Order
+// does, with ErrNoLeader.
+func (n *Node) Confirm(ctx context.Context) (uint64, error) {
+	return withQuorum(ctx, n.ownership, n.consensus.confirmed)
+}
+
+// withQuorum does what somebody waits for, and cuts it short once there is no
+// quorum.
+func withQuorum[T any](ctx context.Context, o *ownership, do func(context.Context) (T, error)) (none T, err error) {
+	if o.quorumFor() <= 0 {
+		return none, fmt.Errorf("%w: %w", ErrNoLeader, errNoQuorum)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	var watch sync.WaitGroup
 	defer watch.Wait()
 	defer cancel(nil)
-	watch.Go(func() { cancel(n.ownership.untilNoQuorum(ctx)) })
-	return n.consensus.propose(ctx, cmd)
+	watch.Go(func() { cancel(o.untilNoQuorum(ctx)) })
+	return do(ctx)
 }
 
 // ConfirmOwner implements task.Facts: nil, task.ErrNotOwner or task.ErrUnknown.

@@ -119,6 +119,7 @@ func (n *Node) handler() http.Handler {
 	mux.Handle("POST "+pathJoin, transport.Handle(n.roster.handleJoin))
 	mux.Handle("POST "+pathRemove, transport.Handle(n.roster.handleRemove))
 	mux.Handle("POST "+pathPropose, transport.Handle(n.consensus.handlePropose))
+	mux.Handle("POST "+pathIndex, transport.Handle(n.consensus.handleIndex))
 	mux.Handle("POST "+pathConfirm, transport.Handle(n.ownership.handleConfirm))
 	mux.Handle("POST "+pathReport, transport.Handle(n.reporter.handleReport))
 	return mux

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"sluice/fsm"
@@ -77,8 +78,75 @@ func (c *consensus) proposeOnce(ctx context.Context, data []byte) (fsm.Result, e
 		return c.append(ctx, data)
 	}
 	var result fsm.Result
-	err = c.calls.Call(ctx, leader, pathPropose, proposal{data}, &result)
+	err = c.ask(ctx, leader, pathPropose, proposal{data}, &result)
 	return result, classify(err)
+}
+
+// errDeposed: a leader was asked, and before it answered there was another.
+var errDeposed = errors.New("another node leads now")
+
+// deposedEvery is how often somebody who waits for a leader looks who leads.
+const deposedEvery = 100 * time.Millisecond
+
+// ask calls the leader, and gives up once this node knows of another: one that
+// is stopped or cut off never answers.
+func (c *consensus) ask(ctx context.Context, leader transport.Target, path string, in, out any) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	defer cancel(nil)
+	watch.Go(func() {
+		for sleep(ctx, deposedEvery) == nil {
+			if now, err := c.leader(); err == nil && now.ServerID != leader.ServerID {
+				cancel(errDeposed)
+			}
+		}
+	})
+	return c.calls.Call(ctx, leader, path, in, out)
+}
+
+// pathIndex asks a leader for an index that holds all that was committed before
+// the question.
+const pathIndex = "/index"
+
+// confirmed returns such an index, on any node. It asks again while nobody leads
+// or has proven it.
+func (c *consensus) confirmed(ctx context.Context) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.t.propose)
+	defer cancel()
+	for {
+		index, err := c.confirmedOnce(ctx)
+		if err == nil {
+			return index, nil
+		}
+		if sleep(ctx, proposeRetry) != nil {
+			return 0, fmt.Errorf("%w: %w", ErrNoLeader, err)
+		}
+	}
+}
+
+func (c *consensus) confirmedOnce(ctx context.Context) (index uint64, err error) {
+	leader, err := c.leader()
+	switch {
+	case err != nil:
+		return 0, err
+	case leader.ServerID == c.self.ServerID:
+		return c.confirm(ctx)
+	}
+	err = c.ask(ctx, leader, pathIndex, struct{}{}, &index)
+	if remote, ok := errors.AsType[*transport.RemoteError](err); ok && remote.Status == http.StatusNotFound { // an older version
+		r, err := c.propose(ctx, &fsm.Barrier{})
+		return r.Index, err
+	}
+	return index, err
+}
+
+// handleIndex answers on the leader.
+func (c *consensus) handleIndex(ctx context.Context, _ struct{}) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.t.rpc)
+	defer cancel()
+	index, err := c.confirm(ctx)
+	return index, remoteError(err)
 }
 
 // commit appends a command of this node's own as leader, which needs no wait

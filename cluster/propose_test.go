@@ -216,3 +216,45 @@ func TestSnapshotsCarryALaggard(t *testing.T) {
 		s.equal()
 	})
 }
+
+// TestConfirmFromAnywhere: the index holds what another node was answered for.
+func TestConfirmFromAnywhere(t *testing.T) {
+	runSim(t, func(s *sim) {
+		s.trio()
+		for _, n := range s.nodes {
+			r := s.propose(s.leader(), &fsm.Barrier{})
+			index, err := n.Confirm(s.t.Context())
+			if err != nil || index < r.Index {
+				s.t.Errorf("node %d: %d after %d, %v", n.i, index, r.Index, err)
+			}
+		}
+	})
+}
+
+// TestActWhileTheLeaderIsStopped: who asks for something when the leader has
+// just been stopped, and lives on with open connections, is answered by the
+// next one in good time.
+func TestActWhileTheLeaderIsStopped(t *testing.T) {
+	runSim(t, func(s *sim) {
+		s.trio()
+		old, n := s.leader(), s.follower()
+		s.until("it has a quorum", time.Minute, n.Quorum)
+		s.isolate(old.i)
+		began := time.Now()
+		var err error
+		for time.Since(began) < time.Minute {
+			if _, err = n.Order(s.t.Context(), &fsm.Barrier{}); !errors.Is(err, ErrAmbiguous) {
+				break
+			}
+		}
+		if took := time.Since(began); err != nil || took > 5*time.Second {
+			s.t.Errorf("%v after %v", err, took)
+		}
+		t.Logf("answered after %v", time.Since(began))
+		began = time.Now()
+		if _, err := n.Confirm(s.t.Context()); err != nil || time.Since(began) > time.Second {
+			s.t.Errorf("%v after %v", err, time.Since(began))
+		}
+		s.rejoin(old.i)
+	})
+}

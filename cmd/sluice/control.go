@@ -23,8 +23,8 @@ type control struct{ *cluster.Node }
 // Confirm goes through the log: what is committed behind the barrier is
 // everything that was committed before the call.
 func (c control) Confirm(ctx context.Context) (uint64, error) {
-	r, err := c.Node.Order(ctx, &fsm.Barrier{})
-	return r.Index, apiError(err)
+	index, err := c.Node.Confirm(ctx)
+	return index, apiError(err)
 }
 
 func (c control) Propose(ctx context.Context, cmd fsm.Command) (fsm.Result, error) {
