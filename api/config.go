@@ -5,10 +5,15 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
 	"time"
+
+	"golang.org/x/time/rate"
+
+	"sluice/gate"
 )
 
 // Config says where the API listens and who may use it.
@@ -97,11 +102,19 @@ func (c Config) CheckTokens() error {
 }
 
 // Open binds the port, so that a wrong address fails before anything starts.
-func (c Config) Open() (net.Listener, error) {
-	l, err := net.Listen("tcp", c.Listen)
+// Connections over which no request has come yet that may be made here are
+// bounded.
+func (c Config) Open(log *slog.Logger) (net.Listener, error) {
+	tcp, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listening for HTTP: %w", err)
 	}
+	said := rate.Sometimes{Interval: time.Minute}
+	l := &gate.Listener{Listener: tcp, Gate: gate.New(gate.DefaultConfig()), Crowded: func(from net.Addr) {
+		said.Do(func() {
+			log.Warn("HTTP connections are closed over which nobody has asked for anything: they are too many, or come too fast", "last from", from.String())
+		})
+	}}
 	if c.Cert == "" {
 		return l, nil
 	}

@@ -83,7 +83,7 @@ func seeing[I interface{ freshness() ReadParams }, O any](s *Server, h huma.API,
 func (s *Server) read(ctx context.Context, r ReadParams) (*picture, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
-	confirmed, err := s.confirmed(ctx, r.Consistent)
+	confirmed, err := confirmed(ctx, s, r.Consistent)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +101,7 @@ const confirmWithin = time.Second
 
 // confirmed asks the leader for an index that holds all that was committed
 // before, unless there is none and the read can do without: then it is 0.
-func (s *Server) confirmed(ctx context.Context, must bool) (uint64, error) {
+func confirmed(ctx context.Context, s *Server, must bool) (uint64, error) {
 	if must {
 		return s.Control.Confirm(ctx)
 	}

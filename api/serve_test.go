@@ -23,7 +23,7 @@ import (
 // address.
 func serve(t *testing.T, cfg api.Config, control api.Control, cluster api.Cluster) string {
 	t.Helper()
-	l, err := cfg.Open()
+	l, err := cfg.Open(slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestRunLetsRequestsFinish(t *testing.T) {
 	f := &waiter{apitest.New(t), make(chan struct{})}
 	cfg := api.DefaultConfig()
 	cfg.Listen = "127.0.0.1:0"
-	l, err := cfg.Open()
+	l, err := cfg.Open(slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +122,7 @@ func TestChangesGetTheirAnswer(t *testing.T) {
 	f.WithLink(1)
 	cfg := api.DefaultConfig()
 	cfg.Listen = "127.0.0.1:0"
-	l, err := cfg.Open()
+	l, err := cfg.Open(slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,18 +153,18 @@ func TestChangesGetTheirAnswer(t *testing.T) {
 func TestOpenFailsBeforeAnythingStarts(t *testing.T) {
 	cfg := api.DefaultConfig()
 	cfg.Listen = "127.0.0.1:0"
-	l, err := cfg.Open()
+	l, err := cfg.Open(slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
 	taken := cfg
 	taken.Listen = l.Addr().String()
-	if _, err := taken.Open(); err == nil || !strings.Contains(err.Error(), "listening for HTTP: listen tcp "+taken.Listen) {
+	if _, err := taken.Open(slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "listening for HTTP: listen tcp "+taken.Listen) {
 		t.Error(err)
 	}
 	cfg.Cert, cfg.Key = filepath.Join(t.TempDir(), "c"), writeFile(t, "k", "")
-	if _, err := cfg.Open(); err == nil || !strings.Contains(err.Error(), "loading HTTP certificate: open "+cfg.Cert) {
+	if _, err := cfg.Open(slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "loading HTTP certificate: open "+cfg.Cert) {
 		t.Error(err)
 	}
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"crypto/subtle"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"sluice/gate"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -48,7 +51,7 @@ func (s *Server) Handler() http.Handler { return s.handler }
 // way finish: for a moment, or until every change has its answer.
 func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	srv := &http.Server{
-		Handler: s.handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		Handler: s.handler, ConnContext: withPass, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 	}
 	ended := make(chan error, 1)
@@ -69,6 +72,19 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 		err = errors.Join(err, end)
 	}
 	return err
+}
+
+// passKey is that of a connection's *gate.Pass in the context of its requests.
+type passKey struct{}
+
+func withPass(ctx context.Context, c net.Conn) context.Context {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	if c, ok := c.(*gate.Conn); ok {
+		return context.WithValue(ctx, passKey{}, c.Pass)
+	}
+	return ctx
 }
 
 // How long requests may take to finish when the node ends. Who asked for a
@@ -108,6 +124,9 @@ func (s *Server) authorize(next http.Handler) http.Handler {
 		case name == "" && !local(r.Host):
 			writeProblem(w, problem(http.StatusForbidden, CodeUnauthorized, "use 127.0.0.1, or set tls and tokenFile", "this API answers only under a loopback address, not as %s", r.Host))
 			return
+		}
+		if pass, ok := r.Context().Value(passKey{}).(*gate.Pass); ok && (name != "" || len(s.tokens) == 0) {
+			pass.Proven()
 		}
 		if r.Method != http.MethodGet {
 			s.changing.Add(1)

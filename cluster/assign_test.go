@@ -96,7 +96,7 @@ func TestCutOffNode(t *testing.T) {
 		if took := time.Since(start); took < 2*time.Second || took > 5*time.Second {
 			s.t.Errorf("silence became death after %v", took)
 		}
-		if age, ok := lost.LeaderAge(); !ok || age < 2*time.Second {
+		if age, ok := lost.ownership.leaderAge(); !ok || age < 2*time.Second {
 			s.t.Errorf("the cut-off node's lease is %v old, %v", age, ok)
 		}
 		time.Sleep(30 * time.Second)

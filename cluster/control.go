@@ -78,10 +78,6 @@ func (n *Node) Lease(id fsm.TaskID, turn uint64) (age time.Duration, ok bool) {
 	return n.ownership.leaseOf(id, turn)
 }
 
-// LeaderAge returns how long ago a leader had confirmed the facts of this
-// node's View; false: none has since this process began.
-func (n *Node) LeaderAge() (time.Duration, bool) { return n.ownership.leaderAge() }
-
 // Quorum reports that a leader confirmed this node's facts less than
 // Profile.DeadAfter ago: changes are possible.
 func (n *Node) Quorum() bool { return n.ownership.quorum() }

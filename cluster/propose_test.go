@@ -49,7 +49,7 @@ func TestProposeWithoutQuorum(t *testing.T) {
 		}
 		s.rejoin(lost.i)
 		s.until("three again", time.Minute, func() bool {
-			age, ok := lost.LeaderAge()
+			age, ok := lost.ownership.leaderAge()
 			return ok && age < time.Second
 		})
 		leader := s.leader()

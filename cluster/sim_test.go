@@ -189,7 +189,7 @@ func (s *sim) until(what string, limit time.Duration, cond func() bool) time.Dur
 func (s *sim) dump() {
 	for i, n := range s.nodes {
 		v := n.View()
-		age, ok := n.LeaderAge()
+		age, ok := n.ownership.leaderAge()
 		s.t.Logf("node %d: leading %v index %d nodes %d tasks %d lease %v %v servers %v", i, n.consensus.leading.Load() != nil,
 			v.Index, len(v.Nodes), v.TaskCount(), age, ok, n.consensus.servers())
 	}

@@ -86,7 +86,7 @@ func TestHungDiskEndsTheProcess(t *testing.T) {
 		}
 		close(free)
 		s.until("Raft has answered what waited", time.Minute, func() bool {
-			age, ok := n.LeaderAge()
+			age, ok := n.ownership.leaderAge()
 			return ok && age < 2*time.Second
 		})
 	})

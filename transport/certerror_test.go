@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"sluice/gate"
 	"sluice/test/certs"
 	"sluice/test/vnet"
 )
@@ -149,7 +150,7 @@ func TestRefusalOverRealTCP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := start(t, Config{Listen: ln.Addr().String(), TLS: files(filepath.Join(dir, "ours"), "n1"), Network: Network{
+	b := start(t, Config{Listen: ln.Addr().String(), TLS: files(filepath.Join(dir, "ours"), "n1"), Strangers: gate.Config{Most: 256, PerAddress: 256, Rate: 10_000}, Network: Network{
 		Listen: func(context.Context, string, string) (net.Listener, error) { return ln, nil },
 	}}, Identity{ServerID: "b", Name: "b", ClusterID: "c"})
 	defer b.stop()

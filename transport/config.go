@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"time"
+
+	"sluice/gate"
 )
 
 // Config says where a node listens, how others reach it and how both sides
@@ -17,7 +19,7 @@ type Config struct {
 	TLS              TLSFiles      // required unless Insecure
 	Insecure         bool          // plaintext; refused unless every address is loopback
 	HandshakeTimeout time.Duration // TLS and hello together, both sides
-	MaxHandshakes    int           // unfinished inbound handshakes; more are closed unread
+	Strangers        gate.Config   // inbound connections that have not proven to be a node's
 	Network          Network       // nil functions: the kernel's TCP
 }
 
@@ -39,7 +41,7 @@ type Network struct {
 
 // DefaultConfig returns the values that Validate leaves as they are.
 func DefaultConfig() Config {
-	return Config{HandshakeTimeout: 5 * time.Second, MaxHandshakes: 256}
+	return Config{HandshakeTimeout: 5 * time.Second, Strangers: gate.DefaultConfig()}
 }
 
 // Validate fills defaults and reports every mistake at once.
@@ -51,8 +53,8 @@ func (c *Config) Validate() error {
 	if c.HandshakeTimeout == 0 {
 		c.HandshakeTimeout = d.HandshakeTimeout
 	}
-	if c.MaxHandshakes == 0 {
-		c.MaxHandshakes = d.MaxHandshakes
+	if c.Strangers == (gate.Config{}) {
+		c.Strangers = d.Strangers
 	}
 	errs := []error{c.validateAddress("listen", c.Listen)}
 	if c.Advertise != c.Listen { // said once

@@ -68,6 +68,7 @@ func (t *Transport) dial(ctx context.Context, kind Kind, to Target) (*Conn, erro
 		return nil, err
 	}
 	t.track(c)
+	t.gate.Know(raw.RemoteAddr())
 	return c, nil
 }
 

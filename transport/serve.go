@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"sluice/gate"
 )
 
 // Run listens until ctx ends, then closes every connection and waits for the
@@ -33,7 +35,6 @@ func (t *Transport) Run(ctx context.Context) error {
 // acceptLoop starts one handshake per connection. Errors of accept other than
 // the end (out of file descriptors) are waited out.
 func (t *Transport) acceptLoop(ctx context.Context, ln net.Listener, group *errgroup.Group) error {
-	slots := make(chan struct{}, t.cfg.MaxHandshakes)
 	for {
 		nc, err := ln.Accept()
 		if ctx.Err() != nil {
@@ -50,24 +51,29 @@ func (t *Transport) acceptLoop(ctx context.Context, ln net.Listener, group *errg
 			}
 			continue
 		}
-		select {
-		case slots <- struct{}{}:
-		default:
-			t.stats.refused("too-many").Add(1)
-			nc.Close()
-			continue
+		pass, crowded := t.gate.Enter(nc)
+		if crowded {
+			t.noteCrowd(nc.RemoteAddr())
 		}
-		group.Go(func() error {
-			defer func() { <-slots }()
-			t.serve(nc)
-			return nil
-		})
+		if pass != nil {
+			group.Go(func() error { t.serve(nc, pass); return nil })
+		}
+	}
+}
+
+// noteCrowd counts a connection that was closed to make room, or for coming
+// too fast, and says so once in a minute.
+func (t *Transport) noteCrowd(from net.Addr) {
+	n := t.stats.refused("too-many").Add(1)
+	if t.troubles.maySay("too many") {
+		t.log.Warn("connections are closed that have not proven to be a node's: they are too many, or come too fast", "last from", from.String(), "so far", n)
 	}
 }
 
 // serve carries one inbound connection through TLS and hello and hands it to
 // its listener.
-func (t *Transport) serve(raw net.Conn) {
+func (t *Transport) serve(raw net.Conn, pass *gate.Pass) {
+	defer pass.Leave()
 	if !t.trackRaw(raw) {
 		raw.Close()
 		return
@@ -81,6 +87,7 @@ func (t *Transport) serve(raw net.Conn) {
 		t.noteRefusal(raw.RemoteAddr(), err)
 		return
 	}
+	pass.Proven()
 	_ = raw.SetDeadline(time.Time{})
 	t.track(c)
 	t.stats.accepted(c.kind).Add(1)
@@ -148,7 +155,7 @@ func (t *Transport) greet(raw net.Conn) (*Conn, error) {
 }
 
 // noteRefusal counts a failed inbound handshake and logs it, each kind of
-// failure of a host once in a minute. A connection that says nothing and goes
+// failure of a host once in a minute, and of few hosts. A connection that says nothing and goes
 // is a probe.
 func (t *Transport) noteRefusal(from net.Addr, err error) {
 	code := refusalCode(err)
@@ -165,7 +172,7 @@ func (t *Transport) noteRefusal(from net.Addr, err error) {
 	}
 	t.stats.refused(code).Add(1)
 	host, _, _ := net.SplitHostPort(from.String())
-	if t.troubles.maySay(host + " " + code) {
+	if t.troubles.mayName(code, host) {
 		level("refused a connection", "from", from.String(), "code", code, "error", err)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+
+	"sluice/gate"
 )
 
 // Transport is one node's port. Its methods may be used by any goroutine,
@@ -19,6 +21,7 @@ type Transport struct {
 	tls   *certStore // nil: insecure
 	log   *slog.Logger
 	stats stats
+	gate  *gate.Gate
 
 	*troubles
 	twins
@@ -45,7 +48,7 @@ func New(cfg Config, self Identity, log *slog.Logger) (*Transport, error) {
 	t := &Transport{
 		cfg: cfg, net: cfg.Network.withDefaults(cfg.DialFrom), log: log,
 		lost: make(chan Identity, 64), conns: map[*Conn]struct{}{}, raw: map[net.Conn]struct{}{},
-		listeners: map[Kind]*Listener{}, troubles: newTroubles(),
+		listeners: map[Kind]*Listener{}, troubles: newTroubles(), gate: gate.New(cfg.Strangers),
 		twins: twins{refused: make(chan *TwinError, 1)},
 	}
 	t.self.Store(&self)

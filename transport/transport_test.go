@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -15,6 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"sluice/gate"
 	"sluice/test/scrape"
 	"sluice/test/vnet"
 )
@@ -209,34 +211,52 @@ func TestStrangersAreClosedAndNamed(t *testing.T) {
 	}
 }
 
-func TestSlowHandshakesAreLimited(t *testing.T) {
+// TestStrangersMakeRoom: of connections that say nothing the oldest is closed
+// where they are too many, the others when their time is up; a node comes in
+// however many they are.
+func TestStrangersMakeRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := vnet.New()
 		cfg := hostConfig(n, "127.0.0.1")
-		cfg.MaxHandshakes = 2
+		cfg.Strangers = gate.Config{Most: 20, PerAddress: 8, Rate: 1000}
 		a := start(t, cfg, Identity{ServerID: "a", Name: "a"})
+		listen(t, a, KindRPC)
+		b := start(t, hostConfig(n, "127.0.0.2"), Identity{ServerID: "b", Name: "b"})
 		synctest.Wait()
 		began := time.Now()
-		var silent [3]net.Conn
-		for i := range silent {
-			c, err := n.Host("127.0.0.9").Dial(t.Context(), "tcp", "127.0.0.1:7400")
+		silent := func(host string) net.Conn {
+			c, err := n.Host(host).Dial(t.Context(), "tcp", "127.0.0.1:7400")
 			if err != nil {
 				t.Fatal(err)
 			}
-			silent[i] = c
 			synctest.Wait()
+			return c
 		}
-		_, _ = io.ReadAll(silent[2])
+		first, second := silent("127.0.0.9"), silent("127.0.0.9")
+		for range 7 {
+			silent("127.0.0.9")
+		}
+		_, _ = io.ReadAll(first)
 		if d := time.Since(began); d != 0 {
-			t.Errorf("the one too many waited %v", d)
+			t.Errorf("the oldest of too many was closed after %v", d)
 		}
-		_, _ = io.ReadAll(silent[0])
+		_, _ = io.ReadAll(second)
 		if d := time.Since(began); d != DefaultConfig().HandshakeTimeout {
-			t.Errorf("a silent client was closed after %v", d)
+			t.Errorf("a silent one was closed after %v", d)
 		}
-		if _, err := n.Host("127.0.0.9").Dial(t.Context(), "tcp", "127.0.0.1:7400"); err != nil {
-			t.Error(err)
+		for i := range 300 {
+			silent(fmt.Sprintf("127.0.1.%d", i%200))
 		}
+		came := time.Now()
+		c, err := b.Dial(t.Context(), KindRPC, Target{Address: "127.0.0.1:7400", ServerID: "a"})
+		if err != nil || time.Since(came) > 0 {
+			t.Fatalf("a node came in after %v: %v", time.Since(came), err)
+		}
+		c.Close()
+		if n := a.stats.refused("too-many").Load(); n < 280 {
+			t.Errorf("%d turned away", n)
+		}
+		b.stop()
 		a.stop()
 	})
 }

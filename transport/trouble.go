@@ -2,6 +2,7 @@ package transport
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -44,6 +45,23 @@ func (t *troubles) maySay(key string) bool {
 	}
 	t.said[key] = now
 	return true
+}
+
+// namedHosts is how many hosts are named in a minute with the same failure:
+// strangers may come from any number of addresses.
+const namedHosts = 2
+
+// mayName says whether a host may be named with what it failed with.
+func (t *troubles) mayName(code, host string) bool {
+	if !t.maySay(code + " " + host) {
+		return false
+	}
+	for i := range namedHosts {
+		if t.maySay(fmt.Sprint(code, i)) {
+			return true
+		}
+	}
+	return false
 }
 
 // dialEnded keeps what certificates keep this node from, and says it once in a

@@ -125,7 +125,7 @@ func (n *node) collectors() []prometheus.Collector {
 
 // run opens the API's port and lives.
 func (n *node) run(ctx context.Context) error {
-	listener, err := n.cfg.api.Open()
+	listener, err := n.cfg.api.Open(n.log)
 	if err != nil {
 		return err
 	}

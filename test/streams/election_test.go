@@ -117,18 +117,14 @@ func (s *stream) epochEnd(t *testing.T, epoch int32) (end int64) {
 }
 
 // TestRollingRestart restarts every broker of the target, then of the source,
-// while records come in; nobody helps. One stream idles all along. The source
-// has one broker unless proving: while it is away there is no other leader.
+// while records come in; nobody helps. One stream idles all along.
 func TestRollingRestart(t *testing.T) {
+	claim.NeedsLong(t)
 	t.Parallel()
 	three := kafkalab.Config{Brokers: 3, Overrides: map[string]string{
 		"default.replication.factor": "3", "min.insync.replicas": "2", "broker.session.timeout.ms": "4000",
 	}}
-	source := kafkalab.Config{}
-	if claim.Long() {
-		source = three
-	}
-	l := start(t, source, three)
+	l := start(t, three, three)
 	ctx := t.Context()
 	var all []*stream
 	var r []*runner

@@ -8,16 +8,12 @@ import (
 )
 
 // Brokers of the target, then of the source, are restarted one after another;
-// leaders move, and nobody lends a hand. The source has one broker unless
-// there is time: while it is away there is no other leader.
+// leaders move, and nobody lends a hand.
 func TestRollingRestart(t *testing.T) {
+	claim.NeedsLong(t)
 	t.Parallel()
 	three := kafkalab.Config{Brokers: 3, Overrides: map[string]string{"min.insync.replicas": "2"}}
-	source, replicas := three, int16(3)
-	if !claim.Long() {
-		source, replicas = kafkalab.Config{}, 1
-	}
-	w := NewWorld(t, WorldConfig{Source: source, Target: three, Replicas: replicas, Link: "  targetTopics: {replicationFactor: 3}\n"})
+	w := NewWorld(t, WorldConfig{Source: three, Target: three, Replicas: 3, Link: "  targetTopics: {replicationFactor: 3}\n"})
 	for _, side := range []struct {
 		name string
 		c    *kafkalab.Cluster
