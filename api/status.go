@@ -25,8 +25,10 @@ func (p *picture) status(maxTasks, maxEvents int) Status {
 	return s
 }
 
-// links gives all links, worst first.
+// links gives all links, worst first, one of each name: of a link that is being
+// deleted while there is a new one of its name, its operation tells.
 func (p *picture) links(all []Task) []Link {
+	all = slices.DeleteFunc(slices.Clone(all), func(t Task) bool { return p.replaced(p.v.Link(p.v.Task(t.ID).Link)) })
 	size := map[string]int{}
 	for i := range all {
 		size[all[i].Link]++
@@ -40,13 +42,19 @@ func (p *picture) links(all []Task) []Link {
 	}
 	out := []Link{}
 	for _, l := range p.v.Links {
-		out = append(out, p.link(l, byName[l.Spec.Name]))
+		if !p.replaced(l) {
+			out = append(out, p.link(l, byName[l.Spec.Name]))
+		}
 	}
 	slices.SortStableFunc(out, func(a, b Link) int {
 		return cmp.Or(cmp.Compare(reason.SeverityOf(b.Condition), reason.SeverityOf(a.Condition)), cmp.Compare(a.Name, b.Name))
 	})
 	return out
 }
+
+// replaced reports whether a link is being deleted and there is a new one of its
+// name.
+func (p *picture) replaced(l *fsm.Link) bool { return l.Deleting && p.v.LinkNamed(l.Spec.Name) != l }
 
 // diagnose says whether it is well, and why not.
 func (p *picture) diagnose(s *Status, all []Task) {

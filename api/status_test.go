@@ -146,3 +146,30 @@ func TestFiguresOfADeadNode(t *testing.T) {
 		}
 	}
 }
+
+// TestOneLinkOfAName: while a link is being deleted and there is a new one of
+// its name, that one is shown, with its own streams.
+func TestOneLinkOfAName(t *testing.T) {
+	f := apitest.New(t)
+	f.Do(&fsm.FeatureRaise{Level: fsm.FeatureLevel})
+	spec := f.WithLink(3).Spec
+	f.Do(&fsm.Objects{DeleteLinks: []string{"us-eu"}, At: 5000})
+	_, c := f.Serve(nil)
+	l, err := c.Links(t.Context())
+	if err != nil || len(l.Items) != 1 || l.Items[0].State != "deleting" || l.Items[0].Totals.Streams != 3 {
+		t.Fatalf("%+v %v", l, err)
+	}
+	f.Do(&fsm.Objects{Links: []fsm.LinkPut{{Spec: spec}}, At: 6000})
+	l, err = c.Links(t.Context())
+	if err != nil || len(l.Items) != 1 || l.Items[0].State != fsm.StateRunning || l.Items[0].Totals.Streams != 0 {
+		t.Errorf("%+v %v", l, err)
+	}
+	s, err := c.Status(t.Context(), 10, 10)
+	if err != nil || len(s.Links) != 1 {
+		t.Errorf("%+v %v", s.Links, err)
+	}
+	ops, err := c.Operations(t.Context())
+	if err != nil || len(ops.Items) != 1 || ops.Items[0].Name != "us-eu" {
+		t.Errorf("%+v %v", ops, err)
+	}
+}

@@ -103,6 +103,10 @@ func (f *preflight) reach(ctx context.Context, specs []*fsm.KafkaCluster) bool {
 		f.addresses(*specs[i], silent[i])
 		f.ClusterIDs[at.Name()] = at.meta.ClusterID
 	}
+	if id := f.source.meta.ClusterID; id != "" && id == f.target.meta.ClusterID {
+		f.refuse("link %s: %s and %s are the same Kafka cluster, %s", f.link.Spec.Name, f.source.Name(), f.target.Name(), id)
+		return false
+	}
 	return errs[0] == nil && errs[1] == nil
 }
 

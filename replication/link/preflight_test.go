@@ -259,7 +259,7 @@ func TestPreflightRefusesWhatCannotWork(t *testing.T) {
 	eu := l.eu
 	l.eu = l.us
 	l.eu.Name = "eu"
-	only(t, "refusals", l.preflightOf(spec()).Refusals, "the same topic of the same Kafka cluster")
+	only(t, "refusals", l.preflightOf(spec()).Refusals, "us and eu are the same Kafka cluster, id-us")
 
 	l.eu = eu
 	l.eu.Name, l.eu.ClusterID = "eu-pinned", "another"
