@@ -23,8 +23,8 @@ type Identity struct {
 	CopyOf    string `json:"copyOf,omitempty"`    // the address at which the node of this identity was alive while this one ran
 }
 
-// ErrLogLost: a part of the data dir is gone.
-var ErrLogLost = errors.New("the data dir holds the identity of a member without its Raft log; empty it to let the node join as a new one")
+// ErrLogLost: a part of the data dir is gone, and with it what this node promised.
+var ErrLogLost = errors.New("the data dir holds the identity of a member, but not all of its Raft log; empty it to let the node join as a new one")
 
 // ErrCopied: the node of the data dir's identity is alive elsewhere.
 var ErrCopied = errors.New("the data dir of this node is a copy")
@@ -93,17 +93,25 @@ func saveIdentity(dataDir string, id Identity) error {
 	if err != nil {
 		return fmt.Errorf("encoding identity: %w", err)
 	}
-	path := filepath.Join(dataDir, identityFile)
+	if err := replaceFile(dataDir, identityFile, data); err != nil {
+		return fmt.Errorf("writing identity: %w", err)
+	}
+	return nil
+}
+
+// replaceFile replaces a file of a data dir as a whole.
+func replaceFile(dataDir, name string, data []byte) error {
+	path := filepath.Join(dataDir, name)
 	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
-		return fmt.Errorf("writing identity: %w", err)
+		return err
 	}
 	_, err = f.Write(append(data, '\n'))
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("writing identity: %w", err)
+		return err
 	}
 	if err := os.Rename(path+".new", path); err != nil {
-		return fmt.Errorf("writing identity: %w", err)
+		return err
 	}
 	return syncDir(dataDir)
 }

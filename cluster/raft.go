@@ -41,6 +41,8 @@ type raftNode struct {
 	layer     *transport.RaftLayer
 	bolt      *boltdb.BoltStore
 	logs      raft.LogStore
+	stable    raft.StableStore
+	floor     *floor
 	notify    chan bool // leadership gained and lost, in order
 }
 
@@ -75,8 +77,17 @@ func (r *raftNode) config() *raft.Config {
 	return c
 }
 
-// openLog opens the log store, which holds Raft's term and vote too.
-func (r *raftNode) openLog(dir string) (err error) {
+// openLog opens the log store, which holds Raft's term and vote too, unless it
+// is damaged.
+func (r *raftNode) openLog(dir string) error {
+	path := filepath.Join(dir, logFile)
+	if err := checkStore(path); err != nil {
+		return damaged(path, r.cfg.Name, err)
+	}
+	var err error
+	if r.floor, err = openFloor(dir); err != nil {
+		return err
+	}
 	r.bolt, err = boltdb.New(boltdb.Options{
 		Path:        filepath.Join(dir, logFile),
 		BoltOptions: &bbolt.Options{Timeout: boltOpenTimeout, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType},
@@ -84,7 +95,8 @@ func (r *raftNode) openLog(dir string) (err error) {
 	if err != nil {
 		return fmt.Errorf("opening log store (does another process use %s?): %w", dir, err)
 	}
-	var store raft.LogStore = r.bolt
+	r.stable = &flooredStable{r.bolt, r.floor}
+	var store raft.LogStore = &flooredLog{r.bolt, r.floor}
 	if r.cfg.hooks.store != nil {
 		store = r.cfg.hooks.store(store)
 	}
@@ -92,6 +104,26 @@ func (r *raftNode) openLog(dir string) (err error) {
 		return fmt.Errorf("creating log cache: %w", err)
 	}
 	return nil
+}
+
+// whole compares what the stores hold with what they once held.
+func (r *raftNode) whole(snapshots raft.SnapshotStore) error {
+	term, err := r.bolt.GetUint64([]byte(keyTerm))
+	if err != nil && !errors.Is(err, boltdb.ErrKeyNotFound) {
+		return fmt.Errorf("reading Raft's term: %w", err)
+	}
+	index, err := r.logs.LastIndex()
+	if err != nil {
+		return fmt.Errorf("reading the end of Raft's log: %w", err)
+	}
+	kept, err := snapshots.List()
+	if err != nil {
+		return fmt.Errorf("reading snapshots: %w", err)
+	}
+	for _, s := range kept {
+		index = max(index, s.Index)
+	}
+	return r.floor.holds(term, index)
 }
 
 func (r *raftNode) open(dir string, tr *transport.Transport, addresses raft.ServerAddressProvider, machine raft.FSM, bootstrap bool) error {
@@ -103,6 +135,9 @@ func (r *raftNode) open(dir string, tr *transport.Transport, addresses raft.Serv
 	if err != nil {
 		return fmt.Errorf("opening snapshots: %w", err)
 	}
+	if err := r.whole(snapshots); err != nil {
+		return fmt.Errorf("opening %s: %w", dir, err)
+	}
 	if r.layer, err = tr.Raft(); err != nil {
 		return fmt.Errorf("opening raft's stream: %w", err)
 	}
@@ -111,7 +146,7 @@ func (r *raftNode) open(dir string, tr *transport.Transport, addresses raft.Serv
 		MaxPool: 3, MaxRPCsInFlight: 1, Timeout: 2 * r.t.rpc, // with more in flight a failed append stops a follower for good
 	}))
 	if bootstrap {
-		err := raft.BootstrapCluster(config, r.logs, r.bolt, snapshots, r.transport, raft.Configuration{Servers: []raft.Server{
+		err := raft.BootstrapCluster(config, r.logs, r.stable, snapshots, r.transport, raft.Configuration{Servers: []raft.Server{
 			{ID: config.LocalID, Address: raft.ServerAddress(r.self.Advertise)},
 		}})
 		if err != nil && !errors.Is(err, raft.ErrCantBootstrap) {
@@ -121,7 +156,7 @@ func (r *raftNode) open(dir string, tr *transport.Transport, addresses raft.Serv
 	if r.cfg.hooks.fsm != nil {
 		machine = r.cfg.hooks.fsm(machine)
 	}
-	if r.Raft, err = raft.NewRaft(config, machine, r.logs, r.bolt, snapshots, r.transport); err != nil {
+	if r.Raft, err = raft.NewRaft(config, machine, r.logs, r.stable, snapshots, r.transport); err != nil {
 		return fmt.Errorf("starting raft: %w", err)
 	}
 	return nil
