@@ -1,6 +1,8 @@
 package stream
 
 import (
+	"maps"
+	"slices"
 	"sync"
 
 	"sluice/fsm"
@@ -12,6 +14,7 @@ type counts struct {
 	mu     sync.Mutex
 	copied map[topicOf]*wire.Copied
 	stops  map[stopOf]int64
+	asked  map[fsm.TaskID]asked // stops of which it is not known yet whether the facts hold them
 }
 
 // topicOf is a source topic of a link.
@@ -26,8 +29,14 @@ type stopOf struct {
 	code fsm.Code
 }
 
+// asked is a stop that a stream has proposed, once or several times.
+type asked struct {
+	turn        uint64
+	first, last int64 // Stop.At of the tries
+}
+
 func newCounts() *counts {
-	return &counts{copied: map[topicOf]*wire.Copied{}, stops: map[stopOf]int64{}}
+	return &counts{copied: map[topicOf]*wire.Copied{}, stops: map[stopOf]int64{}, asked: map[fsm.TaskID]asked{}}
 }
 
 // of is where the streams of a topic count.
@@ -41,11 +50,34 @@ func (c *counts) of(link fsm.LinkID, topic string) *wire.Copied {
 	return c.copied[k]
 }
 
-// stopped counts a stop that is in the facts.
-func (c *counts) stopped(link fsm.LinkID, code fsm.Code) {
+// ask notes that a stop is about to be proposed.
+func (c *counts) ask(stop *fsm.TaskStop) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.stops[stopOf{link, code}]++
+	a := asked{stop.Turn, stop.Stop.At, stop.Stop.At}
+	if was, ok := c.asked[stop.Task]; ok && was.turn == stop.Turn {
+		a.first = was.first
+	}
+	c.asked[stop.Task] = a
+}
+
+// settle counts the stop of a task once the facts hold it, also where the
+// answer to the proposal was lost. After an answer nothing is left to be asked.
+func (c *counts) settle(v *fsm.View, id fsm.TaskID, answered bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a, ok := c.asked[id]
+	if !ok {
+		return
+	}
+	t := v.Task(id)
+	if t != nil && t.Copy.Stop != nil && a.first <= t.Copy.Stop.At && t.Copy.Stop.At <= a.last {
+		c.stops[stopOf{t.Link, t.Copy.Stop.Code}]++
+		answered = true
+	}
+	if answered || t == nil || t.Turn != a.turn { // what was not taken by now never is
+		delete(c.asked, id)
+	}
 }
 
 // stopsOf is how often a code stopped a stream of the link.
@@ -53,6 +85,13 @@ func (c *counts) stopsOf(link fsm.LinkID, code fsm.Code) int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.stops[stopOf{link, code}]
+}
+
+// unsettled are the tasks whose stop is not known to be in the facts.
+func (c *counts) unsettled() []fsm.TaskID {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Keys(c.asked))
 }
 
 // forget drops what is about topics and links that are gone, and returns what is

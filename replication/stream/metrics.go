@@ -33,7 +33,7 @@ func (r *Runner) Collector() prometheus.Collector {
 		linkRecords: of("records_total", "Records of the topic that the target has acknowledged to this node since it started; from its brokers' answers.", "topic"),
 		linkBytes:   of("bytes_total", "Bytes of record batches of the topic, compressed as they are, that the target has acknowledged to this node since it started; from its brokers' answers.", "topic"),
 		linkLast:    of("last_copied_timestamp_seconds", "When the target last acknowledged a batch of the topic to this node, in seconds since 1970 by this node's clock; absent: it has not since the node started.", "topic"),
-		linkStops:   of("stops_total", "Streams that this node has stopped since it started, by reason code; from what it wrote into the facts.", "code"),
+		linkStops:   of("stops_total", "Streams that this node has stopped since it started, by reason code; from the facts.", "code"),
 	}
 }
 
@@ -61,6 +61,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(c.memoryLimit, float64(limit))
 
 	v := c.r.ctl.View()
+	for _, id := range c.r.counts.unsettled() {
+		c.r.counts.settle(v, id, false)
+	}
 	copied := c.r.counts.forget(v)
 	for k, n := range copied {
 		link := named(v, k.link)

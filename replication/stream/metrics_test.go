@@ -1,6 +1,8 @@
 package stream_test
 
 import (
+	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -75,4 +77,33 @@ func TestStopsAreCounted(t *testing.T) {
 	if sum != 1 {
 		t.Errorf("%v stops are counted, there is one", sum)
 	}
+}
+
+// TestAStopWithoutAnAnswerIsCounted: what counts is what the facts say, be it
+// that the stop came there after its stream had given up and tried again.
+func TestAStopWithoutAnAnswerIsCounted(t *testing.T) {
+	src, dst := rig.Embedded(t)
+	p := rig.NewPair(t, src, dst, fsm.LinkSpec{Writers: fsm.WritersOurs}, map[string]int32{"orders": 1}, "n1")
+	if err := p.Target.ProduceSync(t.Context(), &kgo.Record{Topic: "orders", Value: []byte("a stranger")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	stops := make(chan *fsm.TaskStop, 1000)
+	var late atomic.Pointer[fsm.TaskStop]
+	p.Before(func(c fsm.Command) error {
+		if c, ok := c.(*fsm.TaskStop); ok && c != late.Load() {
+			stops <- c
+			return errors.New("no answer in time")
+		}
+		return nil
+	})
+	r, _ := p.Runner(t, "n1", nil)
+	p.Own(t, r, "n1")
+	first := <-stops
+	<-stops // it tries again
+	const code = `sluice_link_stops_total{code="not-empty",link="l"}`
+	scrape.Of(t, r.Collector()).Want(t, scrape.Samples{code: 0})
+	late.Store(first)
+	p.Do(t, first)
+	rig.Until(t, 30*time.Second, "the stop", func() bool { return scrape.Of(t, r.Collector())[code] > 0 })
+	scrape.Of(t, r.Collector()).Want(t, scrape.Samples{code: 1})
 }

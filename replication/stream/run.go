@@ -44,6 +44,7 @@ func (s *Stream) run() {
 	}
 	for !s.ending() {
 		t := s.assigned.task()
+		s.counts.settle(s.assigned.ctl.View(), s.assigned.id, false)
 		if t == nil {
 			return
 		}

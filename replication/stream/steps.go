@@ -154,17 +154,17 @@ func (s *Stream) commit(sit *recovery.Situation, c recovery.Commit) *recovery.Fa
 // halt stops the stream with a reason, as a fact that outlives this owner.
 func (s *Stream) halt(f recovery.Fault) {
 	now := s.assigned.now()
-	res, err := s.assigned.propose(s.ctx, &fsm.TaskStop{
+	stop := &fsm.TaskStop{
 		Task: s.assigned.id, Turn: s.assigned.turn, Version: s.progress.memory(s.memory).Version,
 		Stop:  fsm.Stop{Code: f.Code, From: f.Range.From, To: f.Range.To, Target: !f.Source, Message: f.Message, At: now},
 		Event: &fsm.Event{Code: f.Code, From: f.Range.From, To: f.Range.To, Message: f.Message, Node: s.assigned.name, First: now, Last: now},
-	})
+	}
+	s.counts.ask(stop)
+	_, err := s.assigned.propose(s.ctx, stop)
+	s.counts.settle(s.assigned.ctl.View(), s.assigned.id, err == nil)
 	s.progress.show(f.Code, f.Message)
-	switch {
-	case err != nil:
+	if err != nil {
 		s.memory.Attempts++
 		s.pause(recovery.Backoff(s.memory.Attempts))
-	case res.Refused == fsm.RefusedNot:
-		s.counts.stopped(s.assigned.link, f.Code)
 	}
 }
