@@ -5,10 +5,10 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"sluice/fsm"
+	"sluice/words"
 )
 
 // step is something that is left to do once the objects of an apply are
@@ -39,13 +39,13 @@ func halfway(err error, made []string, left []step) error {
 		p.Missing = append(p.Missing, x.what)
 	}
 	if len(made) == 0 {
-		p.Detail = "not done: " + few(p.Missing) + ": " + p.Detail
+		p.Detail = "not done: " + words.List(p.Missing) + ": " + p.Detail
 		return &p
 	}
 	why := p.Detail
-	p.Detail = "applied: " + few(made)
+	p.Detail = "applied: " + words.List(made)
 	if len(p.Missing) > 0 {
-		p.Detail += "; not done: " + few(p.Missing)
+		p.Detail += "; not done: " + words.List(p.Missing)
 	}
 	p.Detail += ": " + why
 	next := "do the same again: what is as wanted already stays as it is"
@@ -54,11 +54,6 @@ func halfway(err error, made []string, left []step) error {
 	}
 	p.Next = next
 	return &p
-}
-
-// few lists what one answer shows of many.
-func few(texts []string) string {
-	return strings.Join(texts[:min(len(texts), maxFaults)], ", ") + rest(len(texts))
 }
 
 func texts(did []fsm.Deed) []string {

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"sluice/fsm"
+	"sluice/words"
 )
 
 // concern is a link that preflight looks at.
@@ -40,16 +40,7 @@ func overlaps(asked []concern, found []Preflight) {
 		for _, other := range slices.Sorted(maps.Keys(topics)) {
 			found[i].Refusals = append(found[i].Refusals, Finding{Code: fsm.CodeNotEmpty, Message: fmt.Sprintf(
 				"link %s, applied with it, writes to the same topics of Kafka cluster %s: %s; narrow the topics of one of them, or rename",
-				other, spec.Target, some(topics[other]))})
+				other, spec.Target, words.List(topics[other]))})
 		}
 	}
-}
-
-// some names the first few of many.
-func some(names []string) string {
-	const most = 5
-	if len(names) <= most {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }

@@ -2,7 +2,6 @@ package api
 
 import (
 	"fmt"
-	"strings"
 
 	"sluice/fsm"
 	"sluice/fsm/reason"
@@ -30,22 +29,15 @@ func notCopied(link string, topics *task.Topics) string {
 		return ""
 	}
 	var names []string
-	hidden := topics.NotCopied - len(topics.Why)
+	all := topics.NotCopied - len(topics.Why) // and those that are listed no more
 	for _, t := range topics.Why {
-		switch {
-		case reason.SeverityOf(t.Code) < reason.Waiting:
-		case len(names) == 3:
-			hidden++
-		default:
+		if reason.SeverityOf(t.Code) >= reason.Waiting {
 			names = append(names, fmt.Sprintf("%s (%s)", t.Topic, t.Code))
 		}
 	}
 	if len(names) == 0 {
 		return ""
 	}
-	text := fmt.Sprintf("link %s: %d of %s %s not copied: %s", link, len(names)+hidden, words.Count(topics.Selected, "topic"), words.Verb(len(names)+hidden, "is", "are"), strings.Join(names, ", "))
-	if hidden > 0 {
-		text += fmt.Sprintf(" and %d more", hidden)
-	}
-	return text
+	all += len(names)
+	return fmt.Sprintf("link %s: %d of %s %s not copied: %s", link, all, words.Count(topics.Selected, "topic"), words.Verb(all, "is", "are"), words.ListOf(names, all))
 }

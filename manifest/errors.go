@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"sluice/words"
 )
 
 // Pos is a place in a text. Line and Column count from 1; a zero Line means
@@ -60,13 +62,10 @@ func (e Errors) Error() string {
 
 // Rest tells of the faults that are not shown; empty: there are none.
 func (e Errors) Rest() string {
-	switch e.More {
-	case 0:
+	if e.More == 0 {
 		return ""
-	case 1:
-		return "1 more fault is not shown; mend these first"
 	}
-	return fmt.Sprintf("%d more faults are not shown; mend these first", e.More)
+	return words.Count(e.More, "more fault") + " " + words.Verb(e.More, "is", "are") + " not shown; mend these first"
 }
 
 // Faults are the errors of a text that was checked elsewhere, in the order of

@@ -32,3 +32,19 @@ func TestVerb(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestList(t *testing.T) {
+	for _, c := range []struct{ got, want string }{
+		{List([]string{"a"}), "a"},
+		{List([]string{"a", "b", "c", "d", "e"}), "a, b, c, d, e"},
+		{List([]int{1, 2, 3, 4, 5, 6, 7}), "1, 2, 3, 4, 5 and 2 more"},
+		{ListOf([]string{"a", "b"}, 5), "a, b and 3 more"},
+		{ListOf([]string{"a", "b", "c", "d", "e", "f"}, 9), "a, b, c, d, e and 4 more"},
+		{Named("topic", []string{"a"}), "topic a"},
+		{Named("topic", []string{"a", "b"}), "topics a, b"},
+	} {
+		if c.got != c.want {
+			t.Errorf("%q, want %q", c.got, c.want)
+		}
+	}
+}

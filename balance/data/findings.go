@@ -54,7 +54,7 @@ func unevenTopics(m *Model) []Finding {
 		}
 		switch v, uneven := unevenTopic(m.Partitions[i:j]); {
 		case !uneven:
-		case len(list) == shown:
+		case len(list) == maxUneven:
 			more++
 		default:
 			list = append(list, v)
@@ -67,6 +67,9 @@ func unevenTopics(m *Model) []Finding {
 	}
 	return list
 }
+
+// maxUneven is how many topics have a finding of their own.
+const maxUneven = 10
 
 const unevenHelp = "perhaps a reassignment is running: wait for its end, write the files anew and plan again; otherwise give all partitions of a topic the same number of replicas"
 
@@ -104,7 +107,7 @@ func unevenTopic(parts []Partition) (v Finding, uneven bool) {
 	var differ []string
 	for n, ids := range byCount {
 		if n != usual && len(ids) > 0 {
-			differ = append(differ, fmt.Sprintf("%s %s %s", numbered("partition", ids), have(len(ids)), words.Count(n, "replica")))
+			differ = append(differ, fmt.Sprintf("%s %s %s", words.Named("partition", ids), have(len(ids)), words.Count(n, "replica")))
 		}
 	}
 	rest := "one has"

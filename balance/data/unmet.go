@@ -82,7 +82,7 @@ func (u *unmetFinder) placeHelp(n, held int) string {
 		return fmt.Sprintf("%d copies need as many brokers and %d may take any: add brokers or lower the replication factor", need, living)
 	}
 	if ids := shutOut(u.layout, u.o, u.t); ids != nil {
-		return fmt.Sprintf("%s %s room in all but in none of the log dirs: move partitions from one log dir to another there, give the dirs more disk, or raise the disk limit", numbered("broker", ids), have(len(ids)))
+		return fmt.Sprintf("%s %s room in all but in none of the log dirs: move partitions from one log dir to another there, give the dirs more disk, or raise the disk limit", words.Named("broker", ids), have(len(ids)))
 	}
 	if u.o.MaxBytes > 0 {
 		return "raise the byte limit"
@@ -223,7 +223,7 @@ func (u *unmetFinder) bandHelp(g Goal) string {
 	case u.o.MaxBytes > 0:
 		return "raise the byte limit"
 	case full != nil:
-		return fmt.Sprintf("%s should hold more, but no log dir there has room for even the smallest partition: give the dirs more disk, or raise the disk limit", numbered("broker", full))
+		return fmt.Sprintf("%s should hold more, but no log dir there has room for even the smallest partition: give the dirs more disk, or raise the disk limit", words.Named("broker", full))
 	case held > 0:
 		return "include the excluded or pinned partitions"
 	case len(u.m.Partitions) < 20*len(u.load):

@@ -3,13 +3,12 @@ package data
 import (
 	"fmt"
 	"slices"
-	"strconv"
 
 	"sluice/words"
 )
 
-// shown is how many partitions, brokers or topics are named at most.
-const shown = 10
+// MaxNamed is how many partitions an Unmet or a Finding names at most.
+const MaxNamed = 10
 
 // insert keeps a sorted list of distinct ids.
 func insert(ids []int32, id int32) []int32 {
@@ -21,7 +20,7 @@ func insert(ids []int32, id int32) []int32 {
 
 // name adds a partition's name unless enough are named.
 func name(names []string, p *Partition) []string {
-	if n := p.Name(); len(names) < shown && (len(names) == 0 || names[len(names)-1] != n) {
+	if n := p.Name(); len(names) < MaxNamed && (len(names) == 0 || names[len(names)-1] != n) {
 		return append(names, n)
 	}
 	return names
@@ -42,19 +41,3 @@ func Bytes(n int64) string {
 
 // have is the verb for so many.
 func have(n int) string { return words.Verb(n, "has", "have") }
-
-// numbered writes a thing with its numbers, as in "broker 1" and "brokers 1, 2";
-// ten of them at most.
-func numbered(thing string, ids []int32) string {
-	thing = words.Several(len(ids), thing)
-	for i, id := range ids[:min(len(ids), shown)] {
-		if i > 0 {
-			thing += ","
-		}
-		thing += " " + strconv.Itoa(int(id))
-	}
-	if more := len(ids) - shown; more > 0 {
-		thing += " and " + strconv.Itoa(more) + " more"
-	}
-	return thing
-}

@@ -197,7 +197,7 @@ func (a *alike) summed() Differences {
 		}
 	}
 	if len(losing) > 0 {
-		d.losing = fmt.Sprintf("the target has removed copied records that the source still has, of %s", few("topic", losing))
+		d.losing = fmt.Sprintf("the target has removed copied records that the source still has, of %s", words.Named("topic", losing))
 	}
 	d.Settings, d.SettingsMore = shown(d.Settings)
 	d.Lost, d.LostMore = shown(d.Lost)
@@ -222,16 +222,12 @@ func settingsText(target string, differ []SettingsDiffer) string {
 // lostText tells what of a target topic is lost, the first partitions of many
 // by their offsets.
 func lostText(target string, lost []TargetLost) string {
-	const most = 3
-	var texts []string
-	for _, l := range lost[:min(len(lost), most)] {
-		texts = append(texts, fmt.Sprintf("partition %d [%d, %d)", l.Partition, l.From, l.To))
+	texts := make([]string, len(lost))
+	for i, l := range lost {
+		texts[i] = fmt.Sprintf("%d [%d, %d)", l.Partition, l.From, l.To)
 	}
-	if n := len(lost) - most; n > 0 {
-		texts = append(texts, words.Count(n, "more partition"))
-	}
-	return fmt.Sprintf("target topic %s has removed copied records that the source still has: %d source offsets, %s",
-		target, offsetsLost(lost), strings.Join(texts, ", "))
+	return fmt.Sprintf("target topic %s has removed copied records that the source still has: %s, %s",
+		target, words.Count(offsetsLost(lost), "source offset"), words.Named("partition", texts))
 }
 
 func offsetsLost(lost []TargetLost) (n int64) {

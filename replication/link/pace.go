@@ -65,5 +65,5 @@ func foldThrottled(refused []Refused) []Refused {
 		return refused
 	}
 	return append(out, Refused{Code: fsm.CodeQuotaThrottled, Message: fmt.Sprintf("%s %s to be created, by a quota of the target's controller: %s",
-		words.Count(len(waiting), "topic"), words.Verb(len(waiting), "waits", "wait"), few("topic", waiting))})
+		words.Count(len(waiting), "topic"), words.Verb(len(waiting), "waits", "wait"), words.List(waiting))})
 }

@@ -60,7 +60,7 @@ func TestTopicsThatWaitForAQuotaAreToldOnce(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	got := foldThrottled(refused)
-	if len(got) != 2 || got[0] != other || got[1].Topic != "" || !strings.Contains(got[1].Message, "60 topics wait") || !strings.Contains(got[1].Message, "t00, t01, t02 and 57 more") {
+	if len(got) != 2 || got[0] != other || got[1].Topic != "" || !strings.Contains(got[1].Message, "60 topics wait") || !strings.Contains(got[1].Message, "controller: t00, t01, t02, t03, t04 and 55 more") {
 		t.Errorf("%+v", got)
 	}
 }

@@ -120,7 +120,7 @@ func TestRetentionByDefaultIsTold(t *testing.T) {
 	l.create(l.euC, "pay-e", 1, map[string]string{"retention.ms": "86400000"})
 	told := strings.Join(l.preflightOf(spec()).Warnings, "\n")
 	for _, want := range []string{
-		"target topics pay-a, pay-b, pay-c and 1 more: created with retention.ms=604800000 as at the source, where the target's default is 86400000",
+		"target topics pay-a, pay-b, pay-c, pay-d: created with retention.ms=604800000 as at the source, where the target's default is 86400000",
 		"target topic pay-e: retention.ms is 86400000, the source's 604800000",
 	} {
 		if strings.Count(told, want) != 1 {

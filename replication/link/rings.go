@@ -43,7 +43,7 @@ func (f *findings) rings(spec fsm.LinkSpec, others []*fsm.Link, topics []TopicCh
 	}
 	switch {
 	case found.More > 0 && found.Cut:
-		f.refuse("at least %d more rings of links like these", found.More)
+		f.refuse("at least %s of links like these", words.Count(found.More, "more ring"))
 	case found.More > 0:
 		f.refuse("%s of links like these", words.Count(found.More, "more ring"))
 	case found.Cut:

@@ -18,7 +18,7 @@ var mayImport = map[string][]string{
 	"cli":                  {"api", "manifest", "fsm", "balance/data", "words"},
 	"demo":                 {everything, "-cli", "-cmd"},
 	"task":                 {"fsm"},
-	"manifest":             {"fsm"},
+	"manifest":             {"fsm", "words"},
 	"operation":            {"fsm"},
 	"kafka":                {"fsm", "words"},
 	"kafka/record":         {},
