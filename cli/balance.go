@@ -58,8 +58,8 @@ makes no sense, 10 something that was asked for cannot be reached.`,
 	fl.StringVar(&f.maxBytes, "max-bytes", "", `bytes that may travel at most, as in "10TB"`)
 	fl.StringVar(&f.throttle, "throttle", "50MB", "bytes a second per broker that the time is estimated for; 0: no estimate")
 	fl.StringVar(&f.limit, "disk-limit", "80%", "part of a broker's disk and of each log dir that is never exceeded, on the way neither")
-	fl.StringSliceVar(&f.exclude, "exclude", nil, "topics to leave alone: name, prefix*, or /regex/")
-	fl.StringSliceVar(&f.pin, "pin", nil, "topics whose replicas stay and only leaders may change")
+	fl.StringArrayVar(&f.exclude, "exclude", nil, "topics to leave alone, by `patterns`: name, prefix*, or /regex/, several with commas")
+	fl.StringArrayVar(&f.pin, "pin", nil, "topics whose replicas stay and only leaders may change, by `patterns` as in --exclude")
 	fl.StringVar(&f.out, "out", "", "write the changed partitions to this file")
 	fl.StringVar(&f.reassignment, "reassignment-json", "", "write a file for kafka-reassign-partitions")
 	return cmd
@@ -223,7 +223,11 @@ func readFile(name string) ([]byte, error) {
 
 // holdTopics holds the partitions of the topics that a pattern names. A
 // pattern that names none is an error: it is likely a typo.
-func holdTopics(m *data.Model, patterns []string, as data.Hold) error {
+func holdTopics(m *data.Model, lists []string, as data.Hold) error {
+	var patterns []string
+	for _, list := range lists {
+		patterns = append(patterns, splitPatterns(list)...)
+	}
 	for _, pattern := range patterns {
 		match, err := topicMatcher(pattern)
 		if err != nil {
@@ -241,6 +245,24 @@ func holdTopics(m *data.Model, patterns []string, as data.Hold) error {
 		}
 	}
 	return nil
+}
+
+// splitPatterns splits a list at its commas, but for those inside of a regular
+// expression, which ends at a slash with a comma or nothing behind it.
+func splitPatterns(list string) []string {
+	var out []string
+	for {
+		end := strings.IndexByte(list, ',')
+		if strings.HasPrefix(list, "/") {
+			if end = strings.Index(list[1:], "/,"); end >= 0 {
+				end += 2
+			}
+		}
+		if end < 0 {
+			return append(out, list)
+		}
+		out, list = append(out, list[:end]), list[end+1:]
+	}
 }
 
 func topicMatcher(pattern string) (func(topic string) bool, error) {
@@ -270,5 +292,5 @@ func (f *proposeFlags) write(s *streams, m *data.Model, o data.Options, p *data.
 		}
 	}
 	answer := map[string]any{"apiVersion": "sluice/v1", "kind": "BalanceProposal", "items": []*data.Proposal{p}}
-	return s.write(answer, func(w io.Writer, st style) { writeProposal(w, o, p, st.wide, f.out, f.reassignment) }, moveTable(p))
+	return s.write(answer, func(w io.Writer, st style) { writeProposal(w, st, o, p, f.out, f.reassignment) }, moveTable(p))
 }

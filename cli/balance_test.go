@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -304,5 +306,40 @@ func TestProposeLevelsLogDirs(t *testing.T) {
 	text, err := os.ReadFile(plan)
 	if err != nil || strings.Count(string(text), "/d1") != 4 {
 		t.Errorf("the plan is %q (%v)", text, err)
+	}
+}
+
+// TestPatternsKeepTheirCommas: a comma ends a pattern, unless it stands in a
+// regular expression.
+func TestPatternsKeepTheirCommas(t *testing.T) {
+	for list, want := range map[string][]string{
+		"orders":               {"orders"},
+		"orders,pay*":          {"orders", "pay*"},
+		"/^o{1,2}$/":           {"/^o{1,2}$/"},
+		"a,/^o{1,2}$/,/p,q/,b": {"a", "/^o{1,2}$/", "/p,q/", "b"},
+		"/not closed{1,2}":     {"/not closed{1,2}"},
+	} {
+		if got := splitPatterns(list); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", list, got, want)
+		}
+	}
+	brokers, parts := "1,a,1000,1,1,ok\n2,b,1000,1,1,new\n", "oo,0,1,10,1,1\npay,0,1,10,1,1\npay,1,1,10,1,1\n"
+	for _, flag := range []string{"--exclude", "--pin"} {
+		if out, code, err := propose(t, brokers, parts, flag, "/^o{1,2}$/,/^p[a,b]y$/"); code == 2 || err != nil && code != 10 {
+			t.Errorf("%s: code %d: %v\n%s", flag, code, err, out)
+		}
+	}
+}
+
+// TestProposeWithoutHeads: --no-headers leaves the heads of all its tables out.
+func TestProposeWithoutHeads(t *testing.T) {
+	heads := regexp.MustCompile(`before: least|LEADERS|BROKER|RACK|PEAK`)
+	brokers, parts := "1,a,1000,1,1,ok\n2,b,1000,1,1,ok\n3,c,1000,1,1,new\n", manyParts(12)
+	with, _, err := propose(t, brokers, parts)
+	if err != nil || len(heads.FindAllString(with, -1)) < 4 {
+		t.Errorf("%v\n%s", err, with)
+	}
+	if out, _, err := propose(t, brokers, parts, "--no-headers"); err != nil || heads.MatchString(out) || strings.Count(out, "\n") < 8 {
+		t.Errorf("%v\n%s", err, out)
 	}
 }

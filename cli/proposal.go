@@ -21,9 +21,9 @@ const shownBrokers = 20
 // names are long.
 type proposalText struct {
 	strings.Builder
-	o    data.Options
-	p    *data.Proposal
-	all  bool
+	o data.Options
+	p *data.Proposal
+	style
 	size unit // of all sizes in tables
 	rate unit // of all rates in tables
 	name int  // width of the column of names
@@ -31,8 +31,8 @@ type proposalText struct {
 
 // writeProposal writes p; out and reassignment are the files it was also
 // written to, if any.
-func writeProposal(w io.Writer, o data.Options, p *data.Proposal, all bool, out, reassignment string) {
-	t := &proposalText{o: o, p: p, all: all}
+func writeProposal(w io.Writer, st style, o data.Options, p *data.Proposal, out, reassignment string) {
+	t := &proposalText{o: o, p: p, style: st}
 	t.measure()
 	switch {
 	case !p.Empty():
@@ -56,6 +56,14 @@ func writeProposal(w io.Writer, o data.Options, p *data.Proposal, all bool, out,
 
 func (t *proposalText) line(format string, args ...any) {
 	fmt.Fprintf(t, format+"\n", args...)
+}
+
+// heads begins a table, with its heads unless none are wanted.
+func (t *proposalText) heads(format string, args ...any) {
+	t.line("")
+	if t.headers {
+		t.line(format, args...)
+	}
 }
 
 // unit is one that a column of a table is written in.
@@ -156,10 +164,13 @@ func (t *proposalText) unmet() {
 		}
 		t.line("\n%s %s: %s", kind, u.Code, u.What)
 		if len(u.Brokers) > 0 {
-			t.line("  brokers: %s", some(u.Brokers))
+			t.line("  brokers: %s", words.List(u.Brokers))
 		}
-		if len(u.Partitions) > 0 {
-			t.line("  partitions: %s", some(u.Partitions))
+		switch n := len(u.Partitions); {
+		case n >= data.MaxNamed: // there may be more
+			t.line("  first partitions: %s", strings.Join(u.Partitions, ", "))
+		case n > 0:
+			t.line("  partitions: %s", strings.Join(u.Partitions, ", "))
 		}
 		t.line("  what helps: %s", u.Help)
 	}
@@ -170,31 +181,15 @@ func (t *proposalText) findings() {
 	for _, f := range t.p.Findings {
 		t.line("\nnote %s: %s", f.Code, f.What)
 		if len(f.Brokers) > 0 {
-			t.line("  brokers: %s", some(f.Brokers))
+			t.line("  brokers: %s", words.List(f.Brokers))
 		}
 		t.line("  what helps: %s", f.Help)
 	}
 }
 
-// some lists at most ten.
-func some[T any](list []T) string {
-	const most = 10
-	var b strings.Builder
-	for i, v := range list[:min(len(list), most)] {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		fmt.Fprint(&b, v)
-	}
-	if n := len(list) - most; n > 0 {
-		fmt.Fprintf(&b, " and %d more", n)
-	}
-	return b.String()
-}
-
 // bands shows the extremes of every figure before and after.
 func (t *proposalText) bands() {
-	t.line("\n%-10s %25s   %25s", "", "before: least, most", "after: least, most")
+	t.heads("%-10s %25s   %25s", "", "before: least, most", "after: least, most")
 	number := func(v float64) string { return strconv.FormatFloat(v, 'f', 0, 64) }
 	rate := func(v float64) string { return data.Bytes(int64(v)) + "/s" }
 	for _, row := range []struct {
@@ -280,8 +275,7 @@ func sum(s *data.Load, l data.Load) {
 }
 
 func (t *proposalText) head(first string) {
-	t.line("")
-	t.line("%-*s %11s %11s %13s %13s %9s %9s", t.name, first, "LEADERS", "REPLICAS",
+	t.heads("%-*s %11s %11s %13s %13s %9s %9s", t.name, first, "LEADERS", "REPLICAS",
 		"SIZE "+t.size.name, "FREE "+t.size.name, "IN "+t.rate.name+"/s", "OUT "+t.rate.name+"/s")
 }
 
@@ -297,7 +291,7 @@ func (t *proposalText) brokers() {
 	slices.SortStableFunc(list, func(a, b data.BrokerFigures) int { return cmp.Compare(off(&b), off(&a)) })
 	t.head("BROKER")
 	n := len(list)
-	if !t.all {
+	if !t.wide {
 		n = min(n, shownBrokers)
 	}
 	for i := range list[:n] {
@@ -322,11 +316,11 @@ func (t *proposalText) peaks() {
 	}
 	need := func(b *data.BrokerFigures) int64 { return b.Peak - b.Before.Bytes }
 	slices.SortStableFunc(list, func(a, b *data.BrokerFigures) int { return cmp.Compare(need(b), need(a)) })
-	t.line("\nneed more disk on the way than they use now: %s\n", words.Count(len(list), "broker"))
-	t.line("%-*s %11s %11s %11s %12s", t.name, "BROKER",
+	t.line("\nneed more disk on the way than they use now: %s", words.Count(len(list), "broker"))
+	t.heads("%-*s %11s %11s %11s %12s", t.name, "BROKER",
 		"NOW "+t.size.name, "PEAK "+t.size.name, "AFTER "+t.size.name, "PEAK OF DISK")
 	n := len(list)
-	if !t.all {
+	if !t.wide {
 		n = min(n, shownBrokers/2)
 	}
 	for _, b := range list[:n] {
