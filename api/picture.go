@@ -25,6 +25,7 @@ type picture struct {
 	reported map[fsm.TaskID]reported
 	linkTask map[fsm.LinkID]reported    // of each link: what the owner of its topics says
 	seen     map[fsm.LinkID]*linkTopics // what was read of that so far
+	paused   map[string]bool            // links
 }
 
 // reported is what its owner says of a task, and when that came.
@@ -34,7 +35,10 @@ type reported struct {
 }
 
 func newPicture(v *fsm.View, state ClusterState, members []Member, now time.Time) *picture {
-	p := &picture{v: v, state: state, members: members, now: now, reported: map[fsm.TaskID]reported{}, linkTask: map[fsm.LinkID]reported{}, seen: map[fsm.LinkID]*linkTopics{}}
+	p := &picture{v: v, state: state, members: members, now: now, reported: map[fsm.TaskID]reported{}, linkTask: map[fsm.LinkID]reported{}, seen: map[fsm.LinkID]*linkTopics{}, paused: map[string]bool{}}
+	for _, l := range v.Links {
+		p.paused[l.Spec.Name] = p.paused[l.Spec.Name] || !l.Deleting && !l.Running()
+	}
 	for _, m := range members {
 		for id, s := range m.Tasks {
 			if t := v.Task(id); t != nil && t.Owner == m.ID {
@@ -245,9 +249,10 @@ func orBig(n *int64) int64 {
 	return *n
 }
 
-// totals sums up the copy tasks among tasks. A sum of which a part is unknown
-// is unknown.
-func totals(tasks []Task) Totals {
+// totals sums up the copy tasks among tasks. A sum of which a part is unknown is
+// unknown. Lag and rate leave out what is paused or being deleted, which would
+// else make those of all links unknown; where there is nothing else they are.
+func (p *picture) totals(tasks []Task) Totals {
 	var t Totals
 	var lag int64
 	var rate float64
@@ -261,6 +266,10 @@ func totals(tasks []Task) Totals {
 		if reason.SeverityOf(x.State) == reason.Stopped {
 			t.Stopped++
 		}
+		if p.paused[x.Link] || x.State == fsm.CodeDeleting {
+			t.Paused++
+			continue
+		}
 		if x.LagRecords == nil {
 			t.LagUnknown++
 		}
@@ -272,12 +281,13 @@ func totals(tasks []Task) Totals {
 			t.LagSeconds = x.LagSeconds
 		}
 	}
-	if t.LagUnknown == 0 {
+	none := t.Paused > 0 && t.Paused == t.Streams
+	if t.LagUnknown == 0 && !none {
 		t.LagRecords = &lag
 	} else {
 		t.LagSeconds = nil
 	}
-	if !unknown {
+	if !unknown && !none {
 		t.BytesPerSecond = &rate
 	}
 	return t
@@ -334,7 +344,7 @@ func (p *picture) link(l *fsm.Link, tasks []Task) Link {
 			Offsets: s.Offsets, OnLoss: s.OnLoss, OnSourceDeleted: manifest.OnSourceDeleted(&s), Copies: s.Copies, Writers: s.Writers, Limit: manifest.FormatRate(s.Limit),
 			ReplicationFactor: s.ReplicationFactor,
 		},
-		Revision: l.Revision, CreatedAt: time.UnixMilli(l.CreatedAt).UTC(), Totals: totals(tasks),
+		Revision: l.Revision, CreatedAt: time.UnixMilli(l.CreatedAt).UTC(), Totals: p.totals(tasks),
 	}
 	topics := p.topics(l.ID)
 	x.Topics = topics.counts

@@ -101,7 +101,7 @@ func asProblem(err error) *Problem {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return problem(http.StatusGatewayTimeout, CodeTimeout, "look with `sluice status` before asking again", "%v", err)
 	}
-	return problem(http.StatusInternalServerError, CodeInternal, "see the log of this node", "%v", err)
+	return problem(http.StatusInternalServerError, CodeInternal, "look with `sluice status`; the logs of the node that was asked and of the leader may say more", "%v", err)
 }
 
 func ofManifest(faults manifest.Errors) *Problem {

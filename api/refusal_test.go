@@ -129,7 +129,7 @@ func TestFaultsOfTheNodeAreTold(t *testing.T) {
 		code   string
 		says   string
 	}{
-		{errors.New("disk full"), 500, api.CodeInternal, "disk full; see the log of this node"},
+		{errors.New("disk full"), 500, api.CodeInternal, "disk full; look with `sluice status`; the logs of the node that was asked and of the leader may say more"},
 		{fmt.Errorf("proposing: %w", api.ErrNoLeader), 503, api.CodeNoLeader, "no quorum: the cluster has no leader: nothing can be changed now; see which nodes are alive"},
 		{fmt.Errorf("%w; reading again: %w", api.ErrAmbiguous, api.ErrNoLeader), 503, api.CodeAmbiguous, "it may have been made, or may still be; look with `sluice link describe us-eu`"},
 		{fmt.Errorf("proposing: %w", context.DeadlineExceeded), 504, api.CodeTimeout, "before asking again"},

@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -17,7 +18,7 @@ func (p *picture) status(maxTasks, maxEvents int) Status {
 	all := p.tasks(func(*fsm.Task) bool { return true })
 	s := Status{
 		Meta: p.meta("Status"), Health: Healthy, Problems: []string{}, ClusterID: p.v.ClusterID, Feature: p.v.Feature,
-		Nodes: p.nodes(), Links: p.links(all), TaskCount: len(all), Totals: totals(all),
+		Nodes: p.nodes(), Links: p.links(all), TaskCount: len(all), Totals: p.totals(all),
 		Events: p.events(eventQuery{limit: maxEvents}).Items,
 	}
 	s.Tasks = all[:min(maxTasks, len(all))]
@@ -88,25 +89,45 @@ func (p *picture) diagnose(s *Status, all []Task) {
 			s.Health = Working
 		}
 	}
-	waiting := map[fsm.Code]int{}
+	waiting := map[fsm.Code]*waits{}
 	for _, t := range all {
 		switch sev := reason.SeverityOf(t.State); {
 		case sev == reason.Waiting:
-			waiting[t.State]++
+			if waiting[t.State] == nil {
+				waiting[t.State] = &waits{}
+			}
+			waiting[t.State].add(t.Link)
 		case sev == reason.Working && s.Health == Healthy:
 			s.Health = Working
 		case sev == reason.Stopped && t.Kind != fsm.KindCopy.String():
-			bad("%s task of link %s: %s", t.Kind, t.Link, t.State)
+			bad("link %s: its topics are not looked after: %s", t.Link, stateOf(t))
 		}
 	}
-	codes := make([]fsm.Code, 0, len(waiting))
-	for c := range waiting {
-		codes = append(codes, c)
+	for _, c := range slices.Sorted(maps.Keys(waiting)) {
+		w := waiting[c]
+		bad("%s of %s %s: %s", words.Count(w.tasks, "task"), words.Named("link", w.links), words.Verb(w.tasks, "waits", "wait"), c)
 	}
-	slices.Sort(codes)
-	for _, c := range codes {
-		bad("%s %s: %s", words.Count(waiting[c], "task"), words.Verb(waiting[c], "waits", "wait"), c)
+}
+
+// waits are the tasks that wait for the same reason.
+type waits struct {
+	tasks int
+	links []string
+}
+
+func (w *waits) add(link string) {
+	w.tasks++
+	if i, known := slices.BinarySearch(w.links, link); !known {
+		w.links = slices.Insert(w.links, i, link)
 	}
+}
+
+// stateOf is a task's reason code with what its owner says of it.
+func stateOf(t Task) string {
+	if t.Message == "" {
+		return string(t.State)
+	}
+	return fmt.Sprintf("%s (%s)", t.State, t.Message)
 }
 
 // eventQuery selects events.

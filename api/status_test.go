@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"maps"
 	"testing"
 	"time"
 
@@ -171,5 +172,60 @@ func TestOneLinkOfAName(t *testing.T) {
 	ops, err := c.Operations(t.Context())
 	if err != nil || len(ops.Items) != 1 || ops.Items[0].Name != "us-eu" {
 		t.Errorf("%+v %v", ops, err)
+	}
+}
+
+// TestPausedStreamsAreInNoSum: one paused link hides nothing of the others, and
+// its own streams are named, not taken for copied.
+func TestPausedStreamsAreInNoSum(t *testing.T) {
+	f := apitest.New(t)
+	paused := f.WithLink(3)
+	other := paused.Spec
+	other.Name, other.Rename = "other", "x.{topic}"
+	f.Do(&fsm.Objects{Links: []fsm.LinkPut{{Spec: other}}, At: 2000})
+	l := f.View().LinkNamed("other")
+	f.Do(&fsm.StreamsAdd{Link: l.ID, Streams: []fsm.StreamKey{{Topic: "pay", TargetTopic: "x.pay"}}})
+	for x := range f.View().Tasks {
+		if x.Link == l.ID {
+			f.Do(&fsm.Assign{At: 3000, Items: []fsm.Assignment{{Task: x.ID, Turn: x.Turn, To: "id1"}}})
+		}
+	}
+	_, c := f.Serve(nil)
+	if _, err := c.Pause(t.Context(), "us-eu"); err != nil {
+		t.Fatal(err)
+	}
+	f.Report(fsm.CodeCopying, 7)
+	view := f.View()
+	f.With(func(f *apitest.Cluster) { // who owns what is paused does not report on it
+		for i := range f.Nodes {
+			maps.DeleteFunc(f.Nodes[i].Tasks, func(id fsm.TaskID, _ task.Status) bool { return view.Task(id).Link == paused.ID })
+		}
+	})
+	s, err := c.Status(t.Context(), 100, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := s.Totals; n.Streams != 4 || n.Paused != 3 || n.LagUnknown != 0 || n.LagRecords == nil || *n.LagRecords != 7 || *n.BytesPerSecond != 1024 || *n.LagSeconds != 1.5 {
+		t.Errorf("%+v", n)
+	}
+	one, err := c.Link(t.Context(), "us-eu")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := one.Totals; n.Paused != 3 || n.LagRecords != nil || n.LagSeconds != nil || n.BytesPerSecond != nil {
+		t.Errorf("nothing of it is copied, and a sum says how far it is: %+v", n)
+	}
+}
+
+// TestAQuotaIsNoProblem: who set it knows; that it slows down is shown with the
+// lag.
+func TestAQuotaIsNoProblem(t *testing.T) {
+	f := apitest.New(t)
+	f.WithLink(2)
+	f.Report(fsm.CodeQuotaThrottled, 70)
+	_, c := f.Serve(nil)
+	s, err := c.Status(t.Context(), 100, 0)
+	if err != nil || s.Health != api.Working || len(s.Problems) != 0 || s.Links[0].Condition != fsm.CodeQuotaThrottled || *s.Totals.LagRecords != 140 {
+		t.Errorf("%+v %v", s, err)
 	}
 }

@@ -35,7 +35,7 @@ type Health string
 // The healths.
 const (
 	Healthy   Health = "healthy"   // everything copies or waits for records
-	Working   Health = "working"   // something starts or catches up
+	Working   Health = "working"   // something starts, catches up, or is slowed down by a quota
 	Unhealthy Health = "unhealthy" // something needs a person
 )
 
@@ -58,10 +58,11 @@ type Status struct {
 type Totals struct {
 	Streams        int      `json:"streams"`
 	Stopped        int      `json:"stopped" doc:"Streams that wait for a person."`
-	LagRecords     *int64   `json:"lagRecords" doc:"Sum; null: unknown, since that of a stream is."`
-	LagSeconds     *float64 `json:"lagSeconds" doc:"The largest; null: unknown, since that of a stream is, or of all."`
-	LagUnknown     int      `json:"lagUnknown" doc:"Streams whose lag is not known now."`
-	BytesPerSecond *float64 `json:"bytesPerSecond" doc:"Sum; null: unknown, since that of a stream is."`
+	Paused         int      `json:"paused" doc:"Streams of links that are paused or being deleted: nobody copies them, and lag and rate leave them out."`
+	LagRecords     *int64   `json:"lagRecords" doc:"Sum; null: unknown, since that of a stream is, or since all are paused."`
+	LagSeconds     *float64 `json:"lagSeconds" doc:"The largest; null: unknown, since that of a stream is, or of all, or since all are paused."`
+	LagUnknown     int      `json:"lagUnknown" doc:"Streams, of those that are not paused, whose lag is not known now."`
+	BytesPerSecond *float64 `json:"bytesPerSecond" doc:"Sum; null: unknown, since that of a stream is, or since all are paused."`
 	Records        int64    `json:"records" doc:"Copied since the current generation of each stream began."`
 }
 

@@ -132,7 +132,7 @@ func TestExitWhenHealthyWaits(t *testing.T) {
 	s.err.steps = []step{
 		{"no answer: ", func() { front.fails.Store(false) }},
 		{"of link us-eu is starting", func() { f.Report(fsm.CodeUnreachable, 0) }},
-		{"unhealthy: 3 tasks wait: unreachable", func() { f.Report(fsm.CodeIdle, 0) }},
+		{"unhealthy: 3 tasks of link us-eu wait: unreachable", func() { f.Report(fsm.CodeIdle, 0) }},
 	}
 	if code := s.run(t.Context(), t, "status", "--exit-when-healthy", "--every", "1ms"); code != exitGood || !strings.HasPrefix(s.out.String(), "healthy") {
 		t.Errorf("code %d: %s%s", code, &s.out, &s.err)

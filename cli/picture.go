@@ -78,16 +78,23 @@ func headline(w io.Writer, st style, s *api.Status) {
 	if s.Leader == "" {
 		leader = st.paint(red, "no leader")
 	}
-	fmt.Fprintf(w, "%s  %s  %s  %s in all, lag %s, %s\n", st.paint(health, string(s.Health)), leader, freshness(s.Meta),
-		words.Count(s.Totals.Streams, "stream"), lagOf(s.Totals), rate(s.Totals.BytesPerSecond).text)
+	paused := ""
+	if n := s.Totals.Paused; n > 0 {
+		paused = ", " + st.paint(yellow, words.Count(n, "stream")+" paused")
+	}
+	fmt.Fprintf(w, "%s  %s  %s  %s in all, lag %s, %s%s\n", st.paint(health, string(s.Health)), leader, freshness(s.Meta),
+		words.Count(s.Totals.Streams, "stream"), lagOf(s.Totals), rate(s.Totals.BytesPerSecond).text, paused)
 }
 
-// lagOf words the lag of all streams in records.
+// lagOf words the lag in records of all streams that are not paused.
 func lagOf(t api.Totals) string {
-	if t.LagRecords == nil {
+	switch {
+	case t.LagRecords != nil:
+		return count(*t.LagRecords)
+	case t.LagUnknown > 0:
 		return "unknown of " + words.Count(t.LagUnknown, "stream")
 	}
-	return count(*t.LagRecords)
+	return "unknown"
 }
 
 // section is a part of the picture that may show fewer rows than it has.

@@ -11,7 +11,7 @@ type Severity int
 const (
 	Good    Severity = iota // copies, or waits for records
 	Told                    // stands because it was told to
-	Working                 // starts or catches up
+	Working                 // starts, catches up, or goes as fast as it may
 	Waiting                 // tried again by itself, but something is wrong
 	Stopped                 // waits for a person
 )

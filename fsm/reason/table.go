@@ -149,9 +149,9 @@ var table = map[fsm.Code]Row{
 		Advice:  "correct the bootstrap addresses; for a new cluster declare it under a new name and link that",
 	},
 	fsm.CodeQuotaThrottled: {
-		Severity: Waiting, Side: Both, Acts: AtEither,
+		Severity: Working, Side: Both, Acts: AtEither,
 		Meaning: "brokers slow the link down by a quota",
-		Advice:  "raise the quota of its user, or leave it: nothing is lost",
+		Advice:  "nothing while the lag stays as small as you want it; else raise the quota of the link's user; nothing is lost",
 	},
 	fsm.CodeNotEnoughReplicas: {
 		Severity: Waiting, Side: Target, Acts: AtTarget,
