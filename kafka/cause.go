@@ -34,6 +34,20 @@ func Explain(err error) string {
 	return fmt.Sprintf("%s: %s (%v)", c.What, c.Do, err)
 }
 
+// Explained is the error with the words of Explain, for those who show it and
+// know nothing of Kafka; nil stays nil.
+func Explained(err error) error {
+	if err == nil {
+		return nil
+	}
+	return explained{err}
+}
+
+type explained struct{ error }
+
+func (e explained) Error() string { return Explain(e.error) }
+func (e explained) Unwrap() error { return e.error }
+
 // CauseOf finds the cause of an error of reaching a Kafka cluster. Of several
 // addresses it names each one's.
 func CauseOf(err error) Cause {
@@ -109,7 +123,7 @@ type causeRow struct {
 // Advice that several rows give.
 const (
 	doAddress = "start the broker there, or correct the address: spec.bootstrap, or what brokers tell of themselves (advertised.listeners)"
-	doTLS     = "hold spec.tls and the port against the broker's listeners: is it a TLS port or one without, and does it want a client certificate?"
+	doTLS     = "compare spec.tls and the port with the broker's listeners: is it a TLS port or one without, and does it want a client certificate?"
 	doRight   = "give its user the right that is named"
 )
 
@@ -143,11 +157,11 @@ var causes = []causeRow{
 	{unknownName, "the name %s is not known", "correct it in spec.bootstrap or in the brokers' advertised.listeners, or make it known in DNS or /etc/hosts of this node"},
 	{isA[*net.DNSError], "no name server answers for %s", "see to this node's DNS (/etc/resolv.conf)"},
 	{is(syscall.ECONNREFUSED), "%s refuses connections", doAddress},
-	{is(syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EHOSTDOWN), "there is no way to %s", "see to the network, its routes and firewalls between this node and it; or correct the address"},
+	{is(syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EHOSTDOWN), "there is no route to %s", "see to the network, its routes and firewalls between this node and it; or correct the address"},
 	{is(errSilent), "%s accepts connections and does not answer", "does the broker hang? is it a Kafka broker? is it a TLS port that is used without TLS?"},
 	{noAnswer, "%s does not answer", "is the machine up, and does a firewall drop what is sent to it? or correct the address"},
 	{notKafka, "%s is not a Kafka broker", "correct address and port"},
-	{inHandshake, "%s ends the connection at the first words", doTLS},
+	{inHandshake, "%s ends the connection before it answers", doTLS},
 	{is(syscall.ECONNRESET, syscall.EPIPE, io.EOF, io.ErrUnexpectedEOF), "%s has ended the connection", "nothing while brokers restart, it is tried again; else the broker's log says why"},
 }
 

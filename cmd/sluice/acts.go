@@ -6,6 +6,7 @@ import (
 
 	"sluice/cluster"
 	"sluice/fsm"
+	"sluice/kafka"
 	"sluice/kafka/catalog"
 	"sluice/replication/link"
 )
@@ -33,6 +34,6 @@ func release(kafkas *catalog.Catalog) cluster.Act {
 		}
 		ctx, cancel := context.WithTimeout(ctx, releaseTry)
 		defer cancel()
-		return link.Release(ctx, kafkas.Cluster(target.Name), v.ClusterID, source.ClusterID, l.Spec.Name, l.ID)
+		return kafka.Explained(link.Release(ctx, kafkas.Cluster(target.Name), v.ClusterID, source.ClusterID, l.Spec.Name, l.ID))
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"sluice/kafka"
 	"sluice/kafka/catalog"
+	"sluice/words"
 )
 
 // measure tells about how many bytes of each new topic the link will copy: the
@@ -68,7 +69,7 @@ func (f *findings) lack(ctx context.Context, at *side, topics []string, rights .
 	}
 	got, err := at.client.Broker(at.controller()).TopicRights(ctx, topics)
 	if err != nil {
-		f.warn("Kafka cluster %s: whether its user has all rights could not be found out: %v", at.Name(), err)
+		f.warn("Kafka cluster %s: whether its user has all rights could not be found out: %s", at.Name(), kafka.Explain(err))
 		return
 	}
 	var told fold
@@ -86,7 +87,7 @@ func (f *findings) lack(ctx context.Context, at *side, topics []string, rights .
 		}
 	}
 	for _, names := range told.texts {
-		f.warn("Kafka cluster %s: its user lacks %s on %s", at.Name(), names, few("topic", told.topics[names]))
+		f.warn("Kafka cluster %s: its user lacks %s on %s", at.Name(), names, words.Named("topic", told.topics[names]))
 	}
 }
 
@@ -107,7 +108,7 @@ func (f *findings) tryTopics(ctx context.Context, target *side, list []kafka.Cre
 		err = f.tryOver(ctx, conn.Broker(), list)
 	}
 	if err != nil {
-		f.warn("Kafka cluster %s: whether topics can be created there could not be found out: %v", target.Name(), err)
+		f.warn("Kafka cluster %s: whether topics can be created there could not be found out: %s", target.Name(), kafka.Explain(err))
 	}
 }
 
@@ -125,7 +126,7 @@ func (f *findings) tryOver(ctx context.Context, at kafka.Broker, list []kafka.Cr
 		}
 	}
 	for _, text := range told.texts {
-		f.warn("target %s cannot be created: %s", few("topic", told.topics[text]), text)
+		f.warn("target %s cannot be created: %s", words.Named("topic", told.topics[text]), text)
 	}
 	return nil
 }

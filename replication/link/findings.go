@@ -72,7 +72,7 @@ func (f *findings) silent(spec fsm.LinkSpec, failed map[catalog.Partition]error,
 		then += ", from its log start, since start: " + spec.Start + " cannot be found out now"
 	}
 	for _, code := range told.texts {
-		f.warn("Kafka cluster %s: %s without an answer (%s: %s): %s", spec.Source, few("partition", told.topics[code]), code, kafka.Explain(why[code]), then)
+		f.warn("Kafka cluster %s: %s without an answer (%s: %s): %s", spec.Source, words.Named("partition", told.topics[code]), code, kafka.Explain(why[code]), then)
 	}
 }
 
@@ -137,26 +137,14 @@ func (f *fold) add(topic, text string) {
 	f.topics[text] = append(f.topics[text], topic)
 }
 
-// few names things of a kind, the first three of many.
-func few(kind string, names []string) string {
-	const most = 3
-	switch n := len(names); {
-	case n == 1:
-		return kind + " " + names[0]
-	case n > most:
-		return fmt.Sprintf("%ss %s and %d more", kind, strings.Join(names[:most], ", "), n-most)
-	}
-	return kind + "s " + strings.Join(names, ", ")
-}
-
 // settings tells what is found of the settings of target topics, of those that
 // exist and those that will be created.
 func (f *findings) settings(existing, created fold) {
 	for _, text := range existing.texts {
-		f.warn("target %s: %s", few("topic", existing.topics[text]), text)
+		f.warn("target %s: %s", words.Named("topic", existing.topics[text]), text)
 	}
 	for _, text := range created.texts {
-		f.warn("target %s: created with %s", few("topic", created.topics[text]), text)
+		f.warn("target %s: created with %s", words.Named("topic", created.topics[text]), text)
 	}
 }
 
@@ -164,7 +152,7 @@ func (f *findings) settings(existing, created fold) {
 // change or remove records of the source.
 func tellExisting(told *fold, topic string, source, target kafka.ConfigsResult) (texts []string) {
 	if err := cmp.Or(source.Err, target.Err); err != nil {
-		texts = []string{fmt.Sprintf("its settings cannot be compared with the source's: %v", err)}
+		texts = []string{fmt.Sprintf("its settings cannot be compared with the source's: %s", kafka.Explain(err))}
 	} else {
 		texts = compareConfigs(source.Entries, target.Entries)
 	}
@@ -261,7 +249,7 @@ func (f *findings) brokers(spec fsm.LinkSpec, brokers int, rules targetRules, er
 		f.refuse("targetTopics.replicationFactor is %d, Kafka cluster %s has %s", n, spec.Target, words.Count(brokers, "broker"))
 	}
 	if err != nil {
-		f.warn("Kafka cluster %s: its broker settings cannot be read (%v): topics are created with the broker's defaults for what the source does not set itself", spec.Target, err)
+		f.warn("Kafka cluster %s: its broker settings cannot be read, so topics are created with the broker's defaults for what the source does not set itself: %s", spec.Target, kafka.Explain(err))
 	}
 	if text := expiryWarning(rules.expiry); text != "" {
 		f.warn("Kafka cluster %s: %s", spec.Target, text)
@@ -272,7 +260,7 @@ func (f *findings) brokers(spec fsm.LinkSpec, brokers int, rules targetRules, er
 func (f *findings) claims(spec fsm.LinkSpec, st standing, err error) {
 	switch {
 	case err != nil:
-		f.warn("Kafka cluster %s: topic %s cannot be read (%v): give the user CREATE, READ and WRITE on it", spec.Target, LedgerTopic, err)
+		f.warn("Kafka cluster %s: topic %s cannot be read; the link's user needs CREATE, READ and WRITE on it: %s", spec.Target, LedgerTopic, kafka.Explain(err))
 	case st.other != "":
 		f.refuse("link %s is claimed by the Sluice cluster %s (record in topic %s of Kafka cluster %s): delete it there first", spec.Name, st.other, LedgerTopic, spec.Target)
 	}

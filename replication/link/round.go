@@ -52,7 +52,7 @@ func (t *Task) once(ctx context.Context) {
 	}
 	if err != nil {
 		m.State, m.Message = codeOf(err), kafka.Explain(err)
-		t.log.Warn("topics not in step", "error", err)
+		t.log.Warn("topics are not in step; it is tried again", "error", kafka.Explained(err))
 	}
 	if m.Differences = t.alike.differences(); m.losing != "" && m.State == fsm.CodeIdle {
 		m.State, m.Message = fsm.CodeTargetLost, m.losing

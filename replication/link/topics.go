@@ -316,7 +316,7 @@ func (in *topicsInput) emptyOrShared(p *topicsPlan, t *kafka.TopicMetadata, targ
 		return true
 	}
 	if err := in.unknown[target]; err != nil {
-		p.refuse(t, codeOf(err), "%v", err)
+		p.refuse(t, codeOf(err), "%s", kafka.Explain(err))
 		return false
 	}
 	empty, known := in.empty[target]

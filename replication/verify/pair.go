@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"sluice/fsm"
+	"sluice/kafka"
 )
 
 // pair is the comparison of one stream under way. It outlives a try that
@@ -40,13 +41,13 @@ func (p *pair) found(k fsm.StreamKey) found {
 		add(leftOut(k, BatchTooLarge, n.TooLarge, "batches of more than %d MiB decompressed, or %d records: %s", p.in.limits.Budget>>20, p.in.limits.Records, strings.Join(p.all.holes.names, ", ")))
 	}
 	if n.Inexact > 0 {
-		add(leftOut(k, PlaceUnknown, n.Inexact, "the mapping does not say any more exactly where these records stand at the target"))
+		add(leftOut(k, PlaceUnknown, n.Inexact, "where exactly these records stand at the target is not known any more"))
 	}
 	if n.SourceGone > 0 && n.Compared == 0 && n.Faults() == 0 {
 		add(leftOut(k, GoneAtSource, n.SourceGone, "the source deleted all records that the target has: there is nothing to compare them with"))
 	}
 	if p.unsure != nil {
-		add(leftOut(k, RetentionUnsure, n.Trimmed, "records are gone at the target, and whether the source's retention deletes them too could not be asked: %v", p.unsure))
+		add(leftOut(k, RetentionUnsure, n.Trimmed, "records are gone at the target, and whether the source's retention deletes them too could not be asked: %s", kafka.Explain(p.unsure)))
 	}
 	return f
 }

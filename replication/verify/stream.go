@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"sluice/fsm"
+	"sluice/kafka"
 	"sluice/kafka/catalog"
 )
 
@@ -72,6 +73,6 @@ func (s *stream) unread(err error) found {
 		f.counts, f.faults = s.pair.all.counts, s.pair.all.faults
 		f.compare.Compared = f.counts.Compared
 	}
-	f.left = []LeftOut{leftOut(s.key, why, max(0, s.sourceEnd-s.at.Load()), "%v", err)}
+	f.left = []LeftOut{leftOut(s.key, why, max(0, s.sourceEnd-s.at.Load()), "%s", kafka.Explain(err))}
 	return f
 }
