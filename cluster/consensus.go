@@ -70,7 +70,7 @@ func (c *consensus) targetOf(id string) (transport.Target, error) {
 			return transport.Target{Address: string(s.Address), ServerID: id}, nil
 		}
 	}
-	return transport.Target{}, fmt.Errorf("server %s is no member", id)
+	return transport.Target{}, fmt.Errorf("node %s is no member of the cluster any more", c.nameOf(id))
 }
 
 // nameOf words a ServerID for a person.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sluice/fsm"
+	"sluice/words"
 )
 
 // Bounds of events that wait for a quorum.
@@ -140,8 +141,8 @@ func (s *eventSink) batch() (events []fsm.Event, upTo, dropped uint64) {
 	}
 	return []fsm.Event{{
 		Code: fsm.CodeEventsDropped, Node: s.cfg.Name, Part: -1, From: -1, To: -1, Count: 1, First: s.since, Last: s.nowMillis(),
-		Message: fmt.Sprintf("%s dropped %d events about losses, stops and the like and %d others, since it started: too many waited for a quorum",
-			s.cfg.Name, s.lasting.dropped, s.brief.dropped),
+		Message: fmt.Sprintf("%s dropped %s about losses, stops and the like and %s, since it started: too many waited for a quorum",
+			s.cfg.Name, words.Count(s.lasting.dropped, "event"), words.Count(s.brief.dropped, "other")),
 	}}, upTo, dropped
 }
 

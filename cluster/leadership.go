@@ -79,7 +79,7 @@ func (l *leadership) lead(ctx context.Context, r *raftNode) {
 		if ctx.Err() != nil || r.State() != raft.Leader {
 			return
 		}
-		l.log.Warn("catching up as leader", "error", err)
+		l.log.Warn("this node leads and cannot yet commit; it is tried again", "error", err)
 		if sleep(ctx, leavePoll) != nil { // while leadership is handed on, a barrier fails at once
 			return
 		}
@@ -138,7 +138,7 @@ func (l *leaderLoop) step(ctx context.Context) {
 	l.judge(v)
 	for _, err := range append(errs, l.promote(ctx), l.plan(ctx)) {
 		if err != nil && ctx.Err() == nil && !errors.Is(err, ErrNoLeader) {
-			l.log.Warn("acting as leader", "error", err)
+			l.log.Warn("a part of the leader's work failed; it is tried again", "error", err)
 		}
 	}
 }

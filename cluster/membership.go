@@ -65,7 +65,7 @@ func (m *membership) run(ctx context.Context) error {
 		err := m.ensure(ctx)
 		if err != nil && time.Since(logged) > causeLogEvery {
 			logged = time.Now()
-			m.log.Warn("joining the cluster", "error", err)
+			m.log.Warn("this node is not taken into the cluster yet; it is tried again", "error", err)
 		}
 		if sleep(ctx, joinTryEvery) != nil {
 			return nil //nolint:nilerr // ctx has ended
@@ -279,7 +279,7 @@ func (m *membership) handLeadershipOver(ctx context.Context) error {
 		}
 		if err == nil {
 			if err := m.consensus.raft.Load().transferLeadership(ctx); err != nil {
-				m.log.Warn("handing over leadership", "error", err)
+				m.log.Warn("leadership cannot be handed over; it is tried again", "error", err)
 			}
 		}
 		if err := sleep(ctx, leavePoll); err != nil {

@@ -178,7 +178,7 @@ func (r *Operations) step(ctx context.Context, group *errgroup.Group, s subject,
 	}
 	switch {
 	case err != nil:
-		r.log.Warn("taking an operation on", "id", o.ID, "name", o.Name, "error", err)
+		r.log.Warn("an operation cannot be taken on; it is tried again", "id", o.ID, "name", o.Name, "error", err)
 		return false
 	case result.Refused != fsm.RefusedNot:
 		r.log.Debug("taking an operation on", "id", o.ID, "name", o.Name, "refused", result.Message)

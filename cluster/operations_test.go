@@ -173,7 +173,7 @@ func TestDeletionWhoseTargetIsDown(t *testing.T) {
 				if r.cut == 0 {
 					s.t.Error("the killed leader went on with its act")
 				}
-				want := "link l is deleted, but its claim still stands at eu: eu is down"
+				want := "link l is deleted, but its claim still stands at Kafka cluster eu (topic __sluice): eu is down"
 				s.until("it is told", 10*time.Second, func() bool {
 					return slices.ContainsFunc(s.leader().View().LinkEvents(0).All(), func(e *fsm.Event) bool {
 						return e.Code == fsm.CodeUnreachable && e.Message == want && e.Part == -1 && e.Node == s.leader().cfg.Name

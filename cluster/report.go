@@ -148,7 +148,7 @@ func (r *reporter) send(ctx context.Context, to transport.Target, rep report) {
 		r.liveness.dialled(to.ServerID, err)
 	case !answer.Leader:
 	case !answer.Member:
-		r.removed(fmt.Sprintf("leader %s says so", to.ServerID))
+		r.removed(fmt.Sprintf("the leader, node %s, says so", r.consensus.nameOf(to.ServerID)))
 	default:
 		g.index = answer.Index
 		r.ownership.lease.add(g)

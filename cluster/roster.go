@@ -173,17 +173,17 @@ func (r *roster) remove(ctx context.Context, m removal) error {
 	c := r.consensus.raft.Load()
 	err := c.ask(func() raft.Future { return c.RemoveServer(raft.ServerID(id), 0, r.t.rpc) }).wait(ctx)
 	if err != nil {
-		return fmt.Errorf("removing server %s: %w", id, err)
+		return fmt.Errorf("taking node %s out of Raft: %w", r.consensus.nameOf(id), err)
 	}
 	if _, err := r.consensus.propose(ctx, &fsm.NodeRemove{ID: id, Act: m.Act, At: r.nowMillis()}); err != nil {
-		return fmt.Errorf("removing node %s: %w", id, err)
+		return fmt.Errorf("removing node %s: %w", r.consensus.nameOf(id), err)
 	}
 	return nil
 }
 
 // promote gives a member the vote.
 func (r *roster) promote(ctx context.Context, s raft.Server) error {
-	r.log.Info("giving a vote to node", "id", s.ID, "address", s.Address)
+	r.log.Info("giving a vote to node", "node", r.consensus.nameOf(string(s.ID)), "id", s.ID, "address", s.Address)
 	ctx, cancel := context.WithTimeout(ctx, r.t.propose)
 	defer cancel()
 	if err := r.change.Acquire(ctx, 1); err != nil {
@@ -192,7 +192,7 @@ func (r *roster) promote(ctx context.Context, s raft.Server) error {
 	defer r.change.Release(1)
 	c := r.consensus.raft.Load()
 	if err := c.ask(func() raft.Future { return c.AddVoter(s.ID, s.Address, 0, r.t.rpc) }).wait(ctx); err != nil {
-		return fmt.Errorf("promoting %s: %w", s.ID, err)
+		return fmt.Errorf("giving node %s a vote: %w", r.consensus.nameOf(string(s.ID)), err)
 	}
 	return nil
 }
@@ -242,7 +242,7 @@ func (r *roster) request(ctx context.Context, nameOrID string, act *fsm.Act) err
 		id = nameOrID
 	}
 	if id == "" {
-		return fmt.Errorf("no node %s", nameOrID)
+		return fmt.Errorf("there is no node %s; see `sluice cluster members`", nameOrID)
 	}
 	leader, err := r.consensus.leader()
 	if err != nil {
@@ -279,6 +279,6 @@ func (r *roster) handleRemove(ctx context.Context, m removal) (struct{}, error) 
 	if err := r.liveness.quorumWithout(m.ID, t.since, r.consensus.nameOf); err != nil && leaves {
 		return struct{}{}, remoteError(err)
 	}
-	r.log.Info("removing a node", "id", m.ID, "leaves", leaves)
+	r.log.Info("removing a node", "node", r.consensus.nameOf(m.ID), "id", m.ID, "leaves", leaves)
 	return struct{}{}, remoteError(r.remove(ctx, m))
 }

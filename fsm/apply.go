@@ -233,7 +233,7 @@ func (e *edit) linkPut(p LinkPut, at int64) Result {
 func (e *edit) linkState(c *LinkState) Result {
 	l := e.v.Link(c.Link)
 	if l == nil || l.Deleting {
-		return refuse(RefusedNotFound, "no link %d", c.Link)
+		return refuse(RefusedNotFound, "the link (id %d) is gone", c.Link)
 	}
 	if c.State != StateRunning && c.State != StatePaused {
 		return refuse(RefusedInvalid, "no such state of a link: %q", c.State)
@@ -277,7 +277,7 @@ func (e *edit) linkProducer(c *LinkProducer) Result {
 	l := e.v.Link(c.Link)
 	switch {
 	case l == nil:
-		return refuse(RefusedNotFound, "no link %d", c.Link)
+		return refuse(RefusedNotFound, "the link (id %d) is gone", c.Link)
 	case l.ProducerID == c.ProducerID:
 		return Result{}
 	case l.ProducerID != c.Prev:

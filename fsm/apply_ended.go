@@ -57,7 +57,7 @@ func (c *StreamsEnd) apply(e *edit) Result {
 	l := e.v.Link(c.Link)
 	switch {
 	case l == nil || l.Deleting:
-		return refuse(RefusedNotFound, "no link %d", c.Link)
+		return refuse(RefusedNotFound, "the link (id %d) is gone", c.Link)
 	case c.Revision != 0 && c.Revision != l.Revision:
 		return refuse(RefusedTurn, "link %s has changed meanwhile", l.Spec.Name)
 	}

@@ -28,7 +28,7 @@ func (e *edit) operationStep(c *OperationStep) Result {
 	o := e.v.Operation(c.Operation)
 	switch {
 	case o == nil:
-		return refuse(RefusedNotFound, "no operation %d", c.Operation)
+		return refuse(RefusedNotFound, "operation %d is gone", c.Operation)
 	case o.State != OperationRunning:
 		return refuse(RefusedTurn, "operation %d is %s", o.ID, o.State)
 	case o.Step != c.From:

@@ -9,7 +9,7 @@ import (
 func (e *edit) streamsAdd(c *StreamsAdd) Result {
 	l := e.v.Link(c.Link)
 	if l == nil || l.Deleting {
-		return refuse(RefusedNotFound, "no link %d", c.Link)
+		return refuse(RefusedNotFound, "the link (id %d) is gone", c.Link)
 	}
 	seen := make(map[taskKey]bool, len(c.Streams)+len(c.Again))
 	void := map[*EndedStream]bool{} // the new stream knows better
@@ -93,9 +93,9 @@ func (e *edit) currentCopy(id TaskID, turn uint64) (*Task, Result) {
 	t := e.v.Task(id)
 	switch {
 	case t == nil:
-		return nil, refuse(RefusedNotFound, "no task %d", id)
+		return nil, refuse(RefusedNotFound, "task %d is gone", id)
 	case t.Turn != turn:
-		return nil, refuse(RefusedTurn, "task %d is at turn %d, not %d", id, t.Turn, turn)
+		return nil, refuse(RefusedTurn, "task %d has changed hands: its turn is %d, not %d", id, t.Turn, turn)
 	case t.Copy == nil:
 		return nil, refuse(RefusedInvalid, "task %d copies nothing", id)
 	}
@@ -195,7 +195,7 @@ func (e *edit) taskStop(c *TaskStop) Result {
 func (e *edit) taskOrder(c *TaskOrder) Result {
 	l := e.v.Link(c.Link)
 	if l == nil || l.Deleting {
-		return refuse(RefusedNotFound, "no link %d", c.Link)
+		return refuse(RefusedNotFound, "the link (id %d) is gone", c.Link)
 	}
 	if c.Order != OrderRetry && c.Order != OrderContinue && c.Order != OrderRecopy {
 		return refuse(RefusedInvalid, "no such order: %q", c.Order)

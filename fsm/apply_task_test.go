@@ -66,7 +66,7 @@ func TestMappingPut(t *testing.T) {
 		}},
 		{name: "same version", command: put(func(c *MappingPut) { c.Mapping.Version = 1 }), refused: RefusedTurn, message: "version 1"},
 		{name: "version skipped", command: put(func(c *MappingPut) { c.Mapping.Version = 3 }), refused: RefusedTurn},
-		{name: "old turn", command: put(func(c *MappingPut) { c.Turn = 0 }), refused: RefusedTurn, message: "turn 1"},
+		{name: "old turn", command: put(func(c *MappingPut) { c.Turn = 0 }), refused: RefusedTurn, message: "turn is 1"},
 		{name: "no task", command: put(func(c *MappingPut) { c.Task = 99 }), refused: RefusedNotFound},
 		{name: "a task that copies nothing", command: put(func(c *MappingPut) { c.Task = taskSync }), refused: RefusedInvalid, message: "copies nothing"},
 		{name: "no segment", command: put(func(c *MappingPut) { c.Mapping.Segments = nil }), refused: RefusedInvalid},

@@ -82,7 +82,7 @@ func TestOperationStep(t *testing.T) {
 			deletingL(d)
 			d.must(step(func(c *OperationStep) { c.State = OperationDone }))
 		}, command: step(func(c *OperationStep) { c.From = StepReleasing }), refused: RefusedTurn, message: "is done"},
-		{name: "no such operation", before: deletingL, command: step(func(c *OperationStep) { c.Operation = 2 }), refused: RefusedNotFound, message: "no operation 2"},
+		{name: "no such operation", before: deletingL, command: step(func(c *OperationStep) { c.Operation = 2 }), refused: RefusedNotFound, message: "operation 2 is gone"},
 		{name: "no such state", before: deletingL, command: step(func(c *OperationStep) { c.State = "odd" }), refused: RefusedInvalid, message: "odd"},
 		{name: "its times are known from the first command on", before: func(d *driver) {
 			d.must(&Objects{DeleteLinks: []string{"l"}, At: 20})

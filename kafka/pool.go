@@ -88,9 +88,9 @@ func (p *Pool) audit(spec *fsm.KafkaCluster, err error) {
 		}
 		p.logged[key] = true
 		if not {
-			p.log.Warn("a secret was refused", "cluster", spec.Name, "reference", ref, "bootstrap", spec.Bootstrap)
+			p.log.Warn("a secret is refused: this node does not read it from there (secrets in node.yaml)", "kafka", spec.Name, "reference", ref, "bootstrap", spec.Bootstrap)
 		} else {
-			p.log.Info("a secret is used", "cluster", spec.Name, "reference", ref, "bootstrap", spec.Bootstrap)
+			p.log.Info("a secret is used", "kafka", spec.Name, "reference", ref, "bootstrap", spec.Bootstrap)
 		}
 	}
 }

@@ -142,8 +142,8 @@ func TestSecretsOfAKafkaCluster(t *testing.T) {
 		p.Forget("us")
 	}
 	for text, times := range map[string]int{
-		`level=WARN msg="a secret was refused" cluster=us reference=` + forbidden + ` bootstrap=[evil:1]`: 1,
-		`level=INFO msg="a secret is used" cluster=us reference=` + allowed + ` bootstrap=[evil:1]`:       1,
+		`level=WARN msg="a secret is refused: this node does not read it from there (secrets in node.yaml)" kafka=us reference=` + forbidden + ` bootstrap=[evil:1]`: 1,
+		`level=INFO msg="a secret is used" kafka=us reference=` + allowed + ` bootstrap=[evil:1]`:                                                                    1,
 	} {
 		if n := strings.Count(log.String(), text); n != times {
 			t.Errorf("%d times %q\n%s", n, text, &log)

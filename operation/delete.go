@@ -52,7 +52,7 @@ func claimed(v *fsm.View, o *fsm.Operation) bool {
 }
 
 func claimLeft(v *fsm.View, o *fsm.Operation) string {
-	return "its claim still stands at " + v.Link(o.Link).Spec.Target
+	return "its claim still stands at Kafka cluster " + v.Link(o.Link).Spec.Target + " (topic __sluice)"
 }
 
 func purge(v *fsm.View, o *fsm.Operation) fsm.Command {

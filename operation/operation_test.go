@@ -86,10 +86,10 @@ func TestDeleteLink(t *testing.T) {
 		return Action{Command: &fsm.OperationStep{Operation: 1, From: s, To: s, State: state, Message: message, At: now}}
 	}
 	gaveUp := func() Action {
-		a := to(fsm.StepReleasing, fsm.StepPurging, "its claim still stands at eu: eu is down")
+		a := to(fsm.StepReleasing, fsm.StepPurging, "its claim still stands at Kafka cluster eu (topic __sluice): eu is down")
 		a.Command.(*fsm.OperationStep).Event = &fsm.Event{
 			Node: "n1", Code: fsm.CodeUnreachable, Part: -1, From: -1, To: -1, First: now, Last: now,
-			Message: "link l is deleted, but its claim still stands at eu: eu is down",
+			Message: "link l is deleted, but its claim still stands at Kafka cluster eu (topic __sluice): eu is down",
 		}
 		return a
 	}

@@ -117,7 +117,7 @@ func (t *Transport) introduce(ctx context.Context, raw net.Conn, kind Kind, to T
 		return nil, fmt.Errorf("%w (answer of %s: %s)", refusal(theirs.Refused), theirs.Name, theirs.Detail)
 	}
 	if to.ServerID != "" && theirs.ServerID != to.ServerID {
-		return nil, fmt.Errorf("%w: asked for %s, there is %s (%s)", ErrWrongServer, to.ServerID, theirs.ServerID, theirs.Name)
+		return nil, fmt.Errorf("%w: node %s (server id %s, not %s)", ErrWrongServer, theirs.Name, theirs.ServerID, to.ServerID)
 	}
 	theirs.To = ""
 	if err := judge(kind, self, theirs); err != nil {

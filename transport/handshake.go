@@ -119,7 +119,7 @@ func judge(kind Kind, self Identity, theirs hello) error {
 	case theirs.ServerID == "" || theirs.Advertise == "":
 		return fmt.Errorf("%w: hello without server id or address", ErrBadHandshake)
 	case theirs.To != "" && theirs.To != self.ServerID:
-		return fmt.Errorf("%w: asked for %s, here is %s (%s)", ErrWrongServer, theirs.To, self.ServerID, self.Name)
+		return fmt.Errorf("%w: node %s (server id %s, not %s)", ErrWrongServer, self.Name, self.ServerID, theirs.To)
 	case theirs.ClusterID == self.ClusterID:
 		return nil
 	case kind == KindRaft || (theirs.ClusterID != "" && self.ClusterID != ""):

@@ -44,7 +44,7 @@ func (t *Transport) acceptLoop(ctx context.Context, ln net.Listener, group *errg
 			return nil
 		}
 		if err != nil {
-			t.log.Warn("accepting a node's connection", "error", err)
+			t.log.Warn("connections of nodes cannot be accepted; it is tried again", "error", err)
 			select {
 			case <-time.After(100 * time.Millisecond):
 			case <-ctx.Done():

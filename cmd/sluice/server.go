@@ -38,7 +38,7 @@ func serve(ctx context.Context, path string, o cli.ServerOptions) error {
 	}
 	log := slog.New(slog.NewTextHandler(o.Stderr, &slog.HandlerOptions{Level: c.log}))
 	for _, text := range c.found.lighter(fatal, c.fields) {
-		log.Warn("node.yaml", "finding", text)
+		log.Warn("something in node.yaml is not as it should be", "finding", text)
 	}
 	n, err := assemble(c.parts, log)
 	if err != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"strconv"
 	"time"
+
+	"sluice/kafka"
 )
 
 // expiry is how long brokers remember an idle producer.
@@ -43,7 +45,7 @@ func (e *expiry) get(ctx context.Context, id int32) int64 {
 		e.ms, e.read = ms, time.Now()
 	case ctx.Err() == nil: // else the caller ended it
 		e.bad = time.Now()
-		e.log.Warn("reading broker configuration", "kafka", e.name, "err", err, "expirationMs", e.ms)
+		e.log.Warn("how long a broker remembers producers cannot be read: the last known value holds, 0: none, as if it forgot them at once", "kafka", e.name, "broker", id, "error", kafka.Explained(err), "expirationMs", e.ms)
 	}
 	return e.ms
 }

@@ -211,7 +211,7 @@ func TestLooks(t *testing.T) {
 	if v := p.Next(later, wall, never); v != Look {
 		t.Errorf("%s", v)
 	}
-	fault := recovery.Faulty(recovery.Retry, fsm.CodeStarting, "the target is not as it was left")
+	fault := recovery.Faulty(recovery.Retry, fsm.CodeStarting, "the target's log does not end where this node left it: where the stream stands is worked out anew")
 	p.Looked(later, &fault)
 	if p.Life() != Ended || p.Result().Fault != fault {
 		t.Errorf("%s with %+v", p.Life(), p.Result().Fault)

@@ -154,7 +154,7 @@ func (pos *Position) checkState(m *fsm.Mapping, p fsm.Progress, o Observed) bool
 	pos.LastTime = s.LastTimestamp
 	switch {
 	case s.Epoch > m.ProducerEpoch:
-		pos.foreign(-1, o.LogEnd, -1, fmt.Sprintf("the target knows producer epoch %d of ours, the mapping has %d", s.Epoch, m.ProducerEpoch))
+		pos.foreign(-1, o.LogEnd, -1, fmt.Sprintf("the target has seen producer epoch %d of this stream, which is known to be at %d", s.Epoch, m.ProducerEpoch))
 		return true
 	case s.Epoch < m.ProducerEpoch:
 		// The raised epoch has written nothing yet.

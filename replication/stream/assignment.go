@@ -70,7 +70,7 @@ func (a *assignment) propose(ctx context.Context, c fsm.Command) (fsm.Result, er
 	defer cancel()
 	res, err := a.ctl.Propose(ctx, c)
 	if err != nil {
-		return res, recovery.Faulty(recovery.Retry, fsm.CodeWaiting, "the cluster did not commit: "+err.Error())
+		return res, recovery.Faulty(recovery.Retry, fsm.CodeWaiting, "the Sluice cluster does not take a change that the stream waits for (`sluice cluster members`): "+err.Error())
 	}
 	return res, nil
 }

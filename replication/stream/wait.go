@@ -74,7 +74,7 @@ func (s *Stream) waitAlone() bool {
 	began, end := time.Now(), int64(-1)
 	moved := began
 	for !s.ending() {
-		s.progress.show(fsm.CodeWaiting, "lost a race for the target and cannot ask a leader who owns the stream")
+		s.progress.show(fsm.CodeWaiting, "another node may write to the target partition, and no leader answers who owns the stream; it goes on when one answers or the target stands still")
 		s.pause(min(time.Second+time.Since(began)/20, 5*time.Second))
 		switch s.assigned.owner(s.ctx) {
 		case recovery.OwnerConfirmed:

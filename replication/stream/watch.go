@@ -93,7 +93,7 @@ func (w *watcher) look(ctx context.Context) *recovery.Fault {
 	if pos.Outcome == recovery.Found && pos.Target == at.Target && offsets.Guarded(pos.LastTime, w.assigned.now(), expiration) {
 		return nil
 	}
-	f := recovery.Faulty(recovery.Retry, fsm.CodeStarting, "the target is not as it was left")
+	f := recovery.Faulty(recovery.Retry, fsm.CodeStarting, "the target's log does not end where this node left it: where the stream stands is worked out anew")
 	return &f
 }
 
@@ -127,7 +127,7 @@ func (w *watcher) changedHands(context.Context) *recovery.Fault {
 	switch {
 	case facts == w.facts && facts > 0: // thousands at rest look again and again
 	case w.assigned.task() == nil:
-		return fault(recovery.Retry, fsm.CodeHandover, "the task changed hands")
+		return fault(recovery.Retry, fsm.CodeHandover, "another node owns the stream now")
 	case !maps.Equal(w.skip, w.assigned.loopIDs()):
 		return fault(recovery.Retry, fsm.CodeStarting, "other links write into the source now")
 	}

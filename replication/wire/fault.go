@@ -12,7 +12,7 @@ import (
 )
 
 // errNoLease keeps an unguarded request from being written.
-var errNoLease = errors.New("no leader has confirmed this turn lately")
+var errNoLease = errors.New("no leader has confirmed lately that this node owns the stream")
 
 // FaultOf classifies an error of a call to a Kafka cluster. What follows from
 // it is decided here, by the kind, and nowhere else. An error that is a fault
