@@ -56,7 +56,7 @@ func (f *floor) holds(term, index uint64) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if term < f.is.Term || index < f.is.Index {
-		return fmt.Errorf("%w: it ends with entry %d and term %d, and once held entry %d and term %d", ErrLogLost, index, term, f.is.Index, f.is.Term)
+		return fmt.Errorf("%w: its log ends with entry %d in term %d, and has held entry %d and term %d", ErrLogLost, index, term, f.is.Index, f.is.Term)
 	}
 	return nil
 }
