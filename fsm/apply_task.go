@@ -119,6 +119,9 @@ func (e *edit) mappingPut(c *MappingPut) Result {
 	}
 	n := t.edited()
 	m := c.Mapping
+	if m.Thinned = 0; t.Copy.Mapping != nil && e.v.Feature >= featureThinned {
+		m.Thinned = t.Copy.Mapping.thinnedAfter(&m)
+	}
 	n.Copy.Mapping, n.Copy.Progress, n.Copy.Stop, n.Copy.Order = &m, c.Progress, nil, ""
 	e.set(t.ID, n)
 	if l := e.v.Link(t.Link); l != nil && m.ProducerID != l.ProducerID && e.v.Feature >= featureSpentByCluster {

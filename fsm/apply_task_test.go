@@ -140,6 +140,45 @@ func TestSegmentsAreThinned(t *testing.T) {
 	}
 }
 
+// A mapping that follows keeps where segments may be missing, as far as it has
+// them itself. What the command says of that counts for nothing.
+func TestThinnedSegmentsAreRemembered(t *testing.T) {
+	var long []Segment // all but the newest 128 may have dropped ones behind them
+	for i := range int64(newest + 100) {
+		long = append(long, Segment{100 + 2*i, 40 + i})
+	}
+	boundary := long[100].Source
+	cut := func(n int, more ...Segment) []Segment { return append(append([]Segment(nil), long[:n]...), more...) }
+	for _, c := range []struct {
+		name          string
+		before, after Phase
+		next          []Segment
+		want          int64
+	}{
+		{"nothing is cut off", PhaseTranslated, PhaseTranslated, long, boundary},
+		{"it goes on", PhaseTranslated, PhaseTranslated, cut(len(long), Segment{900, 300}), boundary},
+		{"some of the newest are cut off", PhaseTranslated, PhaseTranslated, cut(150), boundary},
+		{"all of the newest are, and what stands behind is known", PhaseTranslated, PhaseTranslated, cut(50), long[49].Source},
+		{"all of the newest are, and it goes on further on", PhaseTranslated, PhaseTranslated, cut(50, Segment{250, 91}), 250},
+		{"all but the first", PhaseTranslated, PhaseTranslated, cut(1), 0},
+		{"it begins anew", PhaseTranslated, PhaseTranslated, []Segment{{0, 40}}, 0},
+		{"it begins anew, dense", PhaseTranslated, PhaseDense, cut(150), 0},
+		{"it was dense", PhaseDense, PhaseTranslated, cut(150), 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := fixture(t)
+			m := mapping1
+			m.Version, m.Phase, m.Segments, m.Thinned = 2, c.before, long, 7
+			next := m
+			next.Version, next.Phase, next.Segments = 3, c.after, c.next
+			d.must(&FeatureRaise{Level: FeatureLevel}, &MappingPut{Task: task0, Turn: 1, Mapping: m, At: 8}, &MappingPut{Task: task0, Turn: 1, Mapping: next, At: 9})
+			if got := d.s.View().Task(task0).Copy.Mapping; got.Thinned != c.want {
+				t.Errorf("%d, want %d", got.Thinned, c.want)
+			}
+		})
+	}
+}
+
 func TestStopsAndOrders(t *testing.T) {
 	stop := Stop{Code: CodeSourceRecreated, From: -1, To: -1, Message: "recreated", At: 3}
 	n := func(stopped bool, order Order, attempt uint32) func(*testing.T, *View) {

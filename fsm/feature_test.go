@@ -161,6 +161,8 @@ func TestLevelOf(t *testing.T) {
 			want = featureActs
 		case name == "streams-again", name == "objects-on-source-deleted":
 			want = featureEndedStreams
+		case name == "mapping-put-thinned":
+			want = featureThinned
 		}
 		if LevelOf(c) != want {
 			t.Errorf("%s: level %d, want %d", name, LevelOf(c), want)

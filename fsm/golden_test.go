@@ -71,6 +71,8 @@ func samples() map[string]Command {
 		"streams-end-who":    &StreamsEnd{Link: 1, Reason: "r", Act: act, At: 3},
 		"operation-step-who": &OperationStep{Operation: 1, Event: &who, At: 3},
 
+		"mapping-put-thinned": &MappingPut{Task: 1, Turn: 2, Mapping: Mapping{Version: 2, Phase: PhaseTranslated, Segments: []Segment{{1, 2}, {3, 4}}, Thinned: 3}, At: 3},
+
 		"operation-step": &OperationStep{Operation: 1, From: StepStopping, To: StepReleasing, State: OperationRunning, Message: "m", Event: &event, At: 3},
 	}
 }
@@ -224,6 +226,21 @@ func richest(t testing.TB) *State {
 	return d.s
 }
 
+// whole holds what level 4 adds.
+func whole(t testing.TB) *State {
+	d := fixture(t)
+	d.must(&FeatureRaise{Level: 4})
+	d.translated()
+	item := ProgressItem{Task: task0, Turn: 1, Version: 2}
+	for i := range int64(newest + 1) {
+		item.Segments = append(item.Segments, Segment{102 + 2*i, 41 + i})
+	}
+	next := mapping1
+	next.Version, next.Phase, next.Segments = 3, PhaseTranslated, append([]Segment{{100, 40}}, item.Segments[:2]...) // the target lost the others
+	d.must(&ProgressBatch{Node: "a", Items: []ProgressItem{item}}, &MappingPut{Task: task0, Turn: 1, Mapping: next, At: 9})
+	return d.s
+}
+
 func TestGoldenSnapshots(t *testing.T) {
 	for _, c := range []struct {
 		file  string
@@ -233,6 +250,7 @@ func TestGoldenSnapshots(t *testing.T) {
 		{"snapshot.v1", rich(t), []string{`"nextAt":12`, `"order":"continue"`, `"spent":`, `"deleting":true`, `"sasl":`, `"phase":3`, `"leaving":true`, `"stop":`}},
 		{"snapshot.v2", richer(t), []string{`"source":"id"`, `"target":"pinned"`, `"lastOperation":2`, `"by":"n2"`, `"state":"done"`, `"step":"releasing"`, `"started":16`, `"finished":17`}},
 		{"snapshot.v3", richest(t), []string{`{"source":"id","target":"pinned","stream":{"topic":"orders"`, `"name":"l","dropped"`, `"lasting":[`, `"who":"node n3","client":`}},
+		{"snapshot.v4", whole(t), []string{`"thinned":104`}},
 	} {
 		t.Run(c.file, func(t *testing.T) {
 			got := snapshot(t, c.state.View())

@@ -39,7 +39,7 @@ func drawCommand(r *rapid.T, v *View) Command {
 	case TypeNodeRemove:
 		return &NodeRemove{ID: node(), At: at}
 	case TypeFeatureLevel:
-		return &FeatureRaise{Level: uint32(small("level", 3))}
+		return &FeatureRaise{Level: uint32(small("level", 4))}
 	case TypeObjects:
 		c := &Objects{At: at}
 		for range small("kafkas", 2) {

@@ -41,3 +41,35 @@ func thin(s []Segment) []Segment {
 	}
 	return s
 }
+
+// newest is how many segments of a mapping that was only ever thinned, never
+// cut, have surely no dropped one behind them: thin leaves the newer half whole.
+const newest = MaxSegments / 4
+
+// ExactFrom is the source offset from which on all segments are there. Behind
+// one that begins before it others may have been dropped.
+func (m *Mapping) ExactFrom() int64 {
+	if i := len(m.Segments) - newest; i > 0 && m.Phase == PhaseTranslated {
+		return max(m.Thinned, m.Segments[i].Source)
+	}
+	return m.Thinned
+}
+
+// thinnedAfter is Thinned of the mapping next that follows m. Where next has cut
+// off the newest segments, some of those that are the newest now may have
+// dropped ones behind them. What it adds is exact: it was counted, or found by
+// comparing both logs.
+func (m *Mapping) thinnedAfter(next *Mapping) int64 {
+	if m.Phase != PhaseTranslated || next.Phase != PhaseTranslated {
+		return 0
+	}
+	same := 0
+	for same < min(len(m.Segments), len(next.Segments)) && m.Segments[same] == next.Segments[same] {
+		same++
+	}
+	from := min(m.ExactFrom(), next.Segments[min(same, len(next.Segments)-1)].Source)
+	if from <= next.Segments[0].Source {
+		return 0
+	}
+	return from
+}

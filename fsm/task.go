@@ -145,6 +145,11 @@ type Mapping struct {
 	ProducerID    int64     `json:"producerId"`    // issued by the target
 	ProducerEpoch int16     `json:"producerEpoch"` // of the batches to be sent
 	SequenceZero  int64     `json:"sequenceZero"`  // target offset where sequence 0 of this epoch stands
+
+	// Thinned is a source offset: behind a segment that begins before it others
+	// may have been dropped, although it is one of the newest (see ExactFrom).
+	// Apply keeps it; what a command says here counts for nothing.
+	Thinned int64 `json:"thinned,omitempty" feature:"4"`
 }
 
 // Segment is the start of a range in which source and target offsets differ

@@ -2,6 +2,7 @@ package offsets
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 
 	"sluice/fsm"
@@ -12,18 +13,16 @@ import (
 type Translation struct {
 	segments []fsm.Segment
 	// thinned segments at the front end not where the next one begins: the facts
-	// drop segments of translated streams, all but the newest. What stands
-	// between two of them is known within a range.
+	// drop segments of translated streams, all but the newest (fsm.ExactFrom).
+	// What stands between two of them is known within a range.
 	thinned int
 }
 
 // Translate returns the translation of a stream's mapping.
 func Translate(m *fsm.Mapping) Translation {
-	out := Translation{segments: m.Segments}
-	if m.Phase == fsm.PhaseTranslated {
-		out.thinned = max(0, len(m.Segments)-fsm.MaxSegments/4)
-	}
-	return out
+	s, exact := m.Segments, m.ExactFrom()
+	thinned := sort.Search(len(s), func(i int) bool { return s[i].Source >= exact })
+	return Translation{segments: s, thinned: min(thinned, len(s)-1)}
 }
 
 // Start is the source offset that the stream starts with.
@@ -45,6 +44,12 @@ func (t Translation) Settled(source int64) int64 {
 		return t.segments[i].Source
 	}
 	return source
+}
+
+// SettledAt reports whether Source is exact at a target position.
+func (t Translation) SettledAt(target int64) bool {
+	i := sort.Search(len(t.segments), func(i int) bool { return t.segments[i].Target > target }) - 1
+	return i < 0 || i >= t.thinned
 }
 
 // Settles gives the first source position from source on where Target is
@@ -115,6 +120,29 @@ func (t Translation) Target(source int64) int64 {
 		at = min(at, t.segments[i+1].Target)
 	}
 	return at
+}
+
+// Least gives the least target offset where what stands at the source position
+// or behind it may stand.
+func (t Translation) Least(source int64) int64 { return t.Target(t.Settled(source)) }
+
+// With adds a place that is known beside the mapping: the source record stands at
+// the target offset. Where the mapping says so already, or the contrary, it is
+// returned as it is.
+func (t Translation) With(at fsm.Segment) Translation {
+	i := t.at(at.Source)
+	if t.exact(i, at.Source) || !t.Place(at.Source).Holds(at.Target) {
+		return t
+	}
+	return Translation{segments: slices.Insert(slices.Clone(t.segments), i+1, at), thinned: t.thinned + 1}
+}
+
+// Open gives the source positions from a first one on of which it is not known
+// exactly what stands there at a target whose log starts at head; none: from is
+// to.
+func (t Translation) Open(source, head int64) (from, to int64) {
+	from = max(source, t.Source(head))
+	return from, max(from, t.From(source, head))
 }
 
 // Source gives the source position that belongs to a target position: all
