@@ -141,22 +141,6 @@ func (s *Situation) gap(f Fault) Step {
 	}})
 }
 
-// successor is a copy of the mapping with the next version, safe to append to.
-// It holds the segments too that were not checkpointed under the old one:
-// under the new one they would not be any more.
-func (s *Situation) successor() fsm.Mapping {
-	old := s.Task.Mapping
-	m := *old
-	m.Version++
-	m.Segments = append([]fsm.Segment(nil), old.Segments...)
-	for _, seg := range s.Memory.Unsaved {
-		if last := m.Segments[len(m.Segments)-1]; old.Phase != fsm.PhaseDense && seg.Source > last.Source && seg.Target >= last.Target {
-			m.Segments = append(m.Segments, seg)
-		}
-	}
-	return m
-}
-
 // lastEpoch is the last one that a producer id has.
 const lastEpoch = 1<<15 - 1
 
@@ -204,6 +188,9 @@ func (s *Situation) raiseEpoch(f Fault) Step {
 	m := s.successor()
 	m.Segments = offsets.Cut(&m, end)
 	addAligned(s, &m)
+	if end < p.Target {
+		addEnd(&m, src, end)
+	}
 	c := Commit{Event: &fsm.Event{Code: fsm.CodeEpochRaised, From: end, To: end}}
 	if end < p.Target {
 		c.Tell = &fsm.Event{Code: fsm.CodeTargetLostAcked, From: end, To: p.Target,

@@ -69,6 +69,29 @@ func lastKnown(s *Situation) fsm.Progress {
 // takes away those that the target lost.
 func addAligned(s *Situation, m *fsm.Mapping) {
 	if s.Aligned != nil {
-		m.Segments = append(offsets.Cut(m, s.Log.LogEnd), s.Aligned.Segments...)
+		m.Segments = append(offsets.Cut(m, s.Log.LogEnd), alignedSegments(s)...)
+	}
+}
+
+// alignedSegments are the segments that were found behind the last known place.
+// Where that lies behind a gap that no record has followed yet, a segment begins
+// there of which the mapping does not know.
+func alignedSegments(s *Situation) []fsm.Segment {
+	m, known, found := s.successor(), lastKnown(s), s.Aligned.Segments
+	kept := offsets.Cut(&m, s.Log.LogEnd)
+	at := fsm.Segment{Source: known.Source, Target: known.Target}
+	last := kept[len(kept)-1]
+	if at.Shift() == last.Shift() || at.Source <= last.Source || len(found) > 0 && found[0].Source == at.Source {
+		return found
+	}
+	return append([]fsm.Segment{at}, found...)
+}
+
+// addEnd adds the segment that begins at the target's log end, where the segments
+// that were cut off would have said what stands before it.
+func addEnd(m *fsm.Mapping, source, end int64) {
+	last := m.Segments[len(m.Segments)-1]
+	if m.Phase == fsm.PhaseTranslated && end-source != last.Shift() && source > last.Source {
+		m.Segments = append(m.Segments, fsm.Segment{Source: source, Target: end})
 	}
 }

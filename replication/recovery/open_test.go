@@ -39,6 +39,22 @@ func TestOpens(t *testing.T) {
 			"commit 2 of generation 1, translated [{0 0} {7 5}]; producer 7/1 from 8 on; at 10@8, epoch -1, 10 records; event producer-epoch-raised [8,8); tells target-lost-acked [8,10)"},
 		{"translated, the target lost it, found when it is opened", nil, translated, map[Need]func(*Situation){NeedLog: log(8, 8), NeedAlignment: func(s *Situation) { s.Aligned = &Alignment{Source: 8} }},
 			"restart: forgotten, producer-epoch-raised"},
+		{"translated, the target lost more than the last segments", faulty(Forgotten), func(s *Situation) {
+			translated(s)
+			s.Task.Mapping.Segments = []fsm.Segment{{Source: 0, Target: 0}, {Source: 11, Target: 9}}
+			s.Memory.Unacked = []Batch{{Target: 6, Count: 2, Next: 9}}
+		}, needs(NeedLog, log(8, 8)),
+			"commit 2 of generation 1, translated [{0 0} {9 8}]; producer 7/1 from 8 on; at 9@8, epoch -1, 10 records; event producer-epoch-raised [8,8); tells target-lost-acked [8,10)"},
+		{"translated, the checkpoint is behind a gap", nil, func(s *Situation) {
+			translated(s)
+			s.Memory.Last.Source = 13
+			s.Task.Progress.Source = 13
+		}, found(Alignment{Source: 17}), "open 17@14, epoch -1, 14 records; segments [{13 10}]; guarded"},
+		{"translated, the checkpoint is behind a gap, and others wrote there", nil, func(s *Situation) {
+			translated(s)
+			s.Memory.Last.Source = 13
+			s.Task.Progress.Source = 13
+		}, found(Alignment{Source: 16, Segments: []fsm.Segment{{Source: 13, Target: 11}}}), "open 16@14, epoch -1, 14 records; segments [{13 11}]; guarded"},
 		{"translated, it came", nil, func(s *Situation) {
 			translated(s)
 			s.Task.Progress = fsm.Progress{Source: 17, Target: 14, SourceEpoch: 4, Records: 14}

@@ -151,6 +151,22 @@ func (s *Situation) progressAt(source, target, records int64) fsm.Progress {
 	return fsm.Progress{Source: source, Target: target, SourceEpoch: -1, TargetEpoch: -1, Records: records, At: s.Now}
 }
 
+// successor is a copy of the mapping with the next version, safe to append to.
+// It holds the segments too that were not checkpointed under the old one:
+// under the new one they would not be any more.
+func (s *Situation) successor() fsm.Mapping {
+	old := s.Task.Mapping
+	m := *old
+	m.Version++
+	m.Segments = append([]fsm.Segment(nil), old.Segments...)
+	for _, seg := range s.Memory.Unsaved {
+		if last := m.Segments[len(m.Segments)-1]; old.Phase != fsm.PhaseDense && seg.Source > last.Source && seg.Target >= last.Target {
+			m.Segments = append(m.Segments, seg)
+		}
+	}
+	return m
+}
+
 // sourceOf gives the source offset of the next record when ours is the
 // mapping's target offset behind our last record.
 func (s *Situation) sourceOf(ours int64) (int64, bool) {
