@@ -328,7 +328,7 @@ type VerifyScope struct {
 type VerifyLeftOut struct {
 	Topic      string  `json:"topic" doc:"Of the source; empty: it has none that the link selects."`
 	Partitions []int32 `json:"partitions"`
-	Reason     string  `json:"reason" enum:"nothing-selected,no-stream,stopped,paused,not-replicated,passed-over,gone-at-source,batch-too-large,place-unknown,retention-unsure,unreadable,topic-changed"`
+	Reason     string  `json:"reason" enum:"nothing-selected,no-stream,stopped,paused,not-replicated,passed-over,gone-at-source,batch-too-large,place-unknown,compaction-unsure,retention-unsure,unreadable,topic-changed"`
 	Message    string  `json:"message"`
 	Offsets    *int64  `json:"offsets" doc:"Source offsets or records that were not compared; null: unknown."`
 }
@@ -351,13 +351,15 @@ type Counts struct {
 	Misordered     int64 `json:"misordered" doc:"Out of order."`
 	OffsetMismatch int64 `json:"offsetMismatch" doc:"At another offset than promised."`
 	TargetGone     int64 `json:"targetGone" doc:"Of missing: deleted at the target though the source's own retention keeps them."`
-	Compacted      int64 `json:"compacted" doc:"At one side only, of a topic that is compacted: no difference."`
+	Compacted      int64 `json:"compacted" doc:"At one side only, and the other is compacted and has a later record of the key: no difference."`
+	Tombstones     int64 `json:"tombstones" doc:"Tombstones at one side only that the other may have removed after its delete.retention.ms, and has nothing of the key before them: no difference."`
 	Trimmed        int64 `json:"trimmed" doc:"Offsets that retention took from both sides, or is about to: no difference."`
 	SourceGone     int64 `json:"sourceGone" doc:"Target offsets whose records the source deleted: not compared."`
 	Skipped        int64 `json:"skipped" doc:"Source records that the link went on past without copying them: not compared."`
 	Behind         int64 `json:"behind" doc:"Source offsets that were not replicated: not compared."`
 	TooLarge       int64 `json:"tooLarge" doc:"Records in batches that decompress to more than the limit: not compared."`
 	Inexact        int64 `json:"inexact" doc:"Records whose place at the target is not known exactly: not compared."`
+	Undecided      int64 `json:"undecided" doc:"Records at one side only of a compacted topic, of which it was not found out whether compaction removed them at the other."`
 }
 
 // Faults is how many differences there are.

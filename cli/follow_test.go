@@ -261,7 +261,7 @@ func TestVerifyIsFollowed(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	s := newPerson(srv.URL)
 	s.err.steps = []step{{"v7: 1 of 3 partitions, 10 of 40 offsets, 1 difference", stop}}
-	if code := s.run(ctx, t, "link", "verify", "--id", "v7"); code != exitGood || !strings.Contains(s.err.String(), "detached; it goes on: `sluice link verify --id v7 --address "+srv.URL+"`") {
+	if code := s.run(ctx, t, "link", "verify", "--id", "v7"); code != exitBad || !strings.Contains(s.err.String(), "detached; it goes on: `sluice link verify --id v7 --address "+srv.URL+"`") {
 		t.Errorf("code %d: %s%s", code, &s.out, &s.err)
 	}
 	s = newPerson(srv.URL)

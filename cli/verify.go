@@ -30,8 +30,10 @@ given some seconds to have it too. The answer is one of three:
               it is named with the reason
 
 What the source's own retention deletes, or is about to delete, may be gone at
-the target. The comparison runs in the memory of the node asked; Ctrl-C detaches
-from it, --id comes back to it. It ends by itself when nobody has asked how it
+the target. On a compacted topic a side may lack a record once it has a later one
+of the same key, and a tombstone after delete.retention.ms; any other that it
+lacks is a difference. The comparison runs in the memory of the node asked; Ctrl-C detaches
+from it, with exit 10 as there is no answer yet, --id comes back to it. It ends by itself when nobody has asked how it
 goes for an hour. A node runs four comparisons at a time.`,
 		Example: "  sluice link verify us-eu --topic orders\n  sluice link verify --id v1\n  sluice link verify --id v1 --cancel",
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -99,7 +101,7 @@ func followVerify(ctx context.Context, a *app, c *api.Client, id string) error {
 	p.end()
 	if err != nil && ctx.Err() != nil {
 		a.std.note("detached; it goes on: `sluice link verify --id %s --address %s`", id, a.nodes.address)
-		return nil //nolint:nilerr // whoever watched has let go of it
+		return &badAnswer{} // whoever watched has let go of it, and nobody has said equal
 	}
 	return err
 }
@@ -175,7 +177,8 @@ func noted(n api.Counts) []string {
 		{n.TargetGone, "of the missing were deleted at the target, though the source's own retention keeps them: compare retention.ms and retention.bytes of both topics"},
 		{n.SourceGone, "target offsets hold records that the source has deleted; they are not compared"},
 		{n.Trimmed, "offsets were deleted on both sides by retention, or are about to be; they are not compared"},
-		{n.Compacted, "records are on one side only because of compaction"},
+		{n.Compacted, "records are on one side only because of compaction: the other side has a later record of the key"},
+		{n.Tombstones, "tombstones are on one side only: they are older than the other side's delete.retention.ms, after which compaction removes them"},
 	} {
 		if x.n > 0 {
 			out = append(out, count(x.n)+" "+x.what)

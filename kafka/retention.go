@@ -7,11 +7,13 @@ type Retention struct {
 	Policy string // cleanup.policy, empty: not told
 	Ms     int64  // how old records may become, -1: any age
 	Bytes  int64  // how large a partition may become, -1: any size
+
+	TombstoneMs int64 // how long a cleaner leaves a tombstone, -1: not told
 }
 
 // RetentionOf reads it from a topic's settings.
 func RetentionOf(topic []ConfigEntry) Retention {
-	out := Retention{Ms: -1, Bytes: -1}
+	out := Retention{Ms: -1, Bytes: -1, TombstoneMs: -1}
 	for _, e := range topic {
 		switch e.Name {
 		case "cleanup.policy":
@@ -20,6 +22,8 @@ func RetentionOf(topic []ConfigEntry) Retention {
 			out.Ms = atMost(e.Value)
 		case "retention.bytes":
 			out.Bytes = atMost(e.Value)
+		case "delete.retention.ms":
+			out.TombstoneMs = atMost(e.Value)
 		}
 	}
 	return out

@@ -34,7 +34,7 @@ func BenchmarkCompare(b *testing.B) {
 			b.SetBytes(2 * int64(len(batch)))
 			b.ReportAllocs()
 			for b.Loop() {
-				c := &comparison{mapping: offsets.Translate(&fsm.Mapping{Segments: oracle.Segments(0, 0)}), tally: tally{maxFaults: 20}}
+				c := &comparison{alone: alone{mapping: offsets.Translate(&fsm.Mapping{Segments: oracle.Segments(0, 0)}), tally: tally{maxFaults: 20}}}
 				var sides [2][]item
 				for i, r := range readers {
 					r.next = 0

@@ -14,14 +14,30 @@ type ends struct {
 	due                    int64 // source offset below which the source's retention deletes, sooner or later
 }
 
+// edges are where there is something to compare.
+type edges struct {
+	floor int64 // target offset; what stands below it is gone at one side
+	head  int64 // log start of the target
+	due   int64 // source offset; what stands below it the source's retention deletes too
+}
+
 // bounds is what of a stream is compared.
 type bounds struct {
+	edges
 	mapping              offsets.Translation
 	sourceFrom, sourceTo int64
 	targetFrom, targetTo int64
-	floor, head, due     int64 // see comparison
 	behind               int64
 	trimmed, sourceGone  int64
+}
+
+// seen is what of a stream can be compared. Without a task, or a mapping,
+// nothing of it was copied.
+type seen struct {
+	bounds
+	ends
+	task   *fsm.Task
+	unsure error // retention could not be asked about
 }
 
 // bound decides from which to which offset both sides are compared.
@@ -29,7 +45,7 @@ type bounds struct {
 // All that the source still holds is read, so that what the target lost alone
 // is found, but for what the source is about to delete too.
 func bound(m offsets.Translation, translated bool, progress fsm.Progress, e ends) bounds {
-	b := bounds{mapping: m, head: e.targetHead, due: e.due}
+	b := bounds{mapping: m, edges: edges{head: e.targetHead, due: e.due}}
 	begin := min(m.Start(), max(e.start, 0))
 	first := max(begin, e.sourceHead)
 	if translated {
@@ -42,11 +58,12 @@ func bound(m offsets.Translation, translated bool, progress fsm.Progress, e ends
 	if b.sourceTo == progress.Source {
 		b.targetTo = progress.Target
 	} else {
-		b.sourceTo = m.Settled(b.sourceTo)
+		// Where it is not known exactly where the end stands, some more is read.
+		b.sourceTo = m.Settles(b.sourceTo)
 		b.targetTo = m.Target(b.sourceTo)
 	}
 	b.behind = max(0, e.source-b.sourceTo)
-	if b.behind == 0 && !translated {
+	if b.behind == 0 {
 		// What the target had before the source's end was read, and no more,
 		// must come from the source.
 		b.targetTo = max(b.targetTo, e.target)
@@ -61,6 +78,13 @@ func bound(m offsets.Translation, translated bool, progress fsm.Progress, e ends
 	b.sourceFrom = min(max(first, min(e.due, gone)), b.sourceTo)
 	b.targetFrom = min(b.floor, b.targetTo)
 	b.trimmed = b.sourceFrom - min(first, b.sourceTo) + max(0, min(first, gone)-begin)
-	b.sourceGone = max(0, min(b.targetFrom, m.Target(max(m.Start(), e.sourceHead)))-max(e.targetHead, m.Target(m.Start())))
+	b.sourceGone = max(0, min(b.targetFrom, m.Least(max(m.Start(), e.sourceHead)))-max(e.targetHead, m.Target(m.Start())))
 	return b
+}
+
+// decide fills the bounds by all else.
+func (x *seen) decide() {
+	if x.task != nil && x.task.Copy.Mapping != nil {
+		x.bounds = bound(x.mapping, x.task.Copy.Mapping.Phase == fsm.PhaseTranslated, x.task.Copy.Progress, x.ends)
+	}
 }

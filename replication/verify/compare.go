@@ -14,14 +14,17 @@ const lookahead = 32
 // comparison compares the records of one partition. Feed it with push, in any
 // chunks, until both sides have ended.
 type comparison struct {
-	tally
-	mapping offsets.Translation
-	floor   int64 // target offset; what stands below it is gone at one side
-	head    int64 // log start of the target
-	due     int64 // source offset; what stands below it the source's retention deletes too
-	source  queue
-	target  queue
-	holes   holes
+	alone
+	edges  edges
+	source queue
+	target queue
+	holes  holes
+}
+
+// compacted reports whether either side may lack records because a later one of
+// their key follows.
+func (c *comparison) compacted() bool {
+	return c.cleaners.runs[atSource] || c.cleaners.runs[atTarget]
 }
 
 // queue is a FIFO of records. Its end is known once closed.
@@ -55,8 +58,8 @@ func (c *comparison) push(source, target []item, sourceEnd, targetEnd bool) {
 // the target offset, while they were read; 0: nothing.
 func (c *comparison) trim(source, target int64) {
 	if source > 0 || target > 0 {
-		c.floor = max(c.floor, target, c.mapping.Target(c.mapping.From(source, target)))
-		c.head = max(c.head, target)
+		c.edges.floor = max(c.edges.floor, target, c.mapping.Target(c.mapping.From(source, target)))
+		c.edges.head = max(c.edges.head, target)
 	}
 }
 
@@ -74,6 +77,8 @@ func (c *comparison) leaveOut(source, target []hole) {
 		c.holes.target = append(c.holes.target, h)
 	}
 	if len(source) > 0 || len(target) > 0 {
+		c.blind[atSource] = c.blind[atSource] || len(source) > 0
+		c.blind[atTarget] = c.blind[atTarget] || len(target) > 0
 		c.source.items, c.target.items = c.keptSource(c.source.items), c.keptTarget(c.target.items)
 	}
 }
@@ -103,14 +108,14 @@ func (c *comparison) keptTarget(items []item) []item {
 func (c *comparison) step() bool {
 	s, t := c.source.items, c.target.items
 	if len(s) > 0 {
-		if p := c.mapping.Place(s[0].offset); p.Skipped || p.Hi < c.floor {
+		if p := c.mapping.Place(s[0].offset); p.Skipped || p.Hi < c.edges.floor {
 			c.passOver(p)
 			return true
 		}
 	}
 	switch {
-	case len(t) > 0 && t[0].offset < c.floor:
-		if t[0].offset >= c.head {
+	case len(t) > 0 && t[0].offset < c.edges.floor:
+		if t[0].offset >= c.edges.head {
 			c.counts.SourceGone++
 		}
 		c.target.pop(1)
@@ -118,27 +123,20 @@ func (c *comparison) step() bool {
 	case len(s) == 0 && len(t) == 0, len(s) == 0 && !c.source.closed, len(t) == 0 && !c.target.closed:
 		return false
 	case len(s) == 0:
-		c.noteExtra(t[0])
-		c.target.pop(1)
+		c.passTarget(1)
 		return true
 	case len(t) == 0:
-		c.noteMissing(s[0])
-		c.source.pop(1)
+		c.passSource(1)
 		return true
 	case s[0].same(t[0]) && c.again(s[0], t[0]):
 		c.noteAgain(s[0], t[0])
 		c.target.pop(1)
 		return true
-	case s[0].same(t[0]):
-		if c.compacted && !c.mapping.Place(s[0].offset).Holds(t[0].offset) {
-			c.byOffset(s[0], t[0])
-			return true
-		}
+	case s[0].same(t[0]) && (!c.compacted() || c.mapping.Place(s[0].offset).Holds(t[0].offset)):
 		c.pair(s[0], t[0])
 		return true
-	case c.compacted:
-		c.byOffset(s[0], t[0])
-		return true
+	case c.compacted():
+		return c.byOffset(s[0], t[0])
 	}
 	// Enough of both sides must be there to find where they agree again.
 	if c.source.wants() || c.target.wants() {
@@ -161,9 +159,10 @@ func (c *comparison) passOver(p offsets.Place) {
 	switch s := c.source.items[0]; {
 	case p.Skipped:
 		c.counts.Skipped++
-	case p.Hi >= c.head:
+		c.blind[atSource] = true
+	case p.Hi >= c.edges.head:
 		c.counts.Inexact++
-	case s.offset < c.due:
+	case s.offset < c.edges.due:
 		c.counts.Trimmed++
 	default:
 		c.noteGone(s)
@@ -179,28 +178,86 @@ func (c *comparison) pair(s, t item) {
 		c.fault(OffsetMismatch, s.offset, t.offset, fmt.Sprintf("promised at target offset %s", p))
 	}
 	c.remember(t)
+	if c.compacted() {
+		c.common(keyOf(s))
+	}
 	c.source.pop(1)
 	c.target.pop(1)
 }
 
 // byOffset compares the heads of a compacted topic, where each side may lack
-// any record and offsets alone tell which belong together.
-func (c *comparison) byOffset(s, t item) {
+// any record and offsets tell which belong together; false when more records are
+// needed.
+func (c *comparison) byOffset(s, t item) bool {
 	switch p := c.mapping.Place(s.offset); {
 	case t.offset < p.Lo:
-		c.counts.Compacted++
-		c.target.pop(1)
+		c.passAlone(0, 1)
 	case t.offset > p.Hi:
-		c.counts.Compacted++
-		c.source.pop(1)
-	case p.Lo == p.Hi:
+		c.passAlone(1, 0)
+	case p.Lo < p.Hi:
+		return c.byContent(s, t)
+	default:
 		c.differ(s, t)
 		c.source.pop(1)
 		c.target.pop(1)
-	default: // a range: the one that is not there was compacted away
-		c.counts.Compacted++
-		c.target.pop(1)
 	}
+	return true
+}
+
+// byContent does so where the place is known within a range only. What is passed
+// over here may have its match further on: it waits for it.
+func (c *comparison) byContent(s, t item) bool {
+	if c.source.wants() || c.target.wants() {
+		return false
+	}
+	i, j, ok := c.agree(true)
+	switch {
+	case ok:
+		c.passAlone(i, j)
+	case s.timestamp < t.timestamp: // most likely the older one is the one that the other side lacks
+		c.passAlone(1, 0)
+	case s.timestamp > t.timestamp:
+		c.passAlone(0, 1)
+	default:
+		c.passAlone(1, 1)
+	}
+	return true
+}
+
+// passAlone passes over so many records of each side.
+func (c *comparison) passAlone(source, target int) {
+	for _, it := range c.source.items[:source] {
+		c.lonely(atSource, it)
+	}
+	for _, it := range c.target.items[:target] {
+		c.lonely(atTarget, it)
+	}
+	c.source.pop(source)
+	c.target.pop(target)
+}
+
+// passSource passes over source records that the target does not have.
+func (c *comparison) passSource(n int) {
+	if c.compacted() {
+		c.passAlone(n, 0)
+		return
+	}
+	for _, it := range c.source.items[:n] {
+		c.noteMissing(it)
+	}
+	c.source.pop(n)
+}
+
+// passTarget is the reverse.
+func (c *comparison) passTarget(n int) {
+	if c.compacted() {
+		c.passAlone(0, n)
+		return
+	}
+	for _, it := range c.target.items[:n] {
+		c.noteExtra(it)
+	}
+	c.target.pop(n)
 }
 
 // realign finds the nearest place where the sides agree again and accounts
@@ -220,14 +277,10 @@ func (c *comparison) realign() {
 	for k := range both {
 		c.differ(s[k], t[k])
 	}
-	for _, it := range s[both:] {
-		c.noteMissing(it)
-	}
-	for _, it := range t[both:] {
-		c.noteExtra(it)
-	}
-	c.source.pop(i)
-	c.target.pop(j)
+	c.source.pop(both)
+	c.target.pop(both)
+	c.passSource(i - both)
+	c.passTarget(j - both)
 }
 
 // agree finds i and j, least in sum, so that the i-th record of the source is

@@ -24,8 +24,14 @@ func records(text string, base int64) []item {
 	return out
 }
 
-// feed gives both sides to c in chunks of n.
+// feed gives both sides to c and closes it.
 func feed(c *comparison, source, target []item, n int) {
+	chunks(c, source, target, n)
+	c.close()
+}
+
+// chunks gives both sides to c in chunks of n.
+func chunks(c *comparison, source, target []item, n int) {
 	for c.source.wants() || c.target.wants() {
 		var s, t []item
 		if c.source.wants() {
@@ -107,7 +113,9 @@ func TestCompare(t *testing.T) {
 				if tc.segments == nil {
 					tc.segments = oracle.Segments(0, 0)
 				}
-				c := &comparison{mapping: offsets.Translate(&fsm.Mapping{Segments: tc.segments}), floor: tc.floor, head: tc.head, due: tc.due, tally: tally{compacted: tc.compacted, maxFaults: 20, topic: "t"}}
+				c := &comparison{edges: edges{floor: tc.floor, head: tc.head, due: tc.due}, alone: alone{
+					mapping: offsets.Translate(&fsm.Mapping{Segments: tc.segments}), tally: tally{maxFaults: 20, topic: "t"}, cleaners: cleaners{runs: [2]bool{tc.compacted, tc.compacted}},
+				}}
 				feed(c, records(tc.source, 0), records(tc.target, tc.base), n)
 				if c.counts != tc.want {
 					t.Errorf("got  %+v\nwant %+v", c.counts, tc.want)
@@ -128,7 +136,7 @@ func TestCompare(t *testing.T) {
 }
 
 func TestDuplicateIsNamed(t *testing.T) {
-	c := &comparison{mapping: offsets.Translate(&fsm.Mapping{Segments: oracle.Segments(0, 0)}), tally: tally{maxFaults: 20}}
+	c := &comparison{alone: alone{mapping: offsets.Translate(&fsm.Mapping{Segments: oracle.Segments(0, 0)}), tally: tally{maxFaults: 20}}}
 	feed(c, records("A B C", 0), records("A B C B", 0), 100)
 	if len(c.faults) != 1 || !strings.Contains(c.faults[0].Message, "duplicate of target offset 1") {
 		t.Errorf("%+v", c.faults)
@@ -136,7 +144,7 @@ func TestDuplicateIsNamed(t *testing.T) {
 }
 
 func TestFaultsAreBoundedCountsAreNot(t *testing.T) {
-	c := &comparison{mapping: offsets.Translate(&fsm.Mapping{Segments: oracle.Segments(0, 0)}), tally: tally{maxFaults: 3}}
+	c := &comparison{alone: alone{mapping: offsets.Translate(&fsm.Mapping{Segments: oracle.Segments(0, 0)}), tally: tally{maxFaults: 3}}}
 	var s []item
 	for i := range int64(5000) {
 		s = append(s, item{offset: i, value: uint64(i)})
@@ -162,7 +170,7 @@ func drawWorld(t *rapid.T) (m offsets.Translation, source, target []item) {
 func TestFaithfulCopiesAreEqual(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m, source, target := drawWorld(t)
-		c := &comparison{mapping: m, tally: tally{maxFaults: 5}}
+		c := &comparison{alone: alone{mapping: m, tally: tally{maxFaults: 5}}}
 		feed(c, source, target, rapid.IntRange(1, 50).Draw(t, "chunk"))
 		if want := (Counts{Compared: int64(len(source))}); c.counts != want {
 			t.Fatalf("%+v, want %+v; faults %v", c.counts, want, c.faults)
@@ -207,7 +215,7 @@ func TestOneFaultIsFound(t *testing.T) {
 				return c.OffsetMismatch == int64(len(target)-n) && c.Missing == 0 && c.Extra == 0 && c.Differing == 0
 			}
 		}
-		c := &comparison{mapping: m, tally: tally{maxFaults: 5}}
+		c := &comparison{alone: alone{mapping: m, tally: tally{maxFaults: 5}}}
 		feed(c, source, target, rapid.IntRange(1, 50).Draw(t, "chunk"))
 		if !want(c.counts) || c.counts.Faults() == 0 {
 			t.Fatalf("%+v; faults %v", c.counts, c.faults)

@@ -31,13 +31,15 @@ type Counts struct {
 	Misordered     int64
 	OffsetMismatch int64
 	TargetGone     int64 // of Missing: deleted at the target, though the source's own retention keeps them
-	Compacted      int64 // at one side only, of a topic that one side compacts: no fault
+	Compacted      int64 // at one side only, and the other, which is compacted, has a later record of their key: no fault
+	Tombstones     int64 // at one side only, and the other may have removed them after its delete.retention.ms: no fault
 	Trimmed        int64 // offsets that retention took from both sides, or is about to: no fault
 	SourceGone     int64 // target offsets whose records were deleted at the source: not compared
 	Skipped        int64 // source records that the mapping leaves out: not compared
 	Behind         int64 // source offsets that were not replicated when the comparison began: not compared
 	TooLarge       int64 // source records in batches that decompress to more than the limit: not compared
 	Inexact        int64 // source records whose place at the target is not known exactly: not compared
+	Undecided      int64 // records at one side only of a compacted topic, for which no cause was looked: too many keys wait
 }
 
 // Faults is how many differences there are.
@@ -55,10 +57,12 @@ func (c *Counts) Add(o Counts) {
 	c.OffsetMismatch += o.OffsetMismatch
 	c.TargetGone += o.TargetGone
 	c.Compacted += o.Compacted
+	c.Tombstones += o.Tombstones
 	c.Trimmed += o.Trimmed
 	c.SourceGone += o.SourceGone
 	c.Skipped += o.Skipped
 	c.Behind += o.Behind
 	c.TooLarge += o.TooLarge
 	c.Inexact += o.Inexact
+	c.Undecided += o.Undecided
 }

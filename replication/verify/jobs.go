@@ -21,11 +21,11 @@ type Config struct {
 	Abandoned time.Duration // after which a job ends that nobody asked about
 }
 
-// DefaultConfig returns a Config that uses some 200 MB at most, and more only
+// DefaultConfig returns a Config that uses some 300 MB at most, and more only
 // where single batches hold a hundred thousand records.
 func DefaultConfig() Config {
 	return Config{
-		Limits: Limits{Parallel: 8, FetchBytes: 1 << 20, Budget: 64 << 20, Records: 250_000,
+		Limits: Limits{Parallel: 8, FetchBytes: 1 << 20, Budget: 64 << 20, Records: 250_000, Keys: 100_000,
 			Wait: 10 * time.Second, Retry: 10 * time.Second, Tries: 3, Pause: 3 * time.Second},
 		Running: 4, Keep: 20, Abandoned: time.Hour,
 	}
@@ -33,7 +33,7 @@ func DefaultConfig() Config {
 
 // Validate names everything that is wrong with the Config.
 func (c Config) Validate() error {
-	if c.Parallel < 1 || c.FetchBytes < 1<<10 || c.Budget < 1<<20 || c.Records < 1 || c.Wait < 0 || c.Retry <= 0 || c.Tries < 1 ||
+	if c.Parallel < 1 || c.FetchBytes < 1<<10 || c.Budget < 1<<20 || c.Records < 1 || c.Keys < 1 || c.Wait < 0 || c.Retry <= 0 || c.Tries < 1 ||
 		c.Running < 1 || c.Keep < 1 || c.Abandoned <= 0 {
 		return errors.New("verify: limits must be positive, a fetch at least 1 KiB, the budget at least 1 MiB")
 	}

@@ -18,7 +18,6 @@ const memory = 1024
 // tally books what a comparison finds of one partition: counts, the first
 // faults, and the records that are without a match so far.
 type tally struct {
-	compacted      bool
 	maxFaults      int
 	topic          string
 	partition      int32
@@ -65,13 +64,9 @@ func (y *tally) noteAgain(s, t item) {
 	y.fault(Extra, -1, t.offset, fmt.Sprintf("source offset %d, which was copied again further on", s.offset))
 }
 
-// settle accounts for a record without its match that is compacted away at one
-// side, or equal to one of those that are loose at the other, noted so often.
+// settle accounts for a record without its match that is equal to one of those
+// that are loose at the other side, noted so often.
 func (y *tally) settle(others *[]loose, noted *int64, it item) bool {
-	if y.compacted {
-		y.counts.Compacted++
-		return true
-	}
 	other, ok := take(others, it)
 	if !ok {
 		return false

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 
 	"sluice/kafka"
 	"sluice/kafka/catalog"
@@ -20,12 +21,6 @@ func askOffsets(ctx context.Context, k *catalog.Cluster, list []catalog.Partitio
 		failed[p] = fmt.Errorf("offset of %s/%d: %w", p.Topic, p.Number, err)
 	}
 	return found, failed
-}
-
-// offset is askOffsets of one partition.
-func offset(ctx context.Context, k *catalog.Cluster, p catalog.Partition, timestamp int64) (int64, error) {
-	found, failed := askOffsets(ctx, k, []catalog.Partition{p}, kafka.ReadUncommitted, timestamp)
-	return found[p], failed[p]
 }
 
 // retentions tells of topics how they lose records.
@@ -46,22 +41,52 @@ func retentions(ctx context.Context, k *catalog.Cluster, topics []string) map[st
 	return out
 }
 
-// size asks the leader of a partition how many bytes it holds.
-func size(ctx context.Context, k *catalog.Cluster, p catalog.Partition) (bytes int64, err error) {
-	at, err := k.Find(ctx, p.Topic, p.Number, false)
-	if err != nil {
-		return 0, err
-	}
-	err = k.Call(ctx, at.Leader, func(ctx context.Context, b kafka.Broker) error {
-		got, err := b.LogBytes(ctx, map[string][]int32{p.Topic: {p.Number}})
+// sizes asks the leaders of partitions how many bytes these hold, all leaders at
+// once.
+func sizes(ctx context.Context, k *catalog.Cluster, list []catalog.Partition) (bytes map[catalog.Partition]int64, failed map[catalog.Partition]error) {
+	bytes, failed = map[catalog.Partition]int64{}, map[catalog.Partition]error{}
+	byLeader := map[int32][]catalog.Partition{}
+	for _, p := range list {
+		at, err := k.Find(ctx, p.Topic, p.Number, false)
 		if err != nil {
-			return err
+			failed[p] = err
+			continue
 		}
-		var ok bool
-		if bytes, ok = got[p.Topic][p.Number]; !ok {
-			return fmt.Errorf("broker %d tells no size of %s/%d: DESCRIBE on the Kafka cluster is needed", at.Leader, p.Topic, p.Number)
-		}
-		return nil
+		byLeader[at.Leader] = append(byLeader[at.Leader], p)
+	}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for leader, list := range byLeader {
+		wg.Go(func() {
+			got, err := sizesAt(ctx, k, leader, list)
+			mu.Lock()
+			defer mu.Unlock()
+			for _, p := range list {
+				n, told := got[p.Topic][p.Number]
+				switch {
+				case err != nil:
+					failed[p] = err
+				case !told:
+					failed[p] = fmt.Errorf("broker %d tells no size of %s/%d: DESCRIBE on the Kafka cluster is needed", leader, p.Topic, p.Number)
+				default:
+					bytes[p] = n
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return bytes, failed
+}
+
+// sizesAt asks one broker.
+func sizesAt(ctx context.Context, k *catalog.Cluster, leader int32, list []catalog.Partition) (bytes map[string]map[int32]int64, err error) {
+	topics := map[string][]int32{}
+	for _, p := range list {
+		topics[p.Topic] = append(topics[p.Topic], p.Number)
+	}
+	err = k.Call(ctx, leader, func(ctx context.Context, b kafka.Broker) (err error) {
+		bytes, err = b.LogBytes(ctx, topics)
+		return err
 	})
 	return bytes, err
 }

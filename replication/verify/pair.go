@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"fmt"
 	"strings"
 
 	"sluice/fsm"
@@ -15,6 +16,8 @@ type pair struct {
 	bounds bounds
 	behind LeftOut // what is said if something was behind
 	unsure error   // retention could not be asked about
+
+	mapping *fsm.Mapping // as it was when it began
 }
 
 // take compares what was read.
@@ -22,6 +25,14 @@ func (p *pair) take(in, to chunk) {
 	p.all.trim(in.floor, to.floor)
 	p.all.leaveOut(in.holes, to.holes)
 	p.all.push(in.items, to.items, in.end, to.end)
+}
+
+// undecided is why not all records could be decided.
+func (p *pair) undecided() string {
+	if p.all.halved > 0 {
+		return fmt.Sprintf("more than %d keys wait for a later record, so one of %d keys was checked", p.all.most, uint64(1)<<p.all.halved)
+	}
+	return "a later record of their keys may be among those that are not compared"
 }
 
 // found is what a comparison that came to its end has found.
@@ -37,11 +48,14 @@ func (p *pair) found(k fsm.StreamKey) found {
 	if n.Skipped > 0 {
 		add(leftOut(k, PassedOver, n.Skipped, "the link went on behind source records without copying them; `sluice events` names them"))
 	}
-	if n.TooLarge > 0 {
+	if n.TooLarge > 0 || len(p.all.holes.names) > 0 {
 		add(leftOut(k, BatchTooLarge, n.TooLarge, "batches of more than %d MiB decompressed, or %d records: %s", p.in.limits.Budget>>20, p.in.limits.Records, strings.Join(p.all.holes.names, ", ")))
 	}
 	if n.Inexact > 0 {
-		add(leftOut(k, PlaceUnknown, n.Inexact, "where exactly these records stand at the target is not known any more"))
+		add(leftOut(k, PlaceUnknown, n.Inexact, "one side's log starts where it is not known exactly any more which records belong together, and the first records of either side were not found at the other"))
+	}
+	if n.Undecided > 0 {
+		add(leftOut(k, CompactionUnsure, n.Undecided, "records are at one side only, and whether compaction removed them at the other was not found out: %s", p.undecided()))
 	}
 	if n.SourceGone > 0 && n.Compared == 0 && n.Faults() == 0 {
 		add(leftOut(k, GoneAtSource, n.SourceGone, "the source deleted all records that the target has: there is nothing to compare them with"))

@@ -2,16 +2,9 @@ package verify
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"golang.org/x/sync/errgroup"
-
-	"sluice/fsm"
-	"sluice/kafka"
-	"sluice/kafka/catalog"
-	"sluice/kafka/record"
-	"sluice/replication/offsets"
 )
 
 // compare compares one stream, or goes on with it. The error says why it did
@@ -21,17 +14,13 @@ func (j *Job) compare(ctx context.Context, s *stream) (found, error) {
 		return found{}, s.err
 	}
 	if s.pair == nil {
-		at, err := j.await(ctx, s)
-		if err != nil {
-			return found{}, err
-		}
+		at := s.seen
 		if at.task == nil || at.task.Copy.Mapping == nil {
 			s.total.Store(0)
-			f := found{counts: Counts{Behind: at.behind}, compare: Range{Topic: s.key.Topic, Partition: s.key.Partition, From: -1, To: -1}}
-			if at.behind > 0 {
-				f.left = []LeftOut{whyBehind(j.facts.View(), at.task, s.key, at.behind)}
-			}
-			return f, nil
+			return s.nothing(at, j.facts.View()), nil
+		}
+		if err := j.meet(ctx, s, &at); err != nil {
+			return found{}, err
 		}
 		s.pair = j.pair(s, at)
 		s.total.Store(at.sourceTo - at.sourceFrom)
@@ -39,25 +28,32 @@ func (j *Job) compare(ctx context.Context, s *stream) (found, error) {
 	if err := j.read(ctx, s); err != nil {
 		return found{}, err
 	}
+	if err := j.later(ctx, s); err != nil {
+		return found{}, err
+	}
+	if t := j.facts.View().Task(s.task); t != nil && (t.Copy.Mapping == nil || t.Copy.Mapping.Version != s.pair.mapping.Version) {
+		s.again()
+		return found{}, errMappingChanged
+	}
+	s.pair.all.close()
 	return s.pair.found(s.key), nil
 }
 
 // pair begins the comparison of what was seen.
 func (j *Job) pair(s *stream, at seen) *pair {
-	p := &pair{bounds: at.bounds, unsure: at.unsure, behind: whyBehind(j.facts.View(), at.task, s.key, at.behind), all: &comparison{
-		mapping: at.mapping, floor: at.floor, head: at.head, due: at.due,
-		tally: tally{compacted: s.compacted, maxFaults: j.request.MaxFaults, topic: s.key.Topic, partition: s.key.Partition},
+	now := time.Now()
+	p := &pair{bounds: at.bounds, unsure: at.unsure, behind: whyBehind(j.facts.View(), at.task, s.key, at.behind), mapping: at.task.Copy.Mapping, all: &comparison{
+		edges: at.edges,
+		alone: alone{
+			tally:   tally{maxFaults: j.request.MaxFaults, topic: s.key.Topic, partition: s.key.Partition},
+			mapping: at.mapping, most: j.limits.Keys,
+			cleaners: cleaners{runs: [2]bool{s.keeps.compacts, s.there.compacts}, expired: [2]int64{s.keeps.expired(now), s.there.expired(now)}, now: now.UnixMilli()},
+		},
 	}}
 	p.all.counts.Behind, p.all.counts.Trimmed, p.all.counts.SourceGone = at.behind, at.trimmed, at.sourceGone
-	p.in = j.reader(j.link.source, s.source(), at.sourceFrom, at.sourceTo)
-	p.in.committed, p.in.skip, p.in.topicID = true, j.link.skip, at.task.Copy.Mapping.SourceTopicID
-	p.to = j.reader(j.link.target, s.target(), at.targetFrom, at.targetTo)
-	p.to.topicID = at.task.Copy.Mapping.TargetTopicID
+	p.in = j.sourceReader(s, at.task.Copy.Mapping, at.sourceFrom, at.sourceTo)
+	p.to = j.targetReader(s, at.task.Copy.Mapping, at.targetFrom, at.targetTo)
 	return p
-}
-
-func (j *Job) reader(k *catalog.Cluster, p catalog.Partition, from, to int64) *reader {
-	return &reader{kafka: k, Partition: p, seed: j.seed, limits: j.limits, large: j.rooms.large, next: from, end: to, codec: record.NewCodec()}
 }
 
 // read reads both sides, each one answer ahead, and compares.
@@ -82,8 +78,10 @@ func (j *Job) read(ctx context.Context, s *stream) error {
 				if !receive(ctx, targets, &to) {
 					return ctx.Err()
 				}
-				if to.floor > c.head {
-					c.due, p.unsure = j.due(ctx, s, c.mapping, to.floor)
+				if to.floor > c.edges.head {
+					l := loss{stream: s, gone: c.mapping.From(0, to.floor)}
+					j.due(ctx, []*loss{&l})
+					c.edges.due, p.unsure = l.due, l.unsure
 				}
 				p.take(chunk{}, to)
 			}
@@ -92,88 +90,4 @@ func (j *Job) read(ctx context.Context, s *stream) error {
 		return nil
 	})
 	return g.Wait()
-}
-
-// waitPause lies between two looks at how far the target is.
-const waitPause = 200 * time.Millisecond
-
-// seen is what of a stream can be compared. Without a task, or a mapping,
-// nothing of it was copied.
-type seen struct {
-	bounds
-	task   *fsm.Task
-	unsure error // retention could not be asked about
-}
-
-// await waits until the target has what the source had at the start, at most
-// to the job's deadline.
-func (j *Job) await(ctx context.Context, s *stream) (seen, error) {
-	for {
-		at, err := j.look(ctx, s)
-		if err != nil {
-			return seen{}, err
-		}
-		late := time.Now().After(j.deadline) || at.task == nil || at.task.Copy.Stop != nil || !j.facts.View().Active(at.task)
-		if at.behind == 0 || late {
-			return at, nil
-		}
-		if !kafka.Pause(ctx, waitPause) {
-			return seen{}, ctx.Err()
-		}
-	}
-}
-
-// look asks for the log starts of both sides and the end of the target.
-func (j *Job) look(ctx context.Context, s *stream) (seen, error) {
-	at := seen{task: j.facts.View().Task(s.task)}
-	e := ends{source: s.sourceEnd, target: s.targetEnd}
-	var err error
-	if e.sourceHead, err = offset(ctx, j.link.source, s.source(), kafka.Earliest); err != nil {
-		return seen{}, fmt.Errorf("asking the source: %w", err)
-	}
-	if at.task != nil {
-		e.start = at.task.Copy.Start
-	}
-	if at.task == nil || at.task.Copy.Mapping == nil {
-		at.behind = max(0, e.source-max(e.start, e.sourceHead))
-		return at, nil
-	}
-	if e.targetHead, err = offset(ctx, j.link.target, s.target(), kafka.Earliest); err == nil {
-		e.targetNow, err = offset(ctx, j.link.target, s.target(), kafka.Latest)
-	}
-	if err != nil {
-		return seen{}, fmt.Errorf("asking the target: %w", err)
-	}
-	m := at.task.Copy.Mapping
-	t := offsets.Translate(m)
-	if t.Source(e.targetHead) > max(e.start, e.sourceHead) {
-		e.due, at.unsure = j.due(ctx, s, t, e.targetHead)
-	}
-	at.bounds = bound(t, m.Phase == fsm.PhaseTranslated, at.task.Copy.Progress, e)
-	return at, nil
-}
-
-// due is the source offset below which the source's own retention deletes what
-// the target, whose log starts at head, has not any more. Where that cannot be
-// found out all of it counts as due, and the error tells why.
-func (j *Job) due(ctx context.Context, s *stream, t offsets.Translation, head int64) (int64, error) {
-	gone := t.From(0, head)
-	if s.keeps.bySize() {
-		bytes, err := size(ctx, j.link.target, s.target())
-		if err != nil || bytes >= s.keeps.bytes {
-			return gone, err
-		}
-	}
-	before, ok := s.keeps.before(time.Now())
-	if !ok {
-		return 0, nil
-	}
-	at, err := offset(ctx, j.link.source, s.source(), before)
-	switch {
-	case err != nil:
-		return gone, err
-	case at < 0: // no record is that young
-		return gone, nil
-	}
-	return min(at, gone), nil
 }

@@ -44,6 +44,7 @@ type Limits struct {
 	FetchBytes int32         // of one fetch answer
 	Budget     int           // bytes that one batch may decompress to; a larger one is not compared
 	Records    int           // that one batch may hold; a larger one is not compared
+	Keys       int           // of a compacted partition that may wait for a later record; records of others are not decided
 	Wait       time.Duration // for the target to have what the source had at the start
 	Retry      time.Duration // for a partition that cannot be read, in one try
 	Tries      int           // for a partition that cannot be read

@@ -21,18 +21,19 @@ type Why string
 
 // The reasons.
 const (
-	NothingSelected Why = "nothing-selected" // the source has no topic that the link selects
-	NoStream        Why = "no-stream"        // the link does not copy the topic, or the partition
-	Stopped         Why = "stopped"          // its stream is stopped and the source has more
-	Paused          Why = "paused"           // the link is paused and the source has more
-	NotReplicated   Why = "not-replicated"   // the source had more when the comparison began
-	PassedOver      Why = "passed-over"      // the link went on behind records that it did not copy
-	GoneAtSource    Why = "gone-at-source"   // the source has none of the records that the target has
-	BatchTooLarge   Why = "batch-too-large"  // batches decompress to more than verify's limit
-	PlaceUnknown    Why = "place-unknown"    // the mapping does not say exactly where records stand
-	RetentionUnsure Why = "retention-unsure" // it could not be asked whether retention explains what is gone
-	Unreadable      Why = "unreadable"       // a side could not be asked or read
-	TopicChanged    Why = "topic-changed"    // a topic was deleted or recreated
+	NothingSelected  Why = "nothing-selected"  // the source has no topic that the link selects
+	NoStream         Why = "no-stream"         // the link does not copy the topic, or the partition
+	Stopped          Why = "stopped"           // its stream is stopped and the source has more
+	Paused           Why = "paused"            // the link is paused and the source has more
+	NotReplicated    Why = "not-replicated"    // the source had more when the comparison began
+	PassedOver       Why = "passed-over"       // the link went on behind records that it did not copy
+	GoneAtSource     Why = "gone-at-source"    // the source has none of the records that the target has
+	BatchTooLarge    Why = "batch-too-large"   // batches decompress to more than verify's limit
+	PlaceUnknown     Why = "place-unknown"     // the mapping does not say exactly where records stand
+	CompactionUnsure Why = "compaction-unsure" // it was not found out whether compaction explains what is at one side only
+	RetentionUnsure  Why = "retention-unsure"  // it could not be asked whether retention explains what is gone
+	Unreadable       Why = "unreadable"        // a side could not be asked or read
+	TopicChanged     Why = "topic-changed"     // a topic was deleted or recreated
 )
 
 // LeftOut is something that the link selects and that was not compared, wholly
@@ -63,7 +64,7 @@ type Range struct {
 
 // Result is what a job found so far.
 type Result struct {
-	Counts
+	Counts   Counts
 	Faults   []Fault   // the first ones, by topic, partition and offset
 	Selected Scope     // what was to be compared
 	Covered  Scope     // what was compared, nothing of it left out; a topic when all its partitions were

@@ -93,10 +93,9 @@ const topicsHold = time.Second
 // takeEnds takes the target's ends first: what the target has then must come
 // from the source up to the end that is read after.
 func (j *Job) takeEnds(ctx context.Context, streams []*stream) {
-	at, to := make([]catalog.Partition, len(streams)), make([]catalog.Partition, len(streams))
+	at, to := places(streams)
 	var source, target []string
-	for i, s := range streams {
-		at[i], to[i] = s.source(), s.target()
+	for _, s := range streams {
 		source, target = append(source, s.key.Topic), append(target, s.key.TargetTopic)
 	}
 	targets, badTargets := askOffsets(ctx, j.link.target, to, kafka.ReadUncommitted, kafka.Latest)
@@ -104,10 +103,8 @@ func (j *Job) takeEnds(ctx context.Context, streams []*stream) {
 	keepsSource, keepsTarget := retentions(ctx, j.link.source, source), retentions(ctx, j.link.target, target)
 	for i, s := range streams {
 		s.sourceEnd, s.targetEnd = sources[at[i]], targets[to[i]]
-		s.keeps = keepsSource[s.key.Topic]
-		there := keepsTarget[s.key.TargetTopic]
-		s.compacted = s.keeps.compacts || there.compacts
-		s.err = errors.Join(badSources[at[i]], badTargets[to[i]], s.keeps.err, there.err)
+		s.keeps, s.there = keepsSource[s.key.Topic], keepsTarget[s.key.TargetTopic]
+		s.err = errors.Join(badSources[at[i]], badTargets[to[i]], s.keeps.err, s.there.err)
 	}
 }
 
@@ -117,6 +114,7 @@ func (j *Job) takeEnds(ctx context.Context, streams []*stream) {
 func (j *Job) compareAll(ctx context.Context) error {
 	todo := j.streams
 	for try := 1; ; try++ {
+		j.await(ctx, todo)
 		failed := j.compareSome(ctx, todo, try >= j.limits.Tries)
 		if ctx.Err() != nil {
 			return ctx.Err()

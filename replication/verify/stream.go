@@ -15,10 +15,11 @@ import (
 type stream struct {
 	key       fsm.StreamKey
 	task      fsm.TaskID
-	sourceEnd int64 // last stable offset when the job began
-	targetEnd int64 // high watermark before that
-	keeps     retention
-	compacted bool
+	sourceEnd int64     // last stable offset when the job began
+	targetEnd int64     // high watermark before that
+	keeps     retention // at the source
+	there     retention // at the target
+	seen      seen
 	total     atomic.Int64 // source offsets to compare, as far as known
 	at        atomic.Int64 // source offsets passed
 	records   atomic.Int64 // compared
@@ -60,6 +61,29 @@ func whyBehind(v *fsm.View, t *fsm.Task, k fsm.StreamKey, behind int64) LeftOut 
 		return leftOut(k, NotReplicated, behind, "its stream has not begun")
 	}
 	return leftOut(k, NotReplicated, behind, "the source had more when the comparison began than was replicated soon after; compare again when the lag is smaller")
+}
+
+// errMappingChanged says that the comparison held records against places that
+// were not theirs any more.
+var errMappingChanged = errors.New("the stream went on elsewhere while it was compared (see `sluice events`); compare again")
+
+// again forgets what was compared.
+func (s *stream) again() {
+	s.pair = nil
+	s.at.Store(0)
+	s.records.Store(0)
+}
+
+// nothing is about a stream of which nothing was copied.
+func (s *stream) nothing(at seen, v *fsm.View) found {
+	f := found{counts: Counts{Behind: at.behind}, compare: Range{Topic: s.key.Topic, Partition: s.key.Partition, From: -1, To: -1}}
+	switch {
+	case at.behind > 0 || at.task == nil || at.task.Copy.Stop != nil:
+		f.left = []LeftOut{whyBehind(v, at.task, s.key, at.behind)}
+	case at.targetNow > at.targetHead:
+		f.left = []LeftOut{leftOut(s.key, NotReplicated, 0, "its stream has not begun, and the target holds records (offsets %d to %d) that are not from it", at.targetHead, at.targetNow-1)}
+	}
+	return f
 }
 
 // unread is about a stream whose comparison did not come to its end.

@@ -174,7 +174,7 @@ func (l *lab) equal(topic string, c copied) verify.Status {
 	want := verify.Equal
 	if begun := c.segments[0].Source; begun > 0 { // the source has records before
 		want = verify.Incomplete
-		if s.Result.Skipped != begun {
+		if s.Result.Counts.Skipped != begun {
 			l.Errorf("%s: %+v", topic, s.Result.Counts)
 		}
 	}
@@ -232,7 +232,7 @@ func (l *lab) verdicts() {
 		l.produce(l.usP, recordsOf(topic, 0, 300)...)
 		l.until("streams", func() bool { return len(l.streams(topic)) == 1 })
 		c := l.copyByHand(topic, 0, 100)
-		if s := l.equal(topic, c); s.Result.Compared != 300 {
+		if s := l.equal(topic, c); s.Result.Counts.Compared != 300 {
 			l.Errorf("%s: %+v", topic, s.Result.Counts)
 		}
 		if err := load.DeleteRecords(l.ctx, []kgo.Opt{kgo.SeedBrokers(l.eu.Bootstrap...)}, topic, 0, 100); err != nil {
@@ -279,11 +279,13 @@ func rebuiltBatches(l *lab) {
 	l.create(l.usC, "compacted", 1, map[string]string{"cleanup.policy": "compact", "segment.ms": "200", "min.cleanable.dirty.ratio": "0.01", "max.compaction.lag.ms": "1000"})
 	// Compacting the copy too would leave little to compare.
 	l.create(l.euC, "compacted", 1, nil)
+	l.create(l.usC, "cleaned", 1, quickCleaner)
+	l.create(l.euC, "cleaned", 1, quickCleaner)
 	l.create(l.usC, "verdict-kept", 1, map[string]string{"retention.ms": "-1"})
 	l.create(l.usC, "verdict-capped", 1, map[string]string{"retention.ms": "-1", "retention.bytes": "1000"})
 	l.create(l.usC, "verdict-narrow", 2, nil)
 	l.create(l.euC, "verdict-narrow", 3, nil)
-	l.link(spec("plain-*", "stamped-*", "txn", "compacted", "verdict-kept", "verdict-capped", "verdict-narrow"))
+	l.link(spec("plain-*", "stamped-*", "txn", "compacted", "cleaned", "verdict-kept", "verdict-capped", "verdict-narrow"))
 
 	for i, codec := range codecs {
 		for _, topic := range []string{"plain-" + codec, "stamped-" + codec} {
@@ -301,7 +303,7 @@ func rebuiltBatches(l *lab) {
 			if c.opened[want] == 0 || len(c.segments) != 1 {
 				t.Errorf("%s: opened %v, segments %v", topic, c.opened, c.segments)
 			}
-			if s := l.equal(topic, c); s.Result.Compared != 313 {
+			if s := l.equal(topic, c); s.Result.Counts.Compared != 313 {
 				t.Errorf("%s: %+v", topic, s.Result.Counts)
 			}
 		}
@@ -309,6 +311,7 @@ func rebuiltBatches(l *lab) {
 	t.Run("transactions", func(t *testing.T) { l.within(t).transactions() })
 	t.Run("verdicts", func(t *testing.T) { l.within(t).verdicts() })
 	t.Run("compacted", func(t *testing.T) { l.within(t).compacted() })
+	t.Run("cleaned at both sides", func(t *testing.T) { l.within(t).cleaned() })
 }
 
 func (l *lab) transactions() {
@@ -327,63 +330,7 @@ func (l *lab) transactions() {
 	if c.markers != 5 || c.aborted == 0 || len(c.segments) != 4 {
 		l.Errorf("%+v", c)
 	}
-	if s := l.equal("txn", c); s.Result.Compared != 35 {
+	if s := l.equal("txn", c); s.Result.Counts.Compared != 35 {
 		l.Errorf("%+v", s.Result.Counts)
-	}
-}
-
-func (l *lab) compacted() {
-	meta := l.metadata(l.usC, "compacted")
-	conn, err := l.usC.Dial(l.ctx, meta.Partitions[0].Leader)
-	if err != nil {
-		l.Fatal(err)
-	}
-	defer conn.Close()
-	began, round := time.Now().Add(-time.Hour), 0
-	l.until("batches with gaps", func() bool {
-		// Each round makes half of the round before it stale, and by its
-		// timestamps a new segment.
-		var records []*kgo.Record
-		for n := range 40 {
-			r := numbered("compacted", round*40+n)
-			r.Timestamp = began.Add(time.Duration(round) * time.Second)
-			if r.Key = fmt.Append(nil, "shared", n); n%2 == 0 {
-				r.Key = fmt.Append(nil, "round", round, "-", n)
-			}
-			records = append(records, r)
-		}
-		l.produce(l.usP, records...)
-		round++
-		return l.gaps(conn, meta) >= 3
-	})
-	c := l.copyByHand("compacted", 0, 100)
-	if c.opened[rewrite.ReasonGaps] == 0 || len(c.segments) < 3 {
-		l.Errorf("opened %v, %d segments", c.opened, len(c.segments))
-	}
-	s := l.equal("compacted", c)
-	l.Logf("compacted: opened %v, %d segments, %+v", c.opened, len(c.segments), s.Result.Counts)
-	if s.Result.Compared == 0 {
-		l.Errorf("%+v", s.Result.Counts)
-	}
-}
-
-// gaps counts the batches that lack records.
-func (l *lab) gaps(conn *kafka.Conn, t kafka.TopicMetadata) (n int) {
-	l.Helper()
-	resp := l.fetch(conn, t.Name, t.ID, 0)
-	defer resp.Buf.Release()
-	var p kafka.FetchedPartition
-	if more, err := resp.Next(&p); err != nil || !more {
-		l.Fatal(more, err)
-	}
-	for rest := p.Records; ; {
-		b, next, err := record.NextBatch(rest)
-		if err != nil || b == nil {
-			return n
-		}
-		if h := b.Header(); !h.Dense() {
-			n++
-		}
-		rest = next
 	}
 }

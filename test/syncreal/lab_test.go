@@ -69,7 +69,7 @@ func TestOnRealBrokers(t *testing.T) {
 	kafkalab.Require(t)
 	quick := map[string]string{"log.cleaner.backoff.ms": "100", "log.retention.check.interval.ms": "1000", "log.retention.ms": "-1"}
 	src, dst := kafkalab.StartPair(t, kafkalab.Config{Version: kafkalab.V4, Overrides: quick},
-		kafkalab.Config{Version: kafkalab.V3, Overrides: map[string]string{"log.retention.hours": "168", "log.retention.check.interval.ms": "1000", "log.initial.task.delay.ms": "1000"}})
+		kafkalab.Config{Version: kafkalab.V3, Overrides: map[string]string{"log.cleaner.backoff.ms": "100", "log.retention.hours": "168", "log.retention.check.interval.ms": "1000", "log.initial.task.delay.ms": "1000"}})
 	t.Run("preflight", func(t *testing.T) { preflight(newLab(t, src, dst)) })
 	t.Run("rebuilt batches", func(t *testing.T) { rebuiltBatches(newLab(t, src, dst)) })
 	t.Run("removed at the target alone", func(t *testing.T) { removedAtTheTargetAlone(newLab(t, src, dst)) })
