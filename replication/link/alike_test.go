@@ -60,18 +60,22 @@ func TestSettingsThatDiffer(t *testing.T) {
 
 func TestWhatTheTargetAloneRemoved(t *testing.T) {
 	shifted := &fsm.Mapping{Phase: fsm.PhaseDense, Segments: []fsm.Segment{{Source: 100, Target: 0}, {Source: 150, Target: 40}}} // 140 to 149 were skipped
+	aborted := &fsm.Mapping{Phase: fsm.PhaseTranslated, Segments: []fsm.Segment{{Source: 0, Target: 0}, {Source: 5, Target: 0}, {Source: 20, Target: 12}}}
 	for _, tc := range []struct {
 		name           string
 		mapping        *fsm.Mapping
 		source, target int64
 		from, to       int64
 	}{
+		{"an aborted transaction came first", aborted, 0, 0, 0, 0},
+		{"both begin at an aborted transaction", aborted, 17, 12, 17, 17},
+		{"the record before an aborted transaction is gone", aborted, 16, 12, 16, 17},
 		{"both from the start", shifted, 0, 0, 100, 100},
 		{"no mapping yet", nil, 0, 5, 0, 0},
 		{"the target's first", shifted, 0, 5, 100, 105},
 		{"the source removed more", shifted, 120, 5, 120, 120},
 		{"the target removed more", shifted, 103, 5, 103, 105},
-		{"up to what was skipped", shifted, 0, 40, 100, 150},
+		{"up to what was skipped", shifted, 0, 40, 100, 140},
 		{"behind what was skipped", shifted, 0, 45, 100, 155},
 		{"all", shifted, 0, 70, 100, 180},
 		{"more than is known to be copied", shifted, 0, 75, 100, 180},

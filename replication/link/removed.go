@@ -27,7 +27,13 @@ func removed(c *fsm.Copy, sourceStart, targetStart int64) (from, to int64) {
 	}
 	tr := offsets.Translate(c.Mapping)
 	from = max(sourceStart, tr.Start())
-	return from, max(from, min(tr.Source(targetStart), c.Progress.Source))
+	if targetStart <= tr.Target(tr.Start()) {
+		return from, from
+	}
+	// Behind the last record before the target's start. What a gap of the source
+	// took there, such as an aborted transaction, was never at the target.
+	behind := min(tr.Source(targetStart), tr.Source(targetStart-1)+1)
+	return from, max(from, min(behind, c.Progress.Source))
 }
 
 // keeps is what a topic promises to keep; -1: all.
