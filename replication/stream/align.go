@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"hash/maphash"
+	"slices"
 
 	"sluice/fsm"
 	"sluice/kafka/record"
@@ -38,7 +39,7 @@ func (l *logs) align(ctx context.Context, m *fsm.Mapping, known fsm.Progress, si
 	case a.unreadable:
 		return doubt, nil
 	}
-	found := recovery.Align(a.source, a.target, known, committed, end)
+	found := recovery.Align(a.source, a.target, known, slices.Concat(m.Segments, sit.Memory.Unsaved), committed, end)
 	return &found, nil
 }
 
