@@ -19,10 +19,11 @@ func missing(code fsm.Code) bool {
 // lookForTopic looks now and then whether the topic that stopped the stream is
 // there again. The same one lifts the stop; another one is a stop of its own.
 func lookForTopic(s *Situation) Step {
+	since := s.Now - s.Memory.Looked // below 0: the clock was put back
 	switch {
-	case s.Places == nil && s.Now-s.Memory.Looked < goneLook:
+	case s.Places == nil && since >= 0 && since < goneLook:
 		w := stays(s.Task.Stop)
-		w.For = time.Duration(s.Memory.Looked+goneLook-s.Now) * time.Millisecond
+		w.For = time.Duration(goneLook-since) * time.Millisecond
 		return w
 	case s.Places == nil:
 		return Gather{What: NeedPlaces}

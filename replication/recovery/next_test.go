@@ -223,6 +223,7 @@ func TestTopicThatWasMissing(t *testing.T) {
 	both := func(a, b func(*Situation)) func(*Situation) { return func(s *Situation) { a(s); b(s) } }
 	for _, r := range []ruling{
 		{"looked a moment ago", nil, both(stopped(fsm.CodeSourceDeleted, ""), func(s *Situation) { s.Memory.Looked = s.Now - goneLook + 1 }), nil, "wait 1ms: source-deleted"},
+		{"looked before the clock was put back", nil, both(stopped(fsm.CodeSourceDeleted, ""), func(s *Situation) { s.Memory.Looked = s.Now + 3_600_000 }), nil, "lift the stop"},
 		{"there again", nil, stopped(fsm.CodeSourceDeleted, ""), nil, "lift the stop"},
 		{"there again, before it began", nil, both(stopped(fsm.CodeTargetDeleted, ""), begins), nil, "lift the stop"},
 		{"another one at the source", nil, stopped(fsm.CodeSourceDeleted, ""), recreated(1, 0), "halt: source-recreated, source [0,10)"},
