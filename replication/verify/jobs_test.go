@@ -290,3 +290,18 @@ func TestRecreatedTopicIsNamed(t *testing.T) {
 		t.Errorf("%+v", s.Result)
 	}
 }
+
+// TestRecreatedTopicThatIsEmptyIsNamed: what the target holds of the topic before is no
+// difference.
+func TestRecreatedTopicThatIsEmptyIsNamed(t *testing.T) {
+	l := newLab(t, 1, nil)
+	l.put(l.euP, 0, 0, 10, nil)
+	l.facts.must(t, &fsm.Assign{Items: []fsm.Assignment{{Task: 2, To: "n"}}}, &fsm.MappingPut{Task: 2, Turn: 1, Mapping: fsm.Mapping{
+		Version: 1, Phase: fsm.PhaseDense, SourceTopicID: fsm.TopicID{1}, Segments: oracle.Segments(0, 0),
+	}, Progress: fsm.Progress{Source: 10, Target: 10}})
+	s := l.verify()
+	l.wantVerdict(s, Incomplete, TopicChanged)
+	if s.Result.Counts.Faults() != 0 {
+		t.Errorf("%+v", s.Result)
+	}
+}

@@ -21,6 +21,7 @@ type reader struct {
 	kafka *catalog.Cluster
 	catalog.Partition
 	topicID   [16]byte       // a topic that was recreated meanwhile is an error; zero: not checked
+	met       bool           // the partition was found
 	committed bool           // read_committed, else everything
 	skip      map[int64]bool // producer ids whose records are passed over
 	seed      maphash.Seed
@@ -58,11 +59,11 @@ var errTopicChanged = errors.New("topic was deleted or recreated meanwhile")
 // last one. The slice is the caller's.
 func (r *reader) read(ctx context.Context) (items []item, end bool, err error) {
 	deadline := time.Now().Add(r.limits.Retry)
-	for r.next < r.end {
+	for r.next < r.end || !r.met {
 		before := r.next
 		items, err = r.once(ctx)
 		switch {
-		case err == nil && (len(items) > 0 || r.next > before):
+		case err == nil && (len(items) > 0 || r.next > before || r.next >= r.end):
 			return items, r.next >= r.end, nil
 		case ctx.Err() != nil:
 			return nil, false, ctx.Err()
@@ -88,8 +89,13 @@ func (r *reader) close() {
 	}
 }
 
-// once fetches and digests one answer.
+// once fetches and digests one answer. Where there is nothing to read, it sees
+// that this is so of the same topic.
 func (r *reader) once(ctx context.Context) ([]item, error) {
+	if r.next >= r.end {
+		_, err := r.find(ctx)
+		return nil, err
+	}
 	if err := r.connect(ctx); err != nil {
 		return nil, err
 	}
@@ -136,19 +142,28 @@ func (r *reader) connect(ctx context.Context) error {
 		return nil
 	}
 	r.close()
+	at, err := r.find(ctx)
+	if err != nil {
+		return err
+	}
+	r.conn, err = r.kafka.Dial(ctx, at.Leader)
+	return err
+}
+
+// find looks the partition up, and whether it is that of the same topic.
+func (r *reader) find(ctx context.Context) (catalog.Place, error) {
 	at, err := r.kafka.Find(ctx, r.Topic, r.Number, true)
 	switch {
 	case errors.Is(err, kerr.UnknownTopicOrPartition),
 		err == nil && at.TopicID != r.topicID && r.topicID != [16]byte{} && at.TopicID != [16]byte{}:
-		return errTopicChanged
+		return at, errTopicChanged
 	case err != nil:
-		return err
+		return at, err
 	case at.Leader < 0:
-		return kerr.LeaderNotAvailable
+		return at, kerr.LeaderNotAvailable
 	}
-	r.topicID = at.TopicID
-	r.conn, err = r.kafka.Dial(ctx, at.Leader)
-	return err
+	r.topicID, r.met = at.TopicID, true
+	return at, nil
 }
 
 // fetch asks for what follows.
