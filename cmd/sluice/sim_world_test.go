@@ -28,9 +28,11 @@ import (
 // bubble over one virtual network; data dirs are on disk.
 type sim struct {
 	t      *testing.T
+	seed   uint64
 	rand   *rand.Rand
 	net    *vnet.Network
 	us, eu *kfake.Cluster
+	mends  map[string]*mends // of these, by name
 	dir    string
 	nodes  map[int]*simNode
 	tombs  []*simNode // killed; their goroutines may still end
@@ -83,7 +85,7 @@ func runSim(t *testing.T, topics map[string]int32, scenario func(*sim)) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			dir := t.TempDir()
 			synctest.Test(t, func(t *testing.T) {
-				s := &sim{t: t, rand: rand.New(rand.NewPCG(seed, 11)), net: vnet.New(), dir: dir, nodes: map[int]*simNode{}}
+				s := &sim{t: t, seed: seed, rand: rand.New(rand.NewPCG(seed, 11)), net: vnet.New(), dir: dir, nodes: map[int]*simNode{}, mends: map[string]*mends{}}
 				s.audit = newAudit(s)
 				s.us, s.eu = s.kafka("us", usHost), s.kafka("eu", euHost)
 				s.load = newLoad(s, topics)
@@ -101,12 +103,15 @@ func (s *sim) kafka(name, host string) *kfake.Cluster {
 	at := s.net.Host(host)
 	// As on brokers before 3.5, idle producer ids expire with transactional ones.
 	day := map[string]string{"transactional.id.expiration.ms": "86400000"}
-	c, err := kfake.NewCluster(kfake.Ports(9001, 9002), kfake.ClusterID("sim-"+name), kfake.BrokerConfigs(day), kfake.ListenFn(func(network, address string) (net.Listener, error) {
-		return at.Listen(context.Background(), network, host+address[strings.LastIndexByte(address, ':'):])
-	}))
+	s.mends[name] = newMends()
+	listen := func(ctx context.Context, network, address string) (net.Listener, error) {
+		return at.Listen(ctx, network, host+address[strings.LastIndexByte(address, ':'):])
+	}
+	c, err := kfake.NewCluster(kfake.Ports(9001, 9002), kfake.ClusterID("sim-"+name), kfake.BrokerConfigs(day), kfake.ListenFn(s.mends[name].listener(listen)))
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	s.mends[name].use(c)
 	return c
 }
 
@@ -239,6 +244,14 @@ func (s *sim) watch(d time.Duration) {
 		if s.meanwhile != nil {
 			s.meanwhile()
 		}
+	}
+}
+
+// pass lets time pass as watch does, and looks less often: for hours.
+func (s *sim) pass(d time.Duration) {
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		time.Sleep(min(time.Until(end), 20*time.Second))
+		s.audit.look()
 	}
 }
 
