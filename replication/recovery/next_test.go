@@ -233,6 +233,9 @@ func TestTopicThatWasMissing(t *testing.T) {
 			"commit 2 of generation 2, dense [{0 0}]; producer 7/1 from 0 on; at 0@0, epoch -1, 0 records; event new-segment [-1,-1)"},
 		{"continue, another one at the target", nil, stopped(fsm.CodeTargetDeleted, fsm.OrderContinue), recreated(0, 1),
 			"commit 2 of generation 2, dense [{10 0}]; producer 7/1 from 0 on; at 10@0, epoch -1, 0 records; event new-segment [-1,-1)"},
+		{"continue past a batch, of a source topic that was made again since", nil, stopped(fsm.CodeRecordTooLarge, fsm.OrderContinue), recreated(1, 0), "halt: source-recreated, source [0,10)"},
+		{"continue past a batch, to a target topic that was made again since", nil, stopped(fsm.CodeRecordTooLarge, fsm.OrderContinue), recreated(0, 1), "halt: target-recreated, target [0,10)"},
+		{"continue past a new target, both are new", nil, stopped(fsm.CodeTargetRecreated, fsm.OrderContinue), recreated(1, 1), "halt: source-recreated, source [0,10)"},
 		{"recopy, another one at the target", nil, stopped(fsm.CodeTargetDeleted, fsm.OrderRecopy), recreated(0, 1),
 			"commit 2 of generation 2, dense [{0 0}]; producer 7/1 from 0 on; at 0@0, epoch -1, 0 records; event recopied [0,-1)"},
 	} {

@@ -50,6 +50,13 @@ func (s *Situation) skipLoss() Step {
 		return Lift{} // nothing is lost
 	case s.Task.Mapping == nil:
 		return s.beginBehind()
+	}
+	// The order is about the topics of the stop. One that was made again since has
+	// other offsets, and is a stop of its own.
+	if f := s.otherTopic(); f != nil && f.Code != ofTopic(s).Code {
+		return Halt{*f}
+	}
+	switch {
 	case !s.Waited:
 		return Gather{What: NeedOldRequests}
 	case s.Log == nil:
