@@ -39,7 +39,7 @@ type copied struct {
 	targetID   fsm.TopicID
 	mapped     bool // some stream has a mapping, so the target has its records
 	recopy     bool // every stream waits to be copied again into an emptied target
-	anew       bool // some stream has an order that needs a target topic which was deleted
+	anew       bool // some stream has an order that needs a target topic, whatever it stopped for
 	sourceGone bool // every stream is stopped because the source topic is gone
 }
 
@@ -100,7 +100,7 @@ func (c copied) with(t *fsm.Task) copied {
 	c.partitions[t.Copy.Stream.Partition] = true
 	stop := cmp.Or(t.Copy.Stop, &fsm.Stop{})
 	c.recopy = c.recopy && t.Copy.Order == fsm.OrderRecopy
-	c.anew = c.anew || stop.Code == fsm.CodeTargetDeleted && (t.Copy.Order == fsm.OrderRecopy || t.Copy.Order == fsm.OrderContinue)
+	c.anew = c.anew || t.Copy.Order == fsm.OrderRecopy || t.Copy.Order == fsm.OrderContinue
 	c.sourceGone = c.sourceGone && stop.Code == fsm.CodeSourceDeleted
 	if t.Copy.Mapping != nil {
 		c.mapped = true
@@ -268,11 +268,14 @@ func (in *topicsInput) endedOf(t, target *kafka.TopicMetadata) (partitions []int
 // decideKnown is about a topic that has streams already. A source or target
 // topic that was recreated is left to the streams' owners, which stop.
 func (in *topicsInput) decideKnown(p *topicsPlan, t *kafka.TopicMetadata, target string, c copied) {
+	have, exists := in.target[target]
 	if differ(c.sourceID, t.ID) {
+		if !exists && c.anew { // the order is about both
+			p.actions = append(p.actions, topicAction{topic: t.Name, target: target, create: count(t)})
+		}
 		return
 	}
 	a := topicAction{topic: t.Name, target: target, add: upTo(count(t), c.partitions)}
-	have, exists := in.target[target]
 	fresh := !c.mapped || c.recopy
 	switch {
 	case !exists && (fresh || c.anew):

@@ -176,6 +176,9 @@ func TestDecideOnKnownTopics(t *testing.T) {
 		{name: "target deleted and some stream has an order", change: func(in *topicsInput) {
 			in.copied["orders"] = copied{partitions: parts(3), mapped: true, anew: true, sourceID: id(1), targetID: id(9)}
 		}, want: "orders>orders c3 []"},
+		{name: "target deleted, source recreated with more partitions, and some stream has an order", change: func(in *topicsInput) {
+			in.copied["orders"] = copied{partitions: parts(2), mapped: true, anew: true, sourceID: id(7), targetID: id(9)}
+		}, want: "orders>orders c3 []"},
 		{name: "no longer named", change: func(in *topicsInput) {
 			in.spec.Include = []string{"pay-*"}
 			in.target, in.copied["orders"] = target("orders", 9, 3), copied{partitions: parts(3), mapped: true}
@@ -354,5 +357,18 @@ func TestStreamsAddStaysSmall(t *testing.T) {
 	}
 	if streamsAdds(7, nil, nil, 5) != nil {
 		t.Error("a command out of nothing")
+	}
+}
+
+// TestAnOrderNeedsATargetTopic: one that was deleted is made again for a stream
+// with an order, also where the stream had stopped for another reason before.
+func TestAnOrderNeedsATargetTopic(t *testing.T) {
+	for order, want := range map[fsm.Order]bool{"": false, fsm.OrderRetry: false, fsm.OrderContinue: true, fsm.OrderRecopy: true} {
+		for _, code := range []fsm.Code{fsm.CodeTargetDeleted, fsm.CodeTargetRecreated, fsm.CodeRecordTooLarge} {
+			task := &fsm.Task{Kind: fsm.KindCopy, Copy: &fsm.Copy{Stop: &fsm.Stop{Code: code}, Order: order, Mapping: &fsm.Mapping{}}}
+			if got := (copied{}).with(task).anew; got != want {
+				t.Errorf("%s with the order %q: %v", code, order, got)
+			}
+		}
 	}
 }
