@@ -28,6 +28,7 @@ type watcher struct {
 	mapping   *fsm.Mapping   // that the pipe began with
 	skip      map[int64]bool // producer ids that it does not copy
 	held      heldBack
+	ticks     int
 	facts     uint64 // fsm.View.Changed of when nothing was otherwise than when the pipe began; 0: not looked yet
 }
 
@@ -35,6 +36,11 @@ type watcher struct {
 // turn at the same instant, so that a node with thousands at rest wakes up a few
 // times a second.
 const turns = 20
+
+// restLooks is how many ticks pass between two looks at where both partitions
+// are, while the catalog tells of no change: often enough for it to keep their
+// topics in use.
+const restLooks = 3
 
 // turn is how long the stream waits before it looks around.
 func (w *watcher) turn() time.Duration {
@@ -69,8 +75,11 @@ func (w *watcher) wait(ctx context.Context, drain <-chan struct{}) (ended bool) 
 		case <-tick.C:
 			tick.Reset(w.turn())
 			w.openTransaction(ctx) // what has not moved since the tick before stands still
+			w.lookAround(ctx, w.ticks%restLooks == 0)
+			w.ticks++
+			continue
 		}
-		w.lookAround(ctx)
+		w.lookAround(ctx, true)
 	}
 }
 
@@ -102,9 +111,14 @@ func (w *watcher) look(ctx context.Context) *recovery.Fault {
 // deriving anew shows it.
 //
 // Thousands of streams do this every few seconds on stacks of their own: steps
-// one after another keep them small.
-func (w *watcher) lookAround(ctx context.Context) {
-	for _, moved := range [...]func(*watcher, context.Context) *recovery.Fault{(*watcher).changedHands, (*watcher).targetMoved, (*watcher).sourceMoved} {
+// one after another keep them small. Where nothing tells of a change, places
+// says whether to ask all the same where both partitions are.
+func (w *watcher) lookAround(ctx context.Context, places bool) {
+	looks := [...]func(*watcher, context.Context) *recovery.Fault{(*watcher).changedHands, (*watcher).targetMoved, (*watcher).sourceMoved}
+	for i, moved := range looks {
+		if i > 0 && !places {
+			break
+		}
 		if f := moved(w, ctx); f != nil {
 			w.partition.Stop(*f)
 			if f.Kind == recovery.TopicChanged && !f.Source { // the connection is that of other streams too
