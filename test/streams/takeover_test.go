@@ -42,7 +42,7 @@ func bothWrite(t *testing.T, l *lab) {
 	rig.Until(t, 30*time.Second, "the successor goes on", func() bool { return r2.stream.Measure().Source > behind })
 	f.Release()
 	r1.state(t, fsm.CodeWaiting)
-	if m := r1.stream.Measure().Message; !strings.Contains(m, "lost a race") {
+	if m := r1.stream.Measure().Message; !strings.Contains(m, "another node may write to the target partition") {
 		t.Errorf("the predecessor says %q", m)
 	}
 	stop()

@@ -2,6 +2,7 @@ package syncreal
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"sluice/fsm"
@@ -130,9 +132,13 @@ func (l *lab) propose(cmd fsm.Command) {
 
 func (l *lab) create(c *kafka.Client, topic string, partitions int32, configs map[string]string) {
 	l.Helper()
-	if _, err := c.CreateTopic(l.ctx, kafka.CreateTopic{Name: topic, Partitions: partitions, ReplicationFactor: 1, Configs: configs}); err != nil {
-		l.Fatal(err)
-	}
+	l.until("topic "+topic+" may be created", func() bool {
+		_, err := c.CreateTopic(l.ctx, kafka.CreateTopic{Name: topic, Partitions: partitions, ReplicationFactor: 1, Configs: configs})
+		if err != nil && !errors.Is(err, kerr.ThrottlingQuotaExceeded) { // brokers obey for a while a quota that is no more
+			l.Fatal(err)
+		}
+		return err == nil
+	})
 }
 
 func (l *lab) produce(p *kgo.Client, records ...*kgo.Record) {
