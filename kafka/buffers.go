@@ -7,9 +7,9 @@ import (
 	"sync/atomic"
 )
 
-// Budget bounds the memory of the buffers in use. Reserve may block until n
-// bytes are free or ctx ends; one reservation larger than the whole budget
-// must be let through when nothing else is held.
+// Budget bounds the memory of buffers in use. Reserve may block until n bytes
+// are free or ctx ends; one that can never fit must be let through when nothing
+// else is held.
 type Budget interface {
 	Reserve(ctx context.Context, n int) error
 	Release(n int)
@@ -27,8 +27,7 @@ const (
 // lists of its own, not in a sync.Pool: a collection there would throw away
 // megabytes that the next response needs zeroed again.
 type Buffers struct {
-	budget  Budget // may be nil
-	maxIdle int    // bytes
+	maxIdle int // bytes
 
 	mu    sync.Mutex
 	idle  int // bytes on the free lists
@@ -43,17 +42,15 @@ type bufClass struct {
 }
 
 // NewBuffers returns a pool that keeps at most maxIdle bytes of unused
-// buffers. budget is asked for every buffer in use and may be nil.
-func NewBuffers(budget Budget, maxIdle int) *Buffers {
-	return &Buffers{budget: budget, maxIdle: maxIdle}
-}
+// buffers.
+func NewBuffers(maxIdle int) *Buffers { return &Buffers{maxIdle: maxIdle} }
 
-// Get returns a buffer of length n, with any content and one reference. The
-// error is the budget's.
-func (p *Buffers) Get(ctx context.Context, n int) (*Buf, error) {
+// Get returns a buffer of length n, with any content and one reference, once
+// the budget has let it in; nil: there is none. The error is the budget's.
+func (p *Buffers) Get(ctx context.Context, budget Budget, n int) (*Buf, error) {
 	class, size := bufSize(n)
-	if p.budget != nil {
-		if err := p.budget.Reserve(ctx, size); err != nil {
+	if budget != nil {
+		if err := budget.Reserve(ctx, size); err != nil {
 			return nil, err
 		}
 	}
@@ -61,7 +58,7 @@ func (p *Buffers) Get(ctx context.Context, n int) (*Buf, error) {
 	if b == nil {
 		b = &Buf{pool: p, class: class, all: make([]byte, size)}
 	}
-	b.n = n
+	b.n, b.budget = n, budget
 	b.refs.Store(1)
 	return b, nil
 }
@@ -91,6 +88,8 @@ func (p *Buffers) take(class int) *Buf {
 }
 
 func (p *Buffers) put(b *Buf) {
+	budget := b.budget
+	b.budget = nil
 	p.mu.Lock()
 	for p.idle+len(b.all) > p.maxIdle && p.evict(b.class) {
 	}
@@ -100,8 +99,8 @@ func (p *Buffers) put(b *Buf) {
 		p.idle += len(b.all)
 	}
 	p.mu.Unlock()
-	if p.budget != nil {
-		p.budget.Release(len(b.all))
+	if budget != nil {
+		budget.Release(len(b.all))
 	}
 }
 
@@ -140,11 +139,12 @@ func bufSize(n int) (class, size int) {
 // Buf is a pooled, reference-counted buffer. Whoever holds a reference may
 // use the bytes; the last Release gives them back.
 type Buf struct {
-	pool  *Buffers
-	class int
-	all   []byte
-	n     int
-	refs  atomic.Int32
+	pool   *Buffers
+	budget Budget // that it counts in; may be nil
+	class  int
+	all    []byte
+	n      int
+	refs   atomic.Int32
 }
 
 // Bytes returns the buffer's bytes, valid while a reference is held.

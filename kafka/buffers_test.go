@@ -29,8 +29,8 @@ func TestBufferSizes(t *testing.T) {
 }
 
 func TestBufferReuse(t *testing.T) {
-	p := NewBuffers(nil, 1<<20)
-	a, _ := p.Get(context.Background(), 100_000)
+	p := NewBuffers(1 << 20)
+	a, _ := p.Get(context.Background(), nil, 100_000)
 	if len(a.Bytes()) != 100_000 {
 		t.Fatal(len(a.Bytes()))
 	}
@@ -43,13 +43,13 @@ func TestBufferReuse(t *testing.T) {
 	if p.Idle() != a.Size() {
 		t.Fatal(p.Idle())
 	}
-	if b, _ := p.Get(context.Background(), 99_000); b != a || len(b.Bytes()) != 99_000 || p.Idle() != 0 {
+	if b, _ := p.Get(context.Background(), nil, 99_000); b != a || len(b.Bytes()) != 99_000 || p.Idle() != 0 {
 		t.Fatal("not reused")
 	}
 }
 
 func TestBufferMisuse(t *testing.T) {
-	b, _ := NewBuffers(nil, 1<<20).Get(context.Background(), 1)
+	b, _ := NewBuffers(1<<20).Get(context.Background(), nil, 1)
 	b.Release()
 	for name, f := range map[string]func(){"release": b.Release, "retain": b.Retain} {
 		func() {
@@ -67,10 +67,10 @@ func TestBufferMisuse(t *testing.T) {
 // TestBuffersKeepWhatIsWanted fills the idle space with one size and goes on
 // with another, which must drive the first out.
 func TestBuffersKeepWhatIsWanted(t *testing.T) {
-	p := NewBuffers(nil, 1<<20)
+	p := NewBuffers(1 << 20)
 	var held []*Buf
 	for range 8 {
-		b, _ := p.Get(context.Background(), 1<<17)
+		b, _ := p.Get(context.Background(), nil, 1<<17)
 		held = append(held, b)
 	}
 	for _, b := range held {
@@ -79,15 +79,15 @@ func TestBuffersKeepWhatIsWanted(t *testing.T) {
 	if p.Idle() != 1<<20 {
 		t.Fatal(p.Idle())
 	}
-	a, _ := p.Get(context.Background(), 1<<16)
+	a, _ := p.Get(context.Background(), nil, 1<<16)
 	a.Release()
-	if b, _ := p.Get(context.Background(), 1<<16); b != a {
+	if b, _ := p.Get(context.Background(), nil, 1<<16); b != a {
 		t.Fatal("the wanted size was not kept")
 	}
 	if p.Idle() > 1<<20 {
 		t.Fatal(p.Idle())
 	}
-	big, _ := p.Get(context.Background(), 2<<20)
+	big, _ := p.Get(context.Background(), nil, 2<<20)
 	big.Release()
 	if p.Idle() > 1<<20 {
 		t.Fatal("a buffer larger than all idle space was kept")
@@ -120,14 +120,14 @@ func (b *testBudget) Release(n int) {
 
 func TestBuffersBudget(t *testing.T) {
 	budget := &testBudget{limit: 1 << 22}
-	p := NewBuffers(budget, 1<<20)
+	p := NewBuffers(1 << 20)
 	var wg sync.WaitGroup
 	for seed := range uint64(4) {
 		wg.Go(func() {
 			r := rand.New(rand.NewPCG(seed, 0))
 			var held []*Buf
 			for range 2000 {
-				if b, err := p.Get(context.Background(), r.IntN(1<<19)); err == nil {
+				if b, err := p.Get(context.Background(), budget, r.IntN(1<<19)); err == nil {
 					held = append(held, b)
 				}
 				if len(held) > r.IntN(8) {
@@ -145,7 +145,7 @@ func TestBuffersBudget(t *testing.T) {
 		t.Fatalf("held %d, idle %d", budget.held, p.Idle())
 	}
 	budget.limit = 0
-	if _, err := p.Get(context.Background(), 1); !errors.Is(err, errOverBudget) {
+	if _, err := p.Get(context.Background(), budget, 1); !errors.Is(err, errOverBudget) {
 		t.Fatal(err)
 	}
 }

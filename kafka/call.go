@@ -23,7 +23,7 @@ type call struct {
 
 	partitions []partitionKey // of a produce request
 	onFetch    func(FetchResponse, error)
-	into       *Buffers // of a fetch request; nil: the Conn's
+	budget     Budget // of a fetch answer; nil: none
 	onProduce  func(ProduceResponse, error)
 	onBody     func([]byte, error)
 }

@@ -181,7 +181,7 @@ func sampleFetchResponse(t testing.TB, version int16) *kmsg.FetchResponse {
 // bufOf returns a response body, behind an empty tag section of the header.
 func bufOf(t testing.TB, body []byte) *Buf {
 	t.Helper()
-	b, err := NewBuffers(nil, 0).Get(context.Background(), len(body)+1)
+	b, err := NewBuffers(0).Get(context.Background(), nil, len(body)+1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ type Config struct {
 	// DialContext opens TCP connections, those of kgo too; nil means net.Dialer.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Buffers are what fetch responses are read into; nil means buffers of the
-	// Pool's own, without a budget.
+	// Pool's own.
 	Buffers *Buffers
 }
 

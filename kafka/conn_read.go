@@ -125,11 +125,7 @@ func (c *Conn) retire(cl *call) error {
 
 // readFetch reads a fetch response into a pooled buffer and hands it over.
 func (c *Conn) readFetch(cl *call, size int) error {
-	into := c.cfg.buffers
-	if cl.into != nil {
-		into = cl.into
-	}
-	buf, err := into.Get(c.ctx, size)
+	buf, err := c.cfg.buffers.Get(c.ctx, cl.budget, size)
 	if err != nil {
 		return fmt.Errorf("getting a buffer for a response: %w", err)
 	}

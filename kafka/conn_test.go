@@ -264,8 +264,8 @@ func TestFetchBuffersReturn(t *testing.T) {
 	binary.BigEndian.PutUint32(cutOff, 16)
 	for name, reply := range map[string][]byte{"good": whole, "half": whole[:len(whole)-1], "cut short inside": cutOff, "size only": whole[:8]} {
 		budget := &testBudget{limit: 1 << 20}
-		c, s := wirePair(t, func(cfg *connConfig) { cfg.buffers = NewBuffers(budget, 0) })
-		a := fetchAsync(t, c, oneFetch())
+		c, s := wirePair(t)
+		a := fetchAsync(t, c, fetchWithin(budget))
 		s.read()
 		s.write(reply)
 		s.nc.Close()
@@ -281,8 +281,8 @@ func TestFetchBuffersReturn(t *testing.T) {
 			t.Errorf("%s: %d bytes held", name, budget.held)
 		}
 	}
-	c, s := wirePair(t, func(cfg *connConfig) { cfg.buffers = NewBuffers(&testBudget{}, 0) })
-	a := fetchAsync(t, c, oneFetch())
+	c, s := wirePair(t)
+	a := fetchAsync(t, c, fetchWithin(&testBudget{}))
 	s.read()
 	s.write(whole[:8])
 	if got := get(t, a); !errors.Is(got.err, errOverBudget) || !errors.Is(got.err, ErrPerhapsSent) {
@@ -302,8 +302,8 @@ func (*waitingBudget) Release(int) {}
 
 func TestCloseWhileWaitingForBudget(t *testing.T) {
 	budget := &waitingBudget{asked: make(chan struct{})}
-	c, s := wirePair(t, func(cfg *connConfig) { cfg.buffers = NewBuffers(budget, 0) })
-	a := fetchAsync(t, c, oneFetch())
+	c, s := wirePair(t)
+	a := fetchAsync(t, c, fetchWithin(budget))
 	s.read()
 	s.write(frame(0, fetchReply(17, nil))[:8])
 	get(t, budget.asked)

@@ -12,6 +12,7 @@ type FetchRequest struct {
 	SessionEpoch int32
 	Rack         string
 	ByName       bool             // name topics, as a session begun so must go on (version 12)
+	Budget       Budget           // that the answer's memory counts in; nil: none
 	Partitions   []FetchPartition // those of one topic next to each other
 	Forgotten    []FetchPartition // Topic, TopicID and Partition are read
 }
@@ -38,18 +39,13 @@ func (c *Conn) FetchVersion(withIDs bool) (int16, error) {
 // is not called, with ErrNotSent when the Conn is dead and with
 // ErrUnsupported when the broker is too old.
 func (c *Conn) Fetch(req *FetchRequest, done func(FetchResponse, error)) error {
-	return c.fetch(req, nil, done)
-}
-
-// fetch is Fetch into buffers of the caller's; nil: the Conn's.
-func (c *Conn) fetch(req *FetchRequest, into *Buffers, done func(FetchResponse, error)) error {
 	withIDs := !req.ByName && haveIDs(req.Partitions) && haveIDs(req.Forgotten)
 	version, err := c.FetchVersion(withIDs)
 	if err != nil {
 		return err
 	}
 	cl := c.newCall()
-	cl.onFetch, cl.into, cl.wait = done, into, req.MaxWait
+	cl.onFetch, cl.budget, cl.wait = done, req.Budget, req.MaxWait
 	cl.begin(keyFetch, version, c.cfg.clientID)
 	cl.head = req.appendTo(cl.head, version)
 	cl.finish()

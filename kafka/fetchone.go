@@ -10,9 +10,9 @@ import (
 type FetchOptions struct {
 	Isolation Isolation
 	MaxWait   time.Duration // that the broker may wait for a first record
-	// Buffers are what the answer is read into; nil: those of the Pool, which may
-	// let it wait until what was fetched before is written.
-	Buffers *Buffers
+	// Budget is what the answer's memory counts in, which may let it wait until
+	// what was fetched before is written; nil: none, and it waits for nobody.
+	Budget Budget
 }
 
 // FetchOne fetches from one partition, outside of any session, and waits for
@@ -28,10 +28,10 @@ func (c *Conn) FetchOne(ctx context.Context, p FetchPartition, o FetchOptions) (
 	}
 	got := make(chan answer, 1)
 	req := FetchRequest{
-		MaxWait: o.MaxWait, MinBytes: 1, MaxBytes: p.MaxBytes, Isolation: o.Isolation, SessionEpoch: -1,
+		MaxWait: o.MaxWait, MinBytes: 1, MaxBytes: p.MaxBytes, Isolation: o.Isolation, SessionEpoch: -1, Budget: o.Budget,
 		Partitions: []FetchPartition{p},
 	}
-	if err := c.fetch(&req, o.Buffers, func(resp FetchResponse, err error) { got <- answer{resp, err} }); err != nil {
+	if err := c.Fetch(&req, func(resp FetchResponse, err error) { got <- answer{resp, err} }); err != nil {
 		return FetchResponse{}, err
 	}
 	var a answer

@@ -47,10 +47,10 @@ func TestFetchOne(t *testing.T) {
 }
 
 // fetchOne calls FetchOne on a Conn whose broker is the test.
-func fetchOne(ctx context.Context, c *Conn) <-chan fetched {
+func fetchOne(ctx context.Context, c *Conn, budget Budget) <-chan fetched {
 	out := make(chan fetched, 1)
 	go func() {
-		resp, err := c.FetchOne(ctx, FetchPartition{Topic: "t", TopicID: [16]byte{1}}, FetchOptions{MaxWait: time.Second})
+		resp, err := c.FetchOne(ctx, FetchPartition{Topic: "t", TopicID: [16]byte{1}}, FetchOptions{MaxWait: time.Second, Budget: budget})
 		out <- fetched{resp, err}
 	}()
 	return out
@@ -73,10 +73,10 @@ func TestFetchOneThatFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			budget := &testBudget{limit: 1 << 20}
-			c, s := wirePair(t, func(cfg *connConfig) { cfg.buffers = NewBuffers(budget, 1<<20) })
+			c, s := wirePair(t)
 			ctx, cancel := context.WithCancel(context.Background())
 			defer cancel()
-			got := fetchOne(ctx, c)
+			got := fetchOne(ctx, c, budget)
 			test.reply(s, s.read(), cancel)
 			if f := get(t, got); !errors.Is(f.err, test.want) || f.Buf != nil {
 				t.Errorf("%v, want %v", f.err, test.want)
@@ -93,27 +93,9 @@ func TestFetchOneThatFails(t *testing.T) {
 	}
 }
 
-// TestFetchOneBesideTheBudget: what has buffers of its own does not wait for
-// what was fetched before.
-func TestFetchOneBesideTheBudget(t *testing.T) {
-	_, spec := testCluster(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "t"))
-	p := testPool(t, func(cfg *Config) { cfg.Buffers = NewBuffers(&waitingBudget{make(chan struct{})}, 0) })
-	c, err := p.Client(testContext(t), spec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, topic := leaderConn(t, c, "t", 0)
-	resp, err := conn.FetchOne(testContext(t), FetchPartition{Topic: "t", TopicID: topic.ID, LeaderEpoch: -1, LastFetchedEpoch: -1, MaxBytes: 1 << 20},
-		FetchOptions{Buffers: NewBuffers(nil, 0)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp.Buf.Release()
-}
-
 func TestAnswerWithoutThePartition(t *testing.T) {
 	c, s := wirePair(t)
-	got := fetchOne(context.Background(), c)
+	got := fetchOne(context.Background(), c, nil)
 	r := s.read()
 	empty := fetchReply(r.version, nil)
 	empty.Topics = nil

@@ -36,7 +36,7 @@ func NewPool(cfg Config, log *slog.Logger) (*Pool, error) {
 		cfg.DialContext = new(net.Dialer).DialContext
 	}
 	if cfg.Buffers == nil {
-		cfg.Buffers = NewBuffers(nil, defaultIdle)
+		cfg.Buffers = NewBuffers(defaultIdle)
 	}
 	return &Pool{cfg: cfg, log: log, clients: map[string]*Client{}, counters: map[string]*counters{}, logged: map[string]bool{}}, nil
 }

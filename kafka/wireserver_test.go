@@ -41,7 +41,7 @@ func startConn(t testing.TB, client net.Conn, change ...func(*connConfig)) *Conn
 	t.Helper()
 	cfg := connConfig{
 		broker: 1, versions: testVersions(), clientID: "id", requestTimeout: 10 * time.Second, maxResponse: 1 << 20,
-		buffers: NewBuffers(nil, 1<<20), total: new(counters),
+		buffers: NewBuffers(1 << 20), total: new(counters),
 	}
 	for _, f := range change {
 		f(&cfg)
@@ -118,8 +118,11 @@ func oneBatch(batch []byte) *ProduceRequest {
 	return &ProduceRequest{Timeout: time.Second, Partitions: []ProducePartition{{Topic: "t", TopicID: [16]byte{1}, Batch: batch}}}
 }
 
-func oneFetch() *FetchRequest {
-	return &FetchRequest{MaxWait: 500 * time.Millisecond, Partitions: []FetchPartition{{Topic: "t", TopicID: [16]byte{1}}}}
+func oneFetch() *FetchRequest { return fetchWithin(nil) }
+
+// fetchWithin is oneFetch with a budget.
+func fetchWithin(b Budget) *FetchRequest {
+	return &FetchRequest{Budget: b, MaxWait: 500 * time.Millisecond, Partitions: []FetchPartition{{Topic: "t", TopicID: [16]byte{1}}}}
 }
 
 // serveUntil answers requests until it has moved about n bytes, then closes.

@@ -88,7 +88,7 @@ func assemble(cfg parts, log *slog.Logger) (*node, error) {
 		return nil, err
 	}
 	budget := wire.NewBudget(cfg.replication.Memory)
-	cfg.kafka.Buffers = kafka.NewBuffers(budget, int(cfg.replication.Memory/idleBuffers))
+	cfg.kafka.Buffers = kafka.NewBuffers(int(cfg.replication.Memory / idleBuffers))
 	if n.pool, err = kafka.NewPool(cfg.kafka, log); err != nil {
 		return nil, err
 	}
@@ -104,7 +104,9 @@ func assemble(cfg parts, log *slog.Logger) (*node, error) {
 		return nil, err
 	}
 	n.runners = map[fsm.Kind]task.Runner{fsm.KindCopy: n.streams, fsm.KindLink: links}
-	if n.verify, err = verify.New(verify.DefaultConfig(), n.catalog, n.cluster); err != nil {
+	vc := verify.DefaultConfig()
+	vc.Memory = budget.Share("(verify)")
+	if n.verify, err = verify.New(vc, n.catalog, n.cluster); err != nil {
 		return nil, err
 	}
 	n.operations = cluster.NewOperations(n.cluster, acts(n.catalog), log)

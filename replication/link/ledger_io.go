@@ -68,8 +68,7 @@ func (l *ledger) readAll(ctx context.Context, k *catalog.Cluster) error {
 // high watermark.
 func (l *ledger) fetch(ctx context.Context, conn *kafka.Conn, topic [16]byte, at int64) (next, high int64, err error) {
 	p := kafka.FetchPartition{Topic: LedgerTopic, TopicID: topic, Offset: at, LeaderEpoch: -1, LastFetchedEpoch: -1, MaxBytes: maxLedgerRead}
-	// Buffers of its own: it waits for no stream.
-	resp, err := conn.FetchOne(ctx, p, kafka.FetchOptions{Buffers: kafka.NewBuffers(nil, 0)})
+	resp, err := conn.FetchOne(ctx, p, kafka.FetchOptions{})
 	if err != nil {
 		return 0, 0, err
 	}

@@ -23,9 +23,10 @@ func newStream(ctx context.Context, r *shared, t *fsm.Task) *Stream {
 	}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	if l := r.ctl.View().Link(t.Link); l != nil {
+		s.share = r.conns.Share(l.Spec.Target)
 		s.logs = &logs{
-			source:    side{Cluster: r.catalog.Cluster(l.Spec.Source), topic: key.Topic, partition: key.Partition, isSource: true, fresh: r.fresh},
-			target:    side{Cluster: r.catalog.Cluster(l.Spec.Target), topic: key.TargetTopic, partition: key.Partition, fresh: r.fresh},
+			source:    side{Cluster: r.catalog.Cluster(l.Spec.Source), topic: key.Topic, partition: key.Partition, isSource: true, fresh: r.fresh, share: s.share},
+			target:    side{Cluster: r.catalog.Cluster(l.Spec.Target), topic: key.TargetTopic, partition: key.Partition, fresh: r.fresh, share: s.share},
 			maxOpened: int(r.cfg.Memory / 4),
 		}
 		s.log = r.log.With("link", l.Spec.Name, "topic", key.Topic, "partition", key.Partition)
@@ -42,6 +43,8 @@ func (s *Stream) run() {
 	if s.logs == nil {
 		return
 	}
+	s.share.Join()
+	defer s.share.Leave()
 	for !s.ending() {
 		t := s.assigned.task()
 		s.counts.settle(s.assigned.ctl.View(), s.assigned.id, false)
@@ -126,7 +129,7 @@ func (s *Stream) open(sit *recovery.Situation, o recovery.Open) *watcher {
 	p := wire.Open(s.conns, src.Cluster, dst.Cluster, wire.Ends{
 		Task: s.assigned.id, Turn: s.assigned.turn, Link: s.assigned.link, Topic: src.topic, TargetTopic: dst.topic, Number: src.partition,
 		TopicID: src.place.TopicID, TargetTopicID: m.TargetTopicID, SourceLeader: src.place.Leader, TargetLeader: dst.place.Leader,
-		SourceEpoch: src.place.LeaderEpoch, Meter: wire.Meter{Limit: s.limit, Copied: s.counts.of(s.assigned.link, src.topic)},
+		SourceEpoch: src.place.LeaderEpoch, Meter: wire.Meter{Limit: s.limit, Share: s.share, Copied: s.counts.of(s.assigned.link, src.topic)},
 	}, pipe.Start{
 		Mapping: *m, Skip: skip, Position: o.Position, Progress: o.Progress, TargetEpoch: dst.place.LeaderEpoch,
 		Expiration: sit.Expiration, Guarded: o.Guarded, OldRequests: s.memory.OldRequests, Seen: s.seen, MaxOpened: s.logs.maxOpened,

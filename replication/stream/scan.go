@@ -12,6 +12,7 @@ import (
 
 	"sluice/kafka"
 	"sluice/kafka/record"
+	"sluice/replication/wire"
 )
 
 const (
@@ -68,7 +69,7 @@ func (s *side) scanOnce(ctx context.Context, conn *kafka.Conn, r span, f func(re
 	defer cancel()
 	resp, err := conn.FetchOne(ctx, kafka.FetchPartition{
 		Topic: s.topic, TopicID: s.place.TopicID, Partition: s.partition, Offset: from, LeaderEpoch: -1, LastFetchedEpoch: -1, MaxBytes: scanBytes,
-	}, r.options())
+	}, r.options(s.share))
 	if err != nil {
 		return from, err
 	}
@@ -100,8 +101,8 @@ func (s *side) scanOnce(ctx context.Context, conn *kafka.Conn, r span, f func(re
 	return from, err
 }
 
-func (r span) options() kafka.FetchOptions {
-	o := kafka.FetchOptions{MaxWait: scanWait}
+func (r span) options(share *wire.Share) kafka.FetchOptions {
+	o := kafka.FetchOptions{MaxWait: scanWait, Budget: share}
 	if r.committed {
 		o.Isolation = kafka.ReadCommitted
 	}

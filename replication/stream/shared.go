@@ -27,12 +27,11 @@ func DefaultConfig() Config {
 	return Config{Config: wire.DefaultConfig(), Memory: 256 << 20, LookupEvery: 5 * time.Second, StandStill: 30 * time.Second}
 }
 
-// Validate checks and completes the configuration.
+// Validate checks the configuration.
 func (c *Config) Validate() error {
 	if c.Memory < 16<<20 {
 		return fmt.Errorf("memory: %d bytes; at least 16 MiB are needed", c.Memory)
 	}
-	c.MaxFetch = min(c.MaxFetch, int(c.Memory/8))
 	return nil
 }
 

@@ -20,6 +20,7 @@ type side struct {
 	partition int32
 	isSource  bool
 	fresh     *freshConns // of the node
+	share     *wire.Share // of the stream, for what is read
 	place     catalog.Place
 }
 

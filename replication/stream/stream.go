@@ -21,6 +21,7 @@ type Stream struct {
 	logs     *logs // nil: the link is gone
 	conns    *wire.Conns
 	limit    *wire.Limiter
+	share    *wire.Share // of the target's memory
 	counts   *counts
 
 	ctx    context.Context

@@ -43,6 +43,7 @@ type reader struct {
 type Limits struct {
 	Parallel   int           // partitions at a time, of all jobs
 	FetchBytes int32         // of one fetch answer
+	Memory     kafka.Budget  // that answers count in; nil: none
 	Budget     int           // bytes that one batch may decompress to; a larger one is not compared
 	Records    int           // that one batch may hold; a larger one is not compared
 	Keys       int           // of a compacted partition that may wait for a later record; records of others are not decided
@@ -168,7 +169,7 @@ func (r *reader) find(ctx context.Context) (catalog.Place, error) {
 
 // fetch asks for what follows.
 func (r *reader) fetch(ctx context.Context) (kafka.FetchResponse, error) {
-	o := kafka.FetchOptions{MaxWait: 500 * time.Millisecond}
+	o := kafka.FetchOptions{MaxWait: 500 * time.Millisecond, Budget: r.limits.Memory}
 	if r.committed {
 		o.Isolation = kafka.ReadCommitted
 	}

@@ -62,13 +62,16 @@ func New(cfg Config, budget *Budget, lease Lease) *Conns {
 	}
 }
 
-func (c *Conns) fetcher(cluster Cluster, broker int32, link fsm.LinkID, limit *Limiter) *Fetcher {
+// Share is the share of the memory of a Kafka cluster that is written to.
+func (c *Conns) Share(cluster string) *Share { return c.budget.Share(cluster) }
+
+func (c *Conns) fetcher(cluster Cluster, broker int32, link fsm.LinkID, m Meter) *Fetcher {
 	k := fetcherKey{cluster.Name(), broker, link}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	f := c.fetchers[k]
 	if f == nil {
-		f = newFetcher(&c.cfg, cluster, broker, limit)
+		f = newFetcher(&c.cfg, cluster, broker, m)
 		c.fetchers[k] = f
 		c.wg.Go(func() { f.run(c.ctx) })
 	}

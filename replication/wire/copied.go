@@ -31,3 +31,10 @@ func (c *Copied) Read() (records, bytes int64, last time.Time) {
 	}
 	return c.records.Load(), c.bytes.Load(), last
 }
+
+// Meter bounds and counts what goes through a partition.
+type Meter struct {
+	Limit  *Limiter // of the link
+	Share  *Share   // of the target
+	Copied *Copied  // of the topic; nil: not counted
+}

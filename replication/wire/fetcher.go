@@ -13,7 +13,7 @@ import (
 	"sluice/replication/rewrite"
 )
 
-// Fetcher reads many partitions of a link over one connection to one source
+// Fetcher reads many partitions of a link, so for one target, over one connection to one source
 // broker, in one incremental fetch session. One request is outstanding; the
 // next is sent as soon as the answer's offsets are known, before its batches
 // are handled.
@@ -22,6 +22,7 @@ type Fetcher struct {
 	cluster   Cluster
 	broker    int32
 	limit     *Limiter
+	share     *Share
 	wake      chan struct{}
 	rebuilder *rewrite.Rebuilder // used on the connection's goroutine only
 
@@ -49,9 +50,9 @@ const (
 	perPartition = 100 * time.Microsecond
 )
 
-func newFetcher(cfg *Config, cluster Cluster, broker int32, limit *Limiter) *Fetcher {
+func newFetcher(cfg *Config, cluster Cluster, broker int32, m Meter) *Fetcher {
 	return &Fetcher{
-		cfg: cfg, cluster: cluster, broker: broker, limit: limit, wake: make(chan struct{}, 1),
+		cfg: cfg, cluster: cluster, broker: broker, limit: m.Limit, share: m.Share, wake: make(chan struct{}, 1),
 		rebuilder: rewrite.NewRebuilder(), session: newSession(cfg.MaxFetch),
 	}
 }
@@ -166,8 +167,8 @@ func (f *Fetcher) fetch(conn *kafka.Conn) error {
 // Called with mu held.
 func (f *Fetcher) build() (*kafka.FetchRequest, bool) {
 	now := time.Now()
-	most := min(f.limit.allow(now), f.cfg.MaxFetch)
-	req := &kafka.FetchRequest{MaxWait: f.cfg.MaxWait, MinBytes: 1, MaxBytes: int32(most), Isolation: kafka.ReadCommitted}
+	most := min(f.limit.allow(now), f.cfg.MaxFetch, f.share.Fetch())
+	req := &kafka.FetchRequest{MaxWait: f.cfg.MaxWait, MinBytes: 1, MaxBytes: int32(most), Isolation: kafka.ReadCommitted, Budget: f.share}
 	some, full := false, true
 	if most > 0 {
 		some, full = f.session.next(req)

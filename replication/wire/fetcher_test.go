@@ -11,12 +11,17 @@ import (
 	"sluice/replication/recovery"
 )
 
+// unlimited meters nothing.
+func unlimited(c *Conns) Meter {
+	return Meter{Limit: NewLimiter(func() float64 { return 0 }), Share: c.Share("target")}
+}
+
 // idle is a fetcher without a connection, and partitions for it.
 func idle() (*Fetcher, func(n int32) *Partition) {
 	c := New(DefaultConfig(), NewBudget(64<<20), nil)
-	f := newFetcher(&c.cfg, nil, 1, NewLimiter(func() float64 { return 0 }))
+	f := newFetcher(&c.cfg, nil, 1, unlimited(c))
 	return f, func(n int32) *Partition {
-		return &Partition{Ends: Ends{Topic: "t", Number: n}, conns: c, fetcher: f, over: make(chan struct{}),
+		return &Partition{Ends: Ends{Topic: "t", Number: n, Meter: unlimited(c)}, conns: c, fetcher: f, over: make(chan struct{}),
 			pipe: pipe.New(pipe.Start{Mapping: fsm.Mapping{Segments: []fsm.Segment{{}}}})}
 	}
 }

@@ -44,16 +44,10 @@ type Ends struct {
 	Meter                      Meter
 }
 
-// Meter bounds and counts what goes through a partition.
-type Meter struct {
-	Limit  *Limiter // of the link
-	Copied *Copied  // of the topic; nil: not counted
-}
-
 // Open joins a pipe to the connections of both sides and begins to fetch.
 func Open(c *Conns, source, target Cluster, e Ends, s pipe.Start) *Partition {
 	p := &Partition{
-		Ends: e, conns: c, fetcher: c.fetcher(source, e.SourceLeader, e.Link, e.Meter.Limit),
+		Ends: e, conns: c, fetcher: c.fetcher(source, e.SourceLeader, e.Link, e.Meter),
 		over: make(chan struct{}), look: make(chan struct{}, 1), pipe: pipe.New(s),
 	}
 	for _, route := range []pipe.Route{pipe.Guarded, pipe.Unguarded} {
@@ -173,7 +167,7 @@ func (p *Partition) changed() {
 func (p *Partition) wants() (more, lasting bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	more = p.pipe.Wants(p.conns.budget.Short())
+	more = p.pipe.Wants(p.Meter.Share.Short())
 	p.paused = !more
 	return more, p.pipe.Held() == 0
 }

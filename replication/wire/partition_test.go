@@ -33,8 +33,8 @@ func joined(t *testing.T, c *Conns, topic string, n int64) *Partition {
 	t.Helper()
 	now := time.Now()
 	p := &Partition{
-		Ends: Ends{TargetTopic: topic}, conns: c, over: make(chan struct{}), look: make(chan struct{}, 1),
-		fetcher: newFetcher(&c.cfg, away{}, 1, NewLimiter(func() float64 { return 0 })),
+		Ends: Ends{TargetTopic: topic, Meter: unlimited(c)}, conns: c, over: make(chan struct{}), look: make(chan struct{}, 1),
+		fetcher: newFetcher(&c.cfg, away{}, 1, unlimited(c)),
 		pipe: pipe.New(pipe.Start{
 			Mapping: fsm.Mapping{Phase: fsm.PhaseDense, Segments: []fsm.Segment{{}}}, Position: recovery.Position{LastTime: now.UnixMilli()},
 			Expiration: time.Hour.Milliseconds(), Guarded: true, Seen: now,

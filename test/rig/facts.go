@@ -197,7 +197,7 @@ func (f *Facts) Runner(t testing.TB, node string, tweak func(*stream.Config)) (*
 	}
 	budget := wire.NewBudget(cfg.Memory)
 	kc := kafka.DefaultConfig()
-	kc.ClientID, kc.Buffers, kc.DialContext = node, kafka.NewBuffers(budget, 32<<20), f.Dial
+	kc.ClientID, kc.Buffers, kc.DialContext = node, kafka.NewBuffers(32<<20), f.Dial
 	kc.Secrets.Folders = []string{os.TempDir()}
 	pool, err := kafka.NewPool(kc, log)
 	if err != nil {
