@@ -16,6 +16,9 @@ type Builder struct {
 // Reset drops the records and keeps the buffer.
 func (b *Builder) Reset() { *b = Builder{raw: b.raw[:0]} }
 
+// Grow makes room for n bytes of records at once.
+func (b *Builder) Grow(n int) { b.raw = grow(b.raw, n) }
+
 // Add copies a record in. Offsets are given anew: 0, 1, 2, ...; all else is
 // kept.
 func (b *Builder) Add(r *Record) {
@@ -49,6 +52,9 @@ func (c *Codec) Build(dst []byte, codec Attributes, from *Builder) (Batch, error
 	}
 	if len(out)-start > math.MaxInt32 {
 		return nil, fmt.Errorf("building a batch of %d bytes: %w", len(out)-start, ErrOverBudget)
+	}
+	if len(out) <= cap(dst) && cap(out) != cap(dst) { // some encoders want more room than they use
+		out = append(dst[:start], out[start:]...)
 	}
 	b := Batch(out[start:])
 	b[posMagic] = 2

@@ -27,8 +27,8 @@ const (
 var ErrOverBudget = errors.New("batch decompresses to more than the memory budget allows")
 
 // Codec holds the state of compressors and decompressors, made when first
-// used. It starts no goroutine and is not safe for concurrent use: keep a few and
-// hand them out.
+// used: at most MaxKept bytes between two calls. It starts no goroutine and is
+// not safe for concurrent use: keep a few and hand them out.
 type Codec struct {
 	gzipReader *gzip.Reader
 	gzipWriter *gzip.Writer
@@ -37,13 +37,18 @@ type Codec struct {
 	zstdReader *zstd.Decoder
 	zstdWriter *zstd.Encoder
 	source     bytes.Reader
+	out        appender
 }
+
+// MaxKept bounds what a Codec keeps once all codecs were used, in bytes.
+const MaxKept = 8 << 20
 
 // NewCodec returns a Codec that holds no memory yet.
 func NewCodec() *Codec { return &Codec{} }
 
 // decompress appends the decompressed src to dst.
 func (c *Codec) decompress(codec Attributes, dst, src []byte, limit int) ([]byte, error) {
+	defer c.source.Reset(nil) // it keeps no batch alive
 	var err error
 	switch codec {
 	case CodecGzip:
@@ -79,9 +84,10 @@ func (c *Codec) gunzip(dst, src []byte, limit int) ([]byte, error) {
 	return readAll(dst, c.gzipReader, len(src), limit)
 }
 
-// zstdWindow is how much history a decoder may keep between batches, in
-// bytes; Java's default is 2 MiB.
-const zstdWindow = 8 << 20
+// zstdWindow is how much history a frame may ask for whatever the limit is, and
+// up to which the decoder's is kept; frames are written with it too. In bytes,
+// Java's default.
+const zstdWindow = 2 << 20
 
 // unzstd streams: decoding in one call needs the size of the content, which
 // Java's frames do not tell. The history that a frame asks for is checked
@@ -150,12 +156,12 @@ func (c *Codec) compress(codec Attributes, dst, src []byte) ([]byte, error) {
 	case CodecNone:
 		return append(dst, src...), nil
 	case CodecGzip:
-		out := appender{dst}
 		if c.gzipWriter == nil {
 			c.gzipWriter = gzip.NewWriter(nil)
 		}
-		c.gzipWriter.Reset(&out)
-		return out.finish(c.gzipWriter, src)
+		c.out.b = dst
+		c.gzipWriter.Reset(&c.out)
+		return c.out.finish(c.gzipWriter, src)
 	case CodecSnappy:
 		// One plain block, as librdkafka writes it; every client reads it.
 		n := s2.MaxEncodedLen(len(src))
@@ -163,14 +169,14 @@ func (c *Codec) compress(codec Attributes, dst, src []byte) ([]byte, error) {
 		block := s2.EncodeSnappy(dst[len(dst):len(dst)+n], src)
 		return dst[:len(dst)+len(block)], nil
 	case CodecLZ4:
-		out := appender{dst}
-		if err := c.resetLZ4(&out); err != nil {
+		c.out.b = dst
+		if err := c.resetLZ4(&c.out); err != nil {
 			return nil, err
 		}
-		return out.finish(c.lz4Writer, src)
+		return c.out.finish(c.lz4Writer, src)
 	case CodecZstd:
 		if c.zstdWriter == nil {
-			w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithZeroFrames(true))
+			w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithZeroFrames(true), zstd.WithWindowSize(zstdWindow), zstd.WithLowerEncoderMem(true))
 			if err != nil {
 				return nil, err
 			}
@@ -202,7 +208,9 @@ func (a *appender) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// finish returns what was appended, and keeps none of it alive.
 func (a *appender) finish(w io.WriteCloser, src []byte) ([]byte, error) {
+	defer func() { a.b = nil }()
 	if _, err := w.Write(src); err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ type Records struct {
 
 // Open checks a whole batch (length, header, CRC) and decompresses its
 // records, into scratch[:0] if there is room. At most limit bytes are
-// decompressed: a batch with more is ErrOverBudget. Records of an
+// decompressed, and as many held as history: a batch with more is ErrOverBudget. Records of an
 // uncompressed batch alias the batch.
 func (c *Codec) Open(b Batch, scratch []byte, limit int) (Records, error) {
 	h, err := ParseHeader(b)
@@ -45,6 +45,9 @@ func (c *Codec) Open(b Batch, scratch []byte, limit int) (Records, error) {
 	r.in.b = body
 	return r, nil
 }
+
+// Size is how many bytes of records are still to come.
+func (r *Records) Size() int { return len(r.in.b) }
 
 // Next parses the next record into rec; false at the end. The error is
 // ErrCorruptBatch, wrapped, and final: rec is not to be used then.

@@ -86,7 +86,9 @@ func begin(m fsm.Mapping, source, target int64) *Pipe {
 
 // take hands a pipe one answer of the source.
 func take(p *Pipe, m Memory, records []byte, aborted ...record.AbortedTxn) {
-	p.Take(&Arrival{Records: records, Aborted: aborted, Stable: 1000, High: 1001, Memory: m}, rewrite.NewRebuilder())
+	r := rewrite.NewRebuilder()
+	r.Room = p.maxOpened
+	p.Take(&Arrival{Records: records, Aborted: aborted, Stable: 1000, High: 1001, Memory: m}, r)
 }
 
 // queue writes what waits: each batch's source range, target offset and the

@@ -14,12 +14,18 @@ import (
 
 // Arrival is what one fetch brought for the partition.
 type Arrival struct {
-	Records []byte // batches, perhaps cut off in the last one; written to
+	Records []byte // batches, perhaps cut off in the last one; written to; Take leaves what it has not taken
 	Aborted []record.AbortedTxn
 	Stable  int64     // the source's last stable offset
 	High    int64     // its high watermark
 	At      time.Time // when it came
 	Memory  Memory    // holds Records; retained for what stays
+	// Apart is the memory of a batch that has outgrown its place in Records; nil:
+	// it is not counted.
+	Apart func(bytes int) Memory
+
+	begun   bool            // a batch of it is taken
+	aborted *record.Aborted // nil: no transaction was aborted
 }
 
 // Wants reports whether something should be fetched for the pipe. Where memory
@@ -36,51 +42,58 @@ func (p *Pipe) Held() int { return p.out.queued + p.in.coming }
 // Coming counts bytes that will be handed over.
 func (p *Pipe) Coming(bytes int) { p.in.coming += bytes }
 
-// Take accepts what was fetched.
-func (p *Pipe) Take(a *Arrival, r *rewrite.Rebuilder) {
+// Take accepts what was fetched. It stops before a batch that has to be opened
+// and may decompress to more than the Rebuilder has room for (nil: none has),
+// and returns the room that is to be tried; it goes on there when it is called
+// again with the same Arrival. 0: all is taken.
+func (p *Pipe) Take(a *Arrival, r *rewrite.Rebuilder) (room int) {
 	p.in.coming = 0
 	if p.life != Taking {
-		return
+		return 0
 	}
 	p.in.stable, p.in.high, p.in.told = a.Stable, a.High, a.At
-	t := taking{Pipe: p, a: a, r: r}
-	if len(a.Aborted) > 0 {
-		t.aborted = record.NewAborted(a.Aborted)
+	if len(a.Aborted) > 0 && a.aborted == nil {
+		a.aborted = record.NewAborted(a.Aborted)
 	}
+	t := taking{Pipe: p, a: a, r: r}
 	t.batches()
+	if t.room > 0 {
+		p.in.coming = len(a.Records)
+	}
 	p.passGap()
+	return t.room
 }
 
 // taking is one Take under way.
 type taking struct {
 	*Pipe
-	a       *Arrival
-	r       *rewrite.Rebuilder
-	aborted *record.Aborted // nil: no transaction was aborted
+	a    *Arrival
+	r    *rewrite.Rebuilder
+	room int // that the batch at the begin of the arrival needs; 0: not known to be more than there is
 }
 
 func (t *taking) batches() {
-	rest := t.a.Records
 	for t.life == Taking {
+		rest := t.a.Records
 		b, r, err := record.NextBatch(rest)
 		if err != nil {
 			t.unreadable(b, r, err)
 			return
 		}
 		if b == nil {
-			if len(rest) > 0 && len(rest) == len(t.a.Records) { // the first batch of an answer is whole (KIP-74)
+			if len(rest) > 0 && !t.a.begun { // the first batch of an answer is whole (KIP-74)
 				t.unreadable(nil, nil, fmt.Errorf("%w: no whole batch in %d bytes", record.ErrCorruptBatch, len(rest)))
 			}
 			return
 		}
-		rest = r
 		if err := b.VerifyCRC(); err != nil {
-			if end := damagedEnd(b, rest); end > t.in.cursor.Source { // else it is passed already
+			if end := damagedEnd(b, r); end > t.in.cursor.Source { // else it is passed already
 				t.corrupt(max(b.BaseOffset(), t.in.cursor.Source), end, err)
 			}
-			continue
+		} else if t.batch(b); t.room > 0 {
+			return
 		}
-		t.batch(b)
+		t.a.Records, t.a.begun = r, true
 	}
 }
 
@@ -111,8 +124,8 @@ func (t *taking) batch(b record.Batch) {
 	h, err := record.ParseHeader(b)
 	at := max(h.BaseOffset, t.in.cursor.Source)
 	drop := false
-	if err == nil && t.aborted != nil {
-		drop, err = t.aborted.Skip(t.r.Codec, b)
+	if err == nil && t.a.aborted != nil {
+		drop, err = t.a.aborted.Skip(record.NewCodec(), b) // markers are not compressed
 	}
 	if err != nil {
 		t.corrupt(at, h.LastOffset()+1, err)
@@ -187,32 +200,38 @@ func (p *Pipe) gap(to int64, why string) bool {
 // target offset: beyond its source offset where a committed segment begins.
 func (p *Pipe) knownNext() int64 { return offsets.Source(&p.mapping, p.in.cursor.Target) }
 
-// open sends a batch through the slow path.
+// open sends a batch through the slow path. What becomes of it takes its place
+// in memory, if that suffices.
 func (t *taking) open(b record.Batch, h *record.Header) {
-	job := rewrite.Job{Batches: []record.Batch{b}, Cursor: t.in.cursor, Budget: t.maxOpened}
-	for done := false; !done; {
-		out, err := t.r.Rebuild(job, nil)
-		if err != nil {
-			t.corrupt(max(h.BaseOffset, t.in.cursor.Source), h.LastOffset()+1, err)
-			return
-		}
-		// Gaps inside the batch: a dense stream has to commit them first.
-		if t.mapping.Phase == fsm.PhaseDense && !h.Dense() {
-			t.finish(recovery.AtSource(recovery.Gap, fsm.CodeTranslated, t.in.cursor.Source, t.in.cursor.Source, "compaction removed records of a batch"))
-			return
-		}
-		before := t.in.cursor
-		t.in.cursor = out.Cursor
-		if out.Batch != nil {
-			// The memory stands in the budget for the rebuilt bytes, which are about as many.
-			t.push(item{
-				memory: t.a.Memory, batch: out.Batch, from: max(h.BaseOffset, before.Source), epoch: h.LeaderEpoch, maxTime: out.Batch.MaxTimestamp(),
-				sum: recovery.Batch{Target: before.Target, Count: out.Batch.Count(), Next: out.Cursor.Source, Segments: out.Segments},
-			})
-		}
-		job.Cursor = t.in.cursor
-		done = out.Done > 0 || out.Batch == nil
+	if t.r == nil {
+		t.room = rewrite.FirstRoom(b, t.maxOpened)
+		return
 	}
+	out, err := t.r.Rebuild(rewrite.Job{Batches: []record.Batch{b}, Cursor: t.in.cursor}, b[:0:len(b)])
+	switch {
+	case errors.Is(err, record.ErrOverBudget) && t.r.Room < t.maxOpened:
+		t.room = rewrite.NextRoom(t.r.Room, t.maxOpened)
+		return
+	case err != nil:
+		t.corrupt(max(h.BaseOffset, t.in.cursor.Source), h.LastOffset()+1, err)
+		return
+	case t.mapping.Phase == fsm.PhaseDense && !h.Dense(): // a gap inside the batch, which has to be committed first
+		t.finish(recovery.AtSource(recovery.Gap, fsm.CodeTranslated, t.in.cursor.Source, t.in.cursor.Source, "compaction removed records of a batch"))
+		return
+	}
+	before := t.in.cursor
+	t.in.cursor = out.Cursor
+	if out.Batch == nil {
+		return
+	}
+	memory := t.a.Memory
+	if &out.Batch[0] != &b[0] && t.a.Apart != nil {
+		memory = t.a.Apart(cap(out.Batch))
+	}
+	t.push(item{
+		memory: memory, batch: out.Batch, from: max(h.BaseOffset, before.Source), epoch: h.LeaderEpoch, maxTime: out.Batch.MaxTimestamp(),
+		sum: recovery.Batch{Target: before.Target, Count: out.Batch.Count(), Next: out.Cursor.Source, Segments: out.Segments},
+	})
 }
 
 // push queues a batch, made ready to be sent.

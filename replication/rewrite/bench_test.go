@@ -16,7 +16,7 @@ func BenchmarkRebuild(b *testing.B) {
 			batch := oracle.Compressible(b, 1<<40, record.Attributes(codec))
 			c := NewRebuilder()
 			dst := make([]byte, 0, 1<<20)
-			job := Job{Batches: []record.Batch{bytes.Clone(batch)}, Cursor: Cursor{Source: 1<<40 + 7}, Budget: plenty}
+			job := Job{Batches: []record.Batch{bytes.Clone(batch)}, Cursor: Cursor{Source: 1<<40 + 7}}
 			b.SetBytes(int64(len(batch)))
 			b.ReportAllocs()
 			for b.Loop() {

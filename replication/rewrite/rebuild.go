@@ -18,8 +18,6 @@ type Job struct {
 	// Rebuild goes on from there.
 	MaxRecords int
 	MaxBytes   int // of the records before compression; one record always fits
-	// Budget bounds what one batch may decompress to, in bytes.
-	Budget int
 }
 
 // Rebuilt is what became of a Job.
@@ -35,17 +33,40 @@ type Rebuilt struct {
 type Rebuilder struct {
 	// Codec opens and builds; the owner may use it between two Rebuilds.
 	Codec *record.Codec
+	// Room bounds what one batch may decompress to, in bytes.
+	Room int
 
 	scratch []byte // records of the batch being read
 	builder record.Builder
 }
 
-// NewRebuilder returns a Rebuilder with a Codec of its own; it holds no memory
-// yet.
-func NewRebuilder() *Rebuilder { return &Rebuilder{Codec: record.NewCodec()} }
+// NewRebuilder returns a Rebuilder with a Codec of its own, and room for any
+// batch; it holds no memory yet.
+func NewRebuilder() *Rebuilder { return &Rebuilder{Codec: record.NewCodec(), Room: math.MaxInt} }
+
+// FirstRoom is the room that opening a batch is likely to need, at most most.
+func FirstRoom(b record.Batch, most int) int {
+	if b.Attributes()&record.AttrCodecMask == record.CodecNone {
+		return min(len(b), most)
+	}
+	return min(usualRatio*len(b), most)
+}
+
+// NextRoom is what to try when room was not enough: all that is done in vain is
+// less than what is done then.
+func NextRoom(room, most int) int { return min(2*room, most) }
+
+// usualRatio is how many times its size most batches decompress to at most.
+const usualRatio = 4
+
+// Memory is how many bytes are used while a batch is open that decompresses to
+// at most room: what is decompressed, while that grows, the records that are
+// kept of it, and the history and state of the codecs.
+func Memory(room int) int { return 4*room + record.MaxKept }
 
 // Rebuild opens the batches and builds one of what is to be written, with the
-// codec of the first one, appended to dst[:0] where its capacity suffices.
+// codec of the first one, appended to dst[:0] where its capacity suffices; dst
+// may be the memory of the batches, which are not read any more then.
 // Offset deltas are consecutive and timestamps are CreateTime, those of
 // LogAppendTime batches the append time. Segments are those that begin inside
 // the batch; they have to be recorded before it is sent (dense) or together
@@ -59,11 +80,11 @@ func (r *Rebuilder) Rebuild(job Job, dst []byte) (Rebuilt, error) {
 	r.builder.Reset()
 	codec := record.CodecNone
 	for i, b := range job.Batches {
-		rs, err := r.Codec.Open(b, r.scratch, job.Budget)
+		rs, err := r.open(b)
 		if err != nil {
 			return Rebuilt{}, err
 		}
-		r.scratch = rs.Scratch
+		r.builder.Grow(rs.Size())
 		if i == 0 {
 			codec = rs.Header.Attributes & record.AttrCodecMask
 		}
@@ -82,17 +103,28 @@ func (r *Rebuilder) Rebuild(job Job, dst []byte) (Rebuilt, error) {
 	return out, err
 }
 
-// keepMost is how many bytes of each of its buffers a Rebuilder keeps: there is
-// one for each connection, and no budget knows of them.
+// Open opens one batch for reading. Its records are valid until the next call.
+func (r *Rebuilder) Open(b record.Batch) (record.Records, error) {
+	defer r.shrink()
+	return r.open(b)
+}
+
+func (r *Rebuilder) open(b record.Batch) (record.Records, error) {
+	rs, err := r.Codec.Open(b, r.scratch, r.Room)
+	if err == nil {
+		r.scratch = rs.Scratch
+	}
+	return rs, err
+}
+
+// keepMost is how many bytes of each of its buffers a Rebuilder keeps: no
+// budget knows of them.
 const keepMost = 1 << 20
 
 // shrink lets go of what an unusually large batch has made grow.
 func (r *Rebuilder) shrink() {
-	if cap(r.scratch) > keepMost {
-		r.scratch = nil
-	}
-	if r.builder.Size() > keepMost {
-		r.builder = record.Builder{}
+	if cap(r.scratch) > keepMost || r.builder.Size() > keepMost {
+		r.scratch, r.builder = nil, record.Builder{}
 	}
 }
 

@@ -17,8 +17,6 @@ import (
 	"sluice/test/oracle"
 )
 
-const plenty = 64 << 20
-
 func seg(source, target int64) fsm.Segment { return fsm.Segment{Source: source, Target: target} }
 
 func keysOf(t oracle.Failer, b record.Batch) string {
@@ -81,7 +79,7 @@ func TestRebuild(t *testing.T) {
 			for _, s := range tc.batches {
 				tc.job.Batches = append(tc.job.Batches, s.Encode(t))
 			}
-			tc.job.Cursor, tc.job.Budget = tc.cursor, plenty
+			tc.job.Cursor = tc.cursor
 			got, err := NewRebuilder().Rebuild(tc.job, nil)
 			if err != nil {
 				t.Fatal(err)
@@ -129,7 +127,7 @@ func TestRebuildInSteps(t *testing.T) {
 		var got []oracle.Entry
 		segments := []fsm.Segment{{Source: 0, Target: 5}}
 		for len(batches) > 0 {
-			job := Job{Batches: batches, Cursor: cur, Budget: plenty, MaxRecords: rapid.IntRange(0, 20).Draw(t, "records at most"), MaxBytes: rapid.IntRange(0, 2000).Draw(t, "bytes at most")}
+			job := Job{Batches: batches, Cursor: cur, MaxRecords: rapid.IntRange(0, 20).Draw(t, "records at most"), MaxBytes: rapid.IntRange(0, 2000).Draw(t, "bytes at most")}
 			out, err := c.Rebuild(job, nil)
 			if err != nil {
 				t.Fatal(err)
@@ -170,7 +168,7 @@ func translate(segments []fsm.Segment, source int64) int64 {
 
 func TestRebuildUsesTheCallersBuffer(t *testing.T) {
 	dst := make([]byte, 10, 4096)
-	out, err := NewRebuilder().Rebuild(Job{Batches: []record.Batch{oracle.Source{Entries: oracle.At(0, 1)}.Encode(t)}, Budget: plenty}, dst)
+	out, err := NewRebuilder().Rebuild(Job{Batches: []record.Batch{oracle.Source{Entries: oracle.At(0, 1)}.Encode(t)}}, dst)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +185,7 @@ func TestRebuilderKeepsLittle(t *testing.T) {
 		large.Entries[i].Value = make([]byte, 4*keepMost)
 	}
 	r := NewRebuilder()
-	out, err := r.Rebuild(Job{Batches: []record.Batch{large.Encode(t)}, Budget: plenty}, nil)
+	out, err := r.Rebuild(Job{Batches: []record.Batch{large.Encode(t)}}, nil)
 	if err != nil || out.Batch == nil || out.Batch.Count() != 2 {
 		t.Fatal(out, err)
 	}
@@ -199,7 +197,7 @@ func TestRebuilderKeepsLittle(t *testing.T) {
 func TestRebuildNamesTheBatchThatFails(t *testing.T) {
 	bad := oracle.Source{Base: 7, Entries: oracle.At(7)}.Encode(t)
 	bad[len(bad)-1] ^= 1
-	_, err := NewRebuilder().Rebuild(Job{Batches: []record.Batch{oracle.Source{Entries: oracle.At(0)}.Encode(t), bad}, Budget: plenty}, nil)
+	_, err := NewRebuilder().Rebuild(Job{Batches: []record.Batch{oracle.Source{Entries: oracle.At(0)}.Encode(t), bad}}, nil)
 	if !errors.Is(err, record.ErrCorruptBatch) || !strings.Contains(err.Error(), "offset 7") {
 		t.Errorf("%v", err)
 	}
@@ -274,6 +272,7 @@ func FuzzRebuild(f *testing.F) {
 	f.Add([]byte(oracle.Source{Base: 50, Attributes: record.CodecZstd, Java: true, Entries: entries}.Encode(f)))
 	f.Add([]byte(oracle.Source{Base: 50, LastDelta: 4}.Encode(f)))
 	c := NewRebuilder()
+	c.Room = 1 << 20
 	f.Fuzz(func(t *testing.T, data []byte) {
 		b := record.Batch(bytes.Clone(data))
 		if len(b) > record.HeaderSize { // else nothing would get past the CRC
@@ -286,7 +285,7 @@ func FuzzRebuild(f *testing.F) {
 			}
 			return
 		}
-		out, err := c.Rebuild(Job{Batches: []record.Batch{b}, Budget: 1 << 20}, nil)
+		out, err := c.Rebuild(Job{Batches: []record.Batch{b}}, nil)
 		if err != nil || out.Done != 1 {
 			t.Fatalf("opened but not rebuilt: %v, %+v", err, out)
 		}

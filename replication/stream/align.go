@@ -2,7 +2,6 @@ package stream
 
 import (
 	"context"
-	"hash/maphash"
 	"slices"
 
 	"sluice/fsm"
@@ -28,7 +27,7 @@ func (l *logs) align(ctx context.Context, m *fsm.Mapping, known fsm.Progress, si
 	if err != nil {
 		return nil, err
 	}
-	a := aligning{hashes: newHashes(maphash.MakeSeed(), l.maxOpened), told: told, from: max(known.Target, sit.Log.LogStart), most: end - known.Target}
+	a := aligning{hashes: l.newHashes(), told: told, from: max(known.Target, sit.Log.LogStart), most: end - known.Target}
 	err = a.readTarget(ctx, &l.target, m.ProducerID, end)
 	if err == nil && !a.unreadable {
 		err = a.readSource(ctx, &l.source, span{from: max(known.Source, sit.Source.First), to: committed, committed: true}, skip)
@@ -53,8 +52,8 @@ type aligning struct {
 }
 
 // open adds the records of a batch from an offset on.
-func (a *aligning) open(b record.Batch, from int64, to *[]recovery.Seen) error {
-	err := a.batch(b, func(offset int64, sum uint64) {
+func (a *aligning) open(ctx context.Context, b record.Batch, from int64, to *[]recovery.Seen) error {
+	err := a.batch(ctx, b, func(offset int64, sum uint64) {
 		if offset >= from {
 			*to = append(*to, recovery.Seen{Offset: offset, Sum: sum})
 		}
@@ -80,7 +79,7 @@ func (a *aligning) readTarget(ctx context.Context, target *side, producer, end i
 			}
 			return nil
 		}
-		return a.open(b, a.from, &a.target)
+		return a.open(ctx, b, a.from, &a.target)
 	})
 }
 
@@ -92,7 +91,7 @@ func (a *aligning) readSource(ctx context.Context, source *side, r span, skip ma
 		if err != nil || h.Attributes&record.AttrControl != 0 || skip[h.ProducerID] {
 			return err
 		}
-		err = a.open(b, r.from, &a.source)
+		err = a.open(ctx, b, r.from, &a.source)
 		if err == nil && int64(len(a.source)) >= a.most {
 			return errEnough
 		}

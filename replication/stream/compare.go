@@ -3,7 +3,6 @@ package stream
 import (
 	"context"
 	"fmt"
-	"hash/maphash"
 
 	"sluice/fsm"
 	"sluice/kafka/record"
@@ -56,7 +55,7 @@ func (l *logs) differenceIn(ctx context.Context, m *fsm.Mapping, from, to int64,
 		end = pos.Target
 	}
 	theirs := map[int64]uint64{}
-	h := newHashes(maphash.MakeSeed(), l.maxOpened)
+	h := l.newHashes()
 	if err := h.records(ctx, &l.target, first, end, func(offset int64, sum uint64) { theirs[offset] = sum }); err != nil {
 		return -1, err
 	}

@@ -10,17 +10,22 @@ import (
 	"sluice/kafka"
 	"sluice/kafka/record"
 	"sluice/replication/recovery"
+	"sluice/replication/wire"
 )
 
 // logs reads both sides of a stream. Its errors are faults, or are made faults
 // of the target by their caller.
 type logs struct {
 	source, target side
-	maxOpened      int // bytes that a batch which has to be opened may decompress to
+	conns          *wire.Conns // whose memory batches are opened in
+	maxOpened      int         // bytes that a batch which has to be opened may decompress to
 
 	compared comparison
 	listed   listing
 }
+
+// newHashes makes one whose hashes can be compared with each other.
+func (l *logs) newHashes() *hashes { return &hashes{conns: l.conns, maxOpened: l.maxOpened} }
 
 // find finds both partitions.
 func (l *logs) find(ctx context.Context) (*recovery.Places, error) {

@@ -28,7 +28,7 @@ func (r *Runner) Collector() prometheus.Collector {
 		records:     all("records_total", "Records that targets have acknowledged to this node since it started; from their brokers' answers."),
 		bytes:       all("bytes_total", "Bytes of record batches, compressed as they are, that targets have acknowledged to this node since it started; from their brokers' answers."),
 		batches:     all("batches_total", "Record batches that targets have acknowledged to this node since it started; from their brokers' answers."),
-		memory:      all("memory_used_bytes", "Bytes of record batches that this node holds in memory now."),
+		memory:      all("memory_used_bytes", "Bytes of memory that this node has reserved now for record batches, and for opening those that cannot pass as they are."),
 		memoryLimit: all("memory_limit_bytes", "Bytes of record batches that this node may hold in memory; memory in node.yaml."),
 		linkRecords: of("records_total", "Records of the topic that the target has acknowledged to this node since it started; from its brokers' answers.", "topic"),
 		linkBytes:   of("bytes_total", "Bytes of record batches of the topic, compressed as they are, that the target has acknowledged to this node since it started; from its brokers' answers.", "topic"),

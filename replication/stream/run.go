@@ -27,6 +27,7 @@ func newStream(ctx context.Context, r *shared, t *fsm.Task) *Stream {
 		s.logs = &logs{
 			source:    side{Cluster: r.catalog.Cluster(l.Spec.Source), topic: key.Topic, partition: key.Partition, isSource: true, fresh: r.fresh, share: s.share},
 			target:    side{Cluster: r.catalog.Cluster(l.Spec.Target), topic: key.TargetTopic, partition: key.Partition, fresh: r.fresh, share: s.share},
+			conns:     r.conns,
 			maxOpened: int(r.cfg.Memory / 4),
 		}
 		s.log = r.log.With("link", l.Spec.Name, "topic", key.Topic, "partition", key.Partition)

@@ -111,16 +111,9 @@ func (r span) options(share *wire.Share) kafka.FetchOptions {
 
 // hashes turns the records of batches into hashes of all that they hold.
 type hashes struct {
-	codec     *record.Codec
-	maxOpened int // bytes that a batch may decompress to
+	conns     *wire.Conns // whose memory batches are opened in
+	maxOpened int         // bytes that a batch may decompress to
 	hash      maphash.Hash
-}
-
-// newHashes makes one whose hashes are those of every other one with the seed.
-func newHashes(seed maphash.Seed, maxOpened int) *hashes {
-	h := &hashes{codec: record.NewCodec(), maxOpened: maxOpened}
-	h.hash.SetSeed(seed)
-	return h
 }
 
 // records reads the records with offsets in [from, to), and hands over each
@@ -130,7 +123,7 @@ func (h *hashes) records(ctx context.Context, s *side, from, to int64, each func
 		if b.Attributes()&record.AttrControl != 0 {
 			return nil
 		}
-		return h.batch(b, func(offset int64, sum uint64) {
+		return h.batch(ctx, b, func(offset int64, sum uint64) {
 			if offset >= from && offset < to {
 				each(offset, sum)
 			}
@@ -139,11 +132,11 @@ func (h *hashes) records(ctx context.Context, s *side, from, to int64, each func
 }
 
 // batch hands over the records of a batch.
-func (h *hashes) batch(b record.Batch, each func(offset int64, sum uint64)) error {
-	rs, err := h.codec.Open(b, nil, h.maxOpened)
-	if err != nil {
-		return err
-	}
+func (h *hashes) batch(ctx context.Context, b record.Batch, each func(offset int64, sum uint64)) error {
+	return h.conns.Open(ctx, b, h.maxOpened, func(rs record.Records) error { return h.opened(&rs, each) })
+}
+
+func (h *hashes) opened(rs *record.Records, each func(offset int64, sum uint64)) error {
 	var r record.Record
 	for {
 		more, err := rs.Next(&r)

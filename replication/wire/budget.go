@@ -173,6 +173,13 @@ func (s *Share) Fetch() int {
 	return int(s.budget.part() / 4)
 }
 
+// Take counts n bytes that are held already; what comes after them waits.
+func (s *Share) Take(n int) {
+	s.budget.mu.Lock()
+	defer s.budget.mu.Unlock()
+	s.take(int64(n))
+}
+
 func (s *Share) take(n int64) {
 	s.used += n
 	s.budget.used += n

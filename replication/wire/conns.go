@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sluice/fsm"
+	"sluice/kafka/record"
 	"sluice/replication/pipe"
 )
 
@@ -17,9 +18,10 @@ type Lease func(id fsm.TaskID, turn uint64) (age time.Duration, ok bool)
 // Conns are the fetchers and senders of a node. They are made when they are
 // first needed and live until Close.
 type Conns struct {
-	cfg    Config
-	budget *Budget
-	lease  Lease
+	cfg     Config
+	budget  *Budget
+	lease   Lease
+	openers *openers
 
 	records, bytes, batches atomic.Int64 // acknowledged
 
@@ -57,13 +59,20 @@ const unguardedSenders = 4
 func New(cfg Config, budget *Budget, lease Lease) *Conns {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Conns{
-		cfg: cfg, budget: budget, lease: lease, ctx: ctx, cancel: cancel,
+		cfg: cfg, budget: budget, lease: lease, openers: &openers{share: budget.Share("(opening)")}, ctx: ctx, cancel: cancel,
 		fetchers: map[fetcherKey]*Fetcher{}, senders: map[senderKey]*Sender{},
 	}
 }
 
 // Share is the share of the memory of a Kafka cluster that is written to.
 func (c *Conns) Share(cluster string) *Share { return c.budget.Share(cluster) }
+
+// Open opens a batch for reading, in the node's memory, and hands its records
+// to f, which must not wait. One that decompresses to more than most bytes is
+// record.ErrOverBudget.
+func (c *Conns) Open(ctx context.Context, b record.Batch, most int, f func(record.Records) error) error {
+	return c.openers.open(ctx, b, most, f)
+}
 
 func (c *Conns) fetcher(cluster Cluster, broker int32, link fsm.LinkID, m Meter) *Fetcher {
 	k := fetcherKey{cluster.Name(), broker, link}

@@ -10,7 +10,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"sluice/kafka"
-	"sluice/replication/rewrite"
 )
 
 // Fetcher reads many partitions of a link, so for one target, over one connection to one source
@@ -18,13 +17,12 @@ import (
 // next is sent as soon as the answer's offsets are known, before its batches
 // are handled.
 type Fetcher struct {
-	cfg       *Config
-	cluster   Cluster
-	broker    int32
-	limit     *Limiter
-	share     *Share
-	wake      chan struct{}
-	rebuilder *rewrite.Rebuilder // used on the connection's goroutine only
+	cfg     *Config
+	cluster Cluster
+	broker  int32
+	limit   *Limiter
+	share   *Share
+	wake    chan struct{}
 
 	mu      sync.Mutex
 	session session
@@ -53,7 +51,7 @@ const (
 func newFetcher(cfg *Config, cluster Cluster, broker int32, m Meter) *Fetcher {
 	return &Fetcher{
 		cfg: cfg, cluster: cluster, broker: broker, limit: m.Limit, share: m.Share, wake: make(chan struct{}, 1),
-		rebuilder: rewrite.NewRebuilder(), session: newSession(cfg.MaxFetch),
+		session: newSession(cfg.MaxFetch),
 	}
 }
 
@@ -204,7 +202,7 @@ func (f *Fetcher) answered(conn *kafka.Conn, number uint64, resp kafka.FetchResp
 		f.wakeUp()
 	}
 	for i := range got {
-		got[i].p.fetched(&got[i].f, resp.Buf, f.rebuilder)
+		got[i].p.fetched(&got[i].f, resp.Buf)
 	}
 }
 

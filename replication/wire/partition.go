@@ -181,7 +181,7 @@ func (p *Partition) coming(bytes int) {
 }
 
 // fetched implements reader.
-func (p *Partition) fetched(f *kafka.FetchedPartition, buf *kafka.Buf, r *rewrite.Rebuilder) {
+func (p *Partition) fetched(f *kafka.FetchedPartition, buf *kafka.Buf) {
 	switch {
 	case f.ErrorCode != 0:
 		fault := FaultOf(kafka.Needs(kerr.ErrorForCode(f.ErrorCode), "READ", p.Topic), true)
@@ -192,8 +192,29 @@ func (p *Partition) fetched(f *kafka.FetchedPartition, buf *kafka.Buf, r *rewrit
 		fault.Epoch = f.Diverging.Epoch
 		p.Stop(fault)
 	default:
-		a := pipe.Arrival{Records: f.Records, Aborted: f.Aborted, Stable: f.LastStableOffset, High: f.HighWatermark, At: time.Now(), Memory: buf}
-		p.change(func(q *pipe.Pipe) { q.Take(&a, r) })
+		p.take(&pipe.Arrival{
+			Records: f.Records, Aborted: f.Aborted, Stable: f.LastStableOffset, High: f.HighWatermark, At: time.Now(), Memory: buf,
+			Apart: func(bytes int) pipe.Memory { return apart{p.Meter.Share, bytes} },
+		})
+	}
+}
+
+// take hands over what was fetched. Memory for batches that have to be opened
+// is waited for without the lock.
+func (p *Partition) take(a *pipe.Arrival) {
+	room, r := 0, (*rewrite.Rebuilder)(nil)
+	for {
+		p.change(func(q *pipe.Pipe) { room = q.Take(a, r) })
+		if r != nil {
+			p.conns.openers.put(r)
+		}
+		if room == 0 {
+			return
+		}
+		var err error
+		if r, err = p.conns.openers.get(p.conns.ctx, room); err != nil {
+			return // the node ends
+		}
 	}
 }
 

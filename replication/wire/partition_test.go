@@ -54,7 +54,7 @@ func joined(t *testing.T, c *Conns, topic string, n int64) *Partition {
 // TestFetchedErrors: what a source says beside records ends the pipe, with
 // what it told of its log.
 func TestFetchedErrors(t *testing.T) {
-	f, partition := idle()
+	_, partition := idle()
 	for _, c := range []struct {
 		name string
 		f    kafka.FetchedPartition
@@ -68,7 +68,7 @@ func TestFetchedErrors(t *testing.T) {
 			recovery.Fault{Kind: recovery.Diverged, Code: fsm.CodeSourceTruncated, Source: true, Range: recovery.Range{From: 17, To: -1}, Epoch: 3}},
 	} {
 		p := partition(0)
-		p.fetched(&c.f, nil, f.rebuilder)
+		p.fetched(&c.f, nil)
 		select {
 		case <-p.Over():
 		default:

@@ -8,7 +8,6 @@ import (
 
 	"sluice/kafka"
 	"sluice/kafka/record"
-	"sluice/replication/rewrite"
 )
 
 // session is an incremental fetch session (KIP-227): what we want, and what the
@@ -45,8 +44,9 @@ type reader interface {
 	wants() (more, lasting bool)
 	// coming counts bytes that will be handed over.
 	coming(bytes int)
-	// fetched takes an answer; buf is retained for what stays.
-	fetched(f *kafka.FetchedPartition, buf *kafka.Buf, r *rewrite.Rebuilder)
+	// fetched takes an answer, and waits for memory where batches have to be
+	// opened; buf is retained for what stays.
+	fetched(f *kafka.FetchedPartition, buf *kafka.Buf)
 	// unreadable: the source's broker cannot be reached.
 	unreadable(err error)
 }

@@ -114,7 +114,7 @@ func (c *copied) take(slow *rewrite.Rebuilder, aborted *record.Aborted, b record
 	}
 	c.opened[reason]++
 	for done := 0; done == 0; {
-		r, err := slow.Rebuild(rewrite.Job{Batches: []record.Batch{b}, Cursor: c.cursor, MaxRecords: most, Budget: 64 << 20}, nil)
+		r, err := slow.Rebuild(rewrite.Job{Batches: []record.Batch{b}, Cursor: c.cursor, MaxRecords: most}, nil)
 		if err != nil {
 			return err
 		}
