@@ -60,10 +60,11 @@ type table struct {
 	mu      sync.Mutex
 	reports map[string]Report
 	rates   map[fsm.TaskID]int64
+	draws   map[string]task.Draws // as told with the last report
 }
 
 func newTable() *table {
-	return &table{reports: map[string]Report{}, rates: map[fsm.TaskID]int64{}}
+	return &table{reports: map[string]Report{}, rates: map[fsm.TaskID]int64{}, draws: map[string]task.Draws{}}
 }
 
 // rateWeight smooths rates over about eight seconds.
@@ -84,6 +85,27 @@ func (t *table) put(r Report) {
 			t.rates[id] = old + step
 		}
 	}
+}
+
+// drew stores what came with a node's report.
+func (t *table) drew(id string, d task.Draws) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.draws[id] = d
+}
+
+// drawsOf is what the nodes draw of a link, by node, of those that were heard
+// since.
+func (t *table) drawsOf(link fsm.LinkID, since time.Time) map[string]task.Draw {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := map[string]task.Draw{}
+	for id, draws := range t.draws {
+		if d, ok := draws[link]; ok && t.reports[id].At.After(since) {
+			out[id] = d
+		}
+	}
+	return out
 }
 
 // refuse notes that a node's process is gone; it reports whether that is news.
@@ -126,6 +148,7 @@ func (t *table) keep(member func(id string) bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	maps.DeleteFunc(t.reports, func(id string, _ Report) bool { return !member(id) })
+	maps.DeleteFunc(t.draws, func(id string, _ task.Draws) bool { return !member(id) })
 }
 
 // judge says from its last report whether a node is alive. since is when one

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -24,6 +25,7 @@ type report struct {
 	Version    string       `json:"version"`           // of the program
 	Tasks      []byte       `json:"tasks"`             // their states, as task.Encode packs them
 	Details    task.Details `json:"details,omitempty"` // of these; nodes of the first release do not read it
+	Draws      task.Draws   `json:"draws,omitempty"`   // of links with a limit; nor this
 }
 
 // states takes the states of the tasks apart. Thousands of tasks at rest say the
@@ -58,10 +60,11 @@ type reporter struct {
 	liveness  *liveness
 	tasks     *reconciler
 	calls     *transport.Client
-	removed   func(why string) // a leader says that this node is no member
-	wake      trigger          // the leader has changed
-	told      tasksTold        // the loop's
-	sending   sync.Map         // ServerIDs with a report under way: the next report waits for the next second
+	removed   func(why string)           // a leader says that this node is no member
+	wake      trigger                    // the leader has changed
+	told      tasksTold                  // the loop's
+	draws     atomic.Pointer[task.Draws] // as last told; nil: nothing
+	sending   sync.Map                   // ServerIDs with a report under way: the next report waits for the next second
 }
 
 // tasksTold is what the tasks of this node said of themselves, and when.
@@ -124,9 +127,13 @@ func (r *reporter) report() report {
 		r.tasks.statuses(r.told.states)
 		r.told.encoded, r.told.details = task.Encode(r.told.states)
 	}
+	var draws task.Draws
+	if told := r.draws.Load(); told != nil {
+		draws = *told
+	}
 	return report{
 		ServerID: r.self.ServerID, Index: r.consensus.facts.View().Index, Reconciled: r.tasks.reconciled.Load(),
-		Confirmed: confirmed, DeafMillis: deaf.Milliseconds(), Version: r.cfg.Version, Tasks: r.told.encoded, Details: r.told.details,
+		Confirmed: confirmed, DeafMillis: deaf.Milliseconds(), Version: r.cfg.Version, Tasks: r.told.encoded, Details: r.told.details, Draws: draws,
 	}
 }
 
@@ -185,6 +192,7 @@ func (r *reporter) handleReport(ctx context.Context, rep report) (reportAnswer, 
 		ServerID: rep.ServerID, At: time.Now(), Index: rep.Index, Reconciled: rep.Reconciled,
 		Confirmed: rep.Confirmed, Deaf: time.Duration(rep.DeafMillis) * time.Millisecond, Tasks: tasks, Details: rep.Details, encoded: encoded, Version: rep.Version,
 	})
+	r.liveness.reports.drew(rep.ServerID, rep.Draws)
 	if was.At.IsZero() || was.Refused || was.Confirmed != rep.Confirmed {
 		r.liveness.changed.fire()
 	}

@@ -85,3 +85,42 @@ func TestManyTasksAreAskedLessOften(t *testing.T) {
 		}
 	}
 }
+
+// TestDrawsAreTold to every node within a second or two; of one that is not
+// heard any more they are not known.
+func TestDrawsAreTold(t *testing.T) {
+	runSim(t, func(s *sim) {
+		s.trio()
+		for i, n := range s.nodes {
+			NewDraws(n.Node).Drew(task.Draws{7: {Rate: int64(100 * i), Limited: i == 2}})
+		}
+		third := s.nodes[3].tr.Self().ServerID
+		want := map[string]task.Draw{}
+		for i, n := range s.nodes {
+			want[n.tr.Self().ServerID] = task.Draw{Rate: int64(100 * i), Limited: i == 2}
+		}
+		s.until("all know", 3*time.Second, func() bool {
+			for _, n := range s.nodes {
+				if !maps.Equal(NewDraws(n.Node).DrawsOf(7), want) || len(NewDraws(n.Node).DrawsOf(8)) > 0 {
+					return false
+				}
+			}
+			return true
+		})
+		s.isolate(3)
+		delete(want, third)
+		s.until("what the third draws is not known to the others", 5*time.Second, func() bool {
+			return maps.Equal(NewDraws(s.nodes[1].Node).DrawsOf(7), want) && maps.Equal(NewDraws(s.nodes[2].Node).DrawsOf(7), want)
+		})
+		s.rejoin(3)
+		NewDraws(s.nodes[3].Node).Drew(task.Draws{})
+		s.until("it draws nothing of the link, and all know", time.Minute, func() bool {
+			for _, n := range s.nodes {
+				if !maps.Equal(NewDraws(n.Node).DrawsOf(7), want) {
+					return false
+				}
+			}
+			return true
+		})
+	})
+}

@@ -94,7 +94,7 @@ func assemble(cfg parts, log *slog.Logger) (*node, error) {
 	}
 	n.catalog = catalog.New(catalog.DefaultConfig(), n.pool, n.cluster.View, log)
 	cfg.replication.Node, cfg.replication.Name = id.ServerID, cfg.cluster.Name
-	if n.streams, err = stream.NewRunner(cfg.replication, n.catalog, budget, n.cluster, log); err != nil {
+	if n.streams, err = stream.NewRunner(cfg.replication, n.catalog, budget, n.cluster, cluster.NewDraws(n.cluster), log); err != nil {
 		return nil, err
 	}
 	lc := link.DefaultConfig()

@@ -79,6 +79,15 @@ func (w *waiting) link(name, target string, c *kfake.Cluster, partitions int32) 
 // in a batch, by turns.
 func (w *waiting) fill(partitions int32, each, size int) {
 	w.Helper()
+	var all []int32
+	for i := range partitions {
+		all = append(all, i)
+	}
+	w.fillThese(all, each, size)
+}
+
+func (w *waiting) fillThese(partitions []int32, each, size int) {
+	w.Helper()
 	value := make([]byte, size)
 	_, _ = rand.Read(value)
 	cl, err := kgo.NewClient(kgo.SeedBrokers(w.src.ListenAddrs()...), kgo.Dialer(w.net.DialContext), kgo.RecordPartitioner(kgo.ManualPartitioner()),
@@ -88,7 +97,7 @@ func (w *waiting) fill(partitions int32, each, size int) {
 	}
 	defer cl.Close()
 	for range each {
-		for i := range partitions {
+		for _, i := range partitions {
 			cl.Produce(w.Context(), &kgo.Record{Topic: "orders", Partition: i, Value: value, Timestamp: time.Now()}, nil)
 		}
 	}

@@ -28,14 +28,14 @@ type Runner struct {
 var _ task.Runner = (*Runner)(nil)
 
 // NewRunner makes a Runner; it starts nothing.
-func NewRunner(cfg Config, clusters *catalog.Catalog, budget *wire.Budget, ctl task.Control, log *slog.Logger) (*Runner, error) {
+func NewRunner(cfg Config, clusters *catalog.Catalog, budget *wire.Budget, ctl task.Control, draws Draws, log *slog.Logger) (*Runner, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("configuring replication: %w", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Runner{
 		shared: shared{
-			cfg: cfg, catalog: clusters, ctl: ctl, log: log, conns: wire.New(cfg.Config, budget, ctl.Lease), counts: newCounts(), fresh: newFreshConns(), limits: map[fsm.LinkID]*wire.Limiter{},
+			cfg: cfg, catalog: clusters, ctl: ctl, draws: draws, log: log, conns: wire.New(cfg.Config, budget, ctl.Lease), counts: newCounts(), fresh: newFreshConns(), limits: map[fsm.LinkID]*wire.Limiter{},
 		},
 		budget: budget, streams: map[fsm.TaskID]*Stream{}, ctx: ctx, cancel: cancel,
 	}, nil
@@ -65,7 +65,8 @@ func (r *Runner) StartStream(ctx context.Context, t *fsm.Task) *Stream {
 	return s
 }
 
-// Run hands in the progress of all streams every second until ctx ends.
+// Run hands in every second, until ctx ends, the progress of all streams and
+// what they draw.
 func (r *Runner) Run(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -79,8 +80,9 @@ func (r *Runner) Run(ctx context.Context) error {
 	}
 }
 
-// Report hands in the progress of all streams now.
+// Report hands in the progress of all streams now, and what they draw.
 func (r *Runner) Report() {
+	r.tellDraws(time.Now())
 	for _, s := range r.running() {
 		s.report()
 	}

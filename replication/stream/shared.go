@@ -35,11 +35,22 @@ func (c *Config) Validate() error {
 	return nil
 }
 
+// Draws is how nodes tell each other what they fetch of links that have a
+// limit.
+type Draws interface {
+	// Drew tells the others what this node draws.
+	Drew(task.Draws)
+	// DrawsOf is what nodes draw of a link, this one among them; who was not heard
+	// lately is missing.
+	DrawsOf(fsm.LinkID) map[string]task.Draw
+}
+
 // shared is what the streams of a node share.
 type shared struct {
 	cfg     Config
 	catalog *catalog.Catalog
 	ctl     task.Control
+	draws   Draws
 	log     *slog.Logger
 	conns   *wire.Conns
 	fresh   *freshConns
@@ -57,36 +68,32 @@ func (r *shared) limiter(id fsm.LinkID) *wire.Limiter {
 	l := r.limits[id]
 	if l == nil {
 		var last *fsm.View
-		var now float64
+		var now dividing
 		l = wire.NewLimiter(func() float64 {
 			if v := r.ctl.View(); v != last {
-				last, now = v, share(v, id, r.cfg.Node)
+				last, now = v, ownersOf(v, id)
 			}
-			return now
+			if now.limit == 0 {
+				return 0
+			}
+			return now.share(r.cfg.Node, r.draws.DrawsOf(id))
 		})
 		r.limits[id] = l
 	}
 	return l
 }
 
-// share is the node's part of a link's limit in bytes/s, by the streams that
-// it owns of all the link's, and at least that of one; 0: no limit.
-func share(v *fsm.View, id fsm.LinkID, node string) float64 {
-	link := v.Link(id)
-	if link == nil || link.Spec.Limit <= 0 {
-		return 0
-	}
-	ours, all := 0, 0
-	for t := range v.Tasks {
-		if t.Link != id || t.Kind != fsm.KindCopy {
-			continue
-		}
-		all++
-		if t.Owner == node {
-			ours++
+// tellDraws tells the other nodes what this one fetches of links with a limit.
+func (r *shared) tellDraws(now time.Time) {
+	r.limitsMu.Lock()
+	defer r.limitsMu.Unlock()
+	draws := task.Draws{}
+	for id, l := range r.limits {
+		if d, ok := l.Draw(now); ok {
+			draws[id] = d
 		}
 	}
-	return float64(link.Spec.Limit) * float64(max(ours, 1)) / float64(max(all, 1))
+	r.draws.Drew(draws)
 }
 
 // nowMs is the wall clock; spans of time are measured by time.Now.

@@ -4,6 +4,8 @@ import (
 	"math"
 	"sync"
 	"time"
+
+	"sluice/task"
 )
 
 // Limiter bounds what this node fetches for one link, in bytes/s. A fetch may
@@ -20,6 +22,14 @@ type Limiter struct {
 	at    time.Time
 	asked time.Time           // when share was last asked
 	users map[int32]time.Time // when a fetch from each broker last brought something
+	drawn drawn
+}
+
+// drawn is what a Limiter has let through since it was last asked.
+type drawn struct {
+	bytes   int64
+	limited bool // some fetch had to wait
+	since   time.Time
 }
 
 const (
@@ -53,6 +63,7 @@ func (l *Limiter) allow(now time.Time) int {
 	}
 	l.at, l.have = now, min(l.have, l.rate*burst.Seconds())
 	if l.have < 0 {
+		l.drawn.limited = true
 		return 0
 	}
 	for broker, at := range l.users {
@@ -70,5 +81,19 @@ func (l *Limiter) take(broker int32, bytes int, now time.Time) {
 	if l.rate > 0 {
 		l.have -= float64(bytes)
 		l.users[broker] = now
+		l.drawn.bytes += int64(bytes)
 	}
+}
+
+// Draw is what was fetched since the last call; false: there is no limit, or
+// not yet.
+func (l *Limiter) Draw(now time.Time) (task.Draw, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	was := l.drawn
+	l.drawn = drawn{since: now}
+	if l.rate <= 0 || was.since.IsZero() || !now.After(was.since) {
+		return task.Draw{}, false
+	}
+	return task.Draw{Rate: int64(float64(was.bytes) / now.Sub(was.since).Seconds()), Limited: was.limited}, true
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"sluice/task"
 )
 
 // TestLimiter: a debt is waited for, a link saves up no more than a burst, and
@@ -113,4 +115,33 @@ func TestLimiterKeepsTheRate(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestLimiterTellsWhatIsDrawn since it was last asked, and whether a fetch had
+// to wait.
+func TestLimiterTellsWhatIsDrawn(t *testing.T) {
+	rate := 1000.0
+	l := NewLimiter(func() float64 { return rate })
+	now := time.Unix(1000, 0)
+	told := func(what string, want task.Draw, ok bool) {
+		t.Helper()
+		now = now.Add(time.Second)
+		if got, is := l.Draw(now); got != want || is != ok {
+			t.Errorf("%s: %+v, %v, want %+v, %v", what, got, is, want, ok)
+		}
+	}
+	told("before anything was fetched", task.Draw{}, false)
+	l.allow(now)
+	l.take(1, 100, now)
+	told("within the rate", task.Draw{Rate: 100}, true)
+	told("at rest", task.Draw{}, true)
+	l.allow(now)
+	l.take(1, 600, now)
+	l.allow(now)
+	now = now.Add(time.Second)
+	told("beyond it", task.Draw{Rate: 300, Limited: true}, true)
+	rate = 0
+	now = now.Add(time.Second)
+	l.allow(now)
+	told("without a limit", task.Draw{}, false)
 }

@@ -31,6 +31,7 @@ type Facts struct {
 	state  *fsm.State
 	index  uint64
 	before func(fsm.Command) error
+	draws  map[string]task.Draws
 }
 
 // ErrCutOff is what a node that is cut off from every leader hears.
@@ -38,7 +39,7 @@ var ErrCutOff = errors.New("no leader can be asked")
 
 // NewFacts makes the facts of a cluster with these nodes.
 func NewFacts(t testing.TB, nodes ...string) *Facts {
-	f := &Facts{state: fsm.NewState()}
+	f := &Facts{state: fsm.NewState(), draws: map[string]task.Draws{}}
 	for _, n := range nodes {
 		f.Do(t, &fsm.NodePut{Node: fsm.Node{ID: n, Name: n}})
 	}
@@ -181,6 +182,26 @@ func (n *Node) Record(ev fsm.Event) {
 	_, _ = n.Propose(context.Background(), &fsm.EventsAdd{Events: []fsm.Event{ev}})
 }
 
+// Drew implements stream.Draws: the others know at once.
+func (n *Node) Drew(d task.Draws) {
+	n.Facts.mu.Lock()
+	defer n.Facts.mu.Unlock()
+	n.draws[n.id] = d
+}
+
+// DrawsOf implements stream.Draws.
+func (n *Node) DrawsOf(link fsm.LinkID) map[string]task.Draw {
+	n.Facts.mu.Lock()
+	defer n.Facts.mu.Unlock()
+	out := map[string]task.Draw{}
+	for id, draws := range n.draws {
+		if d, ok := draws[link]; ok {
+			out[id] = d
+		}
+	}
+	return out
+}
+
 // Runner runs one node's streams on the facts. Lease and lifetime are short,
 // so that tests of unguarded streams are.
 func (f *Facts) Runner(t testing.TB, node string, tweak func(*stream.Config)) (*stream.Runner, *Node) {
@@ -207,7 +228,7 @@ func (f *Facts) Runner(t testing.TB, node string, tweak func(*stream.Config)) (*
 	lookups := catalog.DefaultConfig()
 	lookups.LookupEvery = cfg.LookupEvery
 	clusters := catalog.New(lookups, pool, n.View, log)
-	r, err := stream.NewRunner(cfg, clusters, budget, n, log.With("node", node))
+	r, err := stream.NewRunner(cfg, clusters, budget, n, n, log.With("node", node))
 	if err != nil {
 		t.Fatal(err)
 	}
