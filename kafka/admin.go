@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"sluice/words"
@@ -117,22 +116,66 @@ func (c *Client) CreateTopic(ctx context.Context, topic CreateTopic) ([16]byte, 
 	return got[0].ID, got[0].Err
 }
 
+// RaiseTopic says to how many partitions a topic is to be raised.
+type RaiseTopic struct {
+	Name  string
+	Total int32
+}
+
+// CreatePartitions raises topics in one request and tells what became of each,
+// in their order: nil, or an error that wraps a *kerr.Error,
+// kerr.InvalidPartitions where it has as many or more. All else is as with
+// CreateTopics.
+func (b Broker) CreatePartitions(ctx context.Context, topics ...RaiseTopic) (raised []error, throttle time.Duration, err error) {
+	if raised, throttle, err = createPartitions(ctx, b.r, topics); err != nil {
+		return nil, throttle, fmt.Errorf("raising %s: %w", words.Count(len(topics), "topic"), err)
+	}
+	return raised, throttle, nil
+}
+
+func createPartitions(ctx context.Context, r Requester, topics []RaiseTopic) ([]error, time.Duration, error) {
+	req := kmsg.NewPtrCreatePartitionsRequest()
+	req.TimeoutMillis = int32(adminTimeout.Milliseconds())
+	index := make(map[string]int, len(topics))
+	for i, t := range topics {
+		one := kmsg.NewCreatePartitionsRequestTopic()
+		one.Topic, one.Count = t.Name, t.Total
+		req.Topics = append(req.Topics, one)
+		index[t.Name] = i
+	}
+	if len(index) != len(topics) {
+		return nil, 0, errTwice
+	}
+	resp, err := req.RequestWith(ctx, r)
+	if err != nil {
+		return nil, 0, err
+	}
+	throttle := time.Duration(resp.ThrottleMillis) * time.Millisecond
+	out := make([]error, len(topics))
+	for _, t := range resp.Topics {
+		i, ok := index[t.Topic]
+		if !ok {
+			continue
+		}
+		delete(index, t.Topic)
+		if err := Needs(withMessage(t.ErrorCode, t.ErrorMessage), "ALTER", t.Topic); err != nil {
+			out[i] = fmt.Errorf("raising %s to %s: %w", t.Topic, words.Count(topics[i].Total, "partition"), err)
+		}
+	}
+	if len(index) > 0 {
+		return nil, throttle, fmt.Errorf("%w: %d of %s answered", ErrProtocol, len(topics)-len(index), words.Count(len(topics), "topic"))
+	}
+	return out, throttle, nil
+}
+
 // CreatePartitions raises a topic's number of partitions to total;
 // kerr.InvalidPartitions when it has as many or more.
 func (c *Client) CreatePartitions(ctx context.Context, topic string, total int32) error {
-	admin := kadm.NewClient(c.kgo)
-	admin.SetTimeoutMillis(int32(adminTimeout.Milliseconds()))
-	got, err := admin.UpdatePartitions(ctx, int(total), topic)
-	if err == nil {
-		r, ok := got[topic]
-		if err = Needs(worded(r.Err, r.ErrMessage), "ALTER", topic); !ok {
-			err = fmt.Errorf("%w: another topic answered", ErrProtocol)
-		}
-	}
+	got, _, err := createPartitions(ctx, bound{c.kgo}, []RaiseTopic{{topic, total}})
 	if err != nil {
 		return fmt.Errorf("raising %s to %s: %w", topic, words.Count(total, "partition"), err)
 	}
-	return nil
+	return got[0]
 }
 
 // ConfigEntry is one setting in effect.

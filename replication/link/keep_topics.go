@@ -4,9 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"sluice/fsm"
 	"sluice/kafka"
@@ -27,21 +26,39 @@ func (t *Task) keepTopics(ctx context.Context, s *snapshot, m *Measurement) erro
 	if err := t.confirm(ctx); err != nil {
 		return err
 	}
-	var create, others []topicAction
+	var ready, grow, create []topicAction
 	for _, a := range plan.actions {
-		if a.create > 0 {
+		switch {
+		case a.create > 0:
 			create = append(create, a)
-		} else {
-			others = append(others, a)
+		case a.grow > 0:
+			grow = append(grow, a)
+		default:
+			ready = append(ready, a)
 		}
 	}
-	for part := range slices.Chunk(others, topicsAtOnce) {
-		if err := t.carryOut(ctx, m, part, s.makeReady(ctx, part)); err != nil {
+	for part := range slices.Chunk(ready, topicsAtOnce) {
+		if err := t.carryOut(ctx, m, part, added(part)); err != nil {
 			return err
 		}
 	}
-	if err := t.createSome(ctx, s, m, create); err != nil {
-		return err
+	rules := sync.OnceValues(func() (targetRules, error) { return s.target.rules(ctx, s.link.Spec.ReplicationFactor) })
+	for _, change := range []struct {
+		list []topicAction
+		by   changes
+	}{
+		{grow, s.raise},
+		{create, func(ctx context.Context, at kafka.Broker, part []topicAction) ([]outcome, time.Duration, error) {
+			r, err := rules()
+			if err != nil {
+				return nil, 0, err
+			}
+			return s.create(ctx, at, part, r)
+		}},
+	} {
+		if err := t.atPace(ctx, s, m, change.list, change.by); err != nil {
+			return err
+		}
 	}
 	for _, c := range streamsEnds(s.link, plan.ends, t.cfg.Node, time.Now().UnixMilli()) {
 		if err := t.propose(ctx, c); err != nil {
@@ -64,36 +81,36 @@ func (t *Task) carryOut(ctx context.Context, m *Measurement, part []topicAction,
 	return nil
 }
 
-// createFor bounds how long a round creates topics: the next one goes on, and
-// sees what else has happened meanwhile.
-const createFor = 5 * time.Second
+// changes is one request to the target's controller that creates partitions;
+// the error concerns all of it.
+type changes func(ctx context.Context, at kafka.Broker, part []topicAction) ([]outcome, time.Duration, error)
 
-// createSome creates target topics, some by each request and at the pace that
-// the target allows; each is copied as soon as it is there.
-func (t *Task) createSome(ctx context.Context, s *snapshot, m *Measurement, list []topicAction) error {
+// changeFor bounds how long a round changes topics in one way: the next one
+// goes on, and sees what else has happened meanwhile.
+const changeFor = 5 * time.Second
+
+// atPace creates or raises target topics, some by each request and at the pace
+// that the target allows; each is copied as soon as it is ready.
+func (t *Task) atPace(ctx context.Context, s *snapshot, m *Measurement, list []topicAction, by changes) error {
 	if len(list) == 0 {
 		return nil
 	}
 	var waiting []topicAction
 	if t.pace.next(time.Now()) > 0 {
-		rules, err := s.target.rules(ctx, s.link.Spec.ReplicationFactor)
-		if err != nil {
-			return err
-		}
 		// Of its own: while a quota holds, a broker reads no more from it.
 		conn, err := s.target.Dial(ctx, s.target.controller())
 		if err != nil {
-			return fmt.Errorf("creating target topics: %w", err)
+			return fmt.Errorf("changing target topics: %w", err)
 		}
 		defer conn.Close()
-		for began := time.Now(); len(list) > 0 && time.Since(began) < createFor; {
+		for began := time.Now(); len(list) > 0 && time.Since(began) < changeFor; {
 			n := min(t.pace.next(time.Now()), len(list))
 			if n == 0 {
 				break
 			}
 			part := list[:n]
 			list = list[n:]
-			outcomes, throttle, err := s.create(ctx, conn.Broker(), part, rules)
+			outcomes, throttle, err := by(ctx, conn.Broker(), part)
 			if err != nil {
 				return err
 			}
@@ -135,27 +152,21 @@ func (t *Task) planTopics(ctx context.Context, s *snapshot) (topicsPlan, error) 
 	return decideTopics(in), nil
 }
 
-// parallel bounds how many topics are raised at a time.
-const parallel = 8
-
-// makeReady raises the target topics of actions where they have too few
-// partitions.
-func (s *snapshot) makeReady(ctx context.Context, actions []topicAction) []outcome {
-	out := make([]outcome, len(actions))
-	var g errgroup.Group
-	g.SetLimit(parallel)
-	for i, a := range actions {
-		if a.grow == 0 {
-			out[i] = added(a)
-			continue
-		}
-		g.Go(func() error {
-			out[i] = grown(a, s.target.client.CreatePartitions(ctx, a.target, a.grow))
-			return nil
-		})
+// raise raises target topics that have too few partitions.
+func (s *snapshot) raise(ctx context.Context, at kafka.Broker, list []topicAction) ([]outcome, time.Duration, error) {
+	topics := make([]kafka.RaiseTopic, len(list))
+	for i, a := range list {
+		topics[i] = kafka.RaiseTopic{Name: a.target, Total: a.grow}
 	}
-	_ = g.Wait() // no function returns an error
-	return out
+	errs, throttle, err := at.CreatePartitions(ctx, topics...)
+	if err != nil {
+		return nil, throttle, err
+	}
+	out := make([]outcome, len(list))
+	for i, a := range list {
+		out[i] = grown(a, errs[i])
+	}
+	return out, throttle, nil
 }
 
 // creation is a target topic to create.

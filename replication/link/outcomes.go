@@ -58,8 +58,12 @@ func grown(a topicAction, err error) outcome {
 	return outcome{note: fmt.Sprintf("%s raised to %s", a.target, words.Count(a.grow, "partition")), err: err}
 }
 
-func added(a topicAction) outcome {
-	return outcome{note: fmt.Sprintf("%s of %s %s copied to %s", words.Count(len(a.add), "partition"), a.topic, words.Verb(len(a.add), "is", "are"), a.target)}
+func added(list []topicAction) []outcome {
+	out := make([]outcome, len(list))
+	for i, a := range list {
+		out[i].note = fmt.Sprintf("%s of %s %s copied to %s", words.Count(len(a.add), "partition"), a.topic, words.Verb(len(a.add), "is", "are"), a.target)
+	}
+	return out
 }
 
 func created(a topicAction, changed []Changed, err error) outcome {

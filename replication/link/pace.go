@@ -8,7 +8,7 @@ import (
 	"sluice/words"
 )
 
-// pace is how many target topics the next request creates, and when. The first
+// pace is how many target topics the next request creates or raises, and when. The first
 // ones are few, so that something is copied soon; a controller that refuses by
 // its quota is asked for no more than it took, once the throttle time is over.
 type pace struct {
@@ -43,8 +43,12 @@ func (p *pace) answered(now time.Time, asked, throttled int, throttle time.Durat
 func throttled(target string, list []topicAction, wait time.Duration) []Refused {
 	out := make([]Refused, len(list))
 	for i, a := range list {
-		out[i] = Refused{a.topic, fsm.CodeQuotaThrottled, fmt.Sprintf("the target topic %s waits to be created: Kafka cluster %s bounds by a quota "+
-			"(controller_mutation_rate) how many partitions are created a second; the next request is sent in %v", a.target, target, wait.Round(time.Second))}
+		what := "created"
+		if a.grow > 0 {
+			what = "raised to " + words.Count(a.grow, "partition")
+		}
+		out[i] = Refused{a.topic, fsm.CodeQuotaThrottled, fmt.Sprintf("the target topic %s waits to be %s: Kafka cluster %s bounds by a quota "+
+			"(controller_mutation_rate) how many partitions are created a second; the next request is sent in %v", a.target, what, target, wait.Round(time.Second))}
 	}
 	return out
 }
@@ -64,6 +68,6 @@ func foldThrottled(refused []Refused) []Refused {
 	if len(waiting) == 0 {
 		return refused
 	}
-	return append(out, Refused{Code: fsm.CodeQuotaThrottled, Message: fmt.Sprintf("%s %s to be created, by a quota of the target's controller: %s",
+	return append(out, Refused{Code: fsm.CodeQuotaThrottled, Message: fmt.Sprintf("%s %s to be created or raised, by a quota of the target's controller: %s",
 		words.Count(len(waiting), "topic"), words.Verb(len(waiting), "waits", "wait"), words.List(waiting))})
 }

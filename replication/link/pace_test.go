@@ -114,3 +114,41 @@ func TestManyTopicsAreCreatedByFewRequests(t *testing.T) {
 		t.Errorf("%d CreateTopics and %d Produce requests for 150 topics", c, p)
 	}
 }
+
+// Raising partition counts is bounded by the same quota as creating topics, and
+// keeps the same pace.
+func TestTopicsAreRaisedAsTheQuotaAllows(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	for i := range 12 {
+		l.create(l.usC, fmt.Sprintf("pay-%02d", i), 1, nil)
+	}
+	ctl, r := l.start(spec())
+	l.until("all are copied", func() bool { return strings.Count(ctl.streams(), ">") == 12 })
+	refused := l.brokersOf["eu"].Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.CreatePartitions}, Err: kerr.ThrottlingQuotaExceeded, Count: -1})
+	began := time.Now()
+	for i := range 12 {
+		if err := l.usC.CreatePartitions(l.ctx, fmt.Sprintf("pay-%02d", i), 3); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.until("what waits is listed", func() bool {
+		m := r.Measure()
+		return m.State == fsm.CodeIdle && len(m.Refused) == 13 && m.Refused[1].Code == fsm.CodeQuotaThrottled && // and orders, which is not there
+			strings.Contains(m.Refused[1].Message, "waits to be raised to 3 partitions")
+	})
+	l.rounds(r, 20)
+	if n, most := refused.Hits(), 2+int(time.Since(began)/leastPause); n > most {
+		t.Errorf("%d requests, at most %d", n, most)
+	}
+	refused.Remove()
+	raises := l.brokersOf["eu"].Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.CreatePartitions}, Observe: true, Count: -1})
+	l.until("all are raised", func() bool { return strings.Count(ctl.streams(), ">") == 36 })
+	if n := raises.Hits(); n > 6 {
+		t.Errorf("%d requests raise 12 topics", n)
+	}
+	l.until("nothing waits", func() bool { m := r.Measure(); return len(m.Refused) == 1 })
+	if n := ctl.events(fsm.CodeQuotaThrottled); n != 1 {
+		t.Errorf("%d events of one quota", n)
+	}
+}
