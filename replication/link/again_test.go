@@ -139,18 +139,26 @@ func TestStateOfEveryTopic(t *testing.T) {
 // A new owner of a link's topics does not tell again what the one before has
 // told, and tells the end of what ended in between.
 func TestTheNextOwnerKnowsWhatWasTold(t *testing.T) {
-	told := func(at int64, topic string, code fsm.Code) *fsm.Event {
+	event := func(at int64, topic string, code fsm.Code) *fsm.Event {
 		return &fsm.Event{Task: 5, Topic: topic, Part: -1, Code: code, Message: "why", First: at, Last: at}
 	}
+	many, some, end := event(10, "", fsm.CodeNotEmpty), event(11, "", fsm.CodePartitionMismatch), event(12, "", fsm.CodeResolved)
+	many.Message, some.Message = "12 topics are refused: why", "4 topics are refused: why"
+	end.Message = over(fsm.CodePartitionMismatch) + some.Message
 	got := refusedBefore(fsm.LinkEvents{
 		Events: []*fsm.Event{
-			told(1, "a", fsm.CodeTopicMissing), told(2, "b", fsm.CodePartitionMismatch), told(3, "a", fsm.CodeResolved),
-			told(4, "c", fsm.CodeTopicAdded), told(6, "d", fsm.CodeSettingsDiffer), told(7, "", fsm.CodeUnreachable),
+			event(1, "a", fsm.CodeTopicMissing), event(2, "b", fsm.CodePartitionMismatch), event(3, "a", fsm.CodeResolved),
+			event(4, "c", fsm.CodeTopicAdded), event(6, "d", fsm.CodeSettingsDiffer), event(7, "", fsm.CodeUnreachable),
 			{Task: 6, Topic: "e", Part: -1, Code: fsm.CodeTopicMissing, Last: 8}, {Task: 5, Topic: "f", Part: 0, Code: fsm.CodeUnreachable, Last: 9},
+			many, some, end,
 		},
-		Lasting: []*fsm.Event{told(5, "g", fsm.CodeForeignWriter)},
+		Lasting: []*fsm.Event{event(5, "g", fsm.CodeForeignWriter)},
 	}, 5)
-	want := map[string]Refused{"b": {"b", fsm.CodePartitionMismatch, "why"}, "": {"", fsm.CodeUnreachable, "why"}, "g": {"g", fsm.CodeForeignWriter, "why"}}
+	of := func(topic string, code fsm.Code, why string) told { return told{Refused: Refused{topic, code, why}} }
+	want := map[subject]told{
+		{topic: "b"}: of("b", fsm.CodePartitionMismatch, "why"), {}: of("", fsm.CodeUnreachable, "why"), {topic: "g"}: of("g", fsm.CodeForeignWriter, "why"),
+		{code: fsm.CodeNotEmpty}: of("", fsm.CodeNotEmpty, many.Message),
+	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}

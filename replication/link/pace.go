@@ -52,22 +52,3 @@ func throttled(target string, list []topicAction, wait time.Duration) []Refused 
 	}
 	return out
 }
-
-// foldThrottled makes one of all topics that wait for a quota, for one event
-// instead of as many.
-func foldThrottled(refused []Refused) []Refused {
-	var out []Refused
-	var waiting []string
-	for _, r := range refused {
-		if r.Code == fsm.CodeQuotaThrottled {
-			waiting = append(waiting, r.Topic)
-		} else {
-			out = append(out, r)
-		}
-	}
-	if len(waiting) == 0 {
-		return refused
-	}
-	return append(out, Refused{Code: fsm.CodeQuotaThrottled, Message: fmt.Sprintf("%s %s to be created or raised, by a quota of the target's controller: %s",
-		words.Count(len(waiting), "topic"), words.Verb(len(waiting), "waits", "wait"), words.List(waiting))})
-}

@@ -59,8 +59,9 @@ func TestTopicsThatWaitForAQuotaAreToldOnce(t *testing.T) {
 	if r := refused[7]; r.Topic != "t07" || r.Code != fsm.CodeQuotaThrottled || !strings.Contains(r.Message, "9s") {
 		t.Errorf("%+v", r)
 	}
-	got := foldThrottled(refused)
-	if len(got) != 2 || got[0] != other || got[1].Topic != "" || !strings.Contains(got[1].Message, "60 topics wait") || !strings.Contains(got[1].Message, "controller: t00, t01, t02, t03, t04 and 55 more") {
+	got := foldRefused(refused, nil)
+	waiting := got[subject{code: fsm.CodeQuotaThrottled}]
+	if len(got) != 2 || got[subject{topic: "full"}].Refused != other || !strings.Contains(waiting.Message, "60 topics wait") || !strings.Contains(waiting.Message, "t00, t01, t02, t03, t04 and 55 more") {
 		t.Errorf("%+v", got)
 	}
 }

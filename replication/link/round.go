@@ -1,18 +1,15 @@
 package link
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"sluice/fsm"
-	"sluice/fsm/reason"
 	"sluice/kafka"
 )
 
@@ -57,7 +54,7 @@ func (t *Task) once(ctx context.Context) {
 	if m.Differences = t.alike.differences(); m.losing != "" && m.State == fsm.CodeIdle {
 		m.State, m.Message = fsm.CodeTargetLost, m.losing
 	}
-	t.recordRefused(err, foldThrottled(m.Refused))
+	t.recordRefused(err, m.Refused)
 	t.measure.Store(&m)
 }
 
@@ -115,45 +112,31 @@ func (t *Task) pin(ctx context.Context, at *side) error {
 }
 
 // recordRefused records an event for what was not recorded before, of the link
-// as a whole and of each topic, and one for what is over.
+// as a whole and of topics, and one for what is over.
 func (t *Task) recordRefused(err error, refused []Refused) {
 	if t.recorded == nil {
 		t.recorded = refusedBefore(t.ctl.View().LinkEvents(t.link), t.id)
 	}
-	now := map[string]Refused{}
-	if err != nil {
-		refused = append(slices.Clone(refused), Refused{Code: codeOf(err), Message: kafka.Explain(err)})
-		now = maps.Clone(t.recorded) // the round did not get to look at every topic
+	now := foldRefused(refused, t.recorded)
+	if err != nil { // the round did not get to look at every topic
+		seen := now
+		now = maps.Clone(t.recorded)
+		maps.Copy(now, seen)
+		now[subject{}] = told{Refused: Refused{Code: codeOf(err), Message: kafka.Explain(err)}}
 	}
-	for _, f := range refused {
-		now[f.Topic] = f
-		if old, ok := t.recorded[f.Topic]; !ok || old.Code != f.Code {
-			t.record(f.Topic, f.Code, f.Message)
+	for of, f := range now {
+		if old, ok := t.recorded[of]; !ok || f.news(&old) {
+			t.record(of.topic, f.Code, f.Message)
 		}
 	}
-	for topic, old := range t.recorded {
-		if _, still := now[topic]; !still {
-			t.record(topic, fsm.CodeResolved, "no longer so: "+string(old.Code)+": "+old.Message)
+	still := map[string]bool{} // topics, told one by one or together
+	for _, r := range refused {
+		still[r.Topic] = true
+	}
+	for of, old := range t.recorded {
+		if _, is := now[of]; !is && !still[of.topic] {
+			t.record(of.topic, fsm.CodeResolved, over(old.Code)+old.Message)
 		}
 	}
 	t.recorded = now
-}
-
-// refusedBefore reads from a link's events what its owners before have told of
-// and have not seen the end of, by topic.
-func refusedBefore(told fsm.LinkEvents, id fsm.TaskID) map[string]Refused {
-	events := append(slices.Clone(told.Events), told.Lasting...)
-	slices.SortStableFunc(events, func(a, b *fsm.Event) int { return cmp.Compare(a.Last, b.Last) })
-	out := map[string]Refused{}
-	for _, e := range events {
-		switch {
-		case e.Task != id || e.Part >= 0:
-		case e.Code == fsm.CodeResolved:
-			delete(out, e.Topic)
-		case e.Code == fsm.CodeSettingsDiffer, e.Code == fsm.CodeTargetLost: // of keepAlike
-		case reason.SeverityOf(e.Code) >= reason.Waiting:
-			out[e.Topic] = Refused{Topic: e.Topic, Code: e.Code, Message: e.Message}
-		}
-	}
-	return out
 }

@@ -28,7 +28,7 @@ type Task struct {
 	measure atomic.Pointer[Measurement]
 
 	// Of the goroutine that runs it.
-	recorded map[string]Refused // last refusal recorded of each topic, "": of the link; nil: not looked up yet
+	recorded map[subject]told // refusals that were recorded and are not over; nil: not looked up yet
 	ledger   *ledger
 	basis    basis // of plan; zero: none
 	plan     topicsPlan
