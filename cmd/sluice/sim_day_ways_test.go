@@ -121,8 +121,10 @@ func (d *simDay) carryOut(t trouble, way string) error {
 	case "trim source too":
 		return d.trimBoth(t.w, t.topic, t.partition)
 	case "widen":
-		if err := d.setLimit(t.w.target, target, 1<<20); err != nil {
-			return err
+		if t.w.target.kafka.TopicInfo(target) != nil { // else trying again says that it was deleted
+			if err := d.setLimit(t.w.target, target, 1<<20); err != nil {
+				return err
+			}
 		}
 		way = "retry"
 	case "recopy":
