@@ -85,7 +85,7 @@ func TestJoinSaysWhy(t *testing.T) {
 	for i := 1; i <= 3; i++ {
 		a.Issue(certs.Node{Name: fmt.Sprint("n", i), Hosts: []string{ipOf(i)}})
 	}
-	a.Issue(certs.Node{Name: "expired", Hosts: []string{ipOf(3)}, To: time.Date(1995, 6, 1, 0, 0, 0, 0, time.UTC)})
+	a.Issue(certs.Node{Name: "expired", Node: "n3", Hosts: []string{ipOf(3)}, To: time.Date(1995, 6, 1, 0, 0, 0, 0, time.UTC)})
 	const why = "has expired at 1995-06-01T00:00:00Z"
 	synctest.Test(t, func(t *testing.T) {
 		n := vnet.New()

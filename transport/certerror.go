@@ -63,6 +63,8 @@ func ownFault(leaf *x509.Certificate, use x509.ExtKeyUsage, host string, now tim
 		return "lacks the extended key usage " + usageName(use)
 	case use == x509.ExtKeyUsageServerAuth && host != "" && leaf.VerifyHostname(host) != nil:
 		return fmt.Sprintf("is for %s, not for %s", hostsOf(leaf), host)
+	case nameOf(leaf) == "":
+		return unnamed
 	}
 	return ""
 }

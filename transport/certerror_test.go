@@ -31,6 +31,7 @@ func TestCertificateIsNamed(t *testing.T) {
 	ours.Issue(certs.Node{Name: "elsewhere", Hosts: []string{"n9.example"}})
 	ours.Issue(certs.Node{Name: "server-only", Hosts: host2, Uses: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
 	ours.Issue(certs.Node{Name: "client-only", Hosts: host2, Uses: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	ours.Issue(certs.Node{Name: "unnamed", Hosts: host2, Node: certs.NoNode})
 	theirs.Issue(certs.Node{Name: "foreign", Hosts: host2})
 	foreign := files(filepath.Join(dir, "theirs"), "foreign")
 	foreign.CA = filepath.Join(dir, "ours", CACertFile)
@@ -55,6 +56,7 @@ func TestCertificateIsNamed(t *testing.T) {
 			there + "DIR/server-only.pem lacks the extended key usage clientAuth"},
 		{"no server", of("client-only"), dialled + "lacks an extended key usage: a node's needs serverAuth and clientAuth",
 			here + "DIR/client-only.pem lacks the extended key usage serverAuth", "", ""},
+		{"names no node", of("unnamed"), dialled + unnamed, here + "DIR/unnamed.pem " + unnamed, dialling + unnamed, there + "DIR/unnamed.pem " + unnamed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -152,11 +154,11 @@ func TestRefusalOverRealTCP(t *testing.T) {
 	}
 	b := start(t, Config{Listen: ln.Addr().String(), TLS: files(filepath.Join(dir, "ours"), "n1"), Strangers: gate.Config{Most: 256, PerAddress: 256, Rate: 10_000}, Network: Network{
 		Listen: func(context.Context, string, string) (net.Listener, error) { return ln, nil },
-	}}, Identity{ServerID: "b", Name: "b", ClusterID: "c"})
+	}}, Identity{ServerID: "b", Name: "n1", ClusterID: "c"})
 	defer b.stop()
 	foreign := files(filepath.Join(dir, "theirs"), "n2")
 	foreign.CA = filepath.Join(dir, "ours", CACertFile)
-	a, err := New(Config{Listen: "127.0.0.1:1", TLS: foreign}, Identity{ServerID: "a", Name: "a", ClusterID: "c"}, slog.New(slog.DiscardHandler))
+	a, err := New(Config{Listen: "127.0.0.1:1", TLS: foreign}, Identity{ServerID: "a", Name: "n2", ClusterID: "c"}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

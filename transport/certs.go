@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,7 +54,8 @@ func CreateCA(dir string) error {
 }
 
 // CreateNodeCert writes NAME.pem and NAME.key, signed by the CA in dir, for
-// the host names and IP addresses under which other nodes dial this one. The
+// the host names and IP addresses under which other nodes dial this one. It
+// names the node, so that no other one passes for it. The
 // certificate serves both as a server's and as a client's. Existing files are
 // never overwritten.
 func CreateNodeCert(dir, name string, hosts []string) error {
@@ -75,6 +77,7 @@ func CreateNodeCert(dir, name string, hosts []string) error {
 	if cert.NotAfter.After(ca.NotAfter) {
 		cert.NotAfter = ca.NotAfter
 	}
+	cert.URIs = []*url.URL{nodeURI(name)}
 	cert.KeyUsage = x509.KeyUsageDigitalSignature
 	cert.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	for _, host := range hosts {

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -31,10 +32,10 @@ func (f *faults) add(key, format string, args ...any) {
 	*f = append(*f, Fault{Key: key, Message: fmt.Sprintf(format, args...)})
 }
 
-// Check finds everything that is wrong with the files, at that time, for a
-// node that others dial at a host (empty: not known). Without a CA only the
-// pair is looked at, as a server's.
-func (files TLSFiles) Check(host string, now time.Time) []Fault {
+// Check finds everything that is wrong with the files, at that time, for the
+// node of a name that others dial at a host (empty: not known). Without a CA
+// only the pair is looked at, as a server's.
+func (files TLSFiles) Check(name, host string, now time.Time) []Fault {
 	var f faults
 	f.checkKeyMode(files.Key)
 	cert := f.pair(files)
@@ -47,6 +48,9 @@ func (files TLSFiles) Check(host string, now time.Time) []Fault {
 	}
 	if files.CA == "" {
 		return f
+	}
+	if cert != nil {
+		f.checkName(files.Cert, cert.Leaf, name, host)
 	}
 	roots, err := readRoots(files.CA)
 	if err != nil {
@@ -117,6 +121,16 @@ func (f *faults) checkTime(path string, leaf *x509.Certificate, now time.Time) {
 		return
 	}
 	(*f)[len(*f)-1].Expired = true
+}
+
+// checkName looks whether the certificate is the node's own.
+func (f *faults) checkName(path string, leaf *x509.Certificate, name, host string) {
+	switch of := nameOf(leaf); {
+	case of == "":
+		f.add("cert", "%s names no Sluice node, and other nodes refuse it: make one with `sluice cert node %s --host %s`", path, cmp.Or(name, "NAME"), cmp.Or(host, "HOST"))
+	case name != "" && of != name:
+		f.add("cert", "%s is the certificate of the node %s, and this node is %s: make one with `sluice cert node %s --host %s`", path, of, name, name, cmp.Or(host, "HOST"))
+	}
 }
 
 // in words a time that is left.

@@ -113,6 +113,9 @@ func (t *Transport) introduce(ctx context.Context, raw net.Conn, kind Kind, to T
 	if theirs.Refused == codeTwin {
 		return nil, t.answered(theirs)
 	}
+	if theirs.Refused == codeCertificate {
+		return nil, &CertificateError{Peer: to.Address, Ours: true, Reason: theirs.Detail}
+	}
 	if theirs.Refused != "" {
 		return nil, fmt.Errorf("%w (answer of %s: %s)", refusal(theirs.Refused), theirs.Name, theirs.Detail)
 	}
@@ -123,7 +126,11 @@ func (t *Transport) introduce(ctx context.Context, raw net.Conn, kind Kind, to T
 	if err := judge(kind, self, theirs); err != nil {
 		return nil, err
 	}
-	return &Conn{Conn: nc, t: t, kind: kind, peer: theirs.Identity}, nil
+	peer, err := peerOf(nc, theirs.Identity, to.Address)
+	if err != nil {
+		return nil, err
+	}
+	return &Conn{Conn: nc, t: t, kind: kind, peer: peer}, nil
 }
 
 // exchange sends this side's hello and returns the answer. In TLS 1.3 a server

@@ -40,9 +40,9 @@ var ErrNotSent = errors.New("request was not sent")
 type peerKey struct{}
 
 // PeerFrom returns who sent the request that ServeRPC is handling.
-func PeerFrom(ctx context.Context) (Identity, bool) {
-	id, ok := ctx.Value(peerKey{}).(Identity)
-	return id, ok
+func PeerFrom(ctx context.Context) (Peer, bool) {
+	p, ok := ctx.Value(peerKey{}).(Peer)
+	return p, ok
 }
 
 // ServeRPC serves handler to other nodes until ctx ends; open requests are

@@ -115,8 +115,7 @@ func (t *Transport) greet(raw net.Conn) (*Conn, error) {
 	if t.tls != nil {
 		server := tls.Server(raw, t.tls.server())
 		if err := server.HandshakeContext(context.Background()); err != nil {
-			host, _, _ := net.SplitHostPort(raw.RemoteAddr().String())
-			return nil, t.tls.cause(err, host, x509.ExtKeyUsageServerAuth, t.cfg.AdvertisedHost())
+			return nil, t.tls.cause(err, hostOf(raw.RemoteAddr()), x509.ExtKeyUsageServerAuth, t.cfg.AdvertisedHost())
 		}
 		nc = server
 	}
@@ -133,7 +132,11 @@ func (t *Transport) greet(raw net.Conn) (*Conn, error) {
 		return nil, err
 	}
 	self := t.Self()
-	if err = judge(kind, self, theirs); err == nil {
+	peer, err := peerOf(nc, theirs.Identity, hostOf(raw.RemoteAddr()))
+	if err == nil {
+		err = judge(kind, self, theirs)
+	}
+	if err == nil {
 		err = t.guard(theirs.Identity)
 	}
 	if err == nil && t.listener(kind) == nil {
@@ -145,13 +148,16 @@ func (t *Transport) greet(raw net.Conn) (*Conn, error) {
 		if twin, ok := errors.AsType[*TwinError](err); ok {
 			reply.Alive = twin.Alive
 		}
+		if cert, ok := errors.AsType[*CertificateError](err); ok {
+			reply.Detail = "it " + cert.Reason
+		}
 		_ = writeHello(nc, 0, reply)
 		return nil, err
 	}
 	if err := writeHello(nc, 0, reply); err != nil {
 		return nil, err
 	}
-	return &Conn{Conn: nc, t: t, kind: kind, peer: theirs.Identity, inbound: true}, nil
+	return &Conn{Conn: nc, t: t, kind: kind, peer: peer, inbound: true}, nil
 }
 
 // noteRefusal counts a failed inbound handshake and logs it, each kind of
@@ -171,8 +177,13 @@ func (t *Transport) noteRefusal(from net.Addr, err error) {
 		level = t.log.Debug
 	}
 	t.stats.refused(code).Add(1)
-	host, _, _ := net.SplitHostPort(from.String())
-	if t.troubles.mayName(code, host) {
+	if t.troubles.mayName(code, hostOf(from)) {
 		level("refused a connection", "from", from.String(), "code", code, "error", err)
 	}
+}
+
+// hostOf is the host of a socket's other end.
+func hostOf(a net.Addr) string {
+	host, _, _ := net.SplitHostPort(a.String())
+	return host
 }

@@ -98,6 +98,7 @@ func (s *certStore) server() *tls.Config {
 		Certificates:           []tls.Certificate{*cert},
 		ClientAuth:             tls.RequireAndVerifyClientCert,
 		ClientCAs:              roots,
+		VerifyConnection:       mustBeNamed,
 		SessionTicketsDisabled: true, // a resumed session would outlive a changed CA
 	}
 }
@@ -112,6 +113,7 @@ func (s *certStore) client(host string) *tls.Config {
 		MinVersion:           tls.VersionTLS13,
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil },
 		RootCAs:              roots,
+		VerifyConnection:     mustBeNamed,
 		ServerName:           host,
 	}
 }
@@ -128,6 +130,9 @@ func (s *certStore) cause(err error, peer string, use x509.ExtKeyUsage, host str
 	if errors.As(err, &theirs) && len(theirs.UnverifiedCertificates) > 0 {
 		leaf := theirs.UnverifiedCertificates[0]
 		return &CertificateError{Peer: peer, Reason: reasonOf(theirs.Err, leaf, s.files.CA, now), err: err}
+	}
+	if _, ok := errors.AsType[unnamedError](err); ok {
+		return &CertificateError{Peer: peer, Reason: unnamed, err: err}
 	}
 	var reason string
 	own, _ := s.current()

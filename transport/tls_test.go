@@ -44,9 +44,23 @@ func startTLS(t *testing.T, n *vnet.Network, ip string, tlsFiles TLSFiles) *node
 	t.Helper()
 	cfg := hostConfig(n, ip)
 	cfg.Insecure, cfg.TLS = false, tlsFiles
-	tr := start(t, cfg, Identity{ServerID: "id-" + ip, Name: ip, ClusterID: "c"})
+	tr := start(t, cfg, Identity{ServerID: "id-" + ip, Name: nameIn(t, tlsFiles), ClusterID: "c"})
 	synctest.Wait()
 	return tr
+}
+
+// nameIn is the name of the node that a certificate is of.
+func nameIn(t *testing.T, files TLSFiles) string {
+	t.Helper()
+	text, err := os.ReadFile(files.Cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := leafOf(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return nameOf(leaf)
 }
 
 // certNow makes certificates outside the bubble fit the bubble's clock, which
@@ -220,6 +234,9 @@ func TestCreatedCertificates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if len(cert.URIs) != 1 || cert.URIs[0].String() != "sluice://node/n1" || nameOf(cert) != "n1" {
+		t.Errorf("the certificate names %v", cert.URIs)
+	}
 	if cert.VerifyHostname("n1.example") != nil || cert.VerifyHostname("127.0.0.1") != nil || cert.IsCA ||
 		cert.SerialNumber.Sign() <= 0 || cert.SerialNumber.BitLen() < 100 {
 		t.Errorf("certificate: %v %v, serial of %d bits", cert.DNSNames, cert.IPAddresses, cert.SerialNumber.BitLen())
@@ -237,11 +254,11 @@ func TestRealTCP(t *testing.T) {
 	address := ln.Addr().String()
 	b := start(t, Config{Listen: address, TLS: files(dir, "n2"), Network: Network{
 		Listen: func(context.Context, string, string) (net.Listener, error) { return ln, nil },
-	}}, Identity{ServerID: "b", Name: "b", ClusterID: "c"})
+	}}, Identity{ServerID: "b", Name: "n2", ClusterID: "c"})
 	defer b.stop()
 	l := listen(t, b, KindGossip)
 	a, err := New(Config{Listen: "127.0.0.1:1", DialFrom: "127.0.0.1", TLS: files(dir, "n1")},
-		Identity{ServerID: "a", Name: "a", ClusterID: "c"}, slog.New(slog.DiscardHandler))
+		Identity{ServerID: "a", Name: "n1", ClusterID: "c"}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -185,14 +185,14 @@ type Conn struct {
 	net.Conn
 	t       *Transport
 	kind    Kind
-	peer    Identity
+	peer    Peer
 	inbound bool
 	closed  atomic.Bool // by this side
 	lost    atomic.Bool // PeerLost was told
 }
 
-// Peer returns what the other side said of itself.
-func (c *Conn) Peer() Identity { return c.peer }
+// Peer returns who is at the other side.
+func (c *Conn) Peer() Peer { return c.peer }
 
 // Read reads; an end or a reset that this side did not cause is told to
 // PeerLost once.
@@ -200,7 +200,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.t.stats.in(c.kind).Add(uint64(n))
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) && !c.closed.Load() && !c.lost.Swap(true) {
-		c.t.tellLost(c.peer)
+		c.t.tellLost(c.peer.Identity)
 	}
 	return n, err
 }

@@ -102,7 +102,7 @@ func TestDialHandsOverBytesAndIdentity(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := Identity{ServerID: "a", Name: "node-a", ClusterID: "c1", Advertise: "127.0.0.1:7400"}
-		if got := in.(*Conn).Peer(); got != want {
+		if got := in.(*Conn).Peer().Identity; got != want {
 			t.Errorf("acceptor sees %+v", got)
 		}
 		if got := c.Peer().Name; got != "node-b" {

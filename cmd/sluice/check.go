@@ -63,7 +63,7 @@ func (c *checked) checkPeerTLS() {
 	if files.Cert == "" || files.Key == "" || files.CA == "" {
 		return // said by the transport
 	}
-	for _, x := range files.Check(c.transport.AdvertisedHost(), time.Now()) {
+	for _, x := range files.Check(c.cluster.Name, c.transport.AdvertisedHost(), time.Now()) {
 		c.found.add(weigh(x), "peer.tls."+x.Key, "%s", x.Message)
 	}
 }
@@ -84,7 +84,7 @@ func weigh(x transport.Fault) weight {
 // still be used by who insists.
 func (c *checked) checkHTTPFiles() {
 	if c.api.Cert != "" && c.api.Key != "" {
-		for _, x := range (transport.TLSFiles{Cert: c.api.Cert, Key: c.api.Key}).Check("", time.Now()) {
+		for _, x := range (transport.TLSFiles{Cert: c.api.Cert, Key: c.api.Key}).Check("", "", time.Now()) {
 			w := weigh(x)
 			if x.Expired && w == fatal {
 				w = wrong

@@ -20,7 +20,7 @@ import (
 // nodeFile is node.yaml: who this node is, where it listens and keeps its
 // data, and whom it joins. Everything else is an object in Raft.
 type nodeFile struct {
-	Name       string        `yaml:"name" doc:"Name of the node, which no other node of the Sluice cluster has. Needed." example:"n1"`
+	Name       string        `yaml:"name" doc:"Name of the node, which no other node of the Sluice cluster has and which its certificate must hold. A node keeps its name: to give it another one, let it leave, and start it with the new name, a certificate for that and an empty data dir. Needed." example:"n1"`
 	Datacenter string        `yaml:"datacenter" doc:"Where the node is. A link's streams go to nodes in the datacenter of its target Kafka cluster, where there are any." example:"us-east"`
 	DataDir    string        `yaml:"dataDir" doc:"Folder for Raft's log and snapshots, for this node alone. With another folder it is another node. Needed." example:"/var/lib/sluice"`
 	Peer       peerFile      `yaml:"peer"`

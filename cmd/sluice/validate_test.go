@@ -138,6 +138,8 @@ func faulty() []struct {
 			s.write("ca.pem", s.read("other/ca.pem"), 0o600)
 		}},
 		{"host-of-another", false, func(s *site) { s.issue(certs.Node{Hosts: []string{"n2.example", "10.0.0.2"}}) }},
+		{"names-no-node", false, func(s *site) { s.issue(certs.Node{Node: certs.NoNode}) }},
+		{"names-another-node", false, func(s *site) { s.issue(certs.Node{Node: "n2"}) }},
 		{"no-client-usage", false, func(s *site) { s.issue(certs.Node{Uses: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}) }},
 		{"data-dir-is-a-file", false, func(s *site) { s.write("data", "", 0o600) }},
 		{"data-dir-below-a-file", false, func(s *site) { s.write("file", "", 0o600); s.edit("dataDir: data", "dataDir: file/data") }},

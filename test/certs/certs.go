@@ -4,6 +4,7 @@
 package certs
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -12,6 +13,7 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
@@ -31,9 +33,13 @@ type Authority struct {
 type Node struct {
 	Name     string
 	Hosts    []string           // IP addresses or names
+	Node     string             // the node that it names; empty: Name; NoNode: none
 	From, To time.Time          // zero: 1990, and 2090
 	Uses     []x509.ExtKeyUsage // none: a server's and a client's
 }
+
+// NoNode is the Node of a certificate that names none, as all were once.
+const NoNode = "-"
 
 // New makes an authority of that name, ca.pem and ca.key in dir.
 func New(t testing.TB, dir, name string) *Authority {
@@ -42,7 +48,7 @@ func New(t testing.TB, dir, name string) *Authority {
 		t.Fatal(err)
 	}
 	a := &Authority{t: t, dir: dir, key: newKey(t)}
-	c := template(Node{Name: name})
+	c := template(Node{Name: name, Node: NoNode})
 	c.IsCA, c.BasicConstraintsValid, c.KeyUsage, c.ExtKeyUsage = true, true, x509.KeyUsageCertSign, nil
 	der := a.sign(c, c, &a.key.PublicKey)
 	var err error
@@ -76,6 +82,9 @@ func template(n Node) *x509.Certificate {
 		NotBefore: n.From, NotAfter: n.To, KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: n.Uses,
 	}
 	c.SerialNumber.Rsh(c.SerialNumber, 64)
+	if name := cmp.Or(n.Node, n.Name); name != NoNode {
+		c.URIs = []*url.URL{{Scheme: "sluice", Host: "node", Path: "/" + name}}
+	}
 	for _, h := range n.Hosts {
 		if ip := net.ParseIP(h); ip != nil {
 			c.IPAddresses = append(c.IPAddresses, ip)
