@@ -82,6 +82,12 @@ func (e *edit) apply(c Command) Result {
 		}
 	case *OperationStep:
 		return e.operationStep(c)
+	case *BanLift:
+		return c.apply(e)
+	case *TokenPut:
+		return c.apply(e)
+	case *TokenRevoke:
+		return c.apply(e)
 	case *Barrier:
 	}
 	return Result{}
@@ -113,6 +119,9 @@ func (e *edit) nodePut(c *NodePut) Result {
 			return refuse(RefusedInvalid, "the name %s belongs to the node %s", n.Name, n.ID)
 		}
 	}
+	if r := c.use(e); r.Refused != RefusedNot {
+		return r
+	}
 	e.v.Nodes = put(e.v.Nodes, c.Node, byNode)
 	if old == nil {
 		e.event(Event{Node: c.Node.Name, Code: CodeNodeJoined, Message: c.Node.Name + " joined", From: -1, To: -1, First: c.At, Last: c.At})
@@ -126,6 +135,9 @@ func (e *edit) nodeRemove(c *NodeRemove) Result {
 		return Result{}
 	}
 	e.event(Event{Node: n.Name, Code: CodeNodeLeft, Message: n.Name + " left", From: -1, To: -1, First: c.At, Last: c.At})
+	if c.Ban {
+		e.v.Bans = put(e.v.Bans, Ban{Name: n.Name, Key: n.Key, At: c.At}, byBan)
+	}
 	e.v.Nodes = drop(e.v.Nodes, func(n Node) bool { return n.ID == c.ID })
 	return Result{}
 }

@@ -24,6 +24,12 @@ func actOf(c Command) *Act {
 		return c.Act
 	case *NodeRemove:
 		return c.Act
+	case *BanLift:
+		return c.Act
+	case *TokenPut:
+		return c.Act
+	case *TokenRevoke:
+		return c.Act
 	}
 	return nil
 }

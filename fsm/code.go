@@ -66,6 +66,7 @@ const (
 	CodeNodeJoined  Code = "node-joined"
 	CodeNodeLeft    Code = "node-left"
 	CodeNodeDead    Code = "node-dead"
+	CodeJoinRefused Code = "join-refused"
 	CodeOperatorAct Code = "operator-act" // somebody asked for a change
 
 	CodeEventsDropped Code = "events-dropped"

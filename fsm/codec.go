@@ -41,6 +41,9 @@ var formats = [...]format{
 	{(*Barrier)(nil), 1, 1},
 	{(*OperationStep)(nil), 1, featureOperations},
 	{(*StreamsEnd)(nil), 1, featureEndedStreams},
+	{(*BanLift)(nil), 1, featureIdentity},
+	{(*TokenPut)(nil), 1, featureIdentity},
+	{(*TokenRevoke)(nil), 1, featureIdentity},
 }
 
 // formatOf finds the form of a command, nil when it has none.

@@ -26,6 +26,9 @@ const (
 	TypeBarrier      Type = 17 // does nothing; its index proves a working log
 	TypeOperation    Type = 18
 	TypeStreamsEnd   Type = 19
+	TypeBanLift      Type = 20
+	TypeTokenPut     Type = 21
+	TypeTokenRevoke  Type = 22
 )
 
 // Command is a change of the replicated facts. Every command is idempotent or
@@ -50,13 +53,15 @@ type (
 	}
 	// NodePut adds a node or replaces what is known of it.
 	NodePut struct {
-		Node Node  `json:"node"`
-		Act  *Act  `json:"act,omitempty" feature:"3"` // who wants it to join or to leave
-		At   int64 `json:"at"`
+		Node  Node   `json:"node"`
+		Token string `json:"token,omitempty" feature:"5"` // hash of that with which it joins, which is used up
+		Act   *Act   `json:"act,omitempty" feature:"3"`   // who wants it to join or to leave
+		At    int64  `json:"at"`
 	}
 	// NodeRemove forgets a node. Its tasks keep their owner until reassigned.
 	NodeRemove struct {
 		ID  string `json:"id"`
+		Ban bool   `json:"ban,omitempty" feature:"5"` // its certificate is banned
 		Act *Act   `json:"act,omitempty" feature:"3"`
 		At  int64  `json:"at"`
 	}
@@ -191,6 +196,24 @@ type (
 		Event     *Event         `json:"event,omitempty"`
 		At        int64          `json:"at"`
 	}
+	// BanLift lifts all bans on nodes of a name.
+	BanLift struct {
+		Name string `json:"name"`
+		Act  *Act   `json:"act,omitempty"`
+		At   int64  `json:"at"`
+	}
+	// TokenPut lets a node join once; a former token of the node is void.
+	TokenPut struct {
+		Token Token `json:"token"`
+		Act   *Act  `json:"act,omitempty"`
+		At    int64 `json:"at"`
+	}
+	// TokenRevoke takes a node's token away.
+	TokenRevoke struct {
+		Node string `json:"node"`
+		Act  *Act   `json:"act,omitempty"`
+		At   int64  `json:"at"`
+	}
 	// Barrier does nothing.
 	Barrier struct{}
 )
@@ -245,6 +268,15 @@ func (*EventsAdd) Type() Type { return TypeEvents }
 
 // Type implements Command.
 func (*OperationStep) Type() Type { return TypeOperation }
+
+// Type implements Command.
+func (*BanLift) Type() Type { return TypeBanLift }
+
+// Type implements Command.
+func (*TokenPut) Type() Type { return TypeTokenPut }
+
+// Type implements Command.
+func (*TokenRevoke) Type() Type { return TypeTokenRevoke }
 
 // Type implements Command.
 func (*Barrier) Type() Type { return TypeBarrier }

@@ -163,6 +163,8 @@ func TestLevelOf(t *testing.T) {
 			want = featureEndedStreams
 		case name == "mapping-put-thinned":
 			want = featureThinned
+		case name == "node-put-key", name == "node-remove-ban":
+			want = featureIdentity
 		}
 		if LevelOf(c) != want {
 			t.Errorf("%s: level %d, want %d", name, LevelOf(c), want)
@@ -240,6 +242,9 @@ func levelOfView(v *View) uint32 {
 	}
 	if len(v.Ended) > 0 {
 		level = max(level, featureEndedStreams)
+	}
+	if len(v.Bans)+len(v.Tokens) > 0 {
+		level = max(level, featureIdentity)
 	}
 	for _, part := range []any{v.Nodes, v.Kafka, v.Links, v.Events} {
 		level = max(level, levelOfFields(reflect.ValueOf(part)))

@@ -30,6 +30,7 @@ func samples() map[string]Command {
 		Name: "us", Bootstrap: []string{"us1:9092", "us2:9092"}, Datacenter: "us-east", ClusterID: "id", TLS: &TLS{CA: "ca", Cert: "cert", Key: "key", ServerName: "name"},
 		SASL: &SASL{Mechanism: "PLAIN", Username: "user", Password: "${env:SECRET}"},
 	}
+	hash := strings.Repeat("0a", 32)
 	return map[string]Command{
 		"cluster-init":  &ClusterInit{ClusterID: "c1", At: 1},
 		"node-put":      &NodePut{Node: Node{ID: "a", Name: "n1", Datacenter: "east", Addr: "n1:7400", HTTP: "n1:8080", Feature: 2, Leaving: true}, At: 1},
@@ -72,6 +73,12 @@ func samples() map[string]Command {
 		"operation-step-who": &OperationStep{Operation: 1, Event: &who, At: 3},
 
 		"mapping-put-thinned": &MappingPut{Task: 1, Turn: 2, Mapping: Mapping{Version: 2, Phase: PhaseTranslated, Segments: []Segment{{1, 2}, {3, 4}}, Thinned: 3}, At: 3},
+
+		"node-put-key":    &NodePut{Node: Node{ID: "a", Name: "n1", Key: hash}, Token: hash, At: 1},
+		"node-remove-ban": &NodeRemove{ID: "a", Ban: true, At: 1},
+		"ban-lift":        &BanLift{Name: "n1", Act: act, At: 1},
+		"token-put":       &TokenPut{Token: Token{Node: "n4", Datacenter: "east", Hash: hash, By: "ops", Expires: 2}, Act: act, At: 1},
+		"token-revoke":    &TokenRevoke{Node: "n4", Act: act, At: 1},
 
 		"operation-step": &OperationStep{Operation: 1, From: StepStopping, To: StepReleasing, State: OperationRunning, Message: "m", Event: &event, At: 3},
 	}
@@ -241,6 +248,21 @@ func whole(t testing.TB) *State {
 	return d.s
 }
 
+// identified holds what level 5 adds.
+func identified(t testing.TB) *State {
+	d := &driver{t: t, s: richest(t)}
+	d.index = d.s.View().Index
+	key := strings.Repeat("0b", 32)
+	d.must(
+		&FeatureRaise{Level: 5},
+		&NodePut{Node: Node{ID: "c", Name: "n3", Key: key}, At: 20},
+		&NodePut{Node: Node{ID: "d", Name: "n4", Key: key}, At: 20},
+		&NodeRemove{ID: "d", Ban: true, At: 21},
+		&TokenPut{Token: Token{Node: "n5", Datacenter: "east", Hash: key, By: "ops", Expires: 23}, At: 22},
+	)
+	return d.s
+}
+
 func TestGoldenSnapshots(t *testing.T) {
 	for _, c := range []struct {
 		file  string
@@ -251,6 +273,7 @@ func TestGoldenSnapshots(t *testing.T) {
 		{"snapshot.v2", richer(t), []string{`"source":"id"`, `"target":"pinned"`, `"lastOperation":2`, `"by":"n2"`, `"state":"done"`, `"step":"releasing"`, `"started":16`, `"finished":17`}},
 		{"snapshot.v3", richest(t), []string{`{"source":"id","target":"pinned","stream":{"topic":"orders"`, `"name":"l","dropped"`, `"lasting":[`, `"who":"node n3","client":`}},
 		{"snapshot.v4", whole(t), []string{`"thinned":104`}},
+		{"snapshot.v5", identified(t), []string{`"key":"0b0b`, `"node":"n5","datacenter":"east","hash":"0b0b`, `{"name":"n4","key":"0b0b`}},
 	} {
 		t.Run(c.file, func(t *testing.T) {
 			got := snapshot(t, c.state.View())

@@ -100,8 +100,9 @@ type Node struct {
 	ID         string `json:"id"` // ServerID: random, lives and dies with the data dir
 	Name       string `json:"name"`
 	Datacenter string `json:"datacenter,omitempty"`
-	Addr       string `json:"addr"`              // advertised peer address, host:port
-	HTTP       string `json:"http,omitempty"`    // address of its API, host:port
-	Feature    uint32 `json:"feature"`           // highest feature level that it knows
-	Leaving    bool   `json:"leaving,omitempty"` // drains: gets no task, hands over those it has
+	Addr       string `json:"addr"`                      // advertised peer address, host:port
+	HTTP       string `json:"http,omitempty"`            // address of its API, host:port
+	Feature    uint32 `json:"feature"`                   // highest feature level that it knows
+	Leaving    bool   `json:"leaving,omitempty"`         // drains: gets no task, hands over those it has
+	Key        string `json:"key,omitempty" feature:"5"` // hex SHA-256 of its certificate's public key (SubjectPublicKeyInfo); empty: none, or unknown
 }

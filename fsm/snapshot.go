@@ -28,6 +28,8 @@ const (
 	recOperation byte = 7
 	recEnded     byte = 8
 	recEnd       byte = 9
+	recBan       byte = 10
+	recToken     byte = 11
 )
 
 // record is one kind of record.
@@ -47,6 +49,8 @@ var records = [...]record{
 	{recEvents, 1, LinkEvents{}},
 	{recOperation, featureOperations, Operation{}},
 	{recEnded, featureEndedStreams, EndedStream{}},
+	{recBan, featureIdentity, Ban{}},
+	{recToken, featureIdentity, Token{}},
 }
 
 type snapshotHead struct {
@@ -94,6 +98,12 @@ func WriteSnapshot(w io.Writer, v *View) error {
 	}
 	for _, x := range v.Ended {
 		s.record(recEnded, x)
+	}
+	for _, b := range v.Bans {
+		s.record(recBan, b)
+	}
+	for _, t := range v.Tokens {
+		s.record(recToken, t)
 	}
 	s.record(recEnd, s.count)
 	if s.err == nil {
@@ -202,6 +212,10 @@ func (v *View) restore(kind byte, j []byte) error {
 		v.Operations, err = appendJSON(v.Operations, j)
 	case recEnded:
 		v.Ended, err = appendJSON(v.Ended, j)
+	case recBan:
+		v.Bans, err = appendJSON(v.Bans, j)
+	case recToken:
+		v.Tokens, err = appendJSON(v.Tokens, j)
 	case recTasks:
 		return v.restoreTasks(j)
 	default:

@@ -20,6 +20,9 @@ type View struct {
 
 	Ended []*EndedStream // by Kafka clusters and stream: the last MaxEnded
 
+	Bans   Bans
+	Tokens Tokens
+
 	Operations []*Operation // by ID: those that run, and the last MaxFinished that do not
 
 	changed       uint64 // index of the last command that changed anything but Index, as far as this process knows
@@ -138,6 +141,10 @@ func (v *View) OperationOn(link LinkID, kind OperationKind) *Operation {
 // HasOperations reports whether the facts hold operations; below their feature
 // level they do not.
 func (v *View) HasOperations() bool { return v.Feature >= featureOperations }
+
+// NamesMembers reports whether every node of the cluster tells the others who
+// belongs to it; below that feature level some do not.
+func (v *View) NamesMembers() bool { return v.Feature >= featureIdentity }
 
 // Behind names the nodes that do not know a feature level yet, sorted.
 func (v *View) Behind(level uint32) []string {

@@ -233,6 +233,11 @@ var table = map[fsm.Code]Row{
 		Meaning: "the link is being deleted; the target keeps its records",
 		Advice:  nothing,
 	},
+	fsm.CodeJoinRefused: {
+		Severity: Waiting, Side: Cluster, Acts: AtSluice, Event: true,
+		Meaning: "a node asked to join and was not taken in",
+		Advice:  "if it is to be a member, make it a token (`sluice cluster token create`); if not, find out who runs it: it has a certificate",
+	},
 	fsm.CodeNodeLeft: {
 		Severity: Told, Side: Cluster, Acts: Nobody, Event: true,
 		Meaning: "a node left the cluster",
