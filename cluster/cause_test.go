@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -36,7 +37,7 @@ func (h *heard) count(text string) int {
 
 // withTLS starts node i of nodes 1 to peers over a virtual network, with the
 // certificate NAME of dir; end ends it.
-func withTLS(t *testing.T, n *vnet.Network, dir, name string, i, peers int) (node *Node, log *heard, end func()) {
+func withTLS(t *testing.T, n *vnet.Network, dir, name string, i, peers int, more ...func(*Config)) (node *Node, log *heard, end func()) {
 	t.Helper()
 	log = &heard{}
 	l := slog.New(slog.NewTextHandler(log, nil))
@@ -45,18 +46,25 @@ func withTLS(t *testing.T, n *vnet.Network, dir, name string, i, peers int) (nod
 	if err != nil {
 		t.Fatal(err)
 	}
+	nodeName := fmt.Sprint("n", i)
+	if i > 3 {
+		nodeName = name
+	}
 	host := n.Host(ipOf(i))
 	tr, err := transport.New(transport.Config{
 		Listen:  ipOf(i) + ":7400",
 		TLS:     transport.TLSFiles{Cert: filepath.Join(dir, name+".pem"), Key: filepath.Join(dir, name+".key"), CA: filepath.Join(dir, "ca.pem")},
 		Network: transport.Network{Listen: host.Listen, Dial: host.Dial},
-	}, transport.Identity{ServerID: id.ServerID, Name: fmt.Sprint("n", i), ClusterID: id.ClusterID}, l)
+	}, transport.Identity{ServerID: id.ServerID, Name: nodeName, ClusterID: id.ClusterID}, l)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := Config{Name: fmt.Sprint("n", i), DataDir: data}
+	cfg := Config{Name: nodeName, DataDir: data}
 	for p := 1; p <= peers; p++ {
 		cfg.Join = append(cfg.Join, ipOf(p)+":7400")
+	}
+	for _, f := range more {
+		f(&cfg)
 	}
 	if node, err = New(cfg, tr, l); err != nil {
 		t.Fatal(err)
@@ -69,7 +77,7 @@ func withTLS(t *testing.T, n *vnet.Network, dir, name string, i, peers int) (nod
 	return node, log, func() {
 		cancel()
 		for range 2 {
-			if err := <-done; err != nil {
+			if err := <-done; err != nil && !errors.Is(err, ErrRemoved) && !errors.Is(err, ErrNameTaken) {
 				t.Errorf("n%d: %v", i, err)
 			}
 		}

@@ -21,6 +21,8 @@ type Config struct {
 	DataDir      string        // Raft's log and the node's identity; belongs to one process at a time
 	HTTP         string        // advertised address of the API, host:port
 	Join         []string      // peer addresses asked at the first start; empty: a cluster of its own
+	Allow        []string      // names of nodes that may join without a token, beside those that Join lists
+	Token        string        // secret with which this node joins; empty: none
 	Profile      Profile       // distances between the nodes
 	MaxVoters    int           // further nodes carry work without a vote
 	PromoteAfter time.Duration // a new node votes after that long in good health

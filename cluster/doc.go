@@ -6,7 +6,8 @@
 //     is; watchdog: a disk that hangs;
 //   - members: founder (the first start, and a start at another address),
 //     membership (this node's way in and out), roster (a leader's changes),
-//     liveness (who is there, and at one address only), gossip;
+//     liveness (who is there, and at one address only), door (who may speak
+//     with this node, and about what), gossip;
 //   - leadership: what a leader decides, a term at a time;
 //   - reconciler: the tasks of this node, with the sinks of their progress and
 //     their events; reporter: the report of each second.

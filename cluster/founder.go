@@ -284,6 +284,15 @@ func (f *founder) begun() error {
 	return f.set(id)
 }
 
+// keep makes last who belongs to the cluster.
+func (f *founder) keep(m members) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	id := f.identity
+	id.Members = &m
+	return f.set(id)
+}
+
 // set takes an identity once it is saved. The caller holds mu.
 func (f *founder) set(id Identity) error {
 	err := f.save(id)

@@ -15,12 +15,13 @@ import (
 // and dies with the data dir: a wiped node has forgotten its vote, so it must
 // not come back under the id that gave it.
 type Identity struct {
-	ServerID  string `json:"serverId"`
-	ClusterID string `json:"clusterId,omitempty"` // empty before the node belongs to a cluster
-	Bootstrap bool   `json:"bootstrap,omitempty"` // this node decided to begin the cluster and has not yet
-	Log       bool   `json:"log,omitempty"`       // Raft's log was made: without it this node has forgotten its vote
-	Address   string `json:"address,omitempty"`   // at which the others knew the node; empty: a release wrote it that did not say
-	CopyOf    string `json:"copyOf,omitempty"`    // the address at which the node of this identity was alive while this one ran
+	ServerID  string   `json:"serverId"`
+	ClusterID string   `json:"clusterId,omitempty"` // empty before the node belongs to a cluster
+	Bootstrap bool     `json:"bootstrap,omitempty"` // this node decided to begin the cluster and has not yet
+	Log       bool     `json:"log,omitempty"`       // Raft's log was made: without it this node has forgotten its vote
+	Address   string   `json:"address,omitempty"`   // at which the others knew the node; empty: a release wrote it that did not say
+	Members   *members `json:"members,omitempty"`   // who belonged to the cluster last; nil: not known, or not all nodes say
+	CopyOf    string   `json:"copyOf,omitempty"`    // the address at which the node of this identity was alive while this one ran
 }
 
 // ErrLogLost: a part of the data dir is gone, and with it what this node promised.

@@ -160,22 +160,6 @@ func (l *leaderLoop) describe(ctx context.Context, v *fsm.View) error {
 	return nil
 }
 
-// commonFeature is the highest level that every member says it knows, 0 when
-// one of them has not said yet.
-func commonFeature(v *fsm.View, servers []raft.Server) uint32 {
-	level := uint32(0)
-	for i, s := range servers {
-		node := v.Node(string(s.ID))
-		if node == nil {
-			return 0
-		}
-		if i == 0 || node.Feature < level {
-			level = node.Feature
-		}
-	}
-	return level
-}
-
 // judge looks at every node's life and notes what has changed. A death is an
 // event; at the begin of a term only that of a node whose tasks are yet to be
 // moved, because earlier ones are events already.

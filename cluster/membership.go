@@ -40,9 +40,11 @@ type membership struct {
 	consensus *consensus
 	ownership *ownership
 	liveness  *liveness
-	running   func() int64 // tasks on this node
+	running   func() int64  // tasks on this node
+	key       func() string // of its certificate
 	calls     *transport.Client
-	stop      func(error) // ends the node; nil is no reason
+	taken     func(*members) error // this node was taken in
+	stop      func(error)          // ends the node; nil is no reason
 	leaving   atomic.Bool
 	left      atomic.Bool
 	refused   atomic.Pointer[[]string] // why it is not taken in, in sentences; nil: it is
@@ -50,8 +52,12 @@ type membership struct {
 
 // record is what the facts should hold of this node.
 func (m *membership) record() fsm.Node {
+	key := ""
+	if m.consensus.facts.View().NamesMembers() {
+		key = m.key()
+	}
 	return fsm.Node{
-		ID: m.self.ServerID, Name: m.cfg.Name, Datacenter: m.cfg.Datacenter,
+		Key: key, ID: m.self.ServerID, Name: m.cfg.Name, Datacenter: m.cfg.Datacenter,
 		Addr: m.self.Advertise, HTTP: m.cfg.HTTP, Feature: cmp.Or(m.cfg.hooks.level, fsm.FeatureLevel),
 	}
 }
@@ -137,7 +143,11 @@ func (m *membership) ask(ctx context.Context, addresses []string) error {
 		if address == m.self.Advertise && m.consensus.leading.Load() == nil {
 			continue
 		}
-		err := m.call(ctx, transport.Target{Address: address}, pathJoin, m.record())
+		var answer welcome
+		err := m.call(ctx, transport.Target{Address: address}, pathJoin, joining{Node: m.record(), Token: m.cfg.Token}, &answer)
+		if err == nil {
+			err = m.taken(answer.Members)
+		}
 		if err == nil {
 			m.refused.Store(nil)
 			return nil
@@ -168,10 +178,10 @@ func prefixed(prefix string, texts []string) []string {
 	return out
 }
 
-func (m *membership) call(ctx context.Context, to transport.Target, path string, in any) error {
+func (m *membership) call(ctx context.Context, to transport.Target, path string, in, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, m.t.propose)
 	defer cancel()
-	return m.calls.Call(ctx, to, path, in, nil)
+	return m.calls.Call(ctx, to, path, in, out)
 }
 
 // register proposes this node's own record when the facts hold another one. A
@@ -319,7 +329,8 @@ func (m *membership) requestRemovalOnce(ctx context.Context, members []raft.Serv
 		if to.ServerID == m.self.ServerID {
 			continue
 		}
-		if err = m.call(ctx, to, pathRemove, removal{ID: m.self.ServerID, Leaves: true}); err == nil {
+		err = m.call(ctx, to, pathRemove, removal{ID: m.self.ServerID, Leaves: true}, nil)
+		if err == nil || isNoMember(err) { // it was done before
 			return nil
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -81,18 +80,22 @@ func (n *Node) join(identity Identity) {
 	facts, propose := n.consensus.facts, n.consensus.propose
 	n.ownership = &ownership{local: l, facts: facts, leaders: n.consensus, confirms: n.clients.confirms}
 	n.liveness = newLiveness(l, n.tr, n.consensus)
-	n.tr.Guard(func(who transport.Identity) *transport.TwinError {
-		return n.liveness.twin(who, n.consensus.raft.Load() != nil)
-	})
+	door := &door{local: l, consensus: n.consensus, liveness: n.liveness, keep: n.founder.keep, review: n.tr.Review, maySay: n.tr.MaySay}
+	door.held.Store(identity.Members)
+	n.tr.Guard(door.judge)
 	n.progress = newProgressSink(l, facts, propose)
 	n.events = &eventSink{local: l, propose: propose, wake: newTrigger()}
 	n.reconciler = newReconciler(l, facts, n.progress, func() bool { _, ok := n.ownership.leaderAge(); return ok })
-	n.roster = &roster{local: l, consensus: n.consensus, liveness: n.liveness, tr: n.tr, calls: calls, change: semaphore.NewWeighted(1)}
+	n.roster = &roster{
+		local: l, consensus: n.consensus, liveness: n.liveness, door: door, tr: n.tr, calls: calls, change: semaphore.NewWeighted(1),
+		record: n.events.record, refused: map[string]time.Time{},
+	}
 	n.membership = &membership{
-		local: l, consensus: n.consensus, ownership: n.ownership, liveness: n.liveness, running: n.reconciler.running.Load, calls: calls, stop: n.stop,
+		local: l, consensus: n.consensus, ownership: n.ownership, liveness: n.liveness, running: n.reconciler.running.Load, calls: calls,
+		taken: door.taken, key: n.tr.Key, stop: n.stop,
 	}
 	n.reporter = &reporter{
-		local: l, consensus: n.consensus, ownership: n.ownership, liveness: n.liveness, tasks: n.reconciler,
+		local: l, consensus: n.consensus, ownership: n.ownership, liveness: n.liveness, door: door, tasks: n.reconciler,
 		calls: n.clients.reports, removed: n.membership.removed, wake: newTrigger(), told: tasksTold{states: map[fsm.TaskID]task.Status{}},
 	}
 	n.leadership = &leadership{
@@ -112,17 +115,18 @@ func (n *Node) saveIdentity(id Identity) error {
 	return err
 }
 
-// handler serves this node to other nodes.
-func (n *Node) handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("POST "+pathWhoami, transport.Handle(n.founder.handleWhoami))
-	mux.Handle("POST "+pathJoin, transport.Handle(n.roster.handleJoin))
-	mux.Handle("POST "+pathRemove, transport.Handle(n.roster.handleRemove))
-	mux.Handle("POST "+pathPropose, transport.Handle(n.consensus.handlePropose))
-	mux.Handle("POST "+pathIndex, transport.Handle(n.consensus.handleIndex))
-	mux.Handle("POST "+pathConfirm, transport.Handle(n.ownership.handleConfirm))
-	mux.Handle("POST "+pathReport, transport.Handle(n.reporter.handleReport))
-	return mux
+// routes are what other nodes may ask this one for: members, where nothing else
+// is said.
+func (n *Node) routes() map[string]route {
+	return map[string]route{
+		pathWhoami:  {handler: transport.Handle(n.founder.handleWhoami), anyone: true},
+		pathJoin:    {handler: transport.Handle(n.roster.handleJoin), anyone: true},
+		pathRemove:  {handler: transport.Handle(n.roster.handleRemove)},
+		pathPropose: {handler: transport.Handle(n.consensus.handlePropose)},
+		pathIndex:   {handler: transport.Handle(n.consensus.handleIndex)},
+		pathConfirm: {handler: transport.Handle(n.ownership.handleConfirm)},
+		pathReport:  {handler: transport.Handle(n.reporter.handleReport)},
+	}
 }
 
 // Run joins or founds the cluster and takes part in it, running tasks with the
@@ -140,7 +144,7 @@ func (n *Node) Run(ctx context.Context, runners map[fsm.Kind]task.Runner) error 
 	services, stopServices := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopServices()
 	group, services := errgroup.WithContext(services)
-	group.Go(func() error { return n.tr.ServeRPC(services, n.handler()) })
+	group.Go(func() error { return n.tr.ServeRPC(services, n.roster.door.gate(n.routes())) })
 	group.Go(func() error { // ends the node when a part fails or asks for it
 		select {
 		case err := <-n.stopping:
@@ -195,7 +199,7 @@ func (n *Node) live(ctx, services context.Context, runners map[fsm.Kind]task.Run
 			return r.watchLeader(ctx, func() { n.reporter.wake.fire(); n.gossip.wake.fire() })
 		},
 		(&watchdog{local: n.local, raft: r}).run,
-		n.reporter.run, n.liveness.run, n.membership.run, n.progress.run, n.events.run, n.gossip.run,
+		n.reporter.run, n.liveness.run, n.roster.door.run, n.membership.run, n.progress.run, n.events.run, n.gossip.run,
 	} {
 		loops.Go(func() error {
 			err := loop(parts)

@@ -260,7 +260,7 @@ func TestTooOldToJoin(t *testing.T) {
 	runSim(t, func(s *sim) {
 		s.start(1, 1)
 		s.until("the level", time.Minute, func() bool { return s.nodes[1].View().Feature == fsm.FeatureLevel })
-		_, err := s.nodes[1].roster.handleJoin(s.t.Context(), fsm.Node{ID: "old", Name: "n2", Addr: "10.0.0.2:7400", Feature: 1})
+		_, err := s.nodes[1].roster.handleJoin(s.t.Context(), joining{Node: fsm.Node{ID: "old", Name: "n2", Addr: "10.0.0.2:7400", Feature: 1}})
 		if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("node n2 knows feature level 1, the cluster is at %d already", fsm.FeatureLevel)) {
 			s.t.Errorf("%v", err)
 		}

@@ -47,6 +47,8 @@ type reportAnswer struct {
 	Leader bool   `json:"leader"`
 	Index  uint64 `json:"index"`
 	Member bool   `json:"member"` // the reporting node belongs to the cluster
+
+	Members *members `json:"members,omitempty"` // who else does, where the reporting node does not know; nodes of before feature level 5 do not say
 }
 
 // reporter sends this node's report each second to every member, itself
@@ -58,6 +60,7 @@ type reporter struct {
 	consensus *consensus
 	ownership *ownership
 	liveness  *liveness
+	door      *door
 	tasks     *reconciler
 	calls     *transport.Client
 	removed   func(why string)           // a leader says that this node is no member
@@ -149,14 +152,16 @@ func (r *reporter) send(ctx context.Context, to transport.Target, rep report) {
 	} else {
 		err = r.calls.Call(ctx, to, pathReport, rep, &answer)
 	}
+	r.door.hear(answer.Members)
 	switch {
+	case isNoMember(err), err == nil && answer.Leader && !answer.Member:
+		r.removed(fmt.Sprintf("the leader, node %s, says so", r.consensus.nameOf(to.ServerID)))
+	case isBanned(err) && !r.ownership.quorum():
+		r.removed("its certificate is banned")
 	case err != nil:
 		r.log.Debug("reporting", "to", to.ServerID, "error", err)
 		r.liveness.dialled(to.ServerID, err)
-	case !answer.Leader:
-	case !answer.Member:
-		r.removed(fmt.Sprintf("the leader, node %s, says so", r.consensus.nameOf(to.ServerID)))
-	default:
+	case answer.Leader:
 		g.index = answer.Index
 		r.ownership.lease.add(g)
 		if !rep.Confirmed { // tasks wait for it
@@ -165,12 +170,12 @@ func (r *reporter) send(ctx context.Context, to transport.Target, rep report) {
 	}
 }
 
-// fromItsAddress says whether a member reports from where the cluster knows it.
-// One that has moved counts when the leader knows its new address.
+// fromItsAddress says whether a member reports for itself, from where the
+// cluster knows it. One that has moved counts when the leader knows its new address.
 func (r *reporter) fromItsAddress(ctx context.Context, id string) bool {
 	peer, remote := transport.PeerFrom(ctx)
 	to, err := r.consensus.targetOf(id)
-	return !remote || err == nil && to.Address == peer.Advertise
+	return !remote || err == nil && id == peer.ServerID && to.Address == peer.Advertise
 }
 
 // handleReport takes a member's report and, on a leader, confirms.
@@ -196,7 +201,7 @@ func (r *reporter) handleReport(ctx context.Context, rep report) (reportAnswer, 
 	if was.At.IsZero() || was.Refused || was.Confirmed != rep.Confirmed {
 		r.liveness.changed.fire()
 	}
-	answer := reportAnswer{Member: true}
+	answer := reportAnswer{Member: true, Members: r.door.news(rep.Index)}
 	if r.consensus.leading.Load() != nil {
 		index, err := r.consensus.confirm(ctx)
 		answer.Leader, answer.Index = err == nil, index

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
+	"time"
 
 	"github.com/hashicorp/raft"
 	"golang.org/x/sync/semaphore"
@@ -20,69 +20,12 @@ type roster struct {
 	*local
 	consensus *consensus
 	liveness  *liveness
+	door      *door
 	tr        *transport.Transport
 	calls     *transport.Client
 	change    *semaphore.Weighted // of 1: held until a change is committed; who waits for it ends with its context
-}
-
-// handleJoin takes a node in, as one without a vote. On a follower it passes
-// the request on.
-func (r *roster) handleJoin(ctx context.Context, node fsm.Node) (struct{}, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.t.propose)
-	defer cancel()
-	leader, err := r.consensus.leader()
-	if err != nil {
-		return struct{}{}, remoteError(err)
-	}
-	if leader.ServerID != r.self.ServerID {
-		return struct{}{}, r.calls.Call(ctx, leader, pathJoin, node, nil)
-	}
-	if r.consensus.leading.Load() == nil {
-		return struct{}{}, remoteError(ErrNoLeader)
-	}
-	return struct{}{}, remoteError(r.add(ctx, node))
-}
-
-// add takes a node into Raft's configuration and into the facts.
-func (r *roster) add(ctx context.Context, node fsm.Node) error {
-	if err := r.change.Acquire(ctx, 1); err != nil {
-		return fmt.Errorf("waiting for another change of members: %w", err)
-	}
-	defer r.change.Release(1)
-	deed := "node " + node.Name + " joins the cluster"
-	for _, s := range r.consensus.servers() {
-		if string(s.ID) != node.ID {
-			continue
-		}
-		if string(s.Address) == node.Addr {
-			return nil
-		}
-		if err := r.checkMoved(ctx, node, string(s.Address)); err != nil {
-			return err
-		}
-		deed = fmt.Sprintf("node %s moves from %s to %s", node.Name, s.Address, node.Addr)
-	}
-	if level := r.consensus.facts.View().Feature; node.Feature < level {
-		return fmt.Errorf("node %s knows feature level %d, the cluster is at %d already: start it with a newer version of sluice", node.Name, node.Feature, level)
-	}
-	if err := r.removeFormer(ctx, node); err != nil {
-		return err
-	}
-	r.log.Info("taking in a node", "node", node.Name, "id", node.ID, "address", node.Addr)
-	c := r.consensus.raft.Load()
-	err := c.ask(func() raft.Future {
-		return c.AddNonvoter(raft.ServerID(node.ID), raft.ServerAddress(node.Addr), 0, r.t.rpc)
-	}).wait(ctx)
-	if err != nil {
-		return fmt.Errorf("adding node: %w", err)
-	}
-	put := &fsm.NodePut{Node: node, At: r.nowMillis()}
-	if r.consensus.facts.View().HasActs() {
-		put.Act = &fsm.Act{
-			Who: "node " + node.Name, Client: node.Addr, Node: r.cfg.Name, Did: []fsm.Deed{{Text: deed}}, At: put.At,
-		}
-	}
-	return putNode(ctx, r.consensus, put)
+	record    func(fsm.Event)
+	refused   map[string]time.Time // when the refusal of a node was last told; under change
 }
 
 // putNode writes a node's record into the facts; a refusal is an error.
@@ -94,91 +37,33 @@ func putNode(ctx context.Context, c *consensus, put *fsm.NodePut) error {
 	return err
 }
 
-// removeFormer removes the former node of an address or a name, after proof
-// that it is gone for ever: its data dir was wiped when another ServerID
-// answers at its address.
-func (r *roster) removeFormer(ctx context.Context, node fsm.Node) error {
-	former := map[string]string{} // id -> address
-	for _, s := range r.consensus.servers() {
-		if string(s.Address) == node.Addr && string(s.ID) != node.ID {
-			former[string(s.ID)] = string(s.Address)
-		}
-	}
-	for _, v := range r.consensus.facts.View().Nodes {
-		if (v.Name == node.Name || v.Addr == node.Addr) && v.ID != node.ID {
-			former[v.ID] = v.Addr
-		}
-	}
-	for _, id := range slices.Sorted(maps.Keys(former)) {
-		if former[id] != node.Addr {
-			return r.nameTaken(node.Name, id, former[id])
-		}
-		if id == r.self.ServerID {
-			return fmt.Errorf("the address %s is that of the leader, the node %s: give each node an address of its own (peer.advertise in node.yaml)", node.Addr, r.cfg.Name)
-		}
-		conn, err := r.tr.Dial(ctx, transport.KindRPC, transport.Target{Address: former[id], ServerID: id})
-		if err == nil {
-			conn.Close()
-			return fmt.Errorf("the address %s is that of the node %s, which is alive: give each node an address of its own (peer.advertise in node.yaml)", node.Addr, r.consensus.nameOf(id))
-		}
-		if !errors.Is(err, transport.ErrWrongServer) {
-			return fmt.Errorf("the address %s is that of the node %s, and nothing proves it gone: %w", node.Addr, r.consensus.nameOf(id), err)
-		}
-		r.log.Info("a node came back without its data: removing its former self", "node", node.Name, "former", id)
-		if err := r.remove(ctx, removal{ID: id}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// checkMoved refuses a member that asks from a new address while its former one
-// may be alive: one of the two would be a copy.
-func (r *roster) checkMoved(ctx context.Context, node fsm.Node, former string) error {
-	t := r.consensus.leading.Load()
-	if t == nil {
-		return ErrNoLeader
-	}
-	if node.ID == r.self.ServerID {
-		return nil
-	}
-	conn, err := r.tr.Dial(ctx, transport.KindRPC, transport.Target{Address: former, ServerID: node.ID})
-	if err == nil {
-		conn.Close()
-		return fmt.Errorf("the node %s is alive at %s: stop it there before it runs at %s; if one of the two is a copy, remove the data dir of that one", node.Name, former, node.Addr)
-	}
-	if gone := transport.IsRefused(err) || errors.Is(err, transport.ErrWrongServer); !gone && r.liveness.life(node.ID, t.since) != LifeDead {
-		return fmt.Errorf("the node %s was heard at %s a moment ago: %w", node.Name, former, err)
-	}
-	return nil
-}
-
-// nameTaken refuses a node whose name another one has, at another address.
-func (r *roster) nameTaken(name, id, address string) error {
-	life := LifeAlive
-	if t := r.consensus.leading.Load(); t != nil && id != r.self.ServerID {
-		life = r.liveness.life(id, t.since)
-	}
-	if life == LifeAlive {
-		return fmt.Errorf("%w: %s is the node at %s, which is alive; give this one another name in its node.yaml and start it again", ErrNameTaken, name, address)
-	}
-	return fmt.Errorf("the name %s belongs to the node at %s, which is %s: if that one is gone for good, take it out with `sluice cluster remove %s`; if not, give this one another name in its node.yaml",
-		name, address, life, name)
-}
-
 // remove takes a server out of Raft's configuration and out of the facts. The
 // caller holds change.
-func (r *roster) remove(ctx context.Context, m removal) error {
+func (r *roster) remove(ctx context.Context, m *fsm.NodeRemove) error {
 	id := m.ID
 	c := r.consensus.raft.Load()
 	err := c.ask(func() raft.Future { return c.RemoveServer(raft.ServerID(id), 0, r.t.rpc) }).wait(ctx)
 	if err != nil {
 		return fmt.Errorf("taking node %s out of Raft: %w", r.consensus.nameOf(id), err)
 	}
-	if _, err := r.consensus.propose(ctx, &fsm.NodeRemove{ID: id, Act: m.Act, At: r.nowMillis()}); err != nil {
+	m.At = r.nowMillis()
+	if _, err := r.consensus.propose(ctx, m); err != nil {
 		return fmt.Errorf("removing node %s: %w", r.consensus.nameOf(id), err)
 	}
 	return nil
+}
+
+// ban bans the certificate of a node that is taken out: it may be in other
+// hands. Without certificates there is nothing to ban.
+func (r *roster) ban(out *fsm.NodeRemove) {
+	v := r.consensus.facts.View()
+	node := v.Node(out.ID)
+	if out.Ban = node != nil && v.NamesMembers() && r.tr.Key() != ""; !out.Ban || out.Act == nil {
+		return
+	}
+	act := *out.Act
+	act.Did = append(slices.Clip(act.Did), fsm.Deed{Text: "ban the certificate of node " + node.Name})
+	out.Act = &act
 }
 
 // promote gives a member the vote.
@@ -280,5 +165,9 @@ func (r *roster) handleRemove(ctx context.Context, m removal) (struct{}, error) 
 		return struct{}{}, remoteError(err)
 	}
 	r.log.Info("removing a node", "node", r.consensus.nameOf(m.ID), "id", m.ID, "leaves", leaves)
-	return struct{}{}, remoteError(r.remove(ctx, m))
+	out := &fsm.NodeRemove{ID: m.ID, Act: m.Act}
+	if !leaves {
+		r.ban(out)
+	}
+	return struct{}{}, remoteError(r.remove(ctx, out))
 }

@@ -68,6 +68,10 @@ func (t *Transport) dial(ctx context.Context, kind Kind, to Target) (*Conn, erro
 		return nil, err
 	}
 	t.track(c)
+	if err := t.guard(c.meeting()); err != nil { // a Review before now has not seen it
+		c.Close()
+		return nil, err
+	}
 	t.gate.Know(raw.RemoteAddr())
 	return c, nil
 }
@@ -116,6 +120,9 @@ func (t *Transport) introduce(ctx context.Context, raw net.Conn, kind Kind, to T
 	if theirs.Refused == codeCertificate {
 		return nil, &CertificateError{Peer: to.Address, Ours: true, Reason: theirs.Detail}
 	}
+	if theirs.Refused == codeBanned {
+		return nil, &BannedError{Detail: theirs.Detail}
+	}
 	if theirs.Refused != "" {
 		return nil, fmt.Errorf("%w (answer of %s: %s)", refusal(theirs.Refused), theirs.Name, theirs.Detail)
 	}
@@ -130,7 +137,7 @@ func (t *Transport) introduce(ctx context.Context, raw net.Conn, kind Kind, to T
 	if err != nil {
 		return nil, err
 	}
-	return &Conn{Conn: nc, t: t, kind: kind, peer: peer}, nil
+	return &Conn{Conn: nc, t: t, kind: kind, peer: peer, named: to.ServerID != ""}, nil
 }
 
 // exchange sends this side's hello and returns the answer. In TLS 1.3 a server

@@ -13,10 +13,13 @@ import (
 func Explain(address string, err error) string {
 	var cert *CertificateError
 	var remote *RemoteError
+	var banned *BannedError
 	var timeout net.Error
 	switch {
 	case errors.As(err, &remote):
 		return fmt.Sprintf("%s answers: %s", address, remote.Message)
+	case errors.As(err, &banned):
+		return address + " answers: " + banned.Error()
 	case errors.As(err, &cert):
 		return cert.Error()
 	case IsRefused(err):

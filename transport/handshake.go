@@ -67,6 +67,7 @@ var (
 	ErrVersionMismatch = errors.New("node speaks another protocol version")
 	ErrWrongServer     = errors.New("another node lives at this address now")
 	ErrNotReady        = errors.New("node does not serve this yet")
+	ErrStranger        = errors.New("node is no member of this Sluice cluster, as far as is known here")
 	ErrBadHandshake    = errors.New("bad handshake")
 )
 
@@ -84,6 +85,8 @@ func refusal(code string) error {
 		return ErrWrongServer
 	case "not-ready":
 		return ErrNotReady
+	case "stranger":
+		return ErrStranger
 	}
 	return ErrBadHandshake
 }
@@ -96,6 +99,9 @@ func refusalCode(err error) string {
 	if _, ok := errors.AsType[*TwinError](err); ok {
 		return codeTwin
 	}
+	if _, ok := errors.AsType[*BannedError](err); ok {
+		return codeBanned
+	}
 	switch {
 	case errors.Is(err, ErrClusterMismatch):
 		return "cluster-mismatch"
@@ -105,6 +111,8 @@ func refusalCode(err error) string {
 		return "wrong-server"
 	case errors.Is(err, ErrNotReady):
 		return "not-ready"
+	case errors.Is(err, ErrStranger):
+		return "stranger"
 	}
 	return "bad-handshake"
 }

@@ -206,6 +206,9 @@ func Handle[In, Out any](fn func(ctx context.Context, in In) (Out, error)) http.
 	}
 }
 
+// Refuse answers a call with an error, unread.
+func Refuse(w http.ResponseWriter, e *RemoteError) { answer(w, e.Status, e) }
+
 func answer(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)

@@ -65,7 +65,7 @@ func (t *Transport) acceptLoop(ctx context.Context, ln net.Listener, group *errg
 // too fast, and says so once in a minute.
 func (t *Transport) noteCrowd(from net.Addr) {
 	n := t.stats.refused("too-many").Add(1)
-	if t.troubles.maySay("too many") {
+	if t.troubles.MaySay("too many") {
 		t.log.Warn("connections are closed that have not proven to be a node's: they are too many, or come too fast", "last from", from.String(), "so far", n)
 	}
 }
@@ -90,6 +90,11 @@ func (t *Transport) serve(raw net.Conn, pass *gate.Pass) {
 	pass.Proven()
 	_ = raw.SetDeadline(time.Time{})
 	t.track(c)
+	if err := t.guard(c.meeting()); err != nil { // a Review before now has not seen it
+		c.Close()
+		t.noteRefusal(raw.RemoteAddr(), err)
+		return
+	}
 	t.stats.accepted(c.kind).Add(1)
 	l := t.listener(c.kind)
 	if l == nil {
@@ -137,7 +142,7 @@ func (t *Transport) greet(raw net.Conn) (*Conn, error) {
 		err = judge(kind, self, theirs)
 	}
 	if err == nil {
-		err = t.guard(theirs.Identity)
+		err = t.guard(Meeting{Kind: kind, Peer: peer, Inbound: true})
 	}
 	if err == nil && t.listener(kind) == nil {
 		err = fmt.Errorf("%w: %s", ErrNotReady, kind)

@@ -6,7 +6,7 @@ import (
 
 // refusalCodes are the labels of sluice_transport_refused_total.
 var refusalCodes = [...]string{
-	"cluster-mismatch", "version-mismatch", "wrong-server", "not-ready", "bad-handshake", "certificate", codeTwin, "timeout", "too-many", "busy", "probe",
+	"cluster-mismatch", "version-mismatch", "wrong-server", "not-ready", "bad-handshake", "certificate", codeTwin, "stranger", codeBanned, "timeout", "too-many", "busy", "probe",
 }
 
 // stats counts per kind; it is read by Collector.

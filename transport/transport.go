@@ -24,7 +24,7 @@ type Transport struct {
 	gate  *gate.Gate
 
 	*troubles
-	twins
+	guards
 
 	self atomic.Pointer[Identity]
 	lost chan Identity
@@ -49,7 +49,7 @@ func New(cfg Config, self Identity, log *slog.Logger) (*Transport, error) {
 		cfg: cfg, net: cfg.Network.withDefaults(cfg.DialFrom), log: log,
 		lost: make(chan Identity, 64), conns: map[*Conn]struct{}{}, raw: map[net.Conn]struct{}{},
 		listeners: map[Kind]*Listener{}, troubles: newTroubles(), gate: gate.New(cfg.Strangers),
-		twins: twins{refused: make(chan *TwinError, 1)},
+		guards: guards{refused: make(chan *TwinError, 1)},
 	}
 	t.self.Store(&self)
 	if !cfg.Insecure {
@@ -64,6 +64,16 @@ func New(cfg Config, self Identity, log *slog.Logger) (*Transport, error) {
 
 // Self returns what this node says of itself.
 func (t *Transport) Self() Identity { return *t.self.Load() }
+
+// Key is the fingerprint of this node's own certificate, as Peer.Key is; empty:
+// it has none.
+func (t *Transport) Key() string {
+	if t.tls == nil {
+		return ""
+	}
+	cert, _ := t.tls.current()
+	return keyOf(cert.Leaf)
+}
 
 // SetClusterID makes the node a member of that cluster in every later
 // handshake. A node changes it once, from empty.
@@ -180,6 +190,22 @@ func (t *Transport) removeListener(l *Listener) {
 	}
 }
 
+// Review closes what the guard would refuse by now.
+func (t *Transport) Review() {
+	t.mu.Lock()
+	var open []*Conn
+	for c := range t.conns {
+		open = append(open, c)
+	}
+	t.mu.Unlock()
+	for _, c := range open {
+		if err := t.guard(c.meeting()); err != nil {
+			t.log.Info("closing a connection", "peer", c.peer.Name, "from", c.peer.From, "kind", c.kind.String(), "error", err)
+			c.Close()
+		}
+	}
+}
+
 // Conn is a connection after the handshake. It is tracked until it is closed.
 type Conn struct {
 	net.Conn
@@ -187,12 +213,15 @@ type Conn struct {
 	kind    Kind
 	peer    Peer
 	inbound bool
+	named   bool        // it was dialled by its ServerID
 	closed  atomic.Bool // by this side
 	lost    atomic.Bool // PeerLost was told
 }
 
 // Peer returns who is at the other side.
 func (c *Conn) Peer() Peer { return c.peer }
+
+func (c *Conn) meeting() Meeting { return Meeting{c.kind, c.peer, c.inbound, c.named} }
 
 // Read reads; an end or a reset that this side did not cause is told to
 // PeerLost once.

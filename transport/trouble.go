@@ -33,9 +33,9 @@ func newTroubles() *troubles {
 	return &troubles{said: map[string]time.Time{}, now: map[string]trouble{}}
 }
 
-// maySay says whether nothing was said of key for long enough, and notes that
+// MaySay says whether nothing was said of key for long enough, and notes that
 // it is said now. Of very many at a time some are left out.
-func (t *troubles) maySay(key string) bool {
+func (t *troubles) MaySay(key string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
@@ -53,29 +53,36 @@ const namedHosts = 2
 
 // mayName says whether a host may be named with what it failed with.
 func (t *troubles) mayName(code, host string) bool {
-	if !t.maySay(code + " " + host) {
+	if !t.MaySay(code + " " + host) {
 		return false
 	}
 	for i := range namedHosts {
-		if t.maySay(fmt.Sprint(code, i)) {
+		if t.MaySay(fmt.Sprint(code, i)) {
 			return true
 		}
 	}
 	return false
 }
 
-// dialEnded keeps what certificates keep this node from, and says it once in a
-// minute for each address.
+// dialEnded keeps what certificates keep this node from, its own that is banned
+// among them, and says it once in a minute for each address.
 func (t *troubles) dialEnded(log *slog.Logger, address string, err error) {
 	if err == nil {
 		t.over(address)
 		return
 	}
+	text := ""
 	if cert, ok := errors.AsType[*CertificateError](err); ok {
-		t.met(address, cert.Error())
-		if t.maySay("dialling " + address) {
-			log.Warn("a node cannot be reached", "address", address, "error", cert)
-		}
+		text = cert.Error()
+	} else if banned, ok := errors.AsType[*BannedError](err); ok {
+		text = address + " answers: " + banned.Error()
+	}
+	if text == "" {
+		return
+	}
+	t.met(address, text)
+	if t.MaySay("dialling " + address) {
+		log.Warn("a node cannot be reached", "address", address, "error", text)
 	}
 }
 

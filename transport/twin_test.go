@@ -17,8 +17,8 @@ func TestTwinIsRefused(t *testing.T) {
 		a, b := startNode(t, n, "127.0.0.1", "x", "c"), startNode(t, n, "127.0.0.2", "b", "c")
 		defer a.stop()
 		defer b.stop()
-		b.Guard(func(who Identity) *TwinError {
-			if who.ServerID == "x" && who.Advertise != "127.0.0.3:7400" {
+		b.Guard(func(m Meeting) error {
+			if who := m.Peer; who.ServerID == "x" && who.Advertise != "127.0.0.3:7400" {
 				return &TwinError{Name: "n3", Alive: "127.0.0.3:7400"}
 			}
 			return nil

@@ -5,6 +5,15 @@ import "fmt"
 // codeTwin is the refusal of a node that shows the identity of a living one.
 const codeTwin = "identity-alive"
 
+// codeBanned is the refusal of a node whose certificate is banned.
+const codeBanned = "banned"
+
+// BannedError says that a certificate is banned: this node's where a dial fails
+// with it, the peer's where a guard gives it.
+type BannedError struct{ Detail string } // for a person
+
+func (e *BannedError) Error() string { return e.Detail }
+
 // TwinError says that a node shows the identity of another one that is alive at
 // another address: its data dir is a copy.
 type TwinError struct {
