@@ -31,6 +31,10 @@ func (s *Server) memberAck(id, state string) Ack {
 	return Ack{Meta: p.meta("Member"), Name: p.nodeName(id), State: state, Revision: p.v.Index, Unconfirmed: []string{}}
 }
 
+// StateBanned is the state of a node that was taken out and whose certificate is
+// banned.
+const StateBanned = "banned"
+
 // removeMember refuses to take out a node that is alive: it would go on
 // asking to be let in; it can leave.
 func (s *Server) removeMember(ctx context.Context, name string) (Ack, error) {
@@ -53,6 +57,9 @@ func (s *Server) removeMember(ctx context.Context, name string) (Ack, error) {
 	}
 	ack := s.memberAck(node.ID, "removed")
 	ack.Name = node.Name
+	if ban := s.Control.View().Bans.Named(node.Name); ban != nil {
+		ack.State = StateBanned
+	}
 	return ack, nil
 }
 

@@ -36,6 +36,7 @@ func (s *Server) routes() *http.ServeMux {
 	s.linkRoutes(h)
 	s.objectRoutes(h)
 	s.memberRoutes(h)
+	admissionRoutes(s, h)
 	s.verifyRoutes(h)
 	s.operationRoutes(h)
 	for _, name := range []string{"ErrorModel", "ErrorDetail"} { // replaced by Problem

@@ -29,6 +29,7 @@ type Local struct {
 // ServerOptions are the flags of `sluice server`.
 type ServerOptions struct {
 	Insecure bool     // no mTLS between nodes; on loopback only
+	Token    string   // secret to join with; empty: none
 	Join     []string // asked besides those of the configuration
 	Verbose  bool
 	Stderr   io.Writer

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -25,20 +26,23 @@ func clusterCmd(a *app) *cobra.Command {
 	if a.local.Server != nil {
 		cluster.AddCommand(joinCmd(a))
 	}
-	cluster.AddCommand(leaveCmd(a), removeCmd(a))
+	cluster.AddCommand(leaveCmd(a), removeCmd(a), unbanCmd(a), tokenCmd(a))
 	return cluster
 }
 
 // joinCmd runs a new node: it is a server whose peers stand in the command.
 func joinCmd(a *app) *cobra.Command {
-	var config string
+	var config, token string
 	opts := ServerOptions{Stderr: a.std.Stderr}
 	cmd := &cobra.Command{
 		Use: "join PEER...", Short: "Run this machine's node as a new member of the cluster that the peers belong to",
 		Long: `Run this machine's node and let it join the cluster that the peers (host:port
 of their peer ports) belong to. It begins without a vote, carries work at once,
-and gets a vote after ten healthy seconds. Afterwards ` + "`sluice server`" + ` is enough.`,
-		Example: "  sluice cluster join n1.example:7400 -c node.yaml",
+and gets a vote after ten healthy seconds. Afterwards ` + "`sluice server`" + ` is enough.
+
+A node that no member's node.yaml lists needs a token, which ` + "`sluice cluster token create`" + `
+makes on a member: in a file, or in SLUICE_JOIN_TOKEN.`,
+		Example: "  sluice cluster join n1.example:7400 -c node.yaml --token-file n4.token",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return fmt.Errorf("%s wants the peer address of at least one node, host:port", cmd.CommandPath())
@@ -52,12 +56,34 @@ and gets a vote after ten healthy seconds. Afterwards ` + "`sluice server`" + ` 
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.Join, opts.Verbose = args, a.verbose
+			var err error
+			if opts.Token, err = joinToken(a, token); err != nil {
+				return err
+			}
 			return a.local.Server(cmd.Context(), config, opts)
 		},
 	}
 	cmd.Flags().StringVarP(&config, "config", "c", "node.yaml", "configuration of the node")
 	cmd.Flags().BoolVar(&opts.Insecure, "insecure", false, "no TLS between nodes; on loopback only")
+	cmd.Flags().StringVar(&token, "token-file", "", "file with the token to join with; default: the token in SLUICE_JOIN_TOKEN, if any")
 	return cmd
+}
+
+// joinToken is the secret that a node joins with, of a file or of the
+// environment: a command line is seen by every user of the machine.
+func joinToken(a *app, file string) (string, error) {
+	if file == "" {
+		return strings.TrimSpace(a.std.Getenv("SLUICE_JOIN_TOKEN")), nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("reading the token to join with: %w", err)
+	}
+	token := strings.TrimSpace(string(text))
+	if token == "" {
+		return "", fmt.Errorf("%s holds no token to join with", file)
+	}
+	return token, nil
 }
 
 func leaveCmd(a *app) *cobra.Command {
@@ -159,6 +185,8 @@ func removeCmd(a *app) *cobra.Command {
 	var dryRun bool
 	cmd := &cobra.Command{
 		Use: "remove NODE", Short: "Take out a node that is gone for good", Args: oneArg("node"),
+		Long: `Take out a node that is dead and does not come back, and ban its certificate:
+whoever has it gets nothing from any node, until ` + "`sluice cluster unban`" + ` lifts that.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := a.std.noTable(); err != nil {
 				return err
@@ -167,13 +195,16 @@ func removeCmd(a *app) *cobra.Command {
 				a.std.note("would remove node %s; nothing was changed", args[0])
 				return nil
 			}
-			if err := a.std.confirm("Node %s is taken out of the cluster; with its data dir it cannot come back.", args[0]); err != nil {
+			if err := a.std.confirm("Node %s is taken out of the cluster, and its certificate is banned; with its data dir it cannot come back.", args[0]); err != nil {
 				return err
 			}
 			return a.nodes.ask(cmd.Context(), func(ctx context.Context, c *api.Client) error {
 				ack, err := c.RemoveMember(ctx, args[0])
 				if err != nil {
 					return err
+				}
+				if ack.State == api.StateBanned {
+					return a.std.say(ack, "node %s is removed, and its certificate is banned until `sluice cluster unban %s`", ack.Name, ack.Name)
 				}
 				return a.std.say(ack, "node %s is removed", ack.Name)
 			})

@@ -29,6 +29,10 @@ func serverCmd(a *app) *cobra.Command {
 		Example: "  sluice server -c node.yaml\n  sluice server validate -c node.yaml",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			opts.Verbose = a.verbose
+			var err error
+			if opts.Token, err = joinToken(a, ""); err != nil {
+				return err
+			}
 			return a.local.Server(cmd.Context(), config, opts)
 		},
 	}

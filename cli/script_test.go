@@ -52,7 +52,7 @@ func testLocal() Local {
 			return nil
 		},
 		Server: func(_ context.Context, config string, o ServerOptions) error {
-			_, err := fmt.Println("server", config, o.Insecure, o.Join)
+			_, err := fmt.Println("server", config, o.Insecure, o.Join, "token="+o.Token)
 			return err
 		},
 		CheckConfig: func(config string) ([]string, error) {

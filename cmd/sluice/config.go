@@ -25,7 +25,8 @@ type nodeFile struct {
 	DataDir    string        `yaml:"dataDir" doc:"Folder for Raft's log and snapshots, for this node alone. With another folder it is another node. Needed." example:"/var/lib/sluice"`
 	Peer       peerFile      `yaml:"peer"`
 	HTTP       httpFile      `yaml:"http"`
-	Join       []string      `yaml:"join" doc:"Peer addresses of the other nodes. The nodes that are to found the cluster list each other; later ones list some that are there. An empty list, [], founds a cluster of this node." example:"[n2.example:7400, n3.example:7400]"`
+	Join       []string      `yaml:"join" doc:"Peer addresses of the other nodes. The nodes that are to found the cluster list each other; later ones list some that are there. An empty list, [], founds a cluster of this node. A node whose certificate is for a host listed here, with that port, may join when it asks this node." example:"[n2.example:7400, n3.example:7400]"`
+	Allow      []string      `yaml:"allow" doc:"Names of nodes that may join without a token when they ask this node, beside those that join lists." example:"[n4, n5]"`
 	Profile    string        `yaml:"profile" doc:"lan, or wan where nodes are more than a few milliseconds apart: a silent node is taken for dead after 3 or 10 seconds." example:"wan"`
 	Memory     manifest.Size `yaml:"memory" doc:"Record batches that the node may hold in memory, at least 16MiB. The process takes more: see sizing." example:"512MiB"`
 	ClientID   string        `yaml:"clientId" doc:"Client id by which the brokers see this node. With the same for all nodes, one Kafka quota holds for all." example:"sluice"`
@@ -142,7 +143,7 @@ func (f nodeFile) configs(insecure bool) (parts, findings) {
 	p.api.Listen, p.api.Advertise, p.api.TokenFile = f.HTTP.Listen, f.HTTP.Advertise, f.HTTP.TokenFile
 	p.api.Cert, p.api.Key = f.HTTP.TLS.Cert, f.HTTP.TLS.Key
 	p.cluster.Name, p.cluster.Datacenter, p.cluster.DataDir = f.Name, f.Datacenter, f.DataDir
-	p.cluster.Join, p.cluster.Profile = f.Join, cluster.Profile(f.Profile)
+	p.cluster.Join, p.cluster.Allow, p.cluster.Profile = f.Join, f.Allow, cluster.Profile(f.Profile)
 	p.cluster.HTTP = f.HTTP.Advertise
 	if p.cluster.HTTP == "" {
 		p.cluster.HTTP = f.HTTP.Listen
@@ -178,6 +179,9 @@ func (f nodeFile) check() findings {
 		if slices.Contains(f.Join[:i], a) {
 			found.add(wrong, at, "%s stands in the list twice", a)
 		}
+	}
+	for i, name := range f.Allow {
+		found.join(fmt.Sprintf("allow[%d]", i), manifest.CheckName(name))
 	}
 	f.checkPorts(&found)
 	return found

@@ -33,6 +33,7 @@ func serve(ctx context.Context, path string, o cli.ServerOptions) error {
 	if err != nil {
 		return err
 	}
+	c.cluster.Token = o.Token
 	if o.Verbose {
 		c.log = slog.LevelDebug
 	}

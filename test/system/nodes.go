@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"sluice/api"
 	"sluice/test/faults"
 	"sluice/test/port"
 	"sluice/transport"
@@ -36,6 +37,7 @@ type Node struct {
 	log    string
 
 	advertise, dialFrom string
+	token               string // to join with; empty: none
 
 	mu  sync.Mutex
 	cmd *exec.Cmd
@@ -87,10 +89,22 @@ func (n *Nodes) Secret(name string, content []byte) string {
 	return path
 }
 
-// Join starts a further node.
+// Join starts a further node, which no other's configuration lists, with a
+// token.
 func (n *Nodes) Join() *Node {
 	n.t.Helper()
 	node := n.add()
+	var err error
+	for _, other := range n.list {
+		var made *api.NewToken
+		if made, err = other.Client().Admission().CreateToken(n.t.Context(), api.TokenRequest{Node: node.Name, Datacenter: "here"}); err == nil {
+			node.token = made.Secret
+			break
+		}
+	}
+	if err != nil {
+		n.t.Fatal(err)
+	}
 	node.configure()
 	node.Start()
 	return node
@@ -200,6 +214,9 @@ func (n *Node) Start() {
 	defer log.Close()
 	cmd := exec.Command(n.Binary, "server", "-c", n.yaml)
 	cmd.Stdout, cmd.Stderr = log, log
+	if n.token != "" {
+		cmd.Env = append(os.Environ(), "SLUICE_JOIN_TOKEN="+n.token)
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		n.n.t.Fatal(err)
