@@ -16,6 +16,7 @@ import (
 	"sluice/fsm"
 	"sluice/manifest"
 	"sluice/task"
+	"sluice/words"
 )
 
 // apply reads the facts afresh, plans, asks both Kafka clusters of every link
@@ -32,10 +33,10 @@ func (s *Server) apply(ctx context.Context, r ApplyRequest) (Plan, error) {
 		if err := s.reread(ctx); err != nil {
 			return Plan{}, err
 		}
-		_, err := a.plan(ctx, s.Control.View())
+		_, err := a.plan(ctx, s.Control.View(), false)
 		return a.answer(false), err
 	}
-	made, err := s.decide(ctx, func(v *fsm.View, _ bool) (fsm.Command, error) { return a.plan(ctx, v) })
+	made, err := s.decide(ctx, func(v *fsm.View, again bool) (fsm.Command, error) { return a.plan(ctx, v, again) })
 	if err != nil && (made.Index == 0 || made.Refused != fsm.RefusedNot) {
 		return Plan{}, err
 	}
@@ -50,7 +51,7 @@ func (s *Server) apply(ctx context.Context, r ApplyRequest) (Plan, error) {
 }
 
 // applying is one apply under way. It may plan several times, when the facts
-// change meanwhile; the first plan that changed something is what is shown.
+// change meanwhile; what is shown is the plan that was proposed.
 type applying struct {
 	s       *Server
 	request ApplyRequest
@@ -60,8 +61,9 @@ type applying struct {
 	checked map[string]Preflight // by link: both clusters were asked once
 }
 
-// plan gives the command, nil when nothing has to be done.
-func (a *applying) plan(ctx context.Context, v *fsm.View) (fsm.Command, error) {
+// plan gives the command, nil when nothing has to be done; again: the one that
+// it gave last may have been carried out.
+func (a *applying) plan(ctx context.Context, v *fsm.View, again bool) (fsm.Command, error) {
 	var err error
 	if a.request.Delete {
 		a.last, err = manifest.PlanDelete(v, a.objects)
@@ -75,11 +77,11 @@ func (a *applying) plan(ctx context.Context, v *fsm.View) (fsm.Command, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	if a.shown == nil || a.shown.Empty() {
+	if !again { // else it may see the caller's own change
 		a.shown = a.last
-	}
-	if err := a.expected(); err != nil {
-		return nil, err
+		if err := a.expected(); err != nil {
+			return nil, err
+		}
 	}
 	if err := a.secrets(); err != nil {
 		return nil, err
@@ -87,11 +89,15 @@ func (a *applying) plan(ctx context.Context, v *fsm.View) (fsm.Command, error) {
 	if err := a.preflight(ctx, v); err != nil {
 		return nil, err
 	}
-	if cmd := a.command(v); cmd != nil {
-		cmd.Act = actOf(ctx, a.s, deeds(a.last)...)
-		return cmd, nil
+	cmd := a.command(v)
+	if cmd == nil {
+		return nil, nil
 	}
-	return nil, nil
+	if again && !slices.Equal(texts(deeds(a.last)), texts(deeds(a.shown))) {
+		return nil, problem(http.StatusConflict, CodeStale, "plan again", "others changed something meanwhile: what is left to do is %s", words.List(texts(deeds(a.last))))
+	}
+	cmd.Act = actOf(ctx, a.s, deeds(a.last)...)
+	return cmd, nil
 }
 
 // secrets refuses a reference that this node does not follow or cannot: no link
@@ -109,12 +115,8 @@ func (a *applying) secrets() error {
 	return p
 }
 
-// expected compares the plan with the revisions that the caller saw, in the
-// first plan only: later ones see the caller's own change.
+// expected compares the plan with the revisions that the caller saw.
 func (a *applying) expected() error {
-	if a.shown != a.last {
-		return nil
-	}
 	for _, x := range a.request.Expect {
 		for _, c := range a.last.Changes {
 			if c.Kind == manifest.KindLink && c.Name == x.Link && c.Revision != x.Revision {

@@ -37,14 +37,20 @@ func (s *Server) linkRoutes(h huma.API) {
 		func(ctx context.Context, in *LinkPath) (Ack, error) { return s.deleteLink(ctx, in.Name) })
 }
 
+// setState expects the link as it is: whatever else was changed meanwhile, the
+// state is decided on again.
 func (s *Server) setState(ctx context.Context, name, verb, state string) (Ack, error) {
 	return s.changeLink(ctx, name, func(v *fsm.View, _ bool) (fsm.Command, error) {
 		l, err := linkNamed(v, name)
 		if err != nil || l.Spec.State == state {
 			return nil, err
 		}
-		act := actOf(ctx, s, fsm.Deed{Link: name, Text: verb + " link " + name})
-		return &fsm.LinkState{Link: l.ID, State: state, Act: act, At: time.Now().UnixMilli()}, nil
+		spec := l.Spec
+		spec.State = state
+		return &fsm.Objects{
+			Links: []fsm.LinkPut{{Spec: spec}}, Expect: []fsm.Expectation{{Link: name, Revision: l.Revision}}, At: time.Now().UnixMilli(),
+			Act: actOf(ctx, s, fsm.Deed{Link: name, Text: verb + " link " + name}),
+		}, nil
 	})
 }
 

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"time"
 
@@ -39,16 +40,24 @@ func (s *Server) order(ctx context.Context, name string, sel StreamSelector, ord
 		return Ack{}, problem(http.StatusUnprocessableEntity, CodeInvalid, "leave the partition out", "a topic's streams end together")
 	}
 	streams := 0
+	var asked map[fsm.TaskID]uint32
 	r, err := s.decide(ctx, func(v *fsm.View, again bool) (fsm.Command, error) {
 		l, err := linkNamed(v, name)
 		if err != nil {
 			return nil, err
 		}
-		n := takers(v, l.ID, sel, order)
-		if again && n == 0 {
-			return nil, nil // the first command was carried out
+		now := takers(v, l.ID, sel, order)
+		if again {
+			maps.DeleteFunc(now, func(id fsm.TaskID, attempt uint32) bool {
+				before, known := asked[id]
+				return !known || before != attempt
+			})
+			if len(now) == 0 {
+				return nil, nil // the first command was carried out
+			}
+		} else {
+			asked, streams = now, len(now)
 		}
-		streams = n
 		act := actOf(ctx, s, fsm.Deed{Link: name, Text: fmt.Sprintf("%s %s of link %s", order, sel.words(), name)})
 		return ordering(l, sel, order, s.asked(v), act), nil
 	})
@@ -88,27 +97,28 @@ func (s *StreamSelector) words() string {
 	return fmt.Sprintf("%s/%d", s.Topic, *s.Partition)
 }
 
-// takers counts the streams that an order is still to be given to.
-func takers(v *fsm.View, link fsm.LinkID, sel StreamSelector, order fsm.Order) (n int) {
+// takers are the streams that an order is still to be given to, and how often
+// each was given one before.
+func takers(v *fsm.View, link fsm.LinkID, sel StreamSelector, order fsm.Order) map[fsm.TaskID]uint32 {
+	out := map[fsm.TaskID]uint32{}
 	for t := range v.Tasks {
 		if t.Kind != fsm.KindCopy || t.Link != link || !sel.Means(t.Copy.Stream.Topic, t.Copy.Stream.Partition) {
 			continue
 		}
 		stop := t.Copy.Stop
+		takes := stop == nil && order == fsm.OrderRetry
 		switch {
 		case stop == nil:
-			if order == fsm.OrderRetry {
-				n++
-			}
 		case order == OrderEnd:
-			if stop.Code == fsm.CodeSourceDeleted {
-				n++
-			}
-		case t.Copy.Order != order:
-			n++
+			takes = stop.Code == fsm.CodeSourceDeleted
+		default:
+			takes = t.Copy.Order != order
+		}
+		if takes {
+			out[t.ID] = t.Copy.Attempt
 		}
 	}
-	return n
+	return out
 }
 
 // Means reports whether the selector names a stream, by its source.

@@ -270,7 +270,7 @@ type Ack struct {
 	Meta
 	Name        string   `json:"name"`
 	State       string   `json:"state" doc:"What holds now."`
-	Revision    uint64   `json:"revision" doc:"Index of the change."`
+	Revision    uint64   `json:"revision" doc:"Index of the last change that State shows."`
 	Unconfirmed []string `json:"unconfirmed" doc:"Nodes that have not reported yet that they carried it out."`
 	Streams     *int     `json:"streams" doc:"How many streams took the order; null: the change is no order."`
 	// Operation carries the change out where it takes several steps.

@@ -97,7 +97,8 @@ type (
 		Name      string `json:"name"`
 		ClusterID string `json:"clusterId"`
 	}
-	// LinkState pauses or runs a link.
+	// LinkState pauses or runs a link, whatever else was changed: nodes propose
+	// Objects now, which expect it as it was seen.
 	LinkState struct {
 		Link  LinkID `json:"link"`
 		State string `json:"state"`
