@@ -6,6 +6,7 @@ go 1.26.0
 // v0.7.0, with which raft-boltdb v2.3.1 does not build.
 
 require (
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/danielgtaylor/huma/v2 v2.37.0
 	github.com/goccy/go-yaml v1.19.2
 	github.com/hashicorp/go-hclog v1.6.2

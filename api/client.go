@@ -32,6 +32,8 @@ type ClientConfig struct {
 	Timeout    time.Duration // for one request; 0: the context alone counts
 	Consistent bool          // ask the leader before every read
 	MinIndex   uint64        // wait for that index before every read
+	// Transport carries the requests; nil: one of net/http's, with the CA file.
+	Transport http.RoundTripper
 }
 
 // Client speaks to a Sluice node. It is safe for concurrent use.
@@ -44,7 +46,7 @@ type Client struct {
 
 // NewClient checks the configuration; it connects to nothing.
 func NewClient(cfg ClientConfig) (*Client, error) {
-	c := &Client{cfg: cfg, http: &http.Client{Timeout: cfg.Timeout}}
+	c := &Client{cfg: cfg, http: &http.Client{Timeout: cfg.Timeout, Transport: cfg.Transport}}
 	for _, a := range cfg.Addresses {
 		u, err := readAddress(a)
 		if err != nil {
@@ -65,7 +67,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 			c.token = words[len(words)-1] // its name may stand before it
 		}
 	}
-	if cfg.CAFile != "" {
+	if cfg.CAFile != "" && cfg.Transport == nil {
 		pem, err := os.ReadFile(cfg.CAFile)
 		if err != nil {
 			return nil, fmt.Errorf("reading CA file: %w", err)

@@ -24,8 +24,8 @@ import (
 	"sluice/transport"
 )
 
-// sim is whole nodes, all but their HTTP port, and two Kafka clusters in one
-// bubble over one virtual network; data dirs are on disk.
+// sim is whole nodes and two Kafka clusters in one bubble over one virtual
+// network; data dirs are on disk.
 type sim struct {
 	t      *testing.T
 	seed   uint64
@@ -73,28 +73,39 @@ type simNode struct {
 // SIM_SEEDS says, or the one of SIM_SEED.
 func runSim(t *testing.T, topics map[string]int32, scenario func(*sim)) {
 	t.Helper()
-	number := func(name string) uint64 {
-		n, _ := strconv.ParseUint(os.Getenv(name), 10, 64)
-		return n
-	}
-	from, to := uint64(1), max(1, number("SIM_SEEDS"))
+	eachSeed(t, max(1, number("SIM_SEEDS")), func(t *testing.T, seed uint64) { inBubble(t, seed, topics, scenario) })
+}
+
+func number(name string) uint64 {
+	n, _ := strconv.ParseUint(os.Getenv(name), 10, 64)
+	return n
+}
+
+// eachSeed runs a test for seeds 1 to n, or for the one of SIM_SEED.
+func eachSeed(t *testing.T, n uint64, test func(*testing.T, uint64)) {
+	t.Helper()
+	from, to := uint64(1), n
 	if one := number("SIM_SEED"); one > 0 {
 		from, to = one, one
 	}
 	for seed := from; seed <= to; seed++ {
-		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			dir := t.TempDir()
-			synctest.Test(t, func(t *testing.T) {
-				s := &sim{t: t, seed: seed, rand: rand.New(rand.NewPCG(seed, 11)), net: vnet.New(), dir: dir, nodes: map[int]*simNode{}, mends: map[string]*mends{}}
-				s.audit = newAudit(s)
-				s.us, s.eu = s.kafka("us", usHost), s.kafka("eu", euHost)
-				s.load = newLoad(s, topics)
-				defer s.end()
-				scenario(s)
-				s.t.Logf("%d kills, %d records, %d turns, %v of the bubble's time", s.kills, s.load.total(), len(s.audit.turns), time.Since(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).Round(time.Second))
-			})
-		})
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { test(t, seed) })
 	}
+}
+
+// inBubble runs a scenario in a bubble.
+func inBubble(t *testing.T, seed uint64, topics map[string]int32, scenario func(*sim)) {
+	t.Helper()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s := &sim{t: t, seed: seed, rand: rand.New(rand.NewPCG(seed, 11)), net: vnet.New(), dir: dir, nodes: map[int]*simNode{}, mends: map[string]*mends{}}
+		s.audit = newAudit(s)
+		s.us, s.eu = s.kafka("us", usHost), s.kafka("eu", euHost)
+		s.load = newLoad(s, topics)
+		defer s.end()
+		scenario(s)
+		s.t.Logf("%d kills, %d records, %d turns, %v of the bubble's time", s.kills, s.load.total(), len(s.audit.turns), time.Since(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).Round(time.Second))
+	})
 }
 
 // kafka starts a Kafka cluster of two brokers on one host.
@@ -151,15 +162,21 @@ func (s *sim) start(i int) *simNode {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	n.stop = cancel
-	go func() { n.done <- n.live(ctx, idle) }()
+	go func() { n.done <- n.live(ctx, n.face) }()
 	s.nodes[i] = n
 	return n
 }
 
-// idle takes the place of the HTTP port.
-func idle(ctx context.Context) error {
-	<-ctx.Done()
-	return nil
+// httpPort is that of every node.
+const httpPort = ":8080"
+
+// face opens the HTTP port.
+func (n *simNode) face(ctx context.Context) error {
+	l, err := n.tap.listener(n.host.Listen)(ctx, "tcp", n.ip+httpPort)
+	if err != nil {
+		return err
+	}
+	return n.api.Run(ctx, l)
 }
 
 // now is what the node's wall clock shows.
