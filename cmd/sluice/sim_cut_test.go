@@ -213,3 +213,32 @@ func TestSimOrders(t *testing.T) {
 		s.finish()
 	})
 }
+
+// cut cuts all wires between a node and others, both ways.
+func (s *sim) cut(i int, hosts ...string) {
+	for _, h := range hosts {
+		s.net.CutBoth(ipOf(i), h)
+	}
+}
+
+// heal heals all wires between a node and others; what was held is delivered.
+func (s *sim) heal(i int, hosts ...string) {
+	for _, h := range hosts {
+		s.net.HealBoth(ipOf(i), h)
+		s.net.Delay(ipOf(i), h, 0)
+		s.net.Delay(h, ipOf(i), 0)
+	}
+}
+
+func (s *sim) healAll(i int) { s.heal(i, append(s.peers(i), usHost, euHost)...) }
+
+// peers are the hosts of all other nodes.
+func (s *sim) peers(i int) []string {
+	var out []string
+	for j := 1; j <= trio; j++ {
+		if j != i {
+			out = append(out, ipOf(j))
+		}
+	}
+	return out
+}
