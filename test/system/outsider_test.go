@@ -28,7 +28,7 @@ import (
 // and from many, a leader's death is overcome as fast as without. Memory and log
 // stay as they are.
 func TestOutsiders(t *testing.T) {
-	t.Parallel()
+	claim.NeedsLong(t) // and a machine that no other test uses
 	n := Start(t, Options{Nodes: 3})
 	n.Ready()
 	rounds := claim.Rounds(1, 5)
@@ -133,11 +133,9 @@ type crowd struct {
 	do   func(net.Conn) // with one connection, until the other side closes it
 }
 
-// perSecond is how many connections a crowd opens.
-const perSecond = 1000
-
-// atOnce is how many it keeps open.
-const atOnce = 1500
+// A crowd opens so many connections each second, and keeps so many open.
+func perSecond() int { return claim.Rounds(200, 1000) }
+func atOnce() int    { return claim.Rounds(600, 1500) }
 
 // besiege lets a crowd loose on all ports of the nodes until stop.
 func (c crowd) besiege(t *testing.T, n *Nodes) (stop func()) {
@@ -147,9 +145,9 @@ func (c crowd) besiege(t *testing.T, n *Nodes) (stop func()) {
 		ports = append(ports, node.Peer, node.HTTP)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	pace := rate.NewLimiter(perSecond, perSecond/10)
+	pace := rate.NewLimiter(rate.Limit(perSecond()), perSecond()/10)
 	var wg sync.WaitGroup
-	for i := range atOnce {
+	for i := range atOnce() {
 		wg.Go(func() {
 			d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(c.from[i%len(c.from)])}, Timeout: time.Second}
 			for pace.Wait(ctx) == nil {

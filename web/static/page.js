@@ -71,7 +71,7 @@ function show(s) {
   const t = s.totals;
   $("totals").replaceChildren(...[
     [rate(t.bytesPerSecond), "copied"], [number(t.lagRecords), "records behind"], [t.lagSeconds === null ? "–" : age(t.lagSeconds * 1000), "behind at most"],
-    [number(t.streams), "streams"], [number(t.stopped), "stopped"], [number(t.paused), "paused"], [number(t.records), "records copied"],
+    [number(t.streams), "streams"], [number(t.stopped), "stopped"], [number(t.paused), "streams paused"], [number(t.records), "records copied"],
   ].map(([value, what]) => {
     const div = document.createElement("div");
     div.append(cell("b", value), cell("span", what));
