@@ -17,6 +17,36 @@ import (
 // errTwice: answers could not be told apart.
 var errTwice = errors.New("a topic is asked for twice")
 
+// places are those of the names in a request that the answer has not told of
+// yet. Brokers answer in any order.
+type places map[string]int
+
+func placesOf[T any](list []T, name func(*T) string) (places, error) {
+	p := make(places, len(list))
+	for i := range list {
+		p[name(&list[i])] = i
+	}
+	if len(p) != len(list) {
+		return nil, errTwice
+	}
+	return p, nil
+}
+
+// take is the place of a name that the answer tells of, once.
+func (p places) take(name string) (i int, ok bool) {
+	i, ok = p[name]
+	delete(p, name)
+	return i, ok
+}
+
+// whole is an error unless the answer has told of all that was asked.
+func (p places) whole(asked int, what string) error {
+	if len(p) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %d of %s answered", ErrProtocol, asked-len(p), words.Count(asked, what))
+}
+
 // adminTimeout is what brokers may take for an administrative request.
 const adminTimeout = 15 * time.Second
 
@@ -64,13 +94,12 @@ func createTopics(ctx context.Context, r Requester, topics []CreateTopic, try bo
 	// kadm gives all topics of a request the same partitions and configs.
 	req := kmsg.NewPtrCreateTopicsRequest()
 	req.TimeoutMillis, req.ValidateOnly = int32(adminTimeout.Milliseconds()), try
-	index := make(map[string]int, len(topics))
+	at, err := placesOf(topics, func(t *CreateTopic) string { return t.Name })
+	if err != nil {
+		return nil, 0, err
+	}
 	for i := range topics {
 		req.Topics = append(req.Topics, topics[i].request())
-		index[topics[i].Name] = i
-	}
-	if len(index) != len(topics) {
-		return nil, 0, errTwice
 	}
 	resp, err := req.RequestWith(ctx, r)
 	if err != nil {
@@ -79,18 +108,17 @@ func createTopics(ctx context.Context, r Requester, topics []CreateTopic, try bo
 	throttle := time.Duration(resp.ThrottleMillis) * time.Millisecond
 	out := make([]CreatedTopic, len(topics))
 	for _, t := range resp.Topics {
-		i, ok := index[t.Topic]
+		i, ok := at.take(t.Topic)
 		if !ok {
 			continue
 		}
-		delete(index, t.Topic)
 		out[i].ID = t.TopicID
 		if err := Needs(withMessage(t.ErrorCode, t.ErrorMessage), "CREATE", t.Topic); err != nil {
 			out[i].Err = fmt.Errorf("creating topic %s: %w", t.Topic, err)
 		}
 	}
-	if len(index) > 0 {
-		return nil, throttle, fmt.Errorf("%w: %d of %s answered", ErrProtocol, len(topics)-len(index), words.Count(len(topics), "topic"))
+	if err := at.whole(len(topics), "topic"); err != nil {
+		return nil, throttle, err
 	}
 	return out, throttle, nil
 }
@@ -136,15 +164,14 @@ func (b Broker) CreatePartitions(ctx context.Context, topics ...RaiseTopic) (rai
 func createPartitions(ctx context.Context, r Requester, topics []RaiseTopic) ([]error, time.Duration, error) {
 	req := kmsg.NewPtrCreatePartitionsRequest()
 	req.TimeoutMillis = int32(adminTimeout.Milliseconds())
-	index := make(map[string]int, len(topics))
-	for i, t := range topics {
+	at, err := placesOf(topics, func(t *RaiseTopic) string { return t.Name })
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, t := range topics {
 		one := kmsg.NewCreatePartitionsRequestTopic()
 		one.Topic, one.Count = t.Name, t.Total
 		req.Topics = append(req.Topics, one)
-		index[t.Name] = i
-	}
-	if len(index) != len(topics) {
-		return nil, 0, errTwice
 	}
 	resp, err := req.RequestWith(ctx, r)
 	if err != nil {
@@ -153,17 +180,16 @@ func createPartitions(ctx context.Context, r Requester, topics []RaiseTopic) ([]
 	throttle := time.Duration(resp.ThrottleMillis) * time.Millisecond
 	out := make([]error, len(topics))
 	for _, t := range resp.Topics {
-		i, ok := index[t.Topic]
+		i, ok := at.take(t.Topic)
 		if !ok {
 			continue
 		}
-		delete(index, t.Topic)
 		if err := Needs(withMessage(t.ErrorCode, t.ErrorMessage), "ALTER", t.Topic); err != nil {
 			out[i] = fmt.Errorf("raising %s to %s: %w", t.Topic, words.Count(topics[i].Total, "partition"), err)
 		}
 	}
-	if len(index) > 0 {
-		return nil, throttle, fmt.Errorf("%w: %d of %s answered", ErrProtocol, len(topics)-len(index), words.Count(len(topics), "topic"))
+	if err := at.whole(len(topics), "topic"); err != nil {
+		return nil, throttle, err
 	}
 	return out, throttle, nil
 }
@@ -244,15 +270,14 @@ func configs(ctx context.Context, r Requester, kind kmsg.ConfigResourceType, nam
 		return nil, nil
 	}
 	req := kmsg.NewPtrDescribeConfigsRequest()
-	index := make(map[string]int, len(names))
-	for i, name := range names {
+	at, err := placesOf(names, func(name *string) string { return *name })
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
 		resource := kmsg.NewDescribeConfigsRequestResource()
 		resource.ResourceType, resource.ResourceName = kind, name
 		req.Resources = append(req.Resources, resource)
-		index[name] = i
-	}
-	if len(index) != len(names) {
-		return nil, errTwice
 	}
 	resp, err := req.RequestWith(ctx, r)
 	if err != nil {
@@ -260,16 +285,15 @@ func configs(ctx context.Context, r Requester, kind kmsg.ConfigResourceType, nam
 	}
 	out := make([]ConfigsResult, len(names))
 	for _, got := range resp.Resources {
-		i, ok := index[got.ResourceName]
+		i, ok := at.take(got.ResourceName)
 		if !ok {
 			continue
 		}
-		delete(index, got.ResourceName)
 		out[i].Err = Needs(withMessage(got.ErrorCode, got.ErrorMessage), "DESCRIBE_CONFIGS", got.ResourceName)
 		out[i].Entries = configEntries(got.Configs, own)
 	}
-	if len(index) > 0 {
-		return nil, fmt.Errorf("%w: %d of %d resources answered", ErrProtocol, len(names)-len(index), len(names))
+	if err := at.whole(len(names), "resource"); err != nil {
+		return nil, err
 	}
 	return out, nil
 }
