@@ -29,22 +29,22 @@ func (p *picture) status(maxTasks, maxEvents int) Status {
 // links gives all links, worst first, one of each name: of a link that is being
 // deleted while there is a new one of its name, its operation tells.
 func (p *picture) links(all []Task) []Link {
-	all = slices.DeleteFunc(slices.Clone(all), func(t Task) bool { return p.replaced(p.v.Link(p.v.Task(t.ID).Link)) })
-	size := map[string]int{}
+	linkOf := func(i int) fsm.LinkID { return p.v.Task(all[i].ID).Link }
+	size := map[fsm.LinkID]int{}
 	for i := range all {
-		size[all[i].Link]++
+		size[linkOf(i)]++
 	}
-	byName := make(map[string][]Task, len(size))
-	for name, n := range size {
-		byName[name] = make([]Task, 0, n)
+	of := make(map[fsm.LinkID][]Task, len(size))
+	for id, n := range size {
+		of[id] = make([]Task, 0, n)
 	}
 	for i := range all {
-		byName[all[i].Link] = append(byName[all[i].Link], all[i])
+		of[linkOf(i)] = append(of[linkOf(i)], all[i])
 	}
 	out := []Link{}
 	for _, l := range p.v.Links {
-		if !p.replaced(l) {
-			out = append(out, p.link(l, byName[l.Spec.Name]))
+		if !l.Deleting || p.v.LinkNamed(l.Spec.Name) == l {
+			out = append(out, p.link(l, of[l.ID]))
 		}
 	}
 	slices.SortStableFunc(out, func(a, b Link) int {
@@ -52,10 +52,6 @@ func (p *picture) links(all []Task) []Link {
 	})
 	return out
 }
-
-// replaced reports whether a link is being deleted and there is a new one of its
-// name.
-func (p *picture) replaced(l *fsm.Link) bool { return l.Deleting && p.v.LinkNamed(l.Spec.Name) != l }
 
 // diagnose says whether it is well, and why not.
 func (p *picture) diagnose(s *Status, all []Task) {
