@@ -16,8 +16,9 @@ import (
 
 // door says who may speak with this node, and about what: whoever has a
 // certificate of the authority that is not banned may ask who this node is and
-// to be taken in, all else is for members. A member is a ServerID of the facts whose name there is
-// the certificate's; without certificates nothing proves a name.
+// to be taken in, all else is for members. A member is a ServerID of the facts
+// whose name there is the certificate's; without certificates nothing proves a
+// name.
 //
 // A node's facts may be old: it has just joined, begins with what its disk
 // holds, or was cut off. Who belongs to the cluster is then what a member that

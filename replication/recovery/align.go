@@ -18,9 +18,9 @@ type Alignment struct {
 }
 
 // Align finds where a translated stream goes on from the records at both sides
-// behind the checkpoint p, with the segments that are known, in the facts or not: source holds, in order, those to be copied, as many
-// as the target has room for, before its end; target holds what is there, up to
-// its log end.
+// behind the checkpoint p, with the segments that are known, in the facts or
+// not: source holds, in order, those to be copied, as many as the target has
+// room for, before its end; target holds what is there, up to its log end.
 //
 // What was copied stands in the order of the source, so each record of the
 // source is looked for behind the one before it. Cleaners may have run at
