@@ -152,15 +152,16 @@ func (s *Situation) progressAt(source, target, records int64) fsm.Progress {
 }
 
 // successor is a copy of the mapping with the next version, safe to append to.
-// It holds the segments too that were not checkpointed under the old one:
-// under the new one they would not be any more.
+// It holds the segments too that were not checkpointed under the old one, up to
+// the last position: under the new one they would not be any more.
 func (s *Situation) successor() fsm.Mapping {
 	old := s.Task.Mapping
 	m := *old
 	m.Version++
 	m.Segments = append([]fsm.Segment(nil), old.Segments...)
 	for _, seg := range s.Memory.Unsaved {
-		if last := m.Segments[len(m.Segments)-1]; old.Phase != fsm.PhaseDense && seg.Source > last.Source && seg.Target >= last.Target {
+		reached := seg.Source <= s.Memory.Last.Source && seg.Target <= s.Memory.Last.Target
+		if last := m.Segments[len(m.Segments)-1]; old.Phase != fsm.PhaseDense && reached && seg.Source > last.Source && seg.Target >= last.Target {
 			m.Segments = append(m.Segments, seg)
 		}
 	}
