@@ -9,6 +9,9 @@ import (
 	"sluice/fsm"
 )
 
+// beforeIdentity is the last feature level at which nodes vouch for nobody.
+const beforeIdentity = 4
+
 // start starts another node, with a token.
 func (f *fortress) start(i int, name, token string) *Node {
 	f.t.Helper()
@@ -108,7 +111,7 @@ func TestMemberComesBackWithoutAToken(t *testing.T) {
 func TestAdmission(t *testing.T) {
 	token := fsm.Token{Node: "n4", Hash: HashToken("secret"), By: "ops", Expires: 2000}
 	all := &fsm.View{Feature: fsm.FeatureLevel, Nodes: []fsm.Node{{ID: "a", Name: "n1"}}, Tokens: []fsm.Token{token}, Bans: []fsm.Ban{{Name: "n9", Key: "k"}}}
-	old := &fsm.View{Feature: fsm.FeatureLevel - 1}
+	old := &fsm.View{Feature: beforeIdentity}
 	for _, c := range []struct {
 		name        string
 		v           *fsm.View

@@ -299,7 +299,7 @@ func TestReturnsToOthers(t *testing.T) {
 // and take in another one, as before.
 func TestBelowTheLevel(t *testing.T) {
 	runSim(t, func(s *sim) {
-		s.cfg.hooks.level = fsm.FeatureLevel - 1
+		s.cfg.hooks.level = beforeIdentity
 		s.trio()
 		for i := 1; i <= 3; i++ {
 			s.kill(i)
@@ -314,7 +314,7 @@ func TestBelowTheLevel(t *testing.T) {
 		s.until("they are a cluster again", time.Minute, func() bool { l := s.leader(); return l != nil && len(l.View().Nodes) == 3 })
 		n := s.start(4, 1, 2, 3)
 		s.until("a fourth is in", time.Minute, func() bool { return n.Quorum() && n.View().Node(n.self.ServerID) != nil })
-		if v := n.View(); v.Feature != fsm.FeatureLevel-1 || v.Node(n.self.ServerID).Key != "" {
+		if v := n.View(); v.Feature != beforeIdentity || v.Node(n.self.ServerID).Key != "" {
 			s.t.Errorf("the test shows nothing, or a key is there too early: level %d, %+v", v.Feature, v.Nodes)
 		}
 	})

@@ -60,6 +60,10 @@ func (e *edit) apply(c Command) Result {
 		return e.linkPurge(c)
 	case *LinkProducer:
 		return e.linkProducer(c)
+	case *LinkHold:
+		return c.apply(e)
+	case *LinkAdopt:
+		return c.apply(e)
 	case *StreamsAdd:
 		return e.streamsAdd(c)
 	case *StreamsEnd:

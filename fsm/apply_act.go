@@ -16,6 +16,8 @@ func actOf(c Command) *Act {
 		return c.Act
 	case *LinkState:
 		return c.Act
+	case *LinkAdopt:
+		return c.Act
 	case *TaskOrder:
 		return c.Act
 	case *StreamsEnd:

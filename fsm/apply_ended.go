@@ -26,7 +26,9 @@ func (l *Link) end(e *edit, tasks []*Task) {
 		e.set(t.ID, nil)
 		e.keys = append(e.keys, func(m map[taskKey]TaskID) { delete(m, keyOf(t)) })
 		if t.Copy != nil && t.Copy.Mapping != nil && known {
-			kept = append(kept, &EndedStream{source, target, t.Copy.Stream, *t.Copy.Mapping, t.Copy.Progress, e.index})
+			kept = append(kept, &EndedStream{
+				Source: source, Target: target, Stream: t.Copy.Stream, Mapping: *t.Copy.Mapping, Progress: t.Copy.Progress, Index: e.index, Unsure: t.Copy.Unsure,
+			})
 		}
 	}
 	// Of the same stream the last one counts, of all the last ones.
@@ -49,7 +51,7 @@ func (l *Link) end(e *edit, tasks []*Task) {
 // resume gives a new stream what is kept of the one that has ended.
 func (c *Copy) resume(old *EndedStream) {
 	m := old.Mapping
-	c.Mapping, c.Progress = &m, old.Progress
+	c.Mapping, c.Progress, c.Unsure = &m, old.Progress, c.Unsure || old.Unsure
 }
 
 // apply ends the streams of topics that a link copies no more.

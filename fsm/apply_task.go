@@ -16,7 +16,7 @@ func (e *edit) streamsAdd(c *StreamsAdd) Result {
 	add := func(s StreamKey, again bool) {
 		of := &Copy{
 			Stream: s, Start: l.StartOf(s.Topic, s.Partition),
-			Progress: Progress{Source: -1, Target: -1, SourceEpoch: -1, TargetEpoch: -1},
+			Progress: Progress{Source: -1, Target: -1, SourceEpoch: -1, TargetEpoch: -1}, Unsure: l.Adopted != "",
 		}
 		old := e.v.EndedStream(&l.Spec, s)
 		if !e.add(Task{Kind: KindCopy, Link: l.ID, Copy: of}, seen) || old == nil {
@@ -122,7 +122,7 @@ func (e *edit) mappingPut(c *MappingPut) Result {
 	if m.Thinned = 0; t.Copy.Mapping != nil && e.v.Feature >= featureThinned {
 		m.Thinned = t.Copy.Mapping.thinnedAfter(&m)
 	}
-	n.Copy.Mapping, n.Copy.Progress, n.Copy.Stop, n.Copy.Order = &m, c.Progress, nil, ""
+	n.Copy.Mapping, n.Copy.Progress, n.Copy.Stop, n.Copy.Order, n.Copy.Unsure = &m, c.Progress, nil, "", false
 	e.set(t.ID, n)
 	if l := e.v.Link(t.Link); l != nil && m.ProducerID != l.ProducerID && e.v.Feature >= featureSpentByCluster {
 		e.spend(l, m.ProducerID) // the stream's own; loop detection finds it there

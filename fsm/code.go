@@ -30,6 +30,7 @@ const (
 	CodeAuthenticationFailed Code = "authentication-failed"
 	CodeUnreachable          Code = "unreachable"
 	CodeWrongCluster         Code = "wrong-cluster" // the address is another Kafka cluster's now
+	CodeClaimed              Code = "claimed"       // another Sluice cluster copies the link, or did
 	CodeQuotaThrottled       Code = "quota-throttled"
 	CodeNotEnoughReplicas    Code = "not-enough-replicas"
 
@@ -68,6 +69,8 @@ const (
 	CodeNodeDead    Code = "node-dead"
 	CodeJoinRefused Code = "join-refused"
 	CodeOperatorAct Code = "operator-act" // somebody asked for a change
+
+	CodeClusterRecovered Code = "cluster-recovered"
 
 	CodeEventsDropped Code = "events-dropped"
 )

@@ -44,6 +44,8 @@ var formats = [...]format{
 	{(*BanLift)(nil), 1, featureIdentity},
 	{(*TokenPut)(nil), 1, featureIdentity},
 	{(*TokenRevoke)(nil), 1, featureIdentity},
+	{(*LinkHold)(nil), 1, featureRescue},
+	{(*LinkAdopt)(nil), 1, featureRescue},
 }
 
 // formatOf finds the form of a command, nil when it has none.

@@ -29,6 +29,8 @@ const (
 	TypeBanLift      Type = 20
 	TypeTokenPut     Type = 21
 	TypeTokenRevoke  Type = 22
+	TypeLinkHold     Type = 23
+	TypeLinkAdopt    Type = 24
 )
 
 // Command is a change of the replicated facts. Every command is idempotent or
@@ -116,6 +118,23 @@ type (
 		Link       LinkID `json:"link"`
 		ProducerID int64  `json:"producerId"`
 		Prev       int64  `json:"prev"` // -1: none
+	}
+	// LinkHold lets a link that has streams stand, because its claim in the
+	// target's ledger is another Sluice cluster's.
+	LinkHold struct {
+		Link LinkID `json:"link"`
+		By   string `json:"by"` // id of that Sluice cluster
+		At   int64  `json:"at"`
+	}
+	// LinkAdopt takes a link over from a Sluice cluster that is lost, with its
+	// producer id: the link runs, and each of its streams finds out first how
+	// far that one came.
+	LinkAdopt struct {
+		Link       LinkID `json:"link"`
+		From       string `json:"from"`       // id of the Sluice cluster
+		ProducerID int64  `json:"producerId"` // by its claim, -1: unknown
+		Act        *Act   `json:"act,omitempty"`
+		At         int64  `json:"at"`
 	}
 	// StreamsAdd adds copy tasks; those that exist are left alone. Those in
 	// Again go on where a stream that has ended was, if that is known still.
@@ -245,6 +264,12 @@ func (*LinkPurge) Type() Type { return TypeLinkPurge }
 
 // Type implements Command.
 func (*LinkProducer) Type() Type { return TypeLinkProducer }
+
+// Type implements Command.
+func (*LinkHold) Type() Type { return TypeLinkHold }
+
+// Type implements Command.
+func (*LinkAdopt) Type() Type { return TypeLinkAdopt }
 
 // Type implements Command.
 func (*StreamsAdd) Type() Type { return TypeStreamsAdd }

@@ -15,6 +15,7 @@ type EndedStream struct {
 	Mapping  Mapping   `json:"mapping"`
 	Progress Progress  `json:"progress"`
 	Index    uint64    `json:"index"` // Raft index of the command that ended it
+	Unsure   bool      `json:"unsure,omitempty" feature:"6"`
 }
 
 func byStream(a, b *EndedStream) int {

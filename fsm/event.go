@@ -55,7 +55,8 @@ func Lasts(c Code) bool {
 	case CodePositionLost, CodeSourceRecreated, CodeSourceDeleted, CodeSourceTruncated, CodeCorruptBatch, CodeUnsupportedFormat,
 		CodeTargetRecreated, CodeTargetDeleted, CodeTargetTruncated, CodeTargetLostAcked, CodeForeignWriter, CodeNotEmpty, CodePartitionMismatch,
 		CodeTopicRefused, CodeRecordTooLarge, CodeTimestampRefused, CodeOverBudget, CodeIdentityLost, CodePositionUnknown,
-		CodeKeylessRecord, CodeNewSegment, CodeRecopied, CodeTopicEnded, CodeOperatorAct:
+		CodeKeylessRecord, CodeNewSegment, CodeRecopied, CodeTopicEnded, CodeOperatorAct,
+		CodeClaimed, CodeClusterRecovered: // made from level 6 on only
 		return true
 	}
 	return false

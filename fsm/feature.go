@@ -13,7 +13,7 @@ import (
 // What needs a level says so where it is declared: a command in formats, a
 // record of the snapshot in records, a field of either in its tag, as in
 // `feature:"2"`. A tagged field is left out where it is empty.
-const FeatureLevel = featureIdentity
+const FeatureLevel = featureRescue
 
 // The feature levels: what the facts may hold from each on.
 const (
@@ -24,6 +24,7 @@ const (
 	featureEndedStreams   = 3 // streams end with their topic, and what they knew is kept
 	featureThinned        = 4 // a mapping keeps where segments were dropped when its newest ones are cut off
 	featureIdentity       = 5 // every node tells the others who belongs to the cluster; keys of nodes, bans, and tokens to join with
+	featureRescue         = 6 // links are held, and taken over from a Sluice cluster that is lost
 )
 
 // levelOfFields is the highest level that a field which is set needs.

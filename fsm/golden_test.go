@@ -72,6 +72,9 @@ func samples() map[string]Command {
 		"streams-end-who":    &StreamsEnd{Link: 1, Reason: "r", Act: act, At: 3},
 		"operation-step-who": &OperationStep{Operation: 1, Event: &who, At: 3},
 
+		"link-hold":  &LinkHold{Link: 1, By: "c0", At: 2},
+		"link-adopt": &LinkAdopt{Link: 1, From: "c0", ProducerID: 2, Act: act, At: 3},
+
 		"mapping-put-thinned": &MappingPut{Task: 1, Turn: 2, Mapping: Mapping{Version: 2, Phase: PhaseTranslated, Segments: []Segment{{1, 2}, {3, 4}}, Thinned: 3}, At: 3},
 
 		"node-put-key":    &NodePut{Node: Node{ID: "a", Name: "n1", Key: hash}, Token: hash, At: 1},
@@ -263,6 +266,18 @@ func identified(t testing.TB) *State {
 	return d.s
 }
 
+// succeeding holds what level 6 adds.
+func succeeding(t testing.TB) *State {
+	d := fixture(t)
+	d.must(&FeatureRaise{Level: 4})
+	d.translated()
+	d.must(&KafkaPin{Name: "us", ClusterID: "id"}, &StreamsEnd{Link: linkL, Topics: []string{"orders"}, Reason: "r", At: 9})
+	d.must(&StreamsAdd{Link: linkL, Streams: []StreamKey{{"more", 0, "more"}}, At: 9})
+	d.s = d.s.Successor("c2", 10)
+	d.must(&LinkAdopt{Link: linkL, From: "c1", ProducerID: 9, At: 11}, &LinkHold{Link: linkL, By: "c3", At: 12})
+	return d.s
+}
+
 func TestGoldenSnapshots(t *testing.T) {
 	for _, c := range []struct {
 		file  string
@@ -274,6 +289,7 @@ func TestGoldenSnapshots(t *testing.T) {
 		{"snapshot.v3", richest(t), []string{`{"source":"id","target":"pinned","stream":{"topic":"orders"`, `"name":"l","dropped"`, `"lasting":[`, `"who":"node n3","client":`}},
 		{"snapshot.v4", whole(t), []string{`"thinned":104`}},
 		{"snapshot.v5", identified(t), []string{`"key":"0b0b`, `"node":"n5","datacenter":"east","hash":"0b0b`, `{"name":"n4","key":"0b0b`}},
+		{"snapshot.v6", succeeding(t), []string{`"held":"c3"`, `"adopted":"c1"`, `"unsure":true`, `"clusterId":"c2"`}},
 	} {
 		t.Run(c.file, func(t *testing.T) {
 			got := snapshot(t, c.state.View())

@@ -58,6 +58,9 @@ type Link struct {
 	Deleting   bool      `json:"deleting,omitempty"` // its tasks stop; it is purged when their owners have confirmed
 	ProducerID int64     `json:"producerId"`         // issued by the target, -1: none yet; the first command wins
 	Starts     []StartAt `json:"starts,omitempty"`   // resolved when the link was created, sorted by topic
+
+	Held    string `json:"held,omitempty" feature:"6"`    // another Sluice cluster may copy what this link does: it does not run until it is adopted
+	Adopted string `json:"adopted,omitempty" feature:"6"` // the Sluice cluster from which the link was taken over last
 }
 
 // StartAt holds the start offsets that `start: latest` or a time meant for the
@@ -80,7 +83,7 @@ func (l *Link) StartOf(topic string, partition int32) int64 {
 }
 
 // Running reports whether the link's tasks should run.
-func (l *Link) Running() bool { return !l.Deleting && l.Spec.State != StatePaused }
+func (l *Link) Running() bool { return !l.Deleting && l.Held == "" && l.Spec.State != StatePaused }
 
 // SpentID is a producer id that a link wrote under and that no link has any
 // more: the link was deleted or took another. Loop detection must know it as

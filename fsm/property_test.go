@@ -30,7 +30,7 @@ func drawCommand(r *rapid.T, v *View) Command {
 		topic := fmt.Sprint("t", small("topic", 3))
 		return StreamKey{topic, int32(small("partition", 400)), topic}
 	}
-	switch Type(1 + small("type", int(TypeStreamsEnd)-1)) {
+	switch Type(1 + small("type", int(TypeLinkAdopt)-1)) {
 	case TypeClusterInit:
 		return &ClusterInit{ClusterID: rapid.SampledFrom([]string{"c1", "c1", "c2"}).Draw(r, "id")}
 	case TypeNodePut:
@@ -39,7 +39,7 @@ func drawCommand(r *rapid.T, v *View) Command {
 	case TypeNodeRemove:
 		return &NodeRemove{ID: node(), At: at}
 	case TypeFeatureLevel:
-		return &FeatureRaise{Level: uint32(small("level", 4))}
+		return &FeatureRaise{Level: uint32(small("level", 6))}
 	case TypeObjects:
 		c := &Objects{At: at}
 		for range small("kafkas", 2) {
@@ -59,6 +59,10 @@ func drawCommand(r *rapid.T, v *View) Command {
 		return &KafkaPin{Name: kafka(), ClusterID: fmt.Sprint("id", small("id", 1))}
 	case TypeLinkState:
 		return &LinkState{Link: link(), State: rapid.SampledFrom([]string{StateRunning, StatePaused, "odd"}).Draw(r, "state")}
+	case TypeLinkHold:
+		return &LinkHold{Link: link(), By: "c0", At: at}
+	case TypeLinkAdopt:
+		return &LinkAdopt{Link: link(), From: rapid.SampledFrom([]string{"c0", ""}).Draw(r, "from"), ProducerID: int64(small("pid", 3) - 1), At: at}
 	case TypeLinkPurge:
 		return &LinkPurge{Link: link()}
 	case TypeLinkProducer:

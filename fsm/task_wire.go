@@ -25,6 +25,7 @@ type wireTask struct {
 	Stop     *Stop     `json:"stop,omitempty"`
 	Order    Order     `json:"order,omitempty"`
 	Attempt  uint32    `json:"attempt,omitempty"`
+	Unsure   bool      `json:"unsure,omitempty" feature:"6"`
 }
 
 // MarshalJSON implements json.Marshaler.
@@ -36,7 +37,7 @@ func wireOf(t *Task) wireTask {
 		Owner: t.Owner, Next: t.Next, NextAt: t.NextAt, Turn: t.Turn, Since: t.Since,
 	}
 	if c := t.Copy; c != nil {
-		w.Stream, w.Start, w.Mapping, w.Progress, w.Stop, w.Order, w.Attempt = c.Stream, c.Start, c.Mapping, c.Progress, c.Stop, c.Order, c.Attempt
+		w.Stream, w.Start, w.Mapping, w.Progress, w.Stop, w.Order, w.Attempt, w.Unsure = c.Stream, c.Start, c.Mapping, c.Progress, c.Stop, c.Order, c.Attempt, c.Unsure
 	}
 	return w
 }
@@ -52,7 +53,7 @@ func (t *Task) UnmarshalJSON(b []byte) error {
 		ID: w.ID, Kind: w.Kind, Link: w.Link, Kafka: w.Kafka,
 		Owner: w.Owner, Next: w.Next, NextAt: w.NextAt, Turn: w.Turn, Since: w.Since,
 	}
-	c := Copy{Stream: w.Stream, Start: w.Start, Mapping: w.Mapping, Progress: w.Progress, Stop: w.Stop, Order: w.Order, Attempt: w.Attempt}
+	c := Copy{Stream: w.Stream, Start: w.Start, Mapping: w.Mapping, Progress: w.Progress, Stop: w.Stop, Order: w.Order, Attempt: w.Attempt, Unsure: w.Unsure}
 	if t.Kind == KindCopy {
 		t.Copy = &c
 		return nil

@@ -148,6 +148,11 @@ var table = map[fsm.Code]Row{
 		Meaning: "another Kafka cluster answers at the address than the one that was pinned",
 		Advice:  "correct the bootstrap addresses; for a new cluster declare it under a new name and link that",
 	},
+	fsm.CodeClaimed: {
+		Severity: Stopped, Side: Target, Acts: AtSluice,
+		Meaning: "the link is another Sluice cluster's, or was of one that is lost: nothing is copied here",
+		Advice:  "delete it there; if that Sluice cluster is lost for good and none of its nodes runs any more, `sluice link adopt LINK`",
+	},
 	fsm.CodeQuotaThrottled: {
 		Severity: Working, Side: Both, Acts: AtEither,
 		Meaning: "brokers slow the link down by a quota",
@@ -172,6 +177,11 @@ var table = map[fsm.Code]Row{
 		Severity: Waiting, Side: Cluster, Acts: AtSluice, Event: true,
 		Meaning: "a node was silent for too long: others take its tasks over",
 		Advice:  "look at that node and the network to it",
+	},
+	fsm.CodeClusterRecovered: {
+		Severity: Waiting, Side: Cluster, Acts: AtSluice, Event: true,
+		Meaning: "this Sluice cluster goes on for one that was lost, with facts that may be older than what that one copied",
+		Advice:  "make sure that no node of the lost one runs, then `sluice link adopt LINK` for each link",
 	},
 	fsm.CodeTargetLostAcked: {
 		Severity: Waiting, Side: Target, Acts: AtTarget, Event: true,
