@@ -10,10 +10,11 @@ import (
 type claimInput struct {
 	standing
 	link     fsm.LinkID
-	producer int64 // the link's producer id
-	recent   bool  // the ledger was read a short while ago
-	read     bool  // it was read in this round
-	written  bool  // our claim was written in this round
+	adopted  string // the Sluice cluster whose claim is taken over, if there is one
+	producer int64  // the link's producer id
+	recent   bool   // the ledger was read a short while ago
+	read     bool   // it was read in this round
+	written  bool   // our claim was written in this round
 }
 
 // ErrClaimed says that another Sluice cluster copies this link.
@@ -28,6 +29,7 @@ const (
 	claimWrite                     // write our claim, and read it back
 	claimWithdraw                  // take ours back
 	claimRefused                   // another Sluice cluster has the link
+	claimTake                      // remove that of the Sluice cluster from which the link was adopted, write ours, and read it back
 )
 
 // decideClaim: the ledger is read when this node begins and now and then. A
@@ -41,6 +43,8 @@ func decideClaim(in claimInput) claimStep {
 		return claimHeld
 	case !in.read:
 		return claimRead
+	case in.other != "" && in.other == in.adopted && !in.written:
+		return claimTake
 	case (in.other != "" || in.written && !in.mine) && in.have:
 		return claimWithdraw
 	case in.other != "" || in.written && !in.mine:

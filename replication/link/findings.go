@@ -256,13 +256,20 @@ func (f *findings) brokers(spec fsm.LinkSpec, brokers int, rules targetRules, er
 	}
 }
 
-// claims is about whether another Sluice cluster copies the link.
-func (f *findings) claims(spec fsm.LinkSpec, st standing, err error) {
+// claims is about whether another Sluice cluster copies the link. One that is
+// paused may be taken over.
+func (f *findings) claims(l *fsm.Link, st standing, err error) {
+	spec := l.Spec
 	switch {
 	case err != nil:
 		f.warn("Kafka cluster %s: topic %s cannot be read; the link's user needs CREATE, READ and WRITE on it: %s", spec.Target, LedgerTopic, kafka.Explain(err))
-	case st.other != "":
-		f.refuse("link %s is claimed by the Sluice cluster %s (record in topic %s of Kafka cluster %s): delete it there first", spec.Name, st.other, LedgerTopic, spec.Target)
+	case st.other == "" || st.other == l.Adopted || st.other == l.Held:
+	case spec.State == fsm.StatePaused:
+		f.warn("link %s is claimed by the Sluice cluster %s (record in topic %s of Kafka cluster %s): nothing is copied before it is deleted there, or, where that cluster is lost for good, taken over with `sluice link adopt %s`",
+			spec.Name, st.other, LedgerTopic, spec.Target, spec.Name)
+	default:
+		f.refuse("link %s is claimed by the Sluice cluster %s (record in topic %s of Kafka cluster %s): delete it there first; where that cluster is lost for good, apply the link with state: paused, then `sluice link adopt %s`",
+			spec.Name, st.other, LedgerTopic, spec.Target, spec.Name)
 	}
 }
 

@@ -36,8 +36,12 @@ type control struct {
 }
 
 func newControl(t *testing.T, cmds ...fsm.Command) *control {
+	return newControlOf(t, "sluice-a", cmds...)
+}
+
+func newControlOf(t *testing.T, sluice string, cmds ...fsm.Command) *control {
 	c := &control{t: t, state: fsm.NewState()}
-	c.propose(&fsm.ClusterInit{ClusterID: "sluice-a"})
+	c.propose(&fsm.ClusterInit{ClusterID: sluice})
 	for _, cmd := range cmds {
 		c.propose(cmd)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"slices"
 
 	"sluice/fsm"
@@ -67,6 +68,12 @@ func (k Key) subject() Key {
 		return Key{Kind: k.Kind, Topic: k.Topic}
 	}
 	return Key{Kind: k.Kind, Source: k.Source, Link: k.Link}
+}
+
+// of is the same key of another Sluice cluster.
+func (k Key) of(sluice string) Key {
+	k.Sluice = sluice
+	return k
 }
 
 // maker is who created a target topic.
@@ -149,6 +156,28 @@ func (l *ledger) standing(mine Key) standing {
 		s.alone = s.alone && e.key == mine
 	}
 	return s
+}
+
+// ledgerRecord is one record to write; without a value it removes the key's.
+type ledgerRecord struct {
+	key   Key
+	value any
+}
+
+// madeBy gives the records that hand the target topics which a link of another
+// Sluice cluster made over to ours, sorted by topic.
+func (l *ledger) madeBy(theirs, ours Key) []ledgerRecord {
+	var out []ledgerRecord
+	for _, topic := range slices.Sorted(maps.Keys(l.made)) {
+		theirs.Kind, theirs.Topic = kindTopic, topic
+		for _, e := range l.about[theirs.subject()] {
+			if e.key == theirs {
+				ours.Kind, ours.Topic = kindTopic, topic
+				out = append(out, ledgerRecord{ours, json.RawMessage(e.value)}, ledgerRecord{theirs, nil})
+			}
+		}
+	}
+	return out
 }
 
 // topicIDText and parseTopicID: the form of topic ids in the ledger.

@@ -108,12 +108,6 @@ func (l *ledger) read(data []byte, next int64) (int64, error) {
 	return next, nil
 }
 
-// ledgerRecord is one record to write; without a value it removes the key's.
-type ledgerRecord struct {
-	key   Key
-	value any
-}
-
 // writeLedger appends records.
 func writeLedger(ctx context.Context, c *kafka.Client, records ...ledgerRecord) error {
 	out := make([]*kgo.Record, len(records))

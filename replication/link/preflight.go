@@ -51,7 +51,7 @@ func Preflight(ctx context.Context, k *catalog.Catalog, view *fsm.View, spec fsm
 	defer cancel()
 	f := &preflight{snapshot: snapshot{link: &fsm.Link{Spec: spec}, view: view}, fresh: true}
 	if l := view.LinkNamed(spec.Name); l != nil && !l.Deleting {
-		f.link.ID, f.fresh = l.ID, false
+		f.link, f.fresh = &fsm.Link{ID: l.ID, Spec: spec, Held: l.Held, Adopted: l.Adopted}, false
 	}
 	specs := []*fsm.KafkaCluster{&source, &target}
 	for i, at := range []*side{&f.source, &f.target} {
@@ -112,10 +112,15 @@ func (f *preflight) reach(ctx context.Context, specs []*fsm.KafkaCluster) bool {
 
 // check gathers what each finding rests on.
 func (f *preflight) check(ctx context.Context) {
+	l, noLedger := readLedger(ctx, f.target.Cluster)
+	claimed := l.standing(f.claim())
 	var err error
-	if f.in, err = newTopicsInput(&f.snapshot, nil); err != nil {
+	if f.in, err = newTopicsInput(&f.snapshot, l.made); err != nil {
 		f.refuse("link %s: %v", f.link.Spec.Name, err)
 		return
+	}
+	if claimed.other != "" && f.link.Spec.State == fsm.StatePaused {
+		f.in.adopted = claimed.other // what is there may be taken over
 	}
 	f.Topics, f.selected = f.selection(&f.in)
 	f.rings(f.link.Spec, f.view.Links, f.Topics)
@@ -125,8 +130,7 @@ func (f *preflight) check(ctx context.Context) {
 	f.rights(ctx, &f.snapshot, newToLink(f.Topics))
 	f.checkSettings(ctx, rules, err == nil)
 	f.checkStarts(ctx)
-	l, err := readLedger(ctx, f.target.Cluster)
-	f.claims(f.link.Spec, l.standing(f.claim()), err)
+	f.claims(f.link, claimed, noLedger)
 }
 
 // checkTargets holds the selected topics against what is at the target.

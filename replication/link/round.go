@@ -40,6 +40,9 @@ func (t *Task) once(ctx context.Context) {
 	link := t.ctl.View().Link(t.link)
 	if link == nil || !link.Running() {
 		m.State = fsm.CodePaused
+		if link != nil && link.Held != "" {
+			m.State, m.Message = fsm.CodeClaimed, "it is, or was, the Sluice cluster "+link.Held+"'s"
+		}
 		t.measure.Store(&m)
 		return
 	}

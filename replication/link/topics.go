@@ -25,6 +25,7 @@ type topicsInput struct {
 	source      []kafka.TopicMetadata
 	target      map[string]kafka.TopicMetadata
 	copied      map[string]copied // by source topic
+	adopted     string            // the Sluice cluster that wrote what is in the target, empty: none
 	taken       map[string]string // target topic -> other link that writes to it
 	made        map[string]maker  // by target topic
 	empty       map[string][]bool // by target topic and partition: holds no record; only of topics that were examined
@@ -46,7 +47,7 @@ type copied struct {
 // newTopicsInput puts together what a snapshot and the ledger tell.
 func newTopicsInput(s *snapshot, made map[string]maker) (topicsInput, error) {
 	in := topicsInput{
-		spec: s.link.Spec, claim: s.claim(), made: made,
+		spec: s.link.Spec, claim: s.claim(), made: made, adopted: s.link.Adopted,
 		sameCluster: s.source.meta.ClusterID != "" && s.source.meta.ClusterID == s.target.meta.ClusterID,
 		target:      map[string]kafka.TopicMetadata{},
 	}
@@ -238,7 +239,7 @@ func (in *topicsInput) decideNew(p *topicsPlan, t *kafka.TopicMetadata, target s
 	switch {
 	case !exists:
 		a.create = count(t)
-	case made && !maker.ours(in.claim):
+	case made && !maker.ours(in.claim) && !maker.ours(in.claim.of(in.adopted)):
 		p.refuse(t, fsm.CodeForeignWriter, "the target topic %s was made by %s", target, maker)
 		return
 	case count(&have) < count(t) && (made || len(a.again) > 0):
@@ -313,9 +314,10 @@ func (in *topicsInput) forbidden(t *kafka.TopicMetadata, target string) (Refused
 }
 
 // emptyOrShared reports whether the partitions of an existing target topic may
-// be written to, and notes in p what stands against it.
+// be written to, and notes in p what stands against it. Streams of an adopted link
+// find out themselves whether the records there are theirs.
 func (in *topicsInput) emptyOrShared(p *topicsPlan, t *kafka.TopicMetadata, target string, partitions []int32) bool {
-	if len(partitions) == 0 || in.spec.Writers == fsm.WritersShared {
+	if len(partitions) == 0 || in.spec.Writers == fsm.WritersShared || in.adopted != "" {
 		return true
 	}
 	if err := in.unknown[target]; err != nil {

@@ -32,7 +32,10 @@ func (s *Situation) located() (Position, Step) {
 // align gathers an alignment up to the target's log end, once nothing can be
 // appended there any more: a second reading of the source may be another one,
 // so the producer's sequence protects from nothing. Nil: it is there.
-func (s *Situation) align() Step {
+func (s *Situation) align() Step { return alignFrom(s, lastKnown) }
+
+// alignFrom is align from another place on.
+func alignFrom(s *Situation, known func(*Situation) fsm.Progress) Step {
 	switch {
 	case s.Aligned != nil:
 		return nil
@@ -45,7 +48,7 @@ func (s *Situation) align() Step {
 	case s.Source == nil:
 		return Gather{What: NeedSource}
 	}
-	return Gather{What: NeedAlignment, Known: lastKnown(s)}
+	return Gather{What: NeedAlignment, Known: known(s)}
 }
 
 // lastKnown is the last place at or below the target's log end that is known: the

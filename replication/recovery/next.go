@@ -10,6 +10,8 @@ func Next(s Situation) Step {
 		return s.failed()
 	case s.Task.Stop != nil:
 		return s.stopped()
+	case s.Task.Unsure && (s.Fault == nil || s.Fault.Kind != Retry):
+		return adopt(&s)
 	case s.Fault != nil:
 		return s.after(*s.Fault)
 	}

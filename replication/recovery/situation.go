@@ -182,3 +182,12 @@ func (s *Situation) sourceOf(ours int64) (int64, bool) {
 func (s *Situation) notYet(why string) Step {
 	return Wait{Code: s.Task.Stop.Code, Message: "cannot go on yet: " + why, For: min(orderPoll<<max(0, min(s.Memory.Attempts-1, 10)), orderPollMost), Tried: true}
 }
+
+// Basis is the mapping by which the target is read: the stream's, or of a stream
+// that has none and was taken over, the producer id under which it was copied.
+func Basis(s *Situation) *fsm.Mapping {
+	if s.Task.Mapping == nil && s.Task.Unsure {
+		return &fsm.Mapping{ProducerID: s.ProducerID}
+	}
+	return s.Task.Mapping
+}

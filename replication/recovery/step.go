@@ -18,6 +18,8 @@ type (
 		From  int64        // NeedDifference, NeedOurs: the first offset to look at (of the source, of the target)
 		At    Position     // NeedDifference: what was derived
 		Known fsm.Progress // NeedAlignment: the last place that is known
+
+		Mapping *fsm.Mapping // NeedDifference: by which it is compared; nil: the stream's
 	}
 	// Open opens a pipe at the position.
 	Open struct {

@@ -2,7 +2,6 @@ package stream
 
 import (
 	"context"
-	"slices"
 
 	"sluice/fsm"
 	"sluice/kafka/record"
@@ -17,7 +16,7 @@ const mostAligned = 1_000_000
 // the target up to its log end. The source's records are those that the stream
 // would copy: committed, and not written by the producers to skip. Where too
 // many would have to be held, or one cannot be read, all of them are in doubt.
-func (l *logs) align(ctx context.Context, m *fsm.Mapping, known fsm.Progress, sit *recovery.Situation, skip map[int64]bool, told tell) (*recovery.Alignment, error) {
+func (l *logs) align(ctx context.Context, known fsm.Progress, sit *recovery.Situation, skip map[int64]bool, told tell) (*recovery.Alignment, error) {
 	end := sit.Log.LogEnd
 	doubt := &recovery.Alignment{Source: known.Source, Repeats: end - known.Target}
 	if end-known.Target > mostAligned {
@@ -28,7 +27,8 @@ func (l *logs) align(ctx context.Context, m *fsm.Mapping, known fsm.Progress, si
 		return nil, err
 	}
 	a := aligning{hashes: l.newHashes(), told: told, from: max(known.Target, sit.Log.LogStart), most: end - known.Target}
-	err = a.readTarget(ctx, &l.target, m.ProducerID, end)
+	ours := func(producer int64) bool { return sit.Task.Unsure || producer == sit.Task.Mapping.ProducerID } // a lost cluster may have taken another
+	err = a.readTarget(ctx, &l.target, ours, end)
 	if err == nil && !a.unreadable {
 		err = a.readSource(ctx, &l.source, span{from: max(known.Source, sit.Source.First), to: committed, committed: true}, skip)
 	}
@@ -38,7 +38,7 @@ func (l *logs) align(ctx context.Context, m *fsm.Mapping, known fsm.Progress, si
 	case a.unreadable:
 		return doubt, nil
 	}
-	found := recovery.Align(a.source, a.target, known, slices.Concat(m.Segments, sit.Memory.Unsaved), committed, end)
+	found := recovery.Align(a.source, a.target, known, recovery.KnownSegments(sit, known), committed, end)
 	return &found, nil
 }
 
@@ -66,14 +66,14 @@ func (a *aligning) open(ctx context.Context, b record.Batch, from int64, to *[]r
 
 // readTarget reads the records up to the log end: ours, and that there are
 // others.
-func (a *aligning) readTarget(ctx context.Context, target *side, producer, end int64) error {
+func (a *aligning) readTarget(ctx context.Context, target *side, ours func(producer int64) bool, end int64) error {
 	return target.scan(ctx, span{from: a.from, to: end}, func(b record.Batch) error {
 		h, err := record.ParseHeader(b)
 		if err != nil {
 			return err
 		}
 		a.told("reading this link's last records in the target", h.BaseOffset-a.from, a.most)
-		if h.ProducerID != producer {
+		if !ours(h.ProducerID) {
 			for at := max(h.BaseOffset, a.from); at <= h.LastOffset(); at++ {
 				a.target = append(a.target, recovery.Seen{Offset: at, Other: true})
 			}

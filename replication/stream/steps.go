@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -30,7 +31,7 @@ func (s *Stream) answer(sit *recovery.Situation, g recovery.Gather) (err error) 
 		s.memory.Looked = s.assigned.now()
 	case recovery.NeedLog:
 		sit.Expiration = s.logs.target.ProducerExpiry(s.ctx, s.logs.target.place.Leader)
-		sit.Log, err = s.logs.readTarget(s.ctx, m, s.pause)
+		sit.Log, err = s.logs.readTarget(s.ctx, recovery.Basis(sit), s.pause)
 		s.seen = time.Now()
 	case recovery.NeedSource:
 		sit.Source, err = s.logs.readSource(s.ctx)
@@ -53,7 +54,7 @@ func (s *Stream) answer(sit *recovery.Situation, g recovery.Gather) (err error) 
 		var at int64
 		ctx, cancel := untilDrained(s.ctx, s.drain)
 		defer cancel()
-		at, err = s.logs.firstDifference(ctx, m, g.From, g.At, s.progress.tell)
+		at, err = s.logs.firstDifference(ctx, cmp.Or(g.Mapping, m), g.From, g.At, s.progress.tell)
 		sit.Difference = &at
 	case recovery.NeedOurs:
 		ctx, cancel := untilDrained(s.ctx, s.drain)
@@ -62,7 +63,7 @@ func (s *Stream) answer(sit *recovery.Situation, g recovery.Gather) (err error) 
 	case recovery.NeedAlignment:
 		ctx, cancel := untilDrained(s.ctx, s.drain)
 		defer cancel()
-		sit.Aligned, err = s.logs.align(ctx, m, g.Known, sit, s.assigned.loopIDs(), s.progress.tell)
+		sit.Aligned, err = s.logs.align(ctx, g.Known, sit, s.assigned.loopIDs(), s.progress.tell)
 	}
 	return err
 }

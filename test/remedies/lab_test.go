@@ -51,7 +51,7 @@ func TestRemedies(t *testing.T) {
 }
 
 func cases() []testCase {
-	return slices.Concat(kindCases(), accessCases(), recreatedCases(), lostCases(), foreignCases(), beginCases(), refusedCases(), translatedCases())
+	return slices.Concat(kindCases(), accessCases(), recreatedCases(), lostCases(), foreignCases(), beginCases(), refusedCases(), translatedCases(), adoptedCases())
 }
 
 // testCase is one that may run beside others.

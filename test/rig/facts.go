@@ -4,6 +4,7 @@
 package rig
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -62,6 +63,26 @@ func (f *Facts) Do(t testing.TB, c fsm.Command) fsm.Result {
 		t.Fatalf("%T: %+v %v", c, r, err)
 	}
 	return r
+}
+
+// Succeed begins anew with facts of before, as a Sluice cluster that goes on for
+// one which is lost; nodes that are cut off go on as that one.
+func (f *Facts) Succeed(t testing.TB, before *fsm.View) {
+	t.Helper()
+	var saved bytes.Buffer
+	if err := fsm.WriteSnapshot(&saved, before); err != nil {
+		t.Fatal(err)
+	}
+	state, err := fsm.ReadSnapshot(&saved)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.mu.Lock()
+	f.state = state.Successor("next", 1)
+	f.mu.Unlock()
+	for _, n := range before.Nodes {
+		f.Do(t, &fsm.NodePut{Node: n})
+	}
 }
 
 // View returns the facts as they are.
