@@ -18,6 +18,8 @@ var (
 	ErrAmbiguous = errors.New("the outcome of the change is not known")
 	// ErrLevel: a node is too old to know of it, and nothing was changed.
 	ErrLevel = errors.New("not all nodes can do that yet")
+	// ErrNotClaimed: no other Sluice cluster has, or had, a link.
+	ErrNotClaimed = errors.New("no other Sluice cluster claims the link")
 	// ErrNoVerify: there is no verify job of that id on this node.
 	ErrNoVerify = errors.New("no such verify job")
 )
@@ -83,6 +85,21 @@ type CopyDetail struct {
 // Preflighter looks at both Kafka clusters before a link is created or changed.
 type Preflighter interface {
 	Check(ctx context.Context, v *fsm.View, spec fsm.LinkSpec, clusters map[string]fsm.KafkaCluster) (Preflight, error)
+}
+
+// Claimer finds out whose a link is.
+type Claimer interface {
+	// Claim is that of another Sluice cluster which stands against a link;
+	// ErrNotClaimed: none does.
+	Claim(ctx context.Context, v *fsm.View, l *fsm.Link) (Claim, error)
+}
+
+// Claim is another Sluice cluster's claim on a link.
+type Claim struct {
+	Sluice     string // id of that Sluice cluster
+	Node       string // name of the node that wrote it; empty: nothing stands in the target any more
+	At         time.Time
+	ProducerID int64 // -1: unknown
 }
 
 // Preflight is the answer of a Preflighter.

@@ -177,6 +177,8 @@ func (p *picture) judge(x *Task, t *fsm.Task, link *fsm.Link, r reported, fresh 
 	switch {
 	case link != nil && link.Deleting:
 		x.State = fsm.CodeDeleting
+	case link != nil && link.Held != "":
+		x.State, x.Message = fsm.CodeClaimed, "it stands until the link is adopted: the Sluice cluster "+link.Held+" copies it, or did"
 	case t.Copy != nil && t.Copy.Stop != nil:
 		x.stopped(t.Copy)
 		if fresh && t.Copy.Order != "" && r.State == x.State && r.Message != x.Message { // why it is not carried out yet

@@ -34,13 +34,9 @@ type answer[T any] struct{ Body T }
 
 // route registers one operation; errors are Problems.
 func route[I, O any](h huma.API, method, path, id, summary string, do func(context.Context, *I) (O, error)) {
-	schema := h.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")
 	op := huma.Operation{
 		OperationID: id, Method: method, Path: path, Summary: summary, MaxBodyBytes: maxBody,
-		Responses: map[string]*huma.Response{"default": {
-			Description: "What went wrong, as RFC 9457 words it.",
-			Content:     map[string]*huma.MediaType{"application/problem+json": {Schema: schema}},
-		}},
+		Responses: map[string]*huma.Response{"default": goesWrong(h)},
 	}
 	if path == applyPath {
 		op.MaxBodyBytes = maxApply
@@ -52,6 +48,15 @@ func route[I, O any](h huma.API, method, path, id, summary string, do func(conte
 		}
 		return &answer[O]{out}, nil
 	})
+}
+
+// goesWrong describes a Problem.
+func goesWrong(h huma.API) *huma.Response {
+	schema := h.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")
+	return &huma.Response{
+		Description: "What went wrong, as RFC 9457 words it.",
+		Content:     map[string]*huma.MediaType{"application/problem+json": {Schema: schema}},
+	}
 }
 
 // reading registers one that answers from facts, as fresh as was asked for. A

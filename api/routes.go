@@ -39,6 +39,8 @@ func (s *Server) routes() *http.ServeMux {
 	admissionRoutes(s, h)
 	s.verifyRoutes(h)
 	s.operationRoutes(h)
+	snapshotRoutes(s, h)
+	adoptRoutes(s, h)
 	for _, name := range []string{"ErrorModel", "ErrorDetail"} { // replaced by Problem
 		delete(h.OpenAPI().Components.Schemas.Map(), name)
 	}

@@ -19,12 +19,13 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// Parts are what a Server speaks for. Preflight, Secret, Verify,
+// Parts are what a Server speaks for. Preflight, Claims, Secret, Verify,
 // Metrics and Web may be nil: what rests on them says that it is not available.
 type Parts struct {
 	Control   Control
 	Cluster   Cluster
 	Preflight Preflighter
+	Claims    Claimer
 	Secret    func(reference string) error // why it cannot be read here; nil: nobody looks
 	Verify    Verifier
 	Metrics   http.Handler // at /metrics

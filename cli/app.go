@@ -22,6 +22,7 @@ type Local struct {
 	// comes from.
 	PrintConfig func(w io.Writer, configFile string, origin bool) error
 	Demo        func(ctx context.Context, opts DemoOptions) error
+	Rescue      RescueVerbs
 	CreateCA    func(dir string) error
 	CreateCert  func(dir, name string, hosts []string) error
 }

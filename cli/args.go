@@ -32,6 +32,14 @@ func oneArg(what string) cobra.PositionalArgs {
 	}
 }
 
+// oneFile wants exactly one argument, the path of a file.
+func oneFile(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 || args[0] == "" {
+		return fmt.Errorf("%s wants one file, found %d", cmd.CommandPath(), len(args))
+	}
+	return nil
+}
+
 // dryRunFlag gives a verb its --dry-run.
 func dryRunFlag(cmd *cobra.Command, to *bool) {
 	cmd.Flags().BoolVar(to, "dry-run", false, "show what would be done, and do nothing")

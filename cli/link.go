@@ -26,6 +26,7 @@ func linkCmd(a *app) *cobra.Command {
 		resumeCmd(a),
 		retryCmd(a),
 		resolveCmd(a),
+		adoptCmd(a),
 		deleteLinkCmd(a),
 		verifyCmd(a),
 	)

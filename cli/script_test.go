@@ -59,6 +59,7 @@ func testLocal() Local {
 			_, err := os.Stat(config)
 			return []string{"a warning"}, err
 		},
+		Rescue: rescued{},
 		CreateCA: func(dir string) error {
 			if dir == "full" {
 				return errors.New("writing full/ca.pem: no space left on device")
@@ -71,6 +72,25 @@ func testLocal() Local {
 			return err
 		},
 	}
+}
+
+// rescued knows the data dirs data, of n1, and any other, of n2, which holds more.
+type rescued struct{}
+
+func (rescued) Examine(_ string, others []string) ([]DataDir, error) {
+	dirs := []DataDir{{Dir: "data", Node: "n1", ClusterID: "old", Term: 3, Index: 7, Links: 2, Streams: 12, Others: []string{"n2", "n3"}}}
+	for _, dir := range others {
+		dirs = append(dirs, DataDir{Dir: dir, Node: "n2", ClusterID: "old", Term: 3, Index: 8, Later: true, Links: 2, Streams: 12, Others: []string{"n1", "n3"}})
+	}
+	return dirs, nil
+}
+
+func (rescued) Recover(string) (Rescued, error) {
+	return Rescued{ClusterID: "new", Node: "n1", Index: 7, Kept: "data/raft.lost"}, nil
+}
+
+func (rescued) Restore(string, string) (Rescued, error) {
+	return Rescued{ClusterID: "new", Node: "n1", Index: 9}, nil
 }
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -87,7 +107,9 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			f := apitest.New(t)
-			srv, _ := f.Serve(func(_ *api.Config, p *api.Parts) { p.Verify, p.Preflight = &verifier{}, preflight{} })
+			srv, _ := f.Serve(func(_ *api.Config, p *api.Parts) {
+				p.Verify, p.Preflight, p.Claims = &verifier{}, preflight{}, claims{}
+			})
 			env.Setenv("SLUICE_ADDRESS", srv.URL)
 			token := filepath.Join(env.WorkDir, "token")
 			if err := os.WriteFile(token, []byte("0123456789abcdef\n"), 0o600); err != nil {
@@ -118,6 +140,13 @@ func TestScripts(t *testing.T) {
 			"follow":  func(ts *testscript.TestScript, _ bool, _ []string) { ts.Value("follow").(func())() },
 			"exits":   exits,
 			"columns": columns,
+			"damage": func(ts *testscript.TestScript, _ bool, args []string) {
+				path := ts.MkAbs(args[0])
+				b, err := os.ReadFile(path)
+				ts.Check(err)
+				b[len(b)/2] ^= 1
+				ts.Check(os.WriteFile(path, b, 0o600))
+			},
 		},
 	})
 }
@@ -258,6 +287,16 @@ func stop(f *apitest.Cluster, args []string) error {
 }
 
 // preflight finds something in links of two names.
+// claims knows that the link us-eu was another Sluice cluster's.
+type claims struct{}
+
+func (claims) Claim(_ context.Context, _ *fsm.View, l *fsm.Link) (api.Claim, error) {
+	if l.Spec.Name != "us-eu" {
+		return api.Claim{}, api.ErrNotClaimed
+	}
+	return api.Claim{Sluice: "lost", Node: "n7", At: time.Unix(1_700_000_000, 0), ProducerID: 77}, nil
+}
+
 type preflight struct{}
 
 func (preflight) Check(_ context.Context, _ *fsm.View, l fsm.LinkSpec, _ map[string]fsm.KafkaCluster) (api.Preflight, error) {

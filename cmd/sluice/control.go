@@ -108,6 +108,20 @@ func secret(s kafka.Secrets) func(string) error {
 	}
 }
 
+// claims finds out whose a link is.
+type claims struct{ catalog *catalog.Catalog }
+
+func (c claims) Claim(ctx context.Context, v *fsm.View, l *fsm.Link) (api.Claim, error) {
+	got, err := link.ClaimOn(ctx, c.catalog, v, l)
+	switch {
+	case errors.Is(err, link.ErrNotClaimed):
+		return api.Claim{}, api.ErrNotClaimed
+	case err != nil:
+		return api.Claim{}, errors.New(kafka.Explain(err))
+	}
+	return api.Claim{Sluice: got.Sluice, Node: got.Node, At: time.UnixMilli(got.At), ProducerID: got.ProducerID}, nil
+}
+
 // preflight looks at both Kafka clusters of a link before it is applied.
 type preflight struct{ catalog *catalog.Catalog }
 

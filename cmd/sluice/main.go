@@ -38,6 +38,7 @@ func local() cli.Local {
 		CheckConfig: checkFile,
 		PrintConfig: printFile,
 		Demo:        runDemo,
+		Rescue:      rescue{},
 		CreateCA:    transport.CreateCA,
 		CreateCert:  transport.CreateNodeCert,
 	}

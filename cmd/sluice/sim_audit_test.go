@@ -17,17 +17,23 @@ type audit struct {
 	s     *sim
 	mu    sync.Mutex
 	turns map[turnKey]int // node that ran it
-	facts map[uint64][sha256.Size]byte
+	facts map[factsKey][sha256.Size]byte
 	last  map[int]uint64 // by node: index looked at
 }
 
 type turnKey struct {
-	task fsm.TaskID
-	turn uint64
+	sluice string // id of the Sluice cluster
+	task   fsm.TaskID
+	turn   uint64
+}
+
+type factsKey struct {
+	sluice string
+	index  uint64
 }
 
 func newAudit(s *sim) *audit {
-	return &audit{s: s, turns: map[turnKey]int{}, facts: map[uint64][sha256.Size]byte{}, last: map[int]uint64{}}
+	return &audit{s: s, turns: map[turnKey]int{}, facts: map[factsKey][sha256.Size]byte{}, last: map[int]uint64{}}
 }
 
 // auditRunner notes who runs what.
@@ -42,7 +48,7 @@ func (r *auditRunner) Start(ctx context.Context, t *fsm.Task) task.Running {
 	if !r.n.dead.Load() {
 		a := r.audit
 		a.mu.Lock()
-		key := turnKey{t.ID, t.Turn}
+		key := turnKey{r.n.cluster.View().ClusterID, t.ID, t.Turn}
 		if other, ok := a.turns[key]; ok && other != r.n.i {
 			a.s.t.Errorf("task %d turn %d ran on node %d and on node %d", t.ID, t.Turn, other, r.n.i)
 		}
@@ -61,10 +67,11 @@ func (a *audit) look() {
 		}
 		a.last[i] = v.Index
 		sum := a.sum(v)
-		if old, ok := a.facts[v.Index]; ok && old != sum {
+		at := factsKey{v.ClusterID, v.Index}
+		if old, ok := a.facts[at]; ok && old != sum {
 			a.s.t.Errorf("node %d: facts differ from another node's at index %d", i, v.Index)
 		}
-		a.facts[v.Index] = sum
+		a.facts[at] = sum
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,7 @@ import (
 type load struct {
 	s      *sim
 	topics map[string]int32 // partitions
+	mu     sync.Mutex       // of topics
 	age    time.Duration    // of the records' timestamps
 	client *kgo.Client
 	stop   chan struct{}
@@ -68,11 +70,7 @@ func (l *load) run() {
 			case <-l.stop:
 				return
 			}
-			for topic, partitions := range l.topics {
-				for p := range partitions {
-					l.write(topic, p, 1+round%3)
-				}
-			}
+			l.each(func(topic string, p int32) { l.write(topic, p, 1+round%3) })
 		}
 	})
 }
@@ -121,8 +119,24 @@ func endOf(c *kfake.Cluster, topic string, partition int32) int64 {
 	return -1
 }
 
+// add makes a topic and writes to it from now on.
+func (l *load) add(topic string, partitions int32) {
+	l.s.t.Helper()
+	if err := l.s.us.CreateTopic(topic, partitions, nil); err != nil {
+		l.s.t.Fatal(err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	topics := maps.Clone(l.topics)
+	topics[topic] = partitions
+	l.topics = topics
+}
+
 func (l *load) each(f func(topic string, partition int32)) {
-	for topic, partitions := range l.topics {
+	l.mu.Lock()
+	topics := l.topics
+	l.mu.Unlock()
+	for topic, partitions := range topics {
 		for p := range partitions {
 			f(topic, p)
 		}
