@@ -28,7 +28,7 @@ demo: build
 # SLUICE_KAFKA=required makes it fail where no real Kafka can be had.
 test:
 	@command -v java >/dev/null && command -v mvn >/dev/null || echo "left out: all tests on real Kafka (they need Java 17+ and Maven)"
-	@$(TIDY); go test -timeout 20m -p 2 $(TESTFLAGS) $(PACKAGES)
+	@$(TIDY); go test -timeout 20m -p 3 $(TESTFLAGS) $(PACKAGES)
 
 # What "make test" leaves out because it takes minutes, in few rounds, and what
 # copying costs, as ratios in the same run.

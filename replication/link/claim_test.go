@@ -329,10 +329,10 @@ func TestMakers(t *testing.T) {
 		l.apply(key, fmt.Appendf(nil, `{"id":%q}`, topicIDText(id(byte(i+1)))))
 	}
 	got := map[string]string{}
-	for topic, m := range l.made {
-		got[topic] = fmt.Sprint(m.id[15], " ", m.ours(mine), " ", m)
+	for topic, m := range l.makers() {
+		got[topic] = fmt.Sprint(m.id[15], " ", m.ours(mine), " ", m.left, " ", m)
 	}
-	want := map[string]string{"t": "1 true link l of the Sluice cluster a", "u": "2 false link l of the Sluice cluster b"}
+	want := map[string]string{"t": "1 true false link l of the Sluice cluster a", "u": "2 false true link l of the Sluice cluster b"}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

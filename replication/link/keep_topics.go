@@ -135,7 +135,7 @@ func (t *Task) planTopics(ctx context.Context, s *snapshot) (topicsPlan, error) 
 	if rests == t.basis {
 		return t.plan, nil
 	}
-	in, err := newTopicsInput(s, t.ledger.made)
+	in, err := newTopicsInput(s, t.ledger.makers())
 	if err != nil {
 		return topicsPlan{}, err
 	}
@@ -148,7 +148,7 @@ func (t *Task) planTopics(ctx context.Context, s *snapshot) (topicsPlan, error) 
 	if err := t.readLedger(ctx, s); err != nil { // another may have made them since
 		return topicsPlan{}, err
 	}
-	in.made = t.ledger.made
+	in.made = t.ledger.makers()
 	return decideTopics(in), nil
 }
 

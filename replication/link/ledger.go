@@ -78,8 +78,9 @@ func (k Key) of(sluice string) Key {
 
 // maker is who created a target topic.
 type maker struct {
-	id fsm.TopicID // of the topic that was created
-	by Key
+	id   fsm.TopicID // of the topic that was created
+	by   Key
+	left bool // that link is not claimed any more: it was deleted
 }
 
 // ours reports whether the link of the claim created the topic.
@@ -125,9 +126,20 @@ func (l *ledger) remake(topic string, list []*entry) {
 	for _, e := range list {
 		var o Origin
 		if json.Unmarshal(e.value, &o) == nil {
-			l.made[topic] = maker{parseTopicID(o.ID), e.key}
+			l.made[topic] = maker{id: parseTopicID(o.ID), by: e.key}
 		}
 	}
+}
+
+// makers says who made each target topic, and whose link is gone since.
+func (l *ledger) makers() map[string]maker {
+	out := maps.Clone(l.made)
+	for topic, m := range out { // each one for itself, so the order is no matter
+		claim := Key{Kind: kindClaim, Sluice: m.by.Sluice, Source: m.by.Source, Link: m.by.Link}
+		m.left = !slices.ContainsFunc(l.about[claim.subject()], func(e *entry) bool { return e.key == claim })
+		out[topic] = m
+	}
+	return out
 }
 
 // standing is whose a link is.

@@ -115,7 +115,7 @@ func (f *preflight) check(ctx context.Context) {
 	l, noLedger := readLedger(ctx, f.target.Cluster)
 	claimed := l.standing(f.claim())
 	var err error
-	if f.in, err = newTopicsInput(&f.snapshot, l.made); err != nil {
+	if f.in, err = newTopicsInput(&f.snapshot, l.makers()); err != nil {
 		f.refuse("link %s: %v", f.link.Spec.Name, err)
 		return
 	}

@@ -236,13 +236,14 @@ func (in *topicsInput) decideNew(p *topicsPlan, t *kafka.TopicMetadata, target s
 	}
 	maker := in.made[target]
 	made := exists && maker.id != fsm.TopicID{} && maker.id == have.ID
+	ours := made && (maker.ours(in.claim) || maker.ours(in.claim.of(in.adopted)))
 	switch {
 	case !exists:
 		a.create = count(t)
-	case made && !maker.ours(in.claim) && !maker.ours(in.claim.of(in.adopted)):
+	case made && !ours && !maker.left:
 		p.refuse(t, fsm.CodeForeignWriter, "the target topic %s was made by %s", target, maker)
 		return
-	case count(&have) < count(t) && (made || len(a.again) > 0):
+	case count(&have) < count(t) && (ours || len(a.again) > 0):
 		a.grow = count(t) // the source grew before the streams were added
 	case count(&have) != count(t):
 		p.refuse(t, fsm.CodePartitionMismatch, "the target topic %s exists with %s, the source has %d", target, words.Count(count(&have), "partition"), count(t))

@@ -128,20 +128,27 @@ func TestDecideOnNewTopics(t *testing.T) {
 func TestDecideOnWhoMadeTheTarget(t *testing.T) {
 	decide(t, []decision{
 		{name: "made by us, the source grew before the streams were added", change: func(in *topicsInput) {
-			in.target, in.made = target("orders", 9, 2), map[string]maker{"orders": {id(9), us()}}
+			in.target, in.made = target("orders", 9, 2), map[string]maker{"orders": {id: id(9), by: us()}}
 			in.empty = map[string][]bool{"orders": {true, true}}
 		}, want: "orders>orders g3 [0 1 2]"},
 		{name: "made by us, deleted, made by a person", change: func(in *topicsInput) {
-			in.target, in.made = target("orders", 8, 2), map[string]maker{"orders": {id(9), us()}}
+			in.target, in.made = target("orders", 8, 2), map[string]maker{"orders": {id: id(9), by: us()}}
 		}, no: "orders partition-mismatch"},
 		{name: "made by us in a former life, with records", change: func(in *topicsInput) {
-			in.target, in.made = target("orders", 9, 3), map[string]maker{"orders": {id(9), us()}}
+			in.target, in.made = target("orders", 9, 3), map[string]maker{"orders": {id: id(9), by: us()}}
 			in.empty = map[string][]bool{"orders": {true, true, false}}
 		}, no: "orders not-empty"},
 		{name: "made by another Sluice cluster", change: func(in *topicsInput) {
-			in.target, in.made = target("orders", 9, 3), map[string]maker{"orders": {id(9), them()}}
+			in.target, in.made = target("orders", 9, 3), map[string]maker{"orders": {id: id(9), by: them()}}
 			in.empty = map[string][]bool{"orders": {true, true, true}}
 		}, no: "orders foreign-writer"},
+		{name: "made by another Sluice cluster, which has deleted the link", change: func(in *topicsInput) {
+			in.target, in.made = target("orders", 9, 3), map[string]maker{"orders": {id: id(9), by: them(), left: true}}
+			in.empty = map[string][]bool{"orders": {true, true, true}}
+		}, want: "orders>orders [0 1 2]"},
+		{name: "another's whose link was deleted is not given more partitions", change: func(in *topicsInput) {
+			in.target, in.made = target("orders", 9, 2), map[string]maker{"orders": {id: id(9), by: them(), left: true}}
+		}, no: "orders partition-mismatch"},
 		{name: "another link writes there", change: func(in *topicsInput) { in.taken["orders"] = "ap-eu" }, no: "orders not-empty"},
 		{name: "two topics become one", change: func(in *topicsInput) {
 			in.spec.Rename = "all"
