@@ -39,10 +39,17 @@ prove-short:
 	go test -count=1 -timeout 20m -run Limit ./test/streams && \
 	go test -count=1 -timeout 20m ./test/bench
 
-# The full counts of the reliability and performance claims, one after another.
-# Takes hours; the bars of the first, in test, need a quiet machine.
+# The full counts of the reliability and performance claims. What needs a quiet
+# machine comes first and takes an hour, the rest on real Kafka another, and the
+# simulations as long as their seeds: the first lasts a whole day.
+QUIET := ^Test(Latency|Outsiders|Limit)$$
 prove:
-	@$(TIDY); SIM_SEEDS=$(SIM_SEEDS) SLUICE_PROVE=1 SLUICE_KAFKA=required go test -v -count=1 -timeout 6h -p 1 ./test/... ./cluster ./cmd/sluice ./replication/... ./fsm ./balance/...
+	@$(TIDY); export SLUICE_PROVE=1 SLUICE_KAFKA=required; prove="go test -v -count=1 -timeout 6h -p 1"; failed=; \
+	$$prove ./test/bench || failed=1; \
+	$$prove -run '$(QUIET)' ./test/system ./test/streams || failed=1; \
+	$$prove -skip '$(QUIET)' $(filter-out sluice/test/bench,$(shell go list ./test/...)) ./replication/... ./fsm ./balance/... || failed=1; \
+	SIM_SEEDS=$(SIM_SEEDS) $$prove ./cluster ./cmd/sluice || failed=1; \
+	test -z "$$failed"
 SIM_SEEDS ?= 50
 
 bench:

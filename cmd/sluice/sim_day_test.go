@@ -15,20 +15,23 @@ import (
 	"sluice/test/claim"
 )
 
-// dayLong are the seeds of a full proof that last a whole day.
-const dayLong = 4
+// dayLong is the last seed of a full proof that lasts a whole day.
+const dayLong = 1
 
-// TestSimDay: three quarters of an hour of an operator who does what comes into
-// his head, beside nodes, wires and brokers that fail; a day of that where it is
-// to be proved.
+// TestSimDay: twenty minutes of an operator who does what comes into his head,
+// beside nodes, wires and brokers that fail; longer where it is to be proved, up
+// to a day.
 // Whenever all is at rest, status, verify and the logs of both Kafka clusters
 // say the same, whatever was not copied has been told, and whatever waits for a
 // person goes on by a way that it names.
 func TestSimDay(t *testing.T) {
 	runSim(t, nil, func(s *sim) {
-		long := 45 * time.Minute
-		if claim.Full() && s.seed <= dayLong {
+		long := 20 * time.Minute
+		switch {
+		case claim.Full() && s.seed <= dayLong:
 			long = 24 * time.Hour
+		case claim.Long():
+			long = 45 * time.Minute
 		}
 		d := newDay(s)
 		defer d.close()
