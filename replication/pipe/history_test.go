@@ -3,7 +3,6 @@ package pipe_test
 import (
 	"flag"
 	"os"
-	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -257,6 +256,6 @@ func (w *model) align(n *modelNode, s *recovery.Situation, known fsm.Progress) *
 		at = w.past(at)
 		source = append(source, recovery.Seen{Offset: at, Sum: uint64(at)})
 	}
-	a := recovery.Align(source, target, known, slices.Concat(n.task.Mapping.Segments, s.Memory.Unsaved), s.Source.End, s.Log.LogEnd)
+	a := recovery.Align(source, target, known, s.Source.End, s.Log.LogEnd)
 	return &a
 }

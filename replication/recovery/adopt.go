@@ -2,7 +2,6 @@ package recovery
 
 import (
 	"fmt"
-	"slices"
 
 	"sluice/fsm"
 )
@@ -85,15 +84,6 @@ func lastPlace(s *Situation) fsm.Progress {
 		return lastKnown(s)
 	}
 	return s.progressAt(max(s.Source.First, s.Task.Start), s.Log.LogStart, 0)
-}
-
-// KnownSegments are those that are known of the stream, in the facts or not; of
-// one of which nothing is, the place from which on it is aligned.
-func KnownSegments(s *Situation, at fsm.Progress) []fsm.Segment {
-	if !s.Task.Unsure || ofNow(s) {
-		return slices.Concat(s.Task.Mapping.Segments, s.Memory.Unsaved)
-	}
-	return []fsm.Segment{{Source: at.Source, Target: at.Target}}
 }
 
 // strange reports whether the target's records are not those of the stream that

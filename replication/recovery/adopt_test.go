@@ -98,7 +98,7 @@ func (l *lostStream) answer(s *Situation, g Gather) {
 				source = append(source, Seen{Offset: of, Sum: l.sum(of)})
 			}
 		}
-		a := Align(source, target, g.Known, KnownSegments(s, g.Known), l.end, l.logEnd())
+		a := Align(source, target, g.Known, l.end, l.logEnd())
 		s.Aligned = &a
 	default:
 		panic(g.What.String())

@@ -18,9 +18,9 @@ type Alignment struct {
 }
 
 // Align finds where a translated stream goes on from the records at both sides
-// behind the checkpoint p, with the segments that are known, in the facts or
-// not: source holds, in order, those to be copied, as many as the target has
-// room for, before its end; target holds what is there, up to its log end.
+// behind the checkpoint p: source holds, in order, those to be copied, as many as
+// the target has room for, before its end; target holds what is there, up to its
+// log end.
 //
 // What was copied stands in the order of the source, so each record of the
 // source is looked for behind the one before it. Cleaners may have run at
@@ -29,13 +29,8 @@ type Alignment struct {
 // leaves an offset empty there: that is sure only where something that was
 // copied later follows it. Records that are equal in all they hold, timestamp
 // and headers too, count as one and the same.
-func Align(source, target []Seen, p fsm.Progress, segments []fsm.Segment, sourceEnd, end int64) Alignment {
+func Align(source, target []Seen, p fsm.Progress, sourceEnd, end int64) Alignment {
 	w := alignment{places: make(map[uint64][]int, len(target)), target: target, source: p.Source, shift: p.Target - p.Source}
-	for _, seg := range segments {
-		if seg.Source <= p.Source && seg.Target <= p.Target {
-			w.known = seg.Shift()
-		}
-	}
 	for i, t := range target {
 		if !t.Other {
 			w.places[t.Sum] = append(w.places[t.Sum], i)
@@ -72,7 +67,6 @@ type alignment struct {
 	source   int64 // behind the record that was found last
 	waits    int64 // offset of the source's first record behind it, or the source's end
 	shift    int64 // of that one
-	known    int64 // shift of the last segment; a checkpoint that is past a gap has another
 	segments []fsm.Segment
 }
 
@@ -98,8 +92,8 @@ func (w *alignment) found(s Seen, at int) {
 
 // follow notes that a source offset stands at a target offset.
 func (w *alignment) follow(source, target int64) {
-	if w.shift = target - source; w.shift != w.known {
-		w.known = w.shift
+	if shift := target - source; shift != w.shift {
+		w.shift = shift
 		w.segments = append(w.segments, fsm.Segment{Source: source, Target: target})
 	}
 }

@@ -47,21 +47,11 @@ func TestAlign(t *testing.T) {
 		{"one that was not copied, before one that was", "abcd", "acd", 101, 2, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := Align(seen(at, c.source), seen(to, c.target), fsm.Progress{Source: at, Target: to}, []fsm.Segment{{Source: at - 5, Target: to - 5}}, at+int64(max(len(c.source), 3)), to+int64(len(c.target)))
+			got := Align(seen(at, c.source), seen(to, c.target), fsm.Progress{Source: at, Target: to}, at+int64(max(len(c.source), 3)), to+int64(len(c.target)))
 			if got.Source != c.next || got.Repeats != c.repeats || !slices.Equal(got.Segments, c.segments) {
 				t.Errorf("%+v, not %d, %d, %v", got, c.next, c.repeats, c.segments)
 			}
 		})
-	}
-}
-
-// TestAlignBehindAGap: a checkpoint that went past a gap, with nothing copied
-// behind it yet, comes without a segment. What was copied there since has one.
-func TestAlignBehindAGap(t *testing.T) {
-	known := []fsm.Segment{{Source: 80, Target: 40}, {Source: 300, Target: 200}} // the gap is [90, 100)
-	got := Align(seen(100, "abc"), seen(50, "ab"), fsm.Progress{Source: 100, Target: 50}, known, 103, 52)
-	if want := []fsm.Segment{{Source: 100, Target: 50}}; got.Source != 102 || !slices.Equal(got.Segments, want) {
-		t.Errorf("%+v, want %v", got, want)
 	}
 }
 
@@ -94,7 +84,7 @@ func TestAlignNeverLeavesOut(t *testing.T) {
 			}
 			next++
 		}
-		got := Align(source[:min(len(source), int(end-p.Target))], target, p, []fsm.Segment{{Source: p.Source, Target: p.Target}}, next, end)
+		got := Align(source[:min(len(source), int(end-p.Target))], target, p, next, end)
 		again := int64(0)
 		for _, s := range source {
 			switch {

@@ -38,7 +38,7 @@ func (l *logs) align(ctx context.Context, known fsm.Progress, sit *recovery.Situ
 	case a.unreadable:
 		return doubt, nil
 	}
-	found := recovery.Align(a.source, a.target, known, recovery.KnownSegments(sit, known), committed, end)
+	found := recovery.Align(a.source, a.target, known, committed, end)
 	return &found, nil
 }
 
