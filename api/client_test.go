@@ -2,7 +2,10 @@ package api_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -12,7 +15,7 @@ import (
 
 	"sluice/api"
 	"sluice/api/apitest"
-	"sluice/transport"
+	"sluice/pki"
 )
 
 func writeFile(t *testing.T, name, text string) string {
@@ -107,7 +110,7 @@ func TestClientEndsWithItsContext(t *testing.T) {
 // TestAPIOverTLS: certificate and token, and what a caller reads who lacks one.
 func TestAPIOverTLS(t *testing.T) {
 	dir := t.TempDir()
-	for _, err := range []error{transport.CreateCA(dir), transport.CreateNodeCert(dir, "n1", []string{"127.0.0.1"})} {
+	for _, err := range []error{pki.CreateCA(dir), pki.CreateNodeCert(dir, "n1", []string{"127.0.0.1"})} {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -134,5 +137,68 @@ func TestAPIOverTLS(t *testing.T) {
 	}
 	if err := ask("", cfg.TokenFile); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("an unknown authority: %v", err)
+	}
+}
+
+// TestCertificateIsReadAnew: new connections are shown what the files hold by
+// then, those that stand go on, and a broken pair changes nothing.
+func TestCertificateIsReadAnew(t *testing.T) {
+	dir := t.TempDir()
+	for _, err := range []error{pki.CreateCA(dir), pki.CreateNodeCert(dir, "n1", []string{"127.0.0.1"})} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := apitest.New(t)
+	cfg := api.DefaultConfig()
+	cfg.Listen, cfg.Cert, cfg.Key = "127.0.0.1:0", filepath.Join(dir, "n1.pem"), filepath.Join(dir, "n1.key")
+	address := serve(t, cfg, f, f)
+	roots := x509.NewCertPool()
+	ca, err := os.ReadFile(filepath.Join(dir, "ca.pem"))
+	if err != nil || !roots.AppendCertsFromPEM(ca) {
+		t.Fatal(err)
+	}
+	trust := &tls.Config{RootCAs: roots, ClientSessionCache: tls.NewLRUClientSessionCache(0)}
+	standing := &http.Client{Transport: &http.Transport{TLSClientConfig: trust, MaxConnsPerHost: 1}}
+	defer standing.CloseIdleConnections()
+	ask := func(c *http.Client) string {
+		t.Helper()
+		resp, err := c.Get("https://" + address + "/livez")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if _, err := io.ReadAll(resp.Body); err != nil {
+			t.Fatal(err)
+		}
+		return resp.TLS.PeerCertificates[0].SerialNumber.String()
+	}
+	anew := func() string {
+		c := &http.Client{Transport: &http.Transport{TLSClientConfig: trust}}
+		defer c.CloseIdleConnections()
+		return ask(c)
+	}
+	first := ask(standing)
+	if _, err := pki.RenewNodeCert(dir, "n1"); err != nil {
+		t.Fatal(err)
+	}
+	second := anew()
+	if second == first {
+		t.Error("a new connection was shown the former certificate")
+	}
+	if ask(standing) != first {
+		t.Error("the connection that stood was closed")
+	}
+	if err := os.WriteFile(cfg.Key, []byte("nothing"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if anew() != second {
+		t.Error("something else is shown than the last good one")
+	}
+	if _, err := pki.RenewNodeCert(dir, "n1"); err != nil {
+		t.Fatal(err)
+	}
+	if anew() == second {
+		t.Error("what was mended is not shown")
 	}
 }

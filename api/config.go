@@ -14,6 +14,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"sluice/gate"
+	"sluice/pki"
 )
 
 // Config says where the API listens and who may use it.
@@ -103,8 +104,9 @@ func (c Config) CheckTokens() error {
 
 // Open binds the port, so that a wrong address fails before anything starts.
 // Connections over which no request has come yet that may be made here are
-// bounded.
-func (c Config) Open(log *slog.Logger) (net.Listener, error) {
+// bounded. Each gets the certificate that the pair's files hold by then; nil:
+// plain HTTP.
+func (c Config) Open(pair *pki.Store, log *slog.Logger) (net.Listener, error) {
 	tcp, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listening for HTTP: %w", err)
@@ -115,12 +117,21 @@ func (c Config) Open(log *slog.Logger) (net.Listener, error) {
 			log.Warn("HTTP connections are closed over which nobody has asked for anything: they are too many, or come too fast", "last from", from.String())
 		})
 	}}
-	if c.Cert == "" {
+	if pair == nil {
 		return l, nil
 	}
-	cert, err := tls.LoadX509KeyPair(c.Cert, c.Key)
+	return tls.NewListener(l, &tls.Config{
+		GetCertificate: pair.GetCertificate, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+		SessionTicketsDisabled: true, // a resumed session would outlive a changed certificate
+	}), nil
+}
+
+// AdvertisedHost is the host at which clients are told to ask, as the
+// certificate should name it; empty: none is told.
+func (c Config) AdvertisedHost() string {
+	host, _, err := net.SplitHostPort(c.Advertise)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("loading HTTP certificate: %w", err), l.Close())
+		return ""
 	}
-	return tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}), nil
+	return host
 }

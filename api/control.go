@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sluice/fsm"
+	"sluice/pki"
 	"sluice/task"
 )
 
@@ -73,6 +74,8 @@ type Member struct {
 	Tasks map[fsm.TaskID]task.Status // that it runs
 	// Details of these tasks, where they have any that Tasks does not hold.
 	Details task.Details
+	// Certificates that it uses; nil: it does not tell, or has not reported.
+	Certificates []pki.Held
 }
 
 // CopyDetail is the Detail of a copy task, where its owner tells one: the

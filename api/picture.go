@@ -102,7 +102,7 @@ func (p *picture) nodes() []Node {
 		m := p.member(n.ID)
 		x := Node{
 			Name: n.Name, ID: n.ID, Datacenter: n.Datacenter, Address: n.Addr, HTTP: n.HTTP, Role: "non-voter",
-			State: "silent", AgeMillis: p.age(m.Heard), Version: m.Version, Feature: n.Feature, Index: m.Index, Tasks: owned[n.ID],
+			State: "silent", AgeMillis: p.age(m.Heard), Version: m.Version, Feature: n.Feature, Index: m.Index, Tasks: owned[n.ID], Certificates: certificatesOf(m.Certificates, p.now),
 		}
 		switch {
 		case n.ID == p.state.Leader:

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -17,13 +16,22 @@ import (
 	"sluice/api"
 	"sluice/api/apitest"
 	"sluice/fsm"
+	"sluice/pki"
 )
 
 // serve runs the API as a node does, until the test ends, and returns its
 // address.
 func serve(t *testing.T, cfg api.Config, control api.Control, cluster api.Cluster) string {
 	t.Helper()
-	l, err := cfg.Open(slog.New(slog.DiscardHandler))
+	log := slog.New(slog.DiscardHandler)
+	var pair *pki.Store
+	var err error
+	if cfg.Cert != "" {
+		if pair, err = pki.Open(pki.Files{Cert: cfg.Cert, Key: cfg.Key}, "", "", log); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l, err := cfg.Open(pair, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +69,7 @@ func TestRunLetsRequestsFinish(t *testing.T) {
 	f := &waiter{apitest.New(t), make(chan struct{})}
 	cfg := api.DefaultConfig()
 	cfg.Listen = "127.0.0.1:0"
-	l, err := cfg.Open(slog.New(slog.DiscardHandler))
+	l, err := cfg.Open(nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +130,7 @@ func TestChangesGetTheirAnswer(t *testing.T) {
 	f.WithLink(1)
 	cfg := api.DefaultConfig()
 	cfg.Listen = "127.0.0.1:0"
-	l, err := cfg.Open(slog.New(slog.DiscardHandler))
+	l, err := cfg.Open(nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,18 +161,14 @@ func TestChangesGetTheirAnswer(t *testing.T) {
 func TestOpenFailsBeforeAnythingStarts(t *testing.T) {
 	cfg := api.DefaultConfig()
 	cfg.Listen = "127.0.0.1:0"
-	l, err := cfg.Open(slog.New(slog.DiscardHandler))
+	l, err := cfg.Open(nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
 	taken := cfg
 	taken.Listen = l.Addr().String()
-	if _, err := taken.Open(slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "listening for HTTP: listen tcp "+taken.Listen) {
-		t.Error(err)
-	}
-	cfg.Cert, cfg.Key = filepath.Join(t.TempDir(), "c"), writeFile(t, "k", "")
-	if _, err := cfg.Open(slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "loading HTTP certificate: open "+cfg.Cert) {
+	if _, err := taken.Open(nil, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "listening for HTTP: listen tcp "+taken.Listen) {
 		t.Error(err)
 	}
 }

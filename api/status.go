@@ -9,6 +9,7 @@ import (
 
 	"sluice/fsm"
 	"sluice/fsm/reason"
+	"sluice/pki"
 	"sluice/task"
 	"sluice/words"
 )
@@ -17,7 +18,7 @@ import (
 func (p *picture) status(maxTasks, maxEvents int) Status {
 	all := p.tasks(func(*fsm.Task) bool { return true })
 	s := Status{
-		Meta: p.meta("Status"), Health: Healthy, Problems: []string{}, ClusterID: p.v.ClusterID, Feature: p.v.Feature,
+		Meta: p.meta("Status"), Health: Healthy, Problems: []string{}, Warnings: []string{}, ClusterID: p.v.ClusterID, Feature: p.v.Feature,
 		Nodes: p.nodes(), Links: p.links(all), TaskCount: len(all), Totals: p.totals(all),
 		Events: p.events(eventQuery{limit: maxEvents}).Items,
 	}
@@ -74,6 +75,11 @@ func (p *picture) diagnose(s *Status, all []Task) {
 			bad("node %s is silent", n.Name)
 		}
 	}
+	problems, warnings := p.expiring(s.Nodes)
+	for _, text := range problems {
+		bad("%s", text)
+	}
+	s.Warnings = append(s.Warnings, warnings...)
 	for _, l := range s.Links {
 		if l.Totals.Stopped > 0 {
 			bad("link %s: %d of %s %s stopped (%s)", l.Name, l.Totals.Stopped, words.Count(l.Totals.Streams, "stream"), words.Verb(l.Totals.Stopped, "is", "are"), l.Condition)
@@ -103,6 +109,29 @@ func (p *picture) diagnose(s *Status, all []Task) {
 		w := waiting[c]
 		bad("%s of %s %s: %s", words.Count(w.tasks, "task"), words.Named("link", w.links), words.Verb(w.tasks, "waits", "wait"), c)
 	}
+}
+
+// expiring says what has to be done about certificates of nodes. One that nodes
+// or clients are shown is a problem within the last seven days, a warning
+// before. An authority is a warning: what rests on it ends with it.
+func (p *picture) expiring(nodes []Node) (problems, warnings []string) {
+	for _, n := range nodes {
+		m := p.member(n.ID)
+		if m.Certificates == nil && n.State == "alive" {
+			warnings = append(warnings, fmt.Sprintf("when the certificates of node %s end is not known: its version (%s) does not tell", n.Name, cmp.Or(n.Version, "unknown")))
+		}
+		for _, h := range m.Certificates {
+			if text := h.Text(p.now); text != "" && h.Use != pki.UsePeerCA && h.Urgency(p.now) >= pki.Near {
+				problems = append(problems, "node "+n.Name+": "+text)
+			} else if text != "" {
+				warnings = append(warnings, "node "+n.Name+": "+text)
+			}
+			if h.Fault != "" {
+				warnings = append(warnings, fmt.Sprintf("node %s goes on with the certificate that it read before; mend what stands in its files now before it is restarted: %s", n.Name, h.Fault))
+			}
+		}
+	}
+	return problems, warnings
 }
 
 // waits are the tasks that wait for the same reason.

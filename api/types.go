@@ -44,6 +44,7 @@ type Status struct {
 	Meta
 	Health    Health   `json:"health" enum:"healthy,working,unhealthy"`
 	Problems  []string `json:"problems" doc:"Why it is unhealthy, for a person."`
+	Warnings  []string `json:"warnings" doc:"What needs a person before long, and makes nothing unhealthy yet."`
 	ClusterID string   `json:"clusterId"`
 	Feature   uint32   `json:"feature" doc:"Feature level: what all nodes know and the facts may hold. It rises by itself."`
 	Nodes     []Node   `json:"nodes"`
@@ -80,6 +81,8 @@ type Node struct {
 	Feature    uint32 `json:"feature" doc:"Highest feature level that it knows."`
 	Index      uint64 `json:"index" doc:"Index of the facts that it has carried out."`
 	Tasks      int    `json:"tasks" doc:"How many it owns."`
+	// Certificates are as the node said when it was last heard.
+	Certificates []Certificate `json:"certificates" doc:"Certificates that it uses, the first to end first; null: not known, since it has not reported, or is of a version that does not tell."`
 }
 
 // Link is a link and how it does.

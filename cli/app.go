@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -25,6 +26,14 @@ type Local struct {
 	Rescue      RescueVerbs
 	CreateCA    func(dir string) error
 	CreateCert  func(dir, name string, hosts []string) error
+	// RenewCert puts a new pair in the place of a node's.
+	RenewCert func(dir, name string) (RenewedCert, error)
+}
+
+// RenewedCert is a certificate that took the place of a former one.
+type RenewedCert struct {
+	Former, Until time.Time // when both end
+	Hosts         string    // that both are for
 }
 
 // ServerOptions are the flags of `sluice server`.

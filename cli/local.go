@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -15,7 +16,7 @@ func localCmds(a *app) []*cobra.Command {
 	if a.local.Demo != nil {
 		out = append(out, demoCmd(a))
 	}
-	if a.local.CreateCA != nil && a.local.CreateCert != nil {
+	if a.local.CreateCA != nil && a.local.CreateCert != nil && a.local.RenewCert != nil {
 		out = append(out, certCmd(a))
 	}
 	return out
@@ -97,7 +98,27 @@ func certCmd(a *app) *cobra.Command {
 			return nil
 		},
 	}
-	for _, cmd := range []*cobra.Command{ca, node} {
+	renew := &cobra.Command{
+		Use: "renew NAME", Short: "Put a new certificate in the place of a node's: NAME.pem and NAME.key", Args: oneArg("node name"),
+		Long: `Put a new certificate and a new key in the place of NAME.pem and NAME.key, for the
+node and the hosts that the former certificate is for, which may have expired.
+The authority must be the one that signed it, with its key: in --dir, all four
+files. Each file is replaced at once and keeps its owner; the former pair is not
+kept.
+
+A running node takes up what is put in the place of its files by itself.`,
+		Example: "  sluice cert renew n1\n  sluice cert renew n1 --dir /secure/pki",
+		RunE: func(_ *cobra.Command, args []string) error {
+			r, err := a.local.RenewCert(dir, args[0])
+			if err != nil {
+				return err
+			}
+			a.std.note("renewed %[1]s/%[2]s.pem and %[1]s/%[2]s.key, for %[3]s: they end at %[4]s, the former at %[5]s; put both in place on the node, the key first: it takes them up by itself",
+				dir, args[0], r.Hosts, r.Until.UTC().Format(time.RFC3339), r.Former.UTC().Format(time.RFC3339))
+			return nil
+		},
+	}
+	for _, cmd := range []*cobra.Command{ca, node, renew} {
 		cmd.Flags().StringVar(&dir, "dir", ".", "directory of the certificate authority")
 		cert.AddCommand(cmd)
 	}

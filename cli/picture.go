@@ -57,6 +57,9 @@ func statusText(w io.Writer, st style, s *api.Status) {
 	for _, p := range s.Problems {
 		fmt.Fprintf(w, "%s %s\n", st.paint(red, "!"), p)
 	}
+	for _, p := range s.Warnings {
+		fmt.Fprintf(w, "%s %s\n", st.paint(yellow, "warning:"), p)
+	}
 	section := func(t *table) {
 		if len(t.rows) > 0 {
 			fmt.Fprintln(w)
@@ -137,14 +140,19 @@ func statusLines(st style, s *api.Status, most int) []string {
 
 func sections(st style, s *api.Status) []section {
 	var out []section
-	if n := len(s.Problems); n > 0 {
-		out = append(out, section{"problem", n, n, func(rows int) []string {
-			var lines []string
-			for _, p := range s.Problems[:rows] {
-				lines = append(lines, fmt.Sprintf("%s %s", st.paint(red, "!"), p))
-			}
-			return lines
-		}})
+	for _, x := range []struct {
+		what, mark string
+		said       []string
+	}{{"problem", st.paint(red, "!"), s.Problems}, {"warning", st.paint(yellow, "warning:"), s.Warnings}} {
+		if n := len(x.said); n > 0 {
+			out = append(out, section{x.what, n, n, func(rows int) []string {
+				var lines []string
+				for _, p := range x.said[:rows] {
+					lines = append(lines, x.mark+" "+p)
+				}
+				return lines
+			}})
+		}
 	}
 	for _, x := range []struct {
 		what string

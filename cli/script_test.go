@@ -22,6 +22,7 @@ import (
 	"sluice/api"
 	"sluice/api/apitest"
 	"sluice/fsm"
+	"sluice/pki"
 	"sluice/task"
 )
 
@@ -70,6 +71,13 @@ func testLocal() Local {
 		CreateCert: func(dir, name string, hosts []string) error {
 			_, err := fmt.Println("cert", dir, name, hosts)
 			return err
+		},
+		RenewCert: func(dir, name string) (RenewedCert, error) {
+			if dir == "nodes" {
+				return RenewedCert{}, errors.New("reading the authority's key, without which nothing can be signed: open nodes/ca.key: no such file or directory")
+			}
+			day := time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC)
+			return RenewedCert{Former: day, Until: day.AddDate(0, 0, 825), Hosts: name + ".example"}, nil
 		},
 	}
 }
@@ -225,6 +233,17 @@ func change(f *apitest.Cluster, args []string) error {
 				}
 			}
 		})
+	case "certificate": // certificate NODE DAYS: that it ends in so many
+		days, err := strconv.Atoi(args[2])
+		end := time.Now().Add(time.Duration(days)*24*time.Hour + time.Minute)
+		f.With(func(f *apitest.Cluster) {
+			for i := range f.Nodes {
+				if "id"+strings.TrimPrefix(args[1], "n") == f.Nodes[i].ID {
+					f.Nodes[i].Certificates = []pki.Held{{Use: pki.UsePeer, Name: args[1], File: args[1] + ".pem", Until: end, Life: 825 * 24 * time.Hour}}
+				}
+			}
+		})
+		return err
 	case "unknown-outcomes": // unknown-outcomes N: of so many proposals
 		n, err := strconv.Atoi(args[1])
 		f.With(func(f *apitest.Cluster) { f.Dropped = n })

@@ -15,6 +15,7 @@ func nodeTable(nodes []api.Node) *table {
 		{key: "datacenter", head: "DC", flex: true}, {key: "tasks", head: "TASKS", right: true}, {key: "age_ms", head: "HEARD", right: true},
 		{key: "index", head: "INDEX", right: true}, {key: "version", head: "VERSION", wide: true},
 		{key: "address", head: "ADDRESS", wide: true}, {key: "http", head: "HTTP", wide: true}, {key: "id", head: "ID", wide: true},
+		{key: "certificate_until", head: "CERT UNTIL", wide: true},
 	}}
 	for _, n := range nodes {
 		state := cell{text: n.State, color: green}
@@ -25,9 +26,30 @@ func nodeTable(nodes []api.Node) *table {
 			state.color = yellow
 		}
 		t.add(c(n.Name), c(n.Role), state, c(orDash(n.Datacenter)), c(strconv.Itoa(n.Tasks)), millis(n.AgeMillis),
-			c(strconv.FormatUint(n.Index, 10)), c(orDash(n.Version)), c(n.Address), c(orDash(n.HTTP)), c(n.ID))
+			c(strconv.FormatUint(n.Index, 10)), c(orDash(n.Version)), c(n.Address), c(orDash(n.HTTP)), c(n.ID), certificateCell(n))
 	}
 	return t
+}
+
+// certificateCell is when the first of the certificates ends that a node shows,
+// empty where it is not known.
+func certificateCell(n api.Node) cell {
+	for _, x := range n.Certificates { // the first to end first
+		if x.Use != "peer-ca" {
+			c := cell{text: x.Until.UTC().Format(time.DateOnly), raw: x.Until.UTC().Format(time.RFC3339)}
+			switch x.State {
+			case "soon":
+				c.color = yellow
+			case "near", "last", "over":
+				c.color = red
+			}
+			return c
+		}
+	}
+	if n.Certificates != nil {
+		return cell{text: "none", raw: "none"}
+	}
+	return c("-")
 }
 
 func linkTable(links []api.Link) *table {

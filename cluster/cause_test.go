@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"sluice/pki"
 	"sluice/test/certs"
 	"sluice/test/vnet"
 	"sluice/transport"
@@ -53,7 +54,7 @@ func withTLS(t *testing.T, n *vnet.Network, dir, name string, i, peers int, more
 	host := n.Host(ipOf(i))
 	tr, err := transport.New(transport.Config{
 		Listen:  ipOf(i) + ":7400",
-		TLS:     transport.TLSFiles{Cert: filepath.Join(dir, name+".pem"), Key: filepath.Join(dir, name+".key"), CA: filepath.Join(dir, "ca.pem")},
+		TLS:     pki.Files{Cert: filepath.Join(dir, name+".pem"), Key: filepath.Join(dir, name+".key"), CA: filepath.Join(dir, "ca.pem")},
 		Network: transport.Network{Listen: host.Listen, Dial: host.Dial},
 	}, transport.Identity{ServerID: id.ServerID, Name: nodeName, ClusterID: id.ClusterID}, l)
 	if err != nil {
@@ -148,5 +149,110 @@ func TestJoinSaysWhy(t *testing.T) {
 		end2()
 		end1()
 		time.Sleep(time.Minute) // libraries' last timers
+	})
+}
+
+// TestCertificatesOfAll: every node knows when the certificates of each end, of
+// new ones within seconds, and of a node that does not tell that it does not.
+func TestCertificatesOfAll(t *testing.T) {
+	dir := t.TempDir()
+	a := certs.New(t, dir, "Our CA")
+	for i := 1; i <= 3; i++ {
+		a.Issue(certs.Node{Name: fmt.Sprint("n", i), Hosts: []string{ipOf(i)}})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		defer time.Sleep(time.Minute) // libraries' last timers
+		net := vnet.New()
+		var nodes []*Node
+		var own [4]func() []pki.Held
+		for i := 1; i <= 3; i++ {
+			n, _, end := withTLS(t, net, dir, fmt.Sprint("n", i), i, 3, func(c *Config) {
+				if i < 3 { // n3 is of an older version
+					c.Certificates = func() []pki.Held { return own[i]() }
+				}
+			})
+			own[i] = n.tr.Certificates().Held
+			nodes = append(nodes, n)
+			defer end()
+		}
+		all := func(year int) bool {
+			for _, n := range nodes {
+				for _, of := range nodes {
+					held := CertificatesOf(n, of.self.ServerID)
+					if of.cfg.Name == "n3" && held != nil {
+						t.Fatalf("%s knows %v of n3, which does not tell", n.cfg.Name, held)
+					}
+					if of.cfg.Name != "n3" && (len(held) != 2 || held[0].Name != of.cfg.Name || of.cfg.Name == "n1" && held[0].Until.Year() != year) {
+						return false
+					}
+				}
+			}
+			return true
+		}
+		for _, year := range []int{2090, 2050} {
+			if year == 2050 {
+				a.Issue(certs.Node{Name: "n1", Hosts: []string{ipOf(1)}, To: time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)})
+			}
+			for begun := time.Now(); !all(year); time.Sleep(time.Second) {
+				if time.Since(begun) > time.Minute {
+					t.Fatalf("not all know that n1's ends in %d", year)
+				}
+			}
+		}
+	})
+}
+
+// TestAllExpiredAndRenewed: nodes whose certificates have all expired while they
+// run lose each other with their connections, and find each other again once new
+// ones are in place, without a restart.
+func TestAllExpiredAndRenewed(t *testing.T) {
+	dir := t.TempDir()
+	a := certs.New(t, dir, "Our CA")
+	issue := func(to time.Time) {
+		for i := 1; i <= 3; i++ {
+			a.Issue(certs.Node{Name: fmt.Sprint("n", i), Hosts: []string{ipOf(i)}, To: to})
+		}
+	}
+	end := time.Date(2000, 1, 1, 0, 2, 0, 0, time.UTC) // two minutes from the bubble's begin
+	issue(end)
+	synctest.Test(t, func(t *testing.T) {
+		defer time.Sleep(time.Minute) // libraries' last timers
+		net := vnet.New()
+		var nodes []*Node
+		for i := 1; i <= 3; i++ {
+			n, _, stop := withTLS(t, net, dir, fmt.Sprint("n", i), i, 3)
+			nodes = append(nodes, n)
+			defer stop()
+		}
+		quorum := func(want, refused bool) {
+			t.Helper()
+			for begun := time.Now(); ; time.Sleep(time.Second) {
+				all := true
+				for _, n := range nodes {
+					s := n.Status()
+					all = all && s.Quorum == want && (len(s.Obstacles) > 0) == refused
+				}
+				if all {
+					return
+				}
+				if time.Since(begun) > 5*time.Minute {
+					t.Fatalf("quorum %v, and not %v: %q", nodes[0].Quorum(), want, nodes[0].Status().Obstacles)
+				}
+			}
+		}
+		quorum(true, false)
+		time.Sleep(time.Until(end.Add(10 * time.Second)))
+		quorum(true, true) // connections that stand go on
+		reset := func() {
+			for i := 1; i <= 3; i++ {
+				for j := 1; j < i; j++ {
+					net.Reset(ipOf(i), ipOf(j))
+				}
+			}
+		}
+		reset()
+		quorum(false, true)
+		issue(time.Time{})
+		quorum(true, false)
 	})
 }

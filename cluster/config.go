@@ -10,22 +10,24 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"sluice/pki"
 	"sluice/transport"
 )
 
 // Config is what a node must be told; the peer port is transport's.
 type Config struct {
-	Version      string        // of the program, for the other nodes to show
-	Name         string        // the operator's name for the node, unique in the cluster
-	Datacenter   string        // empty: unknown
-	DataDir      string        // Raft's log and the node's identity; belongs to one process at a time
-	HTTP         string        // advertised address of the API, host:port
-	Join         []string      // peer addresses asked at the first start; empty: a cluster of its own
-	Allow        []string      // names of nodes that may join without a token, beside those that Join lists
-	Token        string        // secret with which this node joins; empty: none
-	Profile      Profile       // distances between the nodes
-	MaxVoters    int           // further nodes carry work without a vote
-	PromoteAfter time.Duration // a new node votes after that long in good health
+	Version      string            // of the program, for the other nodes to show
+	Name         string            // the operator's name for the node, unique in the cluster
+	Datacenter   string            // empty: unknown
+	DataDir      string            // Raft's log and the node's identity; belongs to one process at a time
+	HTTP         string            // advertised address of the API, host:port
+	Join         []string          // peer addresses asked at the first start; empty: a cluster of its own
+	Allow        []string          // names of nodes that may join without a token, beside those that Join lists
+	Token        string            // secret with which this node joins; empty: none
+	Profile      Profile           // distances between the nodes
+	MaxVoters    int               // further nodes carry work without a vote
+	PromoteAfter time.Duration     // a new node votes after that long in good health
+	Certificates func() []pki.Held // that this node uses, for the other nodes to show; nil: it does not tell
 	Wall         func() time.Time
 	Fatal        func(error) // ends the process when the disk hangs and nothing can be ended cleanly
 	hooks        hooks
@@ -99,6 +101,9 @@ func (c *Config) Validate() error {
 	c.Profile, c.MaxVoters, c.PromoteAfter = cmp.Or(c.Profile, d.Profile), cmp.Or(c.MaxVoters, d.MaxVoters), cmp.Or(c.PromoteAfter, d.PromoteAfter)
 	if c.Wall == nil {
 		c.Wall = d.Wall
+	}
+	if c.Certificates == nil {
+		c.Certificates = func() []pki.Held { return nil }
 	}
 	if c.Fatal == nil {
 		c.Fatal = d.Fatal

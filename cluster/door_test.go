@@ -171,7 +171,7 @@ func TestRemovedNodeStaysOut(t *testing.T) {
 	inFortress(t, func(f *fortress) {
 		gone := f.follower()
 		i := slices.Index(f.nodes, gone)
-		name, key := gone.cfg.Name, gone.tr.Key()
+		name, key := gone.cfg.Name, gone.tr.Certificates().Key()
 		f.until("its key is known", func() bool { return f.leader().View().Node(gone.self.ServerID).Key == key })
 		f.ends[i]()
 		f.ends[i] = func() {}
@@ -222,7 +222,7 @@ func TestBanEndsConnections(t *testing.T) {
 			f.t.Fatal(err)
 		}
 		for _, cmd := range []fsm.Command{
-			&fsm.NodePut{Node: fsm.Node{ID: "y", Name: "n9", Key: x.Key(), Feature: fsm.FeatureLevel}}, &fsm.NodeRemove{ID: "y", Ban: true, At: 1},
+			&fsm.NodePut{Node: fsm.Node{ID: "y", Name: "n9", Key: x.Certificates().Key(), Feature: fsm.FeatureLevel}}, &fsm.NodeRemove{ID: "y", Ban: true, At: 1},
 		} {
 			if _, err := f.leader().Propose(f.t.Context(), cmd); err != nil {
 				f.t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"sluice/fsm"
+	"sluice/pki"
 	"sluice/test/certs"
 	"sluice/test/vnet"
 	"sluice/transport"
@@ -111,7 +112,7 @@ func (f *fortress) attacker(name string, self transport.Identity) *transport.Tra
 	host := f.net.Host(ipOf(9))
 	tr, err := transport.New(transport.Config{
 		Listen: ipOf(9) + ":7400", Advertise: self.Advertise,
-		TLS:     transport.TLSFiles{Cert: f.dir + "/" + name + ".pem", Key: f.dir + "/" + name + ".key", CA: f.dir + "/ca.pem"},
+		TLS:     pki.Files{Cert: f.dir + "/" + name + ".pem", Key: f.dir + "/" + name + ".key", CA: f.dir + "/ca.pem"},
 		Network: transport.Network{Listen: host.Listen, Dial: host.Dial},
 	}, self, slog.New(slog.DiscardHandler))
 	if err != nil {

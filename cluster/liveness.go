@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sluice/fsm"
+	"sluice/pki"
 	"sluice/task"
 	"sluice/transport"
 )
@@ -60,11 +61,18 @@ type table struct {
 	mu      sync.Mutex
 	reports map[string]Report
 	rates   map[fsm.TaskID]int64
-	draws   map[string]task.Draws // as told with the last report
+	beside  map[string]beside
+}
+
+// beside is what comes with a node's last report and is not about what it
+// carries out.
+type beside struct {
+	draws task.Draws
+	certs []pki.Held // nil: it does not tell
 }
 
 func newTable() *table {
-	return &table{reports: map[string]Report{}, rates: map[fsm.TaskID]int64{}, draws: map[string]task.Draws{}}
+	return &table{reports: map[string]Report{}, rates: map[fsm.TaskID]int64{}, beside: map[string]beside{}}
 }
 
 // rateWeight smooths rates over about eight seconds.
@@ -87,11 +95,19 @@ func (t *table) put(r Report) {
 	}
 }
 
-// drew stores what came with a node's report.
-func (t *table) drew(id string, d task.Draws) {
+// tell stores what came with a node's report.
+func (t *table) tell(id string, b beside) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.draws[id] = d
+	t.beside[id] = b
+}
+
+// certsOf are the certificates that a node uses, as it last told; nil: it has
+// not.
+func (t *table) certsOf(id string) []pki.Held {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.beside[id].certs
 }
 
 // drawsOf is what the nodes draw of a link, by node, of those that were heard
@@ -100,8 +116,8 @@ func (t *table) drawsOf(link fsm.LinkID, since time.Time) map[string]task.Draw {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	out := map[string]task.Draw{}
-	for id, draws := range t.draws {
-		if d, ok := draws[link]; ok && t.reports[id].At.After(since) {
+	for id, b := range t.beside {
+		if d, ok := b.draws[link]; ok && t.reports[id].At.After(since) {
 			out[id] = d
 		}
 	}
@@ -148,7 +164,7 @@ func (t *table) keep(member func(id string) bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	maps.DeleteFunc(t.reports, func(id string, _ Report) bool { return !member(id) })
-	maps.DeleteFunc(t.draws, func(id string, _ task.Draws) bool { return !member(id) })
+	maps.DeleteFunc(t.beside, func(id string, _ beside) bool { return !member(id) })
 }
 
 // judge says from its last report whether a node is alive. since is when one

@@ -92,7 +92,7 @@ func (n *Node) join(identity Identity) {
 	}
 	n.membership = &membership{
 		local: l, consensus: n.consensus, ownership: n.ownership, liveness: n.liveness, running: n.reconciler.running.Load, calls: calls,
-		taken: door.taken, key: n.tr.Key, stop: n.stop,
+		taken: door.taken, key: n.tr.Certificates().Key, stop: n.stop,
 	}
 	n.reporter = &reporter{
 		local: l, consensus: n.consensus, ownership: n.ownership, liveness: n.liveness, door: door, tasks: n.reconciler,

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sluice/fsm"
+	"sluice/pki"
 	"sluice/task"
 	"sluice/transport"
 )
@@ -26,6 +27,7 @@ type report struct {
 	Tasks      []byte       `json:"tasks"`             // their states, as task.Encode packs them
 	Details    task.Details `json:"details,omitempty"` // of these; nodes of the first release do not read it
 	Draws      task.Draws   `json:"draws,omitempty"`   // of links with a limit; nor this
+	Certs      []pki.Held   `json:"certs,omitzero"`    // that it uses; absent: it does not tell, as older nodes do not
 }
 
 // states takes the states of the tasks apart. Thousands of tasks at rest say the
@@ -137,6 +139,7 @@ func (r *reporter) report() report {
 	return report{
 		ServerID: r.self.ServerID, Index: r.consensus.facts.View().Index, Reconciled: r.tasks.reconciled.Load(),
 		Confirmed: confirmed, DeafMillis: deaf.Milliseconds(), Version: r.cfg.Version, Tasks: r.told.encoded, Details: r.told.details, Draws: draws,
+		Certs: r.cfg.Certificates(),
 	}
 }
 
@@ -197,7 +200,7 @@ func (r *reporter) handleReport(ctx context.Context, rep report) (reportAnswer, 
 		ServerID: rep.ServerID, At: time.Now(), Index: rep.Index, Reconciled: rep.Reconciled,
 		Confirmed: rep.Confirmed, Deaf: time.Duration(rep.DeafMillis) * time.Millisecond, Tasks: tasks, Details: rep.Details, encoded: encoded, Version: rep.Version,
 	})
-	r.liveness.reports.drew(rep.ServerID, rep.Draws)
+	r.liveness.reports.tell(rep.ServerID, beside{rep.Draws, rep.Certs})
 	if was.At.IsZero() || was.Refused || was.Confirmed != rep.Confirmed {
 		r.liveness.changed.fire()
 	}

@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"maps"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
 	"sluice/fsm"
+	"sluice/pki"
 	"sluice/task"
 )
 
@@ -19,6 +21,29 @@ func TestReleasedReport(t *testing.T) {
 	b, err := json.Marshal(report{ServerID: "a", Index: 7, Reconciled: 6, Confirmed: true, DeafMillis: 5, Version: "v1", Tasks: tasks, Details: details})
 	if err != nil || string(b) != golden {
 		t.Errorf("%s, %v", b, err)
+	}
+}
+
+// TestReportTellsOfCertificates: a node that uses none says so; one that says
+// nothing, as older ones do, is not known.
+func TestReportTellsOfCertificates(t *testing.T) {
+	end := time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		certs []pki.Held
+		text  string
+	}{
+		{nil, ""}, {[]pki.Held{}, `,"certs":[]`},
+		{[]pki.Held{{Use: pki.UsePeer, Name: "n1", File: "n1.pem", From: end, Until: end, Life: time.Second}},
+			`,"certs":[{"use":"peer","name":"n1","file":"n1.pem","from":"2026-11-28T00:00:00Z","until":"2026-11-28T00:00:00Z","life":1000000000}]`},
+	} {
+		b, err := json.Marshal(report{Certs: c.certs})
+		if err != nil || !strings.HasSuffix(string(b), `"tasks":null`+c.text+"}") {
+			t.Errorf("%s %v", b, err)
+		}
+		var back report
+		if err := json.Unmarshal(b, &back); err != nil || !reflect.DeepEqual(back.Certs, c.certs) {
+			t.Errorf("%+v %v", back.Certs, err)
+		}
 	}
 }
 

@@ -58,7 +58,7 @@ func (r *roster) remove(ctx context.Context, m *fsm.NodeRemove) error {
 func (r *roster) ban(out *fsm.NodeRemove) {
 	v := r.consensus.facts.View()
 	node := v.Node(out.ID)
-	if out.Ban = node != nil && v.NamesMembers() && r.tr.Key() != ""; !out.Ban || out.Act == nil {
+	if out.Ban = node != nil && v.NamesMembers() && r.tr.Certificates().Key() != ""; !out.Ban || out.Act == nil {
 		return
 	}
 	act := *out.Act

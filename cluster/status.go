@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"sluice/pki"
 )
 
 // Status is the cluster as this node sees it; it can be had without a leader.
@@ -103,6 +105,10 @@ func (n *Node) Members() []Member {
 	})
 	return out
 }
+
+// CertificatesOf lists the certificates that a member uses, as it told this node
+// with its last report; nil: it has not, or does not tell.
+func CertificatesOf(n *Node, id string) []pki.Held { return n.liveness.reports.certsOf(id) }
 
 // reported is a member as its last report tells.
 func (n *Node) reported(id string) *Member {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"sluice/fsm"
+	"sluice/pki"
 	"sluice/transport"
 )
 
@@ -18,7 +19,7 @@ import (
 // the virtual network cannot show.
 func TestRealNetwork(t *testing.T) {
 	dir := t.TempDir()
-	if err := transport.CreateCA(dir); err != nil {
+	if err := pki.CreateCA(dir); err != nil {
 		t.Fatal(err)
 	}
 	var nodes []*Node
@@ -35,7 +36,7 @@ func TestRealNetwork(t *testing.T) {
 	done := make(chan error, 3)
 	for i, ln := range listeners {
 		name := fmt.Sprintf("n%d", i+1)
-		if err := transport.CreateNodeCert(dir, name, []string{"127.0.0.1"}); err != nil {
+		if err := pki.CreateNodeCert(dir, name, []string{"127.0.0.1"}); err != nil {
 			t.Fatal(err)
 		}
 		nodes = append(nodes, startReal(ctx, t, dir, name, ln, join, done))
@@ -78,8 +79,8 @@ func startReal(ctx context.Context, t *testing.T, dir, name string, ln net.Liste
 	}
 	tr, err := transport.New(transport.Config{
 		Listen: ln.Addr().String(),
-		TLS: transport.TLSFiles{
-			Cert: filepath.Join(dir, name+".pem"), Key: filepath.Join(dir, name+".key"), CA: filepath.Join(dir, transport.CACertFile),
+		TLS: pki.Files{
+			Cert: filepath.Join(dir, name+".pem"), Key: filepath.Join(dir, name+".key"), CA: filepath.Join(dir, pki.CACertFile),
 		},
 		Network: transport.Network{Listen: func(context.Context, string, string) (net.Listener, error) { return ln, nil }},
 	}, transport.Identity{ServerID: id.ServerID, Name: name, ClusterID: id.ClusterID}, log)

@@ -12,7 +12,7 @@ import (
 	"syscall"
 
 	"sluice/api"
-	"sluice/transport"
+	"sluice/pki"
 )
 
 // process is one node.
@@ -29,7 +29,7 @@ type process struct {
 // startNodes makes certificates and configurations for three nodes under dir
 // and starts them. Those that were started are returned with the error too.
 func startNodes(dir string, cfg Config) ([]*process, error) {
-	if err := transport.CreateCA(dir); err != nil {
+	if err := pki.CreateCA(dir); err != nil {
 		return nil, err
 	}
 	var peers []string
@@ -80,7 +80,7 @@ func newProcess(dir string, cfg Config, i int, peer string, peers []string) (*pr
 	if n.client, err = api.NewClient(api.ClientConfig{Addresses: []string{"http://" + http}}); err != nil {
 		return nil, err
 	}
-	if err := transport.CreateNodeCert(dir, n.name, []string{"127.0.0.1"}); err != nil {
+	if err := pki.CreateNodeCert(dir, n.name, []string{"127.0.0.1"}); err != nil {
 		return nil, err
 	}
 	var join []string

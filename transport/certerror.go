@@ -1,13 +1,10 @@
 package transport
 
 import (
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"reflect"
-	"slices"
-	"time"
 )
 
 // CertificateError says that a connection did not come about because one side
@@ -50,21 +47,4 @@ func alertOf(err error) uint8 {
 		return uint8(v.Uint())
 	}
 	return 0
-}
-
-// ownFault is what this node itself can see of why its certificate is refused.
-func ownFault(leaf *x509.Certificate, use x509.ExtKeyUsage, host string, now time.Time) string {
-	switch {
-	case now.Before(leaf.NotBefore):
-		return "is valid only from " + stampOf(leaf.NotBefore)
-	case now.After(leaf.NotAfter):
-		return "has expired at " + stampOf(leaf.NotAfter)
-	case len(leaf.ExtKeyUsage) > 0 && !slices.Contains(leaf.ExtKeyUsage, use) && !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny):
-		return "lacks the extended key usage " + usageName(use)
-	case use == x509.ExtKeyUsageServerAuth && host != "" && leaf.VerifyHostname(host) != nil:
-		return fmt.Sprintf("is for %s, not for %s", hostsOf(leaf), host)
-	case nameOf(leaf) == "":
-		return unnamed
-	}
-	return ""
 }

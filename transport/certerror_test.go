@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"sluice/gate"
+	"sluice/pki"
 	"sluice/test/certs"
 	"sluice/test/vnet"
 )
@@ -34,13 +35,13 @@ func TestCertificateIsNamed(t *testing.T) {
 	ours.Issue(certs.Node{Name: "unnamed", Hosts: host2, Node: certs.NoNode})
 	theirs.Issue(certs.Node{Name: "foreign", Hosts: host2})
 	foreign := files(filepath.Join(dir, "theirs"), "foreign")
-	foreign.CA = filepath.Join(dir, "ours", CACertFile)
-	of := func(name string) TLSFiles { return files(filepath.Join(dir, "ours"), name) }
+	foreign.CA = filepath.Join(dir, "ours", pki.CACertFile)
+	of := func(name string) pki.Files { return files(filepath.Join(dir, "ours"), name) }
 	const dialled, here = "TLS: the certificate of 127.0.0.2:7400 ", "TLS: 127.0.0.1 refuses this node's certificate: "
 	const dialling, there = "TLS: the certificate of 127.0.0.2 ", "TLS: 127.0.0.1:7400 refuses this node's certificate: "
 	for _, c := range []struct {
 		name string
-		bad  TLSFiles
+		bad  pki.Files
 		// What the good node says when it dials the bad one, what the bad one
 		// then says, and both the other way round; empty: nothing is wrong.
 		goodDials, badHears, goodHears, badDials string
@@ -56,7 +57,7 @@ func TestCertificateIsNamed(t *testing.T) {
 			there + "DIR/server-only.pem lacks the extended key usage clientAuth"},
 		{"no server", of("client-only"), dialled + "lacks an extended key usage: a node's needs serverAuth and clientAuth",
 			here + "DIR/client-only.pem lacks the extended key usage serverAuth", "", ""},
-		{"names no node", of("unnamed"), dialled + unnamed, here + "DIR/unnamed.pem " + unnamed, dialling + unnamed, there + "DIR/unnamed.pem " + unnamed},
+		{"names no node", of("unnamed"), dialled + pki.Unnamed, here + "DIR/unnamed.pem " + pki.Unnamed, dialling + pki.Unnamed, there + "DIR/unnamed.pem " + pki.Unnamed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -157,7 +158,7 @@ func TestRefusalOverRealTCP(t *testing.T) {
 	}}, Identity{ServerID: "b", Name: "n1", ClusterID: "c"})
 	defer b.stop()
 	foreign := files(filepath.Join(dir, "theirs"), "n2")
-	foreign.CA = filepath.Join(dir, "ours", CACertFile)
+	foreign.CA = filepath.Join(dir, "ours", pki.CACertFile)
 	a, err := New(Config{Listen: "127.0.0.1:1", TLS: foreign}, Identity{ServerID: "a", Name: "n2", ClusterID: "c"}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

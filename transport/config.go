@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sluice/gate"
+	"sluice/pki"
 )
 
 // Config says where a node listens, how others reach it and how both sides
@@ -16,19 +17,11 @@ type Config struct {
 	Listen           string        // host:port to bind
 	Advertise        string        // host:port that other nodes dial; empty: Listen
 	DialFrom         string        // local IP to dial from; empty: the kernel chooses
-	TLS              TLSFiles      // required unless Insecure
+	TLS              pki.Files     // required unless Insecure; read again for each connection, those that stand keep theirs
 	Insecure         bool          // plaintext; refused unless every address is loopback
 	HandshakeTimeout time.Duration // TLS and hello together, both sides
 	Strangers        gate.Config   // inbound connections that have not proven to be a node's
 	Network          Network       // nil functions: the kernel's TCP
-}
-
-// TLSFiles names PEM files. They are read again when they change, so a
-// renewed certificate needs no restart; connections that stand keep theirs.
-type TLSFiles struct {
-	Cert string `json:"cert"`
-	Key  string `json:"key"`
-	CA   string `json:"ca"`
 }
 
 // Network replaces the kernel's TCP, so that whole nodes run over a virtual
@@ -117,4 +110,14 @@ func (n Network) withDefaults(dialFrom string) Network {
 		n.Dial = d.DialContext
 	}
 	return n
+}
+
+// AdvertisedHost is the host at which others dial this node, as its
+// certificate must name it; empty: not known.
+func (c *Config) AdvertisedHost() string {
+	host, _, err := net.SplitHostPort(c.Advertise)
+	if err != nil || isUnspecified(host) {
+		return ""
+	}
+	return host
 }

@@ -5,6 +5,8 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net"
+
+	"sluice/pki"
 )
 
 // Peer is who is at the other end of a connection. Its Name is its
@@ -36,8 +38,8 @@ func peerOf(nc net.Conn, said Identity, who string) (Peer, error) {
 		return p, nil
 	}
 	p.leaf = session.ConnectionState().PeerCertificates[0]
-	p.Key = keyOf(p.leaf)
-	if name := nameOf(p.leaf); name != said.Name {
+	p.Key = pki.KeyOf(p.leaf)
+	if name := pki.NameOf(p.leaf); name != said.Name {
 		return p, &CertificateError{Peer: who, Reason: fmt.Sprintf("is of the node %s, and the node calls itself %s: `name` in its node.yaml must be the certificate's", name, said.Name)}
 	}
 	return p, nil

@@ -14,7 +14,7 @@ import (
 // certificate's gets nothing, whichever side dials and whatever it asks for, and
 // both sides say both names.
 func TestNameIsTheCertificates(t *testing.T) {
-	dir, now := pki(t), time.Now()
+	dir, now := authority(t), time.Now()
 	synctest.Test(t, func(t *testing.T) {
 		certNow(now)
 		n := vnet.New()
@@ -45,7 +45,7 @@ func TestNameIsTheCertificates(t *testing.T) {
 // TestPeerIsProven: who is asked and who asks know each other by the names and
 // keys of their certificates; without TLS nothing is proven.
 func TestPeerIsProven(t *testing.T) {
-	dir, now := pki(t), time.Now()
+	dir, now := authority(t), time.Now()
 	synctest.Test(t, func(t *testing.T) {
 		certNow(now)
 		n := vnet.New()

@@ -3,44 +3,42 @@ package transport
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"io"
 	"log/slog"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"sluice/pki"
 	"sluice/test/vnet"
 )
 
-// pki makes a CA and certificates for hosts 127.0.0.1 to 127.0.0.3, n1 to n3.
-func pki(t *testing.T) string {
+// authority makes a CA and certificates for hosts 127.0.0.1 to 127.0.0.3, n1 to n3.
+func authority(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := CreateCA(dir); err != nil {
+	if err := pki.CreateCA(dir); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"1", "2", "3"} {
-		if err := CreateNodeCert(dir, "n"+name, []string{"127.0.0." + name}); err != nil {
+		if err := pki.CreateNodeCert(dir, "n"+name, []string{"127.0.0." + name}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return dir
 }
 
-func files(dir, name string) TLSFiles {
-	return TLSFiles{
-		Cert: filepath.Join(dir, name+".pem"), Key: filepath.Join(dir, name+".key"), CA: filepath.Join(dir, CACertFile),
+func files(dir, name string) pki.Files {
+	return pki.Files{
+		Cert: filepath.Join(dir, name+".pem"), Key: filepath.Join(dir, name+".key"), CA: filepath.Join(dir, pki.CACertFile),
 	}
 }
 
-func startTLS(t *testing.T, n *vnet.Network, ip string, tlsFiles TLSFiles) *node {
+func startTLS(t *testing.T, n *vnet.Network, ip string, tlsFiles pki.Files) *node {
 	t.Helper()
 	cfg := hostConfig(n, ip)
 	cfg.Insecure, cfg.TLS = false, tlsFiles
@@ -50,17 +48,13 @@ func startTLS(t *testing.T, n *vnet.Network, ip string, tlsFiles TLSFiles) *node
 }
 
 // nameIn is the name of the node that a certificate is of.
-func nameIn(t *testing.T, files TLSFiles) string {
+func nameIn(t *testing.T, files pki.Files) string {
 	t.Helper()
-	text, err := os.ReadFile(files.Cert)
+	pair, err := tls.LoadX509KeyPair(files.Cert, files.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	leaf, err := leafOf(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return nameOf(leaf)
+	return pki.NameOf(pair.Leaf)
 }
 
 // certNow makes certificates outside the bubble fit the bubble's clock, which
@@ -68,13 +62,13 @@ func nameIn(t *testing.T, files TLSFiles) string {
 func certNow(made time.Time) { time.Sleep(time.Until(made)) }
 
 func TestMutualTLS(t *testing.T) {
-	dir, other, now := pki(t), pki(t), time.Now()
+	dir, other, now := authority(t), authority(t), time.Now()
 	foreignKey := files(other, "n1")
-	foreignKey.CA = filepath.Join(dir, CACertFile) // trusts us, is not trusted
-	wrongHost := files(dir, "n3")                  // says 127.0.0.3
+	foreignKey.CA = filepath.Join(dir, pki.CACertFile) // trusts us, is not trusted
+	wrongHost := files(dir, "n3")                      // says 127.0.0.3
 	cases := []struct {
 		name    string
-		a, b    TLSFiles
+		a, b    pki.Files
 		wantErr string // at the dialler; empty: works
 		wantLog string // at the acceptor
 	}{
@@ -109,7 +103,7 @@ func TestMutualTLS(t *testing.T) {
 }
 
 func TestPlainClientToTLSPort(t *testing.T) {
-	dir, now := pki(t), time.Now()
+	dir, now := authority(t), time.Now()
 	synctest.Test(t, func(t *testing.T) {
 		certNow(now)
 		n := vnet.New()
@@ -128,7 +122,7 @@ func TestPlainClientToTLSPort(t *testing.T) {
 }
 
 func TestClientWithoutCertificateOrWithOldTLSIsRefused(t *testing.T) {
-	dir, now := pki(t), time.Now()
+	dir, now := authority(t), time.Now()
 	synctest.Test(t, func(t *testing.T) {
 		certNow(now)
 		n := vnet.New()
@@ -159,94 +153,10 @@ func TestClientWithoutCertificateOrWithOldTLSIsRefused(t *testing.T) {
 	})
 }
 
-func TestChangedCertificateIsLoaded(t *testing.T) {
-	dir := pki(t)
-	store, err := newCertStore(files(dir, "n1"), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	serial := func() string {
-		cert, _ := store.current()
-		return cert.Leaf.SerialNumber.String()
-	}
-	first := serial()
-	for _, f := range []string{"n1.pem", "n1.key"} {
-		if err := os.Remove(filepath.Join(dir, f)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if serial() != first {
-		t.Error("missing files replaced the certificate")
-	}
-	if err := os.WriteFile(filepath.Join(dir, "n1.pem"), []byte("half written"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if serial() != first {
-		t.Error("broken files replaced the certificate")
-	}
-	_ = os.Remove(filepath.Join(dir, "n1.pem"))
-	if err := CreateNodeCert(dir, "n1", []string{"127.0.0.1"}); err != nil {
-		t.Fatal(err)
-	}
-	if serial() == first {
-		t.Error("the new certificate was not loaded")
-	}
-}
-
-func TestCreatedCertificates(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "pki")
-	if err := CreateNodeCert(dir, "n1", []string{"h"}); err == nil || !strings.Contains(err.Error(), "cert ca") {
-		t.Errorf("without a CA: %v", err)
-	}
-	if err := CreateCA(dir); err != nil {
-		t.Fatal(err)
-	}
-	if err := CreateNodeCert(dir, "n1", []string{"n1.example", "127.0.0.1"}); err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range []string{"ca.key", "n1.key"} {
-		info, err := os.Stat(filepath.Join(dir, f))
-		if err != nil || info.Mode().Perm() != 0o600 {
-			t.Errorf("%s: %v %v", f, info.Mode(), err)
-		}
-	}
-	before, _ := os.ReadFile(filepath.Join(dir, "n1.key"))
-	if err := CreateCA(dir); !errors.Is(err, os.ErrExist) {
-		t.Errorf("second CA: %v", err)
-	}
-	if err := CreateNodeCert(dir, "n1", []string{"h"}); !errors.Is(err, os.ErrExist) {
-		t.Errorf("second certificate: %v", err)
-	}
-	if after, _ := os.ReadFile(filepath.Join(dir, "n1.key")); string(after) != string(before) {
-		t.Error("a key was overwritten")
-	}
-	for _, name := range []string{"", "ca", "../x", "a/b"} {
-		if err := CreateNodeCert(dir, name, []string{"h"}); err == nil {
-			t.Errorf("node name %q was accepted", name)
-		}
-	}
-	if err := CreateNodeCert(dir, "n2", nil); err == nil {
-		t.Error("a certificate without hosts was made")
-	}
-	data, _ := os.ReadFile(filepath.Join(dir, "n1.pem"))
-	block, _ := pem.Decode(data)
-	cert, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(cert.URIs) != 1 || cert.URIs[0].String() != "sluice://node/n1" || nameOf(cert) != "n1" {
-		t.Errorf("the certificate names %v", cert.URIs)
-	}
-	if cert.VerifyHostname("n1.example") != nil || cert.VerifyHostname("127.0.0.1") != nil || cert.IsCA ||
-		cert.SerialNumber.Sign() <= 0 || cert.SerialNumber.BitLen() < 100 {
-		t.Errorf("certificate: %v %v, serial of %d bits", cert.DNSNames, cert.IPAddresses, cert.SerialNumber.BitLen())
-	}
-}
-
 // TestRealTCP runs two nodes over the kernel: mTLS, a chosen local address,
 // and no goroutine or connection left (TestMain checks).
 func TestRealTCP(t *testing.T) {
-	dir := pki(t)
+	dir := authority(t)
 	ln, err := net.Listen("tcp", "127.0.0.2:0")
 	if err != nil {
 		t.Skip("127.0.0.2 is not there: ", err)
@@ -277,21 +187,5 @@ func TestRealTCP(t *testing.T) {
 	state := c.Conn.(*tls.Conn).ConnectionState()
 	if state.Version != tls.VersionTLS13 {
 		t.Errorf("TLS version %x", state.Version)
-	}
-}
-
-// TestNodeCertNamesHosts: a certificate for host:port would fit no dial.
-func TestNodeCertNamesHosts(t *testing.T) {
-	dir := t.TempDir()
-	if err := CreateCA(dir); err != nil {
-		t.Fatal(err)
-	}
-	for _, host := range []string{"127.0.0.1:7400", "n1.example:7400", "https://n1.example", "", "a b"} {
-		if err := CreateNodeCert(dir, "n1", []string{"n1.example", host}); err == nil || !strings.Contains(err.Error(), "neither a host name nor an IP address") {
-			t.Errorf("%q: %v", host, err)
-		}
-	}
-	if err := CreateNodeCert(dir, "n1", []string{"n1.example", "::1", "10.0.0.1"}); err != nil {
-		t.Error(err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"sluice/gate"
+	"sluice/pki"
 )
 
 // Transport is one node's port. Its methods may be used by any goroutine,
@@ -18,7 +19,7 @@ import (
 type Transport struct {
 	cfg   Config
 	net   Network
-	tls   *certStore // nil: insecure
+	tls   *session // nil: insecure
 	log   *slog.Logger
 	stats stats
 	gate  *gate.Gate
@@ -53,11 +54,11 @@ func New(cfg Config, self Identity, log *slog.Logger) (*Transport, error) {
 	}
 	t.self.Store(&self)
 	if !cfg.Insecure {
-		store, err := newCertStore(cfg.TLS, log)
+		store, err := pki.Open(cfg.TLS, self.Name, cfg.AdvertisedHost(), log)
 		if err != nil {
 			return nil, err
 		}
-		t.tls = store
+		t.tls = &session{store}
 	}
 	return t, nil
 }
@@ -65,14 +66,13 @@ func New(cfg Config, self Identity, log *slog.Logger) (*Transport, error) {
 // Self returns what this node says of itself.
 func (t *Transport) Self() Identity { return *t.self.Load() }
 
-// Key is the fingerprint of this node's own certificate, as Peer.Key is; empty:
+// Certificates are those that this node shows and trusts at the peer port; nil:
 // it has none.
-func (t *Transport) Key() string {
+func (t *Transport) Certificates() *pki.Store {
 	if t.tls == nil {
-		return ""
+		return nil
 	}
-	cert, _ := t.tls.current()
-	return keyOf(cert.Leaf)
+	return t.tls.Store
 }
 
 // SetClusterID makes the node a member of that cluster in every later

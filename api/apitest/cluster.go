@@ -17,6 +17,7 @@ import (
 	"sluice/api"
 	"sluice/fsm"
 	"sluice/operation"
+	"sluice/pki"
 	"sluice/task"
 )
 
@@ -49,7 +50,7 @@ func New(t testing.TB) *Cluster {
 	f.Do(&fsm.ClusterInit{ClusterID: "c1"})
 	for _, n := range []string{"1", "2", "3"} {
 		f.Do(&fsm.NodePut{Node: fsm.Node{ID: "id" + n, Name: "n" + n, Addr: "127.0.0." + n + ":7400", Feature: 1}, At: 1000})
-		f.Nodes = append(f.Nodes, api.Member{ID: "id" + n, Voter: true, Alive: true, Heard: time.Now(), Version: "v1"})
+		f.Nodes = append(f.Nodes, api.Member{ID: "id" + n, Voter: true, Alive: true, Heard: time.Now(), Version: "v1", Certificates: []pki.Held{}})
 	}
 	return f
 }

@@ -11,6 +11,7 @@ import (
 
 	"sluice/cluster"
 	"sluice/manifest"
+	"sluice/pki"
 	"sluice/transport"
 )
 
@@ -70,7 +71,7 @@ func (c *checked) checkPeerTLS() {
 
 // weigh: a key that others can read stops no node, which may have run with it
 // for years when it is upgraded.
-func weigh(x transport.Fault) weight {
+func weigh(x pki.Fault) weight {
 	switch {
 	case x.Warning:
 		return advised
@@ -80,13 +81,13 @@ func weigh(x transport.Fault) weight {
 	return fatal
 }
 
-// checkHTTPFiles looks at the API's. With a certificate that is over it can
-// still be used by who insists.
+// checkHTTPFiles looks at the API's. With a certificate that is over, or for
+// another use, it can still be used by who insists.
 func (c *checked) checkHTTPFiles() {
 	if c.api.Cert != "" && c.api.Key != "" {
-		for _, x := range (transport.TLSFiles{Cert: c.api.Cert, Key: c.api.Key}).Check("", "", time.Now()) {
+		for _, x := range (pki.Files{Cert: c.api.Cert, Key: c.api.Key}).Check("", c.api.AdvertisedHost(), time.Now()) {
 			w := weigh(x)
-			if x.Expired && w == fatal {
+			if x.Refused && w == fatal {
 				w = wrong
 			}
 			c.found.add(w, "http.tls."+x.Key, "%s", x.Message)

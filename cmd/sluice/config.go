@@ -13,6 +13,7 @@ import (
 	"sluice/cluster"
 	"sluice/kafka"
 	"sluice/manifest"
+	"sluice/pki"
 	"sluice/replication/stream"
 	"sluice/transport"
 )
@@ -62,7 +63,7 @@ type httpFile struct {
 }
 
 type httpTLSFile struct {
-	Cert string `yaml:"cert" doc:"File with the API's certificate, PEM. Read when the node starts." example:"http.pem"`
+	Cert string `yaml:"cert" doc:"File with the API's certificate, PEM. Read anew for each connection." example:"http.pem"`
 	Key  string `yaml:"key" doc:"File with its private key, PEM." example:"http.key"`
 }
 
@@ -139,7 +140,7 @@ func (f nodeFile) configs(insecure bool) (parts, findings) {
 		replication: stream.DefaultConfig(), kafka: kafka.DefaultConfig(),
 	}
 	p.transport.Listen, p.transport.Advertise, p.transport.DialFrom = f.Peer.Listen, f.Peer.Advertise, f.Peer.DialFrom
-	p.transport.TLS, p.transport.Insecure = transport.TLSFiles(f.Peer.TLS), insecure
+	p.transport.TLS, p.transport.Insecure = pki.Files(f.Peer.TLS), insecure
 	p.api.Listen, p.api.Advertise, p.api.TokenFile = f.HTTP.Listen, f.HTTP.Advertise, f.HTTP.TokenFile
 	p.api.Cert, p.api.Key = f.HTTP.TLS.Cert, f.HTTP.TLS.Key
 	p.cluster.Name, p.cluster.Datacenter, p.cluster.DataDir = f.Name, f.Datacenter, f.DataDir

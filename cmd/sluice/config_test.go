@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"sluice/cluster"
-	"sluice/transport"
+	"sluice/pki"
 )
 
 // documented is the node.yaml of the documentation, on loopback.
@@ -25,10 +25,10 @@ memory: 512MiB
 func nodeDir(t *testing.T, text string) (path string) {
 	t.Helper()
 	dir := t.TempDir()
-	if err := transport.CreateCA(dir); err != nil {
+	if err := pki.CreateCA(dir); err != nil {
 		t.Fatal(err)
 	}
-	if err := transport.CreateNodeCert(dir, "n1", []string{"n1.example", "127.0.0.1"}); err != nil {
+	if err := pki.CreateNodeCert(dir, "n1", []string{"n1.example", "127.0.0.1"}); err != nil {
 		t.Fatal(err)
 	}
 	path = filepath.Join(dir, "node.yaml")

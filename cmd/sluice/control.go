@@ -65,6 +65,7 @@ func (m membership) Members() []api.Member {
 	for _, n := range m.Node.Members() {
 		out = append(out, api.Member{
 			ID: n.ServerID, Voter: n.Voter, Heard: n.At, Version: n.Version, Index: n.Reconciled, Tasks: n.Tasks, Details: n.Details,
+			Certificates: cluster.CertificatesOf(m.Node, n.ServerID),
 			// Without a quorum nobody hears a leader, and who is there must be seen all the more.
 			Alive: n.Life == cluster.LifeAlive || n.Heard && !quorum,
 		})

@@ -14,7 +14,7 @@ import (
 
 	"sluice/cli"
 	"sluice/demo"
-	"sluice/transport"
+	"sluice/pki"
 )
 
 func main() {
@@ -39,8 +39,12 @@ func local() cli.Local {
 		PrintConfig: printFile,
 		Demo:        runDemo,
 		Rescue:      rescue{},
-		CreateCA:    transport.CreateCA,
-		CreateCert:  transport.CreateNodeCert,
+		CreateCA:    pki.CreateCA,
+		CreateCert:  pki.CreateNodeCert,
+		RenewCert: func(dir, name string) (cli.RenewedCert, error) {
+			r, err := pki.RenewNodeCert(dir, name)
+			return cli.RenewedCert(r), err
+		},
 	}
 }
 

@@ -110,6 +110,7 @@ There is no series for each partition: their number is bounded by links, topics 
 | topics that are not copied | ` + "`sum by (link) (sluice_link_topics{state=\"not-copied\"})`" + ` |
 | streams by state | ` + "`sum by (link, state) (sluice_link_streams)`" + ` |
 | streams that stopped within the last hour | ` + "`sum by (link, code) (increase(sluice_link_stops_total[1h]))`" + ` |
+| when the first certificate of each node ends | ` + "`min by (instance) (sluice_certificate_expiration_timestamp_seconds{use!=\"peer-ca\"})`" + ` |
 | whether anything can be changed | ` + "`max(sluice_cluster_quorum) == 1`" + ` |
 
 **A figure that is not known has no sample**; it is never 0 or -1. A topic's lag on a node is known only while that of each of its partitions there is:

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
@@ -15,6 +17,7 @@ import (
 	"sluice/fsm"
 	"sluice/kafka"
 	"sluice/kafka/catalog"
+	"sluice/pki"
 	"sluice/replication/link"
 	"sluice/replication/stream"
 	"sluice/replication/verify"
@@ -62,6 +65,7 @@ func ready(path string, o cli.ServerOptions) (checked, error) {
 type node struct {
 	cfg        parts
 	log        *slog.Logger
+	https      *pki.Store // the API's certificate; nil: plain HTTP
 	transport  *transport.Transport
 	cluster    *cluster.Node
 	pool       *kafka.Pool
@@ -84,7 +88,12 @@ func assemble(cfg parts, log *slog.Logger) (*node, error) {
 	if n.transport, err = transport.New(cfg.transport, self, log); err != nil {
 		return nil, err
 	}
-	cfg.cluster.Version = version
+	if cfg.api.Cert != "" {
+		if n.https, err = pki.Open(pki.Files{Cert: cfg.api.Cert, Key: cfg.api.Key}, "", cfg.api.AdvertisedHost(), log); err != nil {
+			return nil, fmt.Errorf("http: %w", err)
+		}
+	}
+	cfg.cluster.Version, cfg.cluster.Certificates = version, n.held
 	if n.cluster, err = cluster.New(cfg.cluster, n.transport, log); err != nil {
 		return nil, err
 	}
@@ -122,13 +131,23 @@ func assemble(cfg parts, log *slog.Logger) (*node, error) {
 // collectors are those of the parts; a node shows what it owns.
 func (n *node) collectors() []prometheus.Collector {
 	return []prometheus.Collector{
-		build(), api.LinkCollector(control{n.cluster}, membership{n.cluster}), n.streams.Collector(), n.cluster.Collector(), n.pool.Collector(), n.transport.Collector(),
+		build(), pki.Collector(n.held), api.LinkCollector(control{n.cluster}, membership{n.cluster}), n.streams.Collector(), n.cluster.Collector(), n.pool.Collector(), n.transport.Collector(),
 	}
+}
+
+// held are the certificates that this node uses; empty: it uses none.
+func (n *node) held() []pki.Held {
+	return slices.Concat([]pki.Held{}, n.transport.Certificates().Held(), n.https.Held())
+}
+
+// look is held after a look at the files.
+func (n *node) look() []pki.Held {
+	return slices.Concat(n.transport.Certificates().Look(), n.https.Look())
 }
 
 // run opens the API's port and lives.
 func (n *node) run(ctx context.Context) error {
-	listener, err := n.cfg.api.Open(n.log)
+	listener, err := n.cfg.api.Open(n.https, n.log)
 	if err != nil {
 		return err
 	}
@@ -150,6 +169,7 @@ func (n *node) live(ctx context.Context, face func(context.Context) error) error
 	var below errgroup.Group
 	for _, part := range []func(context.Context) error{
 		n.transport.Run, n.streams.Run, n.operations.Run, face,
+		func(ctx context.Context) error { return pki.Watch(ctx, n.look, n.log) },
 	} {
 		below.Go(func() error {
 			defer stopAbove() // without one of them the node is none

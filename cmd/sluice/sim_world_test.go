@@ -34,6 +34,7 @@ type sim struct {
 	us, eu *kfake.Cluster
 	mends  map[string]*mends // of these, by name
 	dir    string
+	certs  string // folder of n1-pem, n1-key, n1-ca and so on; empty: nodes talk without TLS
 	nodes  map[int]*simNode
 	tombs  []*simNode // killed; their goroutines may still end
 	audit  *audit
@@ -138,7 +139,11 @@ func (s *sim) start(i int) *simNode {
 	for j := 1; j <= trio; j++ {
 		file.Join = append(file.Join, ipOf(j)+":7400")
 	}
-	cfg, found := file.configs(true)
+	if s.certs != "" {
+		of := filepath.Join(s.certs, file.Name)
+		file.Peer.TLS = peerTLSFile{Cert: of + "-pem", Key: of + "-key", CA: of + "-ca"}
+	}
+	cfg, found := file.configs(s.certs == "")
 	if len(found) > 0 {
 		s.t.Fatal(found)
 	}

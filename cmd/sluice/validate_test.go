@@ -171,6 +171,14 @@ func faulty() []struct {
 			s.authority.Issue(certs.Node{Name: "http", To: day(2021, 2, 3)})
 			s.edit("8080\n", "8080\n  tls: {cert: pki/http.pem, key: pki/http.key}\n")
 		}},
+		{"http-certificate-of-a-client", true, func(s *site) {
+			s.authority.Issue(certs.Node{Name: "http", Uses: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+			s.edit("8080\n", "8080\n  tls: {cert: pki/http.pem, key: pki/http.key}\n")
+		}},
+		{"authority-expired", false, func(s *site) {
+			s.authority = certs.Lasting(s.t, filepath.Join(s.dir, "pki"), "Sluice CA", day(2021, 2, 3))
+			s.issue(certs.Node{})
+		}},
 		{"all-at-once", false, func(s *site) {
 			s.issue(certs.Node{To: day(2021, 2, 3), Hosts: []string{"n2.example"}})
 			s.write("n1.key", s.read("n1.key"), 0o644)
@@ -232,8 +240,23 @@ func TestValidateLetsPass(t *testing.T) {
 		{"loopback alone", "--insecure", func(s *site) {
 			s.text = "name: n1\ndataDir: data\npeer: {listen: \"127.0.0.1:7400\"}\n"
 		}},
-		{"a certificate that ends soon", fmt.Sprintf("node.yaml:7:11: peer.tls.cert: the certificate n1.pem ends at %s, in 10 days", soon.UTC().Format(time.RFC3339)),
+		{"a certificate that ends soon", fmt.Sprintf("node.yaml:7:11: peer.tls.cert: the certificate n1.pem ends at %s, in 10 days: renew it (`sluice cert renew`)", soon.UTC().Format(time.RFC3339)),
 			func(s *site) { s.issue(certs.Node{To: soon}) }},
+		{"an authority that ends before the certificate", fmt.Sprintf("peer.tls.cert: the certificate n1.pem is accepted until %s only, in 10 days: the authority \"Sluice CA\" above it ends then", soon.UTC().Format(time.RFC3339)),
+			func(s *site) {
+				s.authority = certs.Lasting(s.t, filepath.Join(s.dir, "pki"), "Sluice CA", soon)
+				s.issue(certs.Node{})
+			}},
+		{"an old authority beside the new one", "node.yaml:9:9: peer.tls.ca: the authority \"Old CA\" in ca.pem has expired at 2021-02-03T00:00:00Z",
+			func(s *site) {
+				certs.Lasting(s.t, filepath.Join(s.dir, "old"), "Old CA", day(2021, 2, 3))
+				s.write("ca.pem", s.read("old/ca.pem")+s.read("ca.pem"), 0o600)
+			}},
+		{"an API elsewhere", "http.tls.cert: pki/http.pem is for 127.0.0.1 and not for api.example, where clients are told to ask",
+			func(s *site) {
+				s.authority.Issue(certs.Node{Name: "http", Hosts: []string{"127.0.0.1"}})
+				s.edit("8080\n", "8080\n  advertise: api.example:8080\n  tls: {cert: pki/http.pem, key: pki/http.key}\n")
+			}},
 		{"a key that its group reads", "node.yaml:8:10: peer.tls.key: the group of the private key n1.key can read it too (mode 0640)",
 			func(s *site) { s.write("n1.key", s.read("n1.key"), 0o640) }},
 		{"secrets of Kafka clusters", "", func(s *site) {
@@ -286,5 +309,13 @@ func TestServerRefusesWhatValidateDoes(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(s.dir, "data")); err == nil {
 		t.Error("it made its data dir")
+	}
+	for _, verb := range [][]string{{"server"}, {"cluster", "join", "n2.example:7400"}} {
+		var out bytes.Buffer
+		env := cli.Env{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out, Getenv: func(string) string { return "" }}
+		code := cli.Run(ctx, append(verb, "-c", s.config()), env, local())
+		if code != 1 || !strings.Contains(out.String(), "n1.pem has expired at 2021-02-03T00:00:00Z: renew it") {
+			t.Errorf("%v: %d %s", verb, code, out.String())
+		}
 	}
 }

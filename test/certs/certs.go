@@ -44,11 +44,17 @@ const NoNode = "-"
 // New makes an authority of that name, ca.pem and ca.key in dir.
 func New(t testing.TB, dir, name string) *Authority {
 	t.Helper()
+	return Lasting(t, dir, name, time.Time{})
+}
+
+// Lasting makes one that ends at that time; zero: in 2090.
+func Lasting(t testing.TB, dir, name string, to time.Time) *Authority {
+	t.Helper()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	a := &Authority{t: t, dir: dir, key: newKey(t)}
-	c := template(Node{Name: name, Node: NoNode})
+	c := template(Node{Name: name, Node: NoNode, To: to})
 	c.IsCA, c.BasicConstraintsValid, c.KeyUsage, c.ExtKeyUsage = true, true, x509.KeyUsageCertSign, nil
 	der := a.sign(c, c, &a.key.PublicKey)
 	var err error

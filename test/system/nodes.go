@@ -13,9 +13,9 @@ import (
 	"testing"
 
 	"sluice/api"
+	"sluice/pki"
 	"sluice/test/faults"
 	"sluice/test/port"
-	"sluice/transport"
 )
 
 // Nodes is a Sluice cluster of processes. What it starts ends with the test.
@@ -60,7 +60,7 @@ func Start(t testing.TB, o Options) *Nodes {
 		o.Binary = Build(t, "")
 	}
 	n := &Nodes{t: t, dir: t.TempDir(), options: o}
-	if err := transport.CreateCA(n.dir); err != nil {
+	if err := pki.CreateCA(n.dir); err != nil {
 		t.Fatal(err)
 	}
 	for range o.Nodes {
@@ -124,7 +124,7 @@ func (n *Nodes) add() *Node {
 			n.t.Fatal(err)
 		}
 	}
-	if err := transport.CreateNodeCert(n.dir, name, []string{"127.0.0.1"}); err != nil {
+	if err := pki.CreateNodeCert(n.dir, name, []string{"127.0.0.1"}); err != nil {
 		n.t.Fatal(err)
 	}
 	n.list = append(n.list, node)

@@ -68,6 +68,7 @@ function show(s) {
   $("facts").textContent = (s.leader ? "leader " + s.leader : "no leader") + " · index " + s.index + " of " + s.node +
     (s.ageMillis === null ? ", never confirmed" : ", " + age(s.ageMillis) + " old") + " · " + s.asOf.slice(0, 19).replace("T", " ") + " UTC";
   $("problems").replaceChildren(...s.problems.map((p) => cell("li", p)));
+  $("warnings").replaceChildren(...s.warnings.map((p) => cell("li", p)));
   const t = s.totals;
   $("totals").replaceChildren(...[
     [rate(t.bytesPerSecond), "copied"], [number(t.lagRecords), "records behind"], [t.lagSeconds === null ? "–" : age(t.lagSeconds * 1000), "behind at most"],

@@ -1,4 +1,4 @@
-package transport
+package pki
 
 import (
 	"crypto/ecdsa"
@@ -59,24 +59,17 @@ func CreateCA(dir string) error {
 // certificate serves both as a server's and as a client's. Existing files are
 // never overwritten.
 func CreateNodeCert(dir, name string, hosts []string) error {
-	if name == "" || name == "ca" || filepath.Base(name) != name {
-		return fmt.Errorf("node name %q is no file name of a node", name)
+	if err := checkNodeName(name); err != nil {
+		return err
 	}
 	if len(hosts) == 0 {
 		return errors.New("a node's certificate needs at least one host name or IP address")
 	}
-	ca, caKey, err := loadCA(dir)
+	a, err := loadAuthority(dir)
 	if err != nil {
 		return err
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return fmt.Errorf("creating node key: %w", err)
-	}
 	cert := template(name, nodeValidity)
-	if cert.NotAfter.After(ca.NotAfter) {
-		cert.NotAfter = ca.NotAfter
-	}
 	cert.URIs = []*url.URL{nodeURI(name)}
 	cert.KeyUsage = x509.KeyUsageDigitalSignature
 	cert.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
@@ -90,11 +83,18 @@ func CreateNodeCert(dir, name string, hosts []string) error {
 			cert.DNSNames = append(cert.DNSNames, host)
 		}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, cert, ca, &key.PublicKey, caKey)
+	der, key, err := a.sign(cert)
 	if err != nil {
-		return fmt.Errorf("signing node certificate: %w", err)
+		return err
 	}
 	return writePair(dir, name+".pem", name+".key", der, key)
+}
+
+func checkNodeName(name string) error {
+	if name == "" || name == "ca" || filepath.Base(name) != name {
+		return fmt.Errorf("node name %q is no file name of a node", name)
+	}
+	return nil
 }
 
 func template(name string, validity time.Duration) *x509.Certificate {
@@ -108,33 +108,62 @@ func template(name string, validity time.Duration) *x509.Certificate {
 	}
 }
 
-func loadCA(dir string) (*x509.Certificate, *ecdsa.PrivateKey, error) {
-	certPEM, err := os.ReadFile(filepath.Join(dir, CACertFile))
+// authority is a CA that can sign.
+type authority struct {
+	dir  string
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+func loadAuthority(dir string) (*authority, error) {
+	certPath, keyPath := filepath.Join(dir, CACertFile), filepath.Join(dir, CAKeyFile)
+	certPEM, err := os.ReadFile(certPath)
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading CA (create it with `sluice cert ca`): %w", err)
+		return nil, fmt.Errorf("reading the authority (create one with `sluice cert ca`, name its folder with --dir): %w", err)
 	}
-	keyPEM, err := os.ReadFile(filepath.Join(dir, CAKeyFile))
+	keyPEM, err := os.ReadFile(keyPath)
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading CA key: %w", err)
+		return nil, fmt.Errorf("reading the authority's key, without which nothing can be signed: %w; it is where `sluice cert ca` was run, name that folder with --dir", err)
 	}
-	certBlock, _ := pem.Decode(certPEM)
+	cert, err := leafOf(certPEM)
+	if err != nil {
+		return nil, fmt.Errorf("reading the authority %s: %w", certPath, err)
+	}
 	keyBlock, _ := pem.Decode(keyPEM)
-	if certBlock == nil || keyBlock == nil {
-		return nil, nil, fmt.Errorf("reading CA in %s: no PEM", dir)
-	}
-	cert, err := x509.ParseCertificate(certBlock.Bytes)
-	if err != nil {
-		return nil, nil, fmt.Errorf("reading CA certificate: %w", err)
+	if keyBlock == nil {
+		return nil, fmt.Errorf("reading the authority's key %s: no PEM", keyPath)
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(keyBlock.Bytes)
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading CA key: %w", err)
+		return nil, fmt.Errorf("reading the authority's key %s: %w", keyPath, err)
 	}
 	key, ok := parsed.(*ecdsa.PrivateKey)
-	if !ok {
-		return nil, nil, errors.New("reading CA key: not an ECDSA key")
+	switch {
+	case !ok:
+		return nil, fmt.Errorf("reading the authority's key %s: not an ECDSA key", keyPath)
+	case !key.PublicKey.Equal(cert.PublicKey):
+		return nil, fmt.Errorf("%s is not the key of the first authority in %s", keyPath, certPath)
+	case !time.Now().Before(cert.NotAfter):
+		return nil, fmt.Errorf("the authority in %s has expired at %s, and nobody accepts what it signs: make a new one (`sluice cert ca`) in another folder", certPath, Stamp(cert.NotAfter))
 	}
-	return cert, key, nil
+	return &authority{dir, cert, key}, nil
+}
+
+// sign makes a key and signs a certificate for it, which ends with the authority
+// at the latest.
+func (a *authority) sign(cert *x509.Certificate) ([]byte, *ecdsa.PrivateKey, error) {
+	if cert.NotAfter.After(a.cert.NotAfter) {
+		cert.NotAfter = a.cert.NotAfter
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, fmt.Errorf("creating node key: %w", err)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, cert, a.cert, &key.PublicKey, a.key)
+	if err != nil {
+		return nil, nil, fmt.Errorf("signing node certificate: %w", err)
+	}
+	return der, key, nil
 }
 
 // writePair writes the key first (0600), then the certificate (0644). Neither

@@ -1,4 +1,4 @@
-package transport
+package pki
 
 import (
 	"crypto/x509"
@@ -6,14 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
 
-// reasonOf says what is wrong with a certificate that was not accepted, as the
+// ReasonOf says what is wrong with a certificate that was not accepted, as the
 // end of a sentence that begins with whose it is. ca is the file of the
 // authorities that were asked, at the moment of asking.
-func reasonOf(err error, leaf *x509.Certificate, ca string, at time.Time) string {
+func ReasonOf(err error, leaf *x509.Certificate, ca string, at time.Time) string {
 	var authority x509.UnknownAuthorityError
 	var invalid x509.CertificateInvalidError
 	var host x509.HostnameError
@@ -23,15 +24,39 @@ func reasonOf(err error, leaf *x509.Certificate, ca string, at time.Time) string
 	case errors.As(err, &authority):
 		return fmt.Sprintf("is signed by %q, which %s does not hold", leaf.Issuer.CommonName, ca)
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && at.Before(leaf.NotBefore):
-		return "is valid only from " + stampOf(leaf.NotBefore)
+		return "is valid only from " + Stamp(leaf.NotBefore)
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && at.After(leaf.NotAfter):
-		return "has expired at " + stampOf(leaf.NotAfter)
+		return "has expired at " + Stamp(leaf.NotAfter)
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return fmt.Sprintf("is signed by %q, whose own certificate is not valid now", leaf.Issuer.CommonName)
 	case errors.As(err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
 		return "lacks an extended key usage: a node's needs serverAuth and clientAuth"
 	}
 	return fmt.Sprintf("is not valid: %v", err)
+}
+
+// FaultOf is what a node itself can see of why its certificate is refused, shown
+// as a server's or a client's to whoever dials that host (empty: not known), as
+// the end of a sentence that begins with it; empty: nothing.
+func FaultOf(leaf *x509.Certificate, use x509.ExtKeyUsage, host string, now time.Time) string {
+	switch {
+	case now.Before(leaf.NotBefore):
+		return "is valid only from " + Stamp(leaf.NotBefore)
+	case now.After(leaf.NotAfter):
+		return "has expired at " + Stamp(leaf.NotAfter)
+	case !allows(leaf, use):
+		return "lacks the extended key usage " + usageName(use)
+	case use == x509.ExtKeyUsageServerAuth && host != "" && leaf.VerifyHostname(host) != nil:
+		return fmt.Sprintf("is for %s, not for %s", hostsOf(leaf), host)
+	case NameOf(leaf) == "":
+		return Unnamed
+	}
+	return ""
+}
+
+// allows reports whether a certificate is good for a use.
+func allows(leaf *x509.Certificate, use x509.ExtKeyUsage) bool {
+	return len(leaf.ExtKeyUsage) == 0 || slices.Contains(leaf.ExtKeyUsage, use) || slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny)
 }
 
 // usageName is what openssl calls one.
@@ -54,8 +79,8 @@ func hostsOf(leaf *x509.Certificate) string {
 	return strings.Join(names, ", ")
 }
 
-// stampOf writes a moment as all messages do.
-func stampOf(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+// Stamp writes a moment as all messages do.
+func Stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // leafOf reads the first certificate of a PEM text.
 func leafOf(text []byte) (*x509.Certificate, error) {
@@ -69,19 +94,6 @@ func leafOf(text []byte) (*x509.Certificate, error) {
 		}
 		text = rest
 	}
-}
-
-// readRoots reads a file of authorities.
-func readRoots(path string) (*x509.CertPool, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, unread(path, err)
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("%s holds no certificate of an authority", path)
-	}
-	return roots, nil
 }
 
 // unread words why a file could not be read.
