@@ -40,7 +40,7 @@ func (s *Server) apply(ctx context.Context, r ApplyRequest) (Plan, error) {
 	if err != nil && (made.Index == 0 || made.Refused != fsm.RefusedNot) {
 		return Plan{}, err
 	}
-	steps := append(pins(s, a.checked), deletions(s, a.last.Deleted())...)
+	steps := append(pins(s, a.asked, a.checked), deletions(s, a.shown.Deleted())...)
 	if err != nil { // they are committed, and this node has not seen them yet
 		return Plan{}, halfway(fmt.Errorf("waiting until this node sees it: %w", err), texts(deeds(a.shown)), steps)
 	}
@@ -59,6 +59,7 @@ type applying struct {
 	last    *manifest.Plan
 	shown   *manifest.Plan
 	checked map[string]Preflight // by link: both clusters were asked once
+	asked   *fsm.View            // that named the clusters which were asked first; nil: none was
 }
 
 // plan gives the command, nil when nothing has to be done; again: the one that
@@ -119,9 +120,9 @@ func (a *applying) secrets() error {
 func (a *applying) expected() error {
 	for _, x := range a.request.Expect {
 		for _, c := range a.last.Changes {
-			if c.Kind == manifest.KindLink && c.Name == x.Link && c.Revision != x.Revision {
+			if !c.Met(x) {
 				return problem(http.StatusConflict, CodeStale, "plan again",
-					"link %s has revision %d, not %d: it has changed since the plan was made", x.Link, c.Revision, x.Revision)
+					"%s %s has revision %d, not %d: it has changed since the plan was made", c.Kind, c.Name, c.Revision, x.Revision)
 			}
 		}
 	}
@@ -165,6 +166,9 @@ func (a *applying) preflight(ctx context.Context, v *fsm.View) error {
 		}
 	}
 	ask := a.concerned(v)
+	if a.asked == nil {
+		a.asked = v
+	}
 	found := make([]Preflight, len(ask))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(4)

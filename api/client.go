@@ -60,7 +60,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	if cfg.TokenFile != "" {
 		b, err := os.ReadFile(cfg.TokenFile)
 		if err != nil {
-			return nil, fmt.Errorf("reading token file: %w", err)
+			return nil, fmt.Errorf("reading token file: %w; give the path of a file that holds the token, not the token itself", unnamed(err))
 		}
 		line, _, _ := strings.Cut(strings.TrimSpace(string(b)), "\n")
 		if words := strings.Fields(line); len(words) > 0 {
@@ -85,6 +85,9 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 
 // readAddress reads http://host:port, https://host, or host:port.
 func readAddress(text string) (*url.URL, error) {
+	if strings.Contains(text, "@") { // it is not shown: a password may stand in it
+		return nil, errors.New("an address holds no user and no password; the token stands in a file (--token-file)")
+	}
 	address := text
 	if !strings.Contains(address, "://") {
 		if _, _, err := net.SplitHostPort(address); err != nil {

@@ -31,14 +31,14 @@ func writeFile(t *testing.T, name, text string) string {
 func TestClientRefusesWhatCannotWork(t *testing.T) {
 	none, noPEM := filepath.Join(t.TempDir(), "none"), writeFile(t, "ca.pem", "no PEM")
 	for want, cfg := range map[string]api.ClientConfig{
-		"no address to ask":                           {},
-		`address "ftp://n1:1" is not http://host`:     {Addresses: []string{"n1:1", "ftp://n1:1"}},
-		`address "http://" is not`:                    {Addresses: []string{"http://"}},
-		`address "" is not`:                           {Addresses: []string{"n1:1", ""}},
-		`address "n1" is not`:                         {Addresses: []string{"n1"}},
-		`address "n1:99999": the port is`:             {Addresses: []string{"n1:99999"}},
-		`address "n1:port" is not`:                    {Addresses: []string{"n1:port"}},
-		"reading token file: open " + none:            {Addresses: []string{"n1:1"}, TokenFile: none},
+		"no address to ask":                       {},
+		`address "ftp://n1:1" is not http://host`: {Addresses: []string{"n1:1", "ftp://n1:1"}},
+		`address "http://" is not`:                {Addresses: []string{"http://"}},
+		`address "" is not`:                       {Addresses: []string{"n1:1", ""}},
+		`address "n1" is not`:                     {Addresses: []string{"n1"}},
+		`address "n1:99999": the port is`:         {Addresses: []string{"n1:99999"}},
+		`address "n1:port" is not`:                {Addresses: []string{"n1:port"}},
+		"reading token file: no such file or directory; give the path of a file that holds the token": {Addresses: []string{"n1:1"}, TokenFile: none},
 		"reading CA file: open " + none:               {Addresses: []string{"n1:1"}, CAFile: none},
 		"reading CA file: no certificate in " + noPEM: {Addresses: []string{"n1:1"}, CAFile: noPEM},
 	} {

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -71,7 +72,7 @@ func (c Config) tokens() ([]token, error) {
 	}
 	b, err := os.ReadFile(c.TokenFile)
 	if err != nil {
-		return nil, fmt.Errorf("reading token file: %w", err)
+		return nil, fmt.Errorf("reading token file: %w; give the path of a file that holds the token, not the token itself", unnamed(err))
 	}
 	var out []token
 	for line := range bytes.Lines(b) {
@@ -81,8 +82,10 @@ func (c Config) tokens() ([]token, error) {
 			continue
 		case len(words) > 2:
 			return nil, fmt.Errorf("reading token file: %s holds a line of %d words; a line is a token, or a name and a token", c.TokenFile, len(words))
-		case len(words[len(words)-1]) < 16:
-			return nil, fmt.Errorf("reading token file: %s holds less than 16 characters", c.TokenFile)
+		case len(words[len(words)-1]) < leastToken:
+			return nil, fmt.Errorf("reading token file: %s holds a token of less than %d characters; a line is a token, or a name and a token", c.TokenFile, leastToken)
+		case len(words) == 2 && len(words[0]) >= leastToken: // names are shown
+			return nil, fmt.Errorf("reading token file: %s holds a name of %d characters or more: is it the token, which stands behind the name?", c.TokenFile, leastToken)
 		}
 		t := token{"token", words[len(words)-1]}
 		if len(words) == 2 {
@@ -91,9 +94,21 @@ func (c Config) tokens() ([]token, error) {
 		out = append(out, t)
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("reading token file: %s holds less than 16 characters", c.TokenFile)
+		return nil, fmt.Errorf("reading token file: %s holds no token", c.TokenFile)
 	}
 	return out, nil
+}
+
+// leastToken is how many characters a token has at least; its name has fewer.
+const leastToken = 16
+
+// unnamed takes the path out of the error of a file of tokens: it may be a token
+// that was written where its file is named.
+func unnamed(err error) error {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		return p.Err
+	}
+	return err
 }
 
 // CheckTokens reads the token file, if there is one, as New does.

@@ -64,27 +64,30 @@ func texts(did []fsm.Deed) []string {
 	return out
 }
 
-// pins pin the cluster ids of Kafka clusters that were there already, as checks
-// have seen them.
-func pins(s *Server, checked map[string]Preflight) (out []step) {
+// pins pin the cluster ids of Kafka clusters that were there already when they
+// were asked, as checks have seen them.
+func pins(s *Server, asked *fsm.View, checked map[string]Preflight) (out []step) {
 	ids := map[string]string{}
 	for _, f := range checked {
 		maps.Copy(ids, f.ClusterIDs)
 	}
-	due := func(v *fsm.View, name string) bool {
-		k := v.KafkaCluster(name)
-		return k != nil && k.ClusterID == "" && ids[name] != ""
+	due := func(v *fsm.View, name string) *fsm.KafkaCluster {
+		if k := v.KafkaCluster(name); k != nil && k.ClusterID == "" && ids[name] != "" {
+			return k
+		}
+		return nil
 	}
 	for _, name := range slices.Sorted(maps.Keys(ids)) {
-		if !due(s.Control.View(), name) {
+		seen := due(asked, name)
+		if seen == nil || due(s.Control.View(), name) == nil {
 			continue
 		}
 		out = append(out, step{"pin the cluster id of KafkaCluster " + name, func(ctx context.Context) error {
 			_, err := s.decide(ctx, func(v *fsm.View, _ bool) (fsm.Command, error) {
-				if !due(v, name) {
-					return nil, nil
+				if k := due(v, name); k == nil || k.Revision != seen.Revision {
+					return nil, nil // whoever changed it since pins it
 				}
-				return &fsm.KafkaPin{Name: name, ClusterID: ids[name]}, nil
+				return &fsm.KafkaPin{Name: name, ClusterID: ids[name], Revision: seen.Revision}, nil
 			})
 			return err
 		}})
@@ -92,19 +95,27 @@ func pins(s *Server, checked map[string]Preflight) (out []step) {
 	return out
 }
 
-// deletions delete Kafka clusters once their links are purged.
-func deletions(s *Server, names []string) (out []step) {
-	for _, name := range names {
-		what := "delete KafkaCluster " + name
+// deletions delete Kafka clusters as they were, once their links are purged.
+func deletions(s *Server, gone []fsm.Expectation) (out []step) {
+	for _, x := range gone {
+		what := "delete KafkaCluster " + x.Kafka
 		out = append(out, step{what, func(ctx context.Context) error {
-			if err := linksGone(ctx, s, name); err != nil {
+			if err := linksGone(ctx, s, x.Kafka); err != nil {
 				return err
 			}
 			_, err := s.decide(ctx, func(v *fsm.View, _ bool) (fsm.Command, error) {
-				if v.KafkaCluster(name) == nil {
+				k := v.KafkaCluster(x.Kafka)
+				switch {
+				case k == nil:
 					return nil, nil
+				case k.Revision != x.Revision:
+					return nil, problem(http.StatusConflict, CodeStale, "look at it (`sluice get KafkaCluster "+x.Kafka+"`) and decide again", "KafkaCluster %s has changed since its deletion was planned", x.Kafka)
 				}
-				return &fsm.Objects{DeleteKafka: []string{name}, Act: actOf(ctx, s, fsm.Deed{Text: what}), At: time.Now().UnixMilli()}, nil
+				cmd := &fsm.Objects{DeleteKafka: []string{x.Kafka}, Act: actOf(ctx, s, fsm.Deed{Text: what}), At: time.Now().UnixMilli()}
+				if v.HasKafkaRevisions() {
+					cmd.Expect = []fsm.Expectation{x}
+				}
+				return cmd, nil
 			})
 			return err
 		}})

@@ -39,6 +39,9 @@ func (p *picture) kafkaClusters() []KafkaCluster {
 		x := KafkaCluster{
 			Name: k.Name, Bootstrap: k.Bootstrap, Datacenter: k.Datacenter, ClusterID: k.ClusterID, TLS: k.TLS != nil, Links: []string{},
 		}
+		if k.Revision > 0 {
+			x.Revision = &k.Revision
+		}
 		if k.SASL != nil {
 			x.SASL = k.SASL.Mechanism
 		}

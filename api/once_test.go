@@ -127,11 +127,16 @@ func TestUnknownActsAreMadeOnceAtMost(t *testing.T) {
 	}
 }
 
-// TestUnknownChangesOfKafkaClusters, which have no revision, are not made over
-// what somebody else changed before the caller has looked again.
+// levels are those at which what commands say of Kafka clusters and stops
+// differs.
+var levels = []uint32{fsm.FeatureLevel - 1, fsm.FeatureLevel}
+
+// TestUnknownChangesOfKafkaClusters are not made over what somebody else changed
+// before the caller has looked again.
 func TestUnknownChangesOfKafkaClusters(t *testing.T) {
-	for _, made := range []bool{true, false} {
+	for i, made := range []bool{true, false, true, false} {
 		l := &lossy{Cluster: apitest.New(t), made: made}
+		l.Do(&fsm.FeatureRaise{Level: levels[i/2]})
 		l.WithLink(1)
 		l.then = []func(*lossy){func(l *lossy) {
 			l.Do(&fsm.Objects{Kafka: []fsm.KafkaCluster{{Name: "us", Bootstrap: []string{"theirs:1"}}}})
@@ -144,25 +149,142 @@ func TestUnknownChangesOfKafkaClusters(t *testing.T) {
 	}
 }
 
+// TestLateChangesOfKafkaClusters: a copy of a change that arrives after the
+// answer changes nothing over what others did since.
+func TestLateChangesOfKafkaClusters(t *testing.T) {
+	l := &lossy{Cluster: apitest.New(t)}
+	l.Do(&fsm.FeatureRaise{Level: fsm.FeatureLevel})
+	l.WithLink(1)
+	_, c := l.Serve(func(_ *api.Config, p *api.Parts) { p.Control = l })
+	clusters, _, _ := strings.Cut(objects, "---\napiVersion: sluice/v1\nkind: Link")
+	spare := "apiVersion: sluice/v1\nkind: KafkaCluster\nmetadata: {name: spare}\nspec: {bootstrap: [\"spare:1\"]}\n"
+	acts := []func() error{
+		func() error {
+			_, err := c.Apply(t.Context(), request(strings.Replace(clusters, "us:1", "ours:1", 1)))
+			return err
+		},
+		func() error { _, err := c.Apply(t.Context(), request(spare)); return err },
+		func() error {
+			r := request(spare)
+			r.Delete = true
+			_, err := c.Apply(t.Context(), r)
+			return err
+		},
+	}
+	for _, act := range acts {
+		if err := act(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	theirs := []fsm.KafkaCluster{{Name: "spare", Bootstrap: []string{"theirs:1"}}, {Name: "us", Bootstrap: []string{"theirs:1"}}}
+	l.Do(&fsm.Objects{Kafka: theirs})
+	if len(l.seen) != len(acts) {
+		t.Fatalf("%d proposals", len(l.seen))
+	}
+	for _, late := range l.seen {
+		r, err := l.Cluster.Propose(t.Context(), late)
+		if err != nil || r.Refused != fsm.RefusedTurn {
+			t.Errorf("%+v: %+v %v", late, r, err)
+		}
+	}
+	for _, want := range theirs {
+		if got := l.View().KafkaCluster(want.Name); got == nil || got.Bootstrap[0] != "theirs:1" {
+			t.Errorf("%+v", got)
+		}
+	}
+}
+
+// TestDeletionOfAChangedKafkaCluster: while its link was still being deleted,
+// somebody else gave the Kafka cluster another address; it stays.
+func TestDeletionOfAChangedKafkaCluster(t *testing.T) {
+	f := apitest.New(t)
+	f.Do(&fsm.FeatureRaise{Level: fsm.FeatureLevel})
+	l := f.WithLink(1)
+	_, c := f.Serve(nil)
+	r := request(objects)
+	r.Delete = true
+	ended := make(chan error)
+	go func() {
+		_, err := c.Apply(t.Context(), r)
+		ended <- err
+	}()
+	for !f.View().LinkNamed("us-eu").Deleting {
+		if err := f.WaitIndex(t.Context(), f.View().Index+1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.Do(&fsm.Objects{Kafka: []fsm.KafkaCluster{{Name: "us", Bootstrap: []string{"theirs:1"}}}})
+	f.Do(&fsm.LinkPurge{Link: l.ID})
+	wants(t, "changed under way", <-ended, 409, api.CodeStale, "KafkaCluster us has changed since its deletion was planned")
+	if f.View().KafkaCluster("us") == nil {
+		t.Error("it is deleted")
+	}
+}
+
 // TestOrdersAreForTheStopThatWasSeen: an order whose outcome was not known is
 // not given to a stream that has stopped anew.
 func TestOrdersAreForTheStopThatWasSeen(t *testing.T) {
-	l := &lossy{Cluster: apitest.New(t), made: true}
+	for _, level := range levels {
+		l := &lossy{Cluster: apitest.New(t), made: true}
+		l.Do(&fsm.FeatureRaise{Level: level})
+		l.WithLink(1)
+		l.stop()
+		l.then = []func(*lossy){func(l *lossy) {
+			l.Do(&fsm.TaskOrder{Link: 1, Partition: -1, Order: fsm.OrderRetry}) // its owner went on
+			l.stop()
+		}}
+		_, c := l.Serve(func(_ *api.Config, p *api.Parts) { p.Control = l })
+		a, err := c.Order(t.Context(), "us-eu", "continue", api.StreamSelector{})
+		if err != nil || *a.Streams != 1 || len(l.seen) != 1 {
+			t.Errorf("level %d: %+v %v, %d proposals", level, a, err, len(l.seen))
+		}
+		l.unordered()
+	}
+}
+
+// unordered fails the test where a stream has an order.
+func (l *lossy) unordered() {
+	l.T().Helper()
+	for x := range l.View().Tasks {
+		if x.Copy != nil && (x.Copy.Order != "" || x.Copy.Stop == nil) {
+			l.T().Errorf("the second stop was given the order: %+v", x.Copy)
+		}
+	}
+}
+
+// TestUnmadeOrdersDoNotReachALaterStop: the order was not made, its stream was
+// tried again by its owner and stopped for another reason before the caller has
+// looked again.
+func TestUnmadeOrdersDoNotReachALaterStop(t *testing.T) {
+	l := &lossy{Cluster: apitest.New(t)}
+	l.Do(&fsm.FeatureRaise{Level: fsm.FeatureLevel})
 	l.WithLink(1)
 	l.stop()
-	l.then = []func(*lossy){func(l *lossy) {
-		l.Do(&fsm.TaskOrder{Link: 1, Partition: -1, Order: fsm.OrderRetry}) // its owner went on
-		l.stop()
-	}}
+	l.then = []func(*lossy){(*lossy).stop}
 	_, c := l.Serve(func(_ *api.Config, p *api.Parts) { p.Control = l })
-	a, err := c.Order(t.Context(), "us-eu", "continue", api.StreamSelector{})
-	if err != nil || *a.Streams != 1 || len(l.seen) != 1 {
-		t.Errorf("%+v %v, %d proposals", a, err, len(l.seen))
+	if _, err := c.Order(t.Context(), "us-eu", "continue", api.StreamSelector{}); code(err) != api.CodeAmbiguous {
+		t.Errorf("%v", err)
 	}
-	for x := range l.View().Tasks {
-		if x.Copy != nil && x.Copy.Order != "" {
-			t.Errorf("the second stop was given the order: %+v", x.Copy)
+	l.unordered()
+}
+
+// TestLateOrders: a copy of an order that arrives after the answer reaches no
+// later stop.
+func TestLateOrders(t *testing.T) {
+	for _, order := range []string{"retry", "continue", "recopy"} {
+		l := &lossy{Cluster: apitest.New(t)}
+		l.Do(&fsm.FeatureRaise{Level: fsm.FeatureLevel})
+		l.WithLink(2)
+		l.stop()
+		_, c := l.Serve(func(_ *api.Config, p *api.Parts) { p.Control = l })
+		if a, err := c.Order(t.Context(), "us-eu", order, api.StreamSelector{}); err != nil || *a.Streams != 2 {
+			t.Fatalf("%+v %v", a, err)
 		}
+		l.stop()
+		if r, err := l.Cluster.Propose(t.Context(), l.seen[0]); err != nil || r.Refused != fsm.RefusedTurn {
+			t.Errorf("%s: %+v %v", order, r, err)
+		}
+		l.unordered()
 	}
 }
 

@@ -59,7 +59,7 @@ func (s *Server) order(ctx context.Context, name string, sel StreamSelector, ord
 			asked, streams = now, len(now)
 		}
 		act := actOf(ctx, s, fsm.Deed{Link: name, Text: fmt.Sprintf("%s %s of link %s", order, sel.words(), name)})
-		return ordering(l, sel, order, s.asked(v), act), nil
+		return ordering(v, l, sel, order, s.asked(v), act), nil
 	})
 	if err != nil {
 		return Ack{}, err
@@ -69,11 +69,12 @@ func (s *Server) order(ctx context.Context, name string, sel StreamSelector, ord
 	return a, nil
 }
 
-// ordering is the command that gives an order; by is the node that was asked.
-func ordering(l *fsm.Link, sel StreamSelector, order fsm.Order, by string, act *fsm.Act) fsm.Command {
+// ordering is the command that gives an order for the stops of a View; by is the
+// node that was asked.
+func ordering(v *fsm.View, l *fsm.Link, sel StreamSelector, order fsm.Order, by string, act *fsm.Act) fsm.Command {
 	at := time.Now().UnixMilli()
 	if order == OrderEnd {
-		c := &fsm.StreamsEnd{Link: l.ID, Gone: true, Reason: "an operator ended them, because the source topic was deleted", By: by, Act: act, At: at}
+		c := &fsm.StreamsEnd{Link: l.ID, Gone: true, Reason: "an operator ended them, because the source topic was deleted", By: by, Act: act, At: at, Seen: v.Seen()}
 		if sel.Topic != "" {
 			c.Topics = []string{sel.Topic}
 		}
@@ -83,7 +84,7 @@ func ordering(l *fsm.Link, sel StreamSelector, order fsm.Order, by string, act *
 	if sel.Partition != nil {
 		partition = *sel.Partition
 	}
-	return &fsm.TaskOrder{Link: l.ID, Topic: sel.Topic, Partition: partition, Order: order, Act: act, At: at}
+	return &fsm.TaskOrder{Link: l.ID, Topic: sel.Topic, Partition: partition, Order: order, Act: act, At: at, Seen: v.Seen()}
 }
 
 // words names the streams for a person.

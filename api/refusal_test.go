@@ -166,7 +166,7 @@ func TestMembershipRefusals(t *testing.T) {
 // did so is not gone.
 func TestKafkaClustersInUseStay(t *testing.T) {
 	f := apitest.New(t)
-	_, c := f.Serve(func(cfg *api.Config, _ *api.Parts) { cfg.Timeout = 20 * time.Millisecond })
+	_, c := f.Serve(func(cfg *api.Config, _ *api.Parts) { cfg.Timeout = 300 * time.Millisecond })
 	if _, err := c.Apply(t.Context(), request(objects)); err != nil {
 		t.Fatal(err)
 	}

@@ -178,8 +178,9 @@ func TestNewRefuses(t *testing.T) {
 		`listen "0.0.0.0:80" is reachable from outside`: func(c *api.Config) { c.Listen = "0.0.0.0:80" },
 		"cert and key go together":                      func(c *api.Config) { c.Key = "k" },
 		"timeout 0s is not positive":                    func(c *api.Config) { c.Timeout = 0 },
-		"reading token file: open /none":                func(c *api.Config) { c.TokenFile = "/none" },
-		"holds less than 16 characters":                 func(c *api.Config) { c.TokenFile = writeFile(t, "token", "  short  \n") },
+		"reading token file: no such file or directory": func(c *api.Config) { c.TokenFile = "/none" },
+		"holds a name of 16 characters or more":         func(c *api.Config) { c.TokenFile = writeFile(t, "swapped", "0123456789abcdef alice-of-operations\n") },
+		"holds a token of less than 16 characters":      func(c *api.Config) { c.TokenFile = writeFile(t, "token", "  short  \n") },
 	} {
 		cfg := api.DefaultConfig()
 		change(&cfg)

@@ -224,7 +224,7 @@ type ApplyRequest struct {
 	DryRun  bool              `json:"dryRun,omitempty" doc:"Plan and check, but change nothing."`
 	Compare bool              `json:"compare,omitempty" doc:"Plan only, without a look at the Kafka clusters: what differs from the objects that are there."`
 	Delete  bool              `json:"delete,omitempty" doc:"Delete the objects instead. The target keeps its data."`
-	Expect  []fsm.Expectation `json:"expect,omitempty" doc:"Revisions of links that a plan showed; a difference refuses the whole. 0: not there."`
+	Expect  []fsm.Expectation `json:"expect,omitempty" doc:"Revisions of links and Kafka clusters that a plan showed; a difference refuses the whole. 0: not there."`
 }
 
 // Plan is what an apply changes, or changed.
@@ -242,7 +242,7 @@ type Change struct {
 	Kind     manifest.Kind          `json:"kind" enum:"KafkaCluster,Link"`
 	Name     string                 `json:"name"`
 	Fields   []manifest.FieldChange `json:"fields"`
-	Revision uint64                 `json:"revision" doc:"Of the link before the change; 0: there was none."`
+	Revision uint64                 `json:"revision" doc:"Of the object before the change; 0: there was none. Kafka clusters have one from feature level 6 on."`
 }
 
 // Objects are objects as YAML text.
@@ -259,6 +259,7 @@ type KafkaCluster struct {
 	ClusterID  string   `json:"clusterId" doc:"Pinned; empty: nobody has talked to it yet."`
 	TLS        bool     `json:"tls"`
 	SASL       string   `json:"sasl" doc:"Mechanism; empty: none."`
+	Revision   *uint64  `json:"revision" doc:"Index of the last change that an operator made; null: not noted, below feature level 6."`
 	Links      []string `json:"links" doc:"Links that read or write it."`
 }
 

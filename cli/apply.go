@@ -143,8 +143,11 @@ func deleteCmd(a *app) *cobra.Command {
 			if x.Action == manifest.ActionDelete {
 				names = append(names, string(x.Kind)+" "+x.Name)
 			}
-			if x.Kind == manifest.KindLink {
+			switch {
+			case x.Kind == manifest.KindLink:
 				r.Expect = append(r.Expect, fsm.Expectation{Link: x.Name, Revision: x.Revision})
+			case x.Revision > 0: // else the node may be too old to know it
+				r.Expect = append(r.Expect, fsm.Expectation{Kafka: x.Name, Revision: x.Revision})
 			}
 		}
 		if err := a.std.confirm("This deletes %s. Copying stops; the targets keep their data.", strings.Join(names, ", ")); err != nil {

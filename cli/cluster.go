@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -80,7 +81,11 @@ func joinToken(a *app, file string) (string, error) {
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return "", fmt.Errorf("reading the token to join with: %w", err)
+		// The path is not shown: it may be the token.
+		if p, ok := errors.AsType[*fs.PathError](err); ok {
+			err = p.Err
+		}
+		return "", fmt.Errorf("reading the token to join with: %w; give the path of a file that holds it, not the token itself", err)
 	}
 	token := strings.TrimSpace(string(text))
 	if token == "" {

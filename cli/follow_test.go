@@ -320,6 +320,29 @@ func TestDeleteExpectsWhatWasShown(t *testing.T) {
 	}
 }
 
+// TestDeleteOfKafkaClustersExpectsWhatWasShown.
+func TestDeleteOfKafkaClustersExpectsWhatWasShown(t *testing.T) {
+	f := apitest.New(t)
+	f.Do(&fsm.FeatureRaise{Level: fsm.FeatureLevel})
+	kafka := fsm.KafkaCluster{Name: "us", Bootstrap: []string{"us:1"}}
+	f.Do(&fsm.Objects{Kafka: []fsm.KafkaCluster{kafka}})
+	srv, _ := f.Serve(nil)
+	s := newPerson(srv.URL)
+	s.env.Interactive, s.env.Stdin = true, strings.NewReader("y\n")
+	path := filepath.Join(t.TempDir(), "us.yaml")
+	if err := os.WriteFile(path, []byte("apiVersion: sluice/v1\nkind: KafkaCluster\nmetadata: {name: us}\nspec: {bootstrap: ['us:1']}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	kafka.Bootstrap = []string{"theirs:1"}
+	s.err.steps = []step{{"Go on?", func() { f.Do(&fsm.Objects{Kafka: []fsm.KafkaCluster{kafka}}) }}}
+	if code := s.run(t.Context(), t, "delete", "-f", path); code != exitFailed || !strings.Contains(s.err.String(), "KafkaCluster us has revision 7, not 6: it has changed since the plan was made") {
+		t.Errorf("code %d: %s%s", code, &s.out, &s.err)
+	}
+	if f.View().KafkaCluster("us") == nil {
+		t.Error("it is deleted")
+	}
+}
+
 // full is a disk without room.
 type full struct{}
 

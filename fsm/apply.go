@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"slices"
@@ -106,6 +107,12 @@ func (e *edit) featureRaise(c *FeatureRaise) {
 	if before < featureOperations && e.v.Feature >= featureOperations {
 		e.operationsBegin()
 	}
+	if before < featureExpected && e.v.Feature >= featureExpected {
+		e.v.Kafka = slices.Clone(e.v.Kafka)
+		for i := range e.v.Kafka {
+			e.v.Kafka[i].Revision = e.index
+		}
+	}
 }
 
 func (e *edit) clusterInit(c *ClusterInit) Result {
@@ -151,6 +158,8 @@ func (e *edit) kafkaPin(c *KafkaPin) Result {
 	switch {
 	case k == nil:
 		return refuse(RefusedNotFound, "no Kafka cluster %s", c.Name)
+	case c.Revision != 0 && c.Revision != k.Revision:
+		return refuse(RefusedTurn, "KafkaCluster %s has changed meanwhile", c.Name)
 	case k.ClusterID != "" && k.ClusterID != c.ClusterID:
 		return refuse(RefusedInvalid, "Kafka cluster %s is pinned to the cluster id %s, not %s", c.Name, k.ClusterID, c.ClusterID)
 	}
@@ -164,12 +173,8 @@ func (e *edit) kafkaPin(c *KafkaPin) Result {
 // the same name.
 func (e *edit) objects(c *Objects) Result {
 	for _, x := range c.Expect {
-		rev := uint64(0)
-		if l := e.v.LinkNamed(x.Link); l != nil && !l.Deleting {
-			rev = l.Revision
-		}
-		if rev != x.Revision {
-			return refuse(RefusedTurn, "link %s has changed meanwhile", x.Link)
+		if what, holds := x.holds(e.v); !holds {
+			return refuse(RefusedTurn, "%s has changed meanwhile", what)
 		}
 	}
 	for _, name := range c.DeleteLinks {
@@ -183,13 +188,9 @@ func (e *edit) objects(c *Objects) Result {
 		e.beginDeletion(&gone, c.By, c.At)
 	}
 	for _, k := range c.Kafka {
-		if old := e.v.KafkaCluster(k.Name); old != nil && old.ClusterID != "" {
-			if k.ClusterID != "" && k.ClusterID != old.ClusterID {
-				return refuse(RefusedInvalid, "Kafka cluster %s is pinned to the cluster id %s", k.Name, old.ClusterID)
-			}
-			k.ClusterID = old.ClusterID
+		if r := k.put(e); r.Refused != RefusedNot {
+			return r
 		}
-		e.v.Kafka = put(e.v.Kafka, k, byKafka)
 	}
 	for _, l := range c.Links {
 		if r := e.linkPut(l, c.At); r.Refused != RefusedNot {
@@ -197,6 +198,23 @@ func (e *edit) objects(c *Objects) Result {
 		}
 	}
 	return e.deleteKafka(c.DeleteKafka)
+}
+
+// put declares the Kafka cluster, or changes it.
+func (k KafkaCluster) put(e *edit) Result {
+	k.Revision = 0
+	old := e.v.KafkaCluster(k.Name)
+	if old != nil {
+		if old.ClusterID != "" && k.ClusterID != "" && k.ClusterID != old.ClusterID {
+			return refuse(RefusedInvalid, "Kafka cluster %s is pinned to the cluster id %s", k.Name, old.ClusterID)
+		}
+		k.ClusterID, k.Revision = cmp.Or(old.ClusterID, k.ClusterID), old.Revision
+	}
+	if e.v.Feature >= featureExpected && (old == nil || !reflect.DeepEqual(*old, k)) {
+		k.Revision = e.index
+	}
+	e.v.Kafka = put(e.v.Kafka, k, byKafka)
+	return Result{}
 }
 
 func (e *edit) deleteKafka(names []string) Result {

@@ -63,16 +63,23 @@ func (c *StreamsEnd) apply(e *edit) Result {
 	case c.Revision != 0 && c.Revision != l.Revision:
 		return refuse(RefusedTurn, "link %s has changed meanwhile", l.Spec.Name)
 	}
-	byTopic := map[string][]*Task{}
+	byTopic, later := map[string][]*Task{}, 0
 	for t := range e.State.view.Tasks {
 		if t.Kind != KindCopy || t.Link != l.ID || len(c.Topics) > 0 && !slices.Contains(c.Topics, t.Copy.Stream.Topic) {
 			continue
 		}
-		if gone := t.Copy.Stop != nil && t.Copy.Stop.Code == CodeSourceDeleted; gone || !c.Gone {
+		switch gone := t.Copy.Stop != nil && t.Copy.Stop.Code == CodeSourceDeleted; {
+		case c.Gone && !gone:
+		case !t.Copy.seenBy(c.Seen):
+			later++
+		default:
 			byTopic[t.Copy.Stream.Topic] = append(byTopic[t.Copy.Stream.Topic], t)
 		}
 	}
-	if len(byTopic) == 0 && c.Gone {
+	switch {
+	case len(byTopic) == 0 && later > 0:
+		return refuse(RefusedTurn, "streams of link %s have stopped meanwhile", l.Spec.Name)
+	case len(byTopic) == 0 && c.Gone:
 		return refuse(RefusedInvalid, "no stream named has lost its source topic; to end others, take their topics out of the link's topics")
 	}
 	var all []*Task

@@ -185,6 +185,7 @@ func (e *edit) taskStop(c *TaskStop) Result {
 	n := t.edited()
 	stop := c.Stop
 	n.Copy.Stop, n.Copy.Order = &stop, ""
+	n.Copy.touch(e)
 	e.set(t.ID, n)
 	if c.Event != nil {
 		e.taskEvent(t, *c.Event)
@@ -193,8 +194,7 @@ func (e *edit) taskStop(c *TaskStop) Result {
 }
 
 // taskOrder lifts the stop for a retry; continue and recopy are carried out
-// by the owner, whose MappingPut lifts it. A retry raises the attempt each
-// time it is applied: done twice it only starts the stream twice.
+// by the owner, whose MappingPut lifts it.
 func (e *edit) taskOrder(c *TaskOrder) Result {
 	l := e.v.Link(c.Link)
 	if l == nil || l.Deleting {
@@ -203,12 +203,16 @@ func (e *edit) taskOrder(c *TaskOrder) Result {
 	if c.Order != OrderRetry && c.Order != OrderContinue && c.Order != OrderRecopy {
 		return refuse(RefusedInvalid, "no such order: %q", c.Order)
 	}
-	matched, stopped := 0, 0
+	matched, stopped, later := 0, 0, 0
 	for t := range e.State.view.Tasks {
 		if t.Kind != KindCopy || t.Link != l.ID || !c.means(t.Copy.Stream) {
 			continue
 		}
 		matched++
+		if !t.Copy.seenBy(c.Seen) {
+			later++
+			continue
+		}
 		if t.Copy.Stop == nil && c.Order != OrderRetry {
 			continue
 		}
@@ -218,6 +222,7 @@ func (e *edit) taskOrder(c *TaskOrder) Result {
 		}
 		n := t.edited()
 		n.Copy.Attempt++
+		n.Copy.touch(e)
 		if c.Order == OrderRetry {
 			n.Copy.Stop, n.Copy.Order = nil, ""
 		} else {
@@ -228,6 +233,8 @@ func (e *edit) taskOrder(c *TaskOrder) Result {
 	switch {
 	case matched == 0:
 		return refuse(RefusedNotFound, "link %s has no such stream; see `sluice link describe %s`", l.Spec.Name, l.Spec.Name)
+	case stopped == 0 && later > 0:
+		return refuse(RefusedTurn, "streams of link %s have stopped, or were given an order, meanwhile", l.Spec.Name)
 	case stopped == 0:
 		return refuse(RefusedInvalid, "no stream named is stopped; there is nothing to %s", c.Order)
 	}

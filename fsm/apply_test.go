@@ -184,15 +184,15 @@ func TestObjects(t *testing.T) {
 		}},
 		{name: "Kafka cluster of a deleted link", before: func(d *driver) { d.must(&Objects{DeleteLinks: []string{"l"}}) }, command: &Objects{DeleteKafka: []string{"eu"}}, refused: RefusedInvalid},
 		{name: "unknown link deleted", command: &Objects{DeleteLinks: []string{"x"}}, refused: RefusedNotFound, message: "no link x"},
-		{name: "link replaced by one of its name", command: &Objects{DeleteLinks: []string{"l"}, Links: spec(func(s *LinkSpec) { s.Source, s.Target = "eu", "us" }), Expect: []Expectation{{"l", 4}}}, twice: true, check: func(t *testing.T, v *View) {
+		{name: "link replaced by one of its name", command: &Objects{DeleteLinks: []string{"l"}, Links: spec(func(s *LinkSpec) { s.Source, s.Target = "eu", "us" }), Expect: []Expectation{{Link: "l", Revision: 4}}}, twice: true, check: func(t *testing.T, v *View) {
 			if l := v.LinkNamed("l"); l.ID != 2 || l.Deleting || !v.Link(linkL).Deleting {
 				t.Errorf("%+v", l)
 			}
 		}},
-		{name: "expected revision", command: &Objects{Kafka: []KafkaCluster{{Name: "k"}}, Expect: []Expectation{{"l", 4}, {"new", 0}}}},
-		{name: "other revision", command: &Objects{Kafka: []KafkaCluster{{Name: "k"}}, Expect: []Expectation{{"l", 3}}}, refused: RefusedTurn, message: "link l has changed"},
-		{name: "expected link is not there", command: &Objects{Expect: []Expectation{{"x", 3}}}, refused: RefusedTurn},
-		{name: "a link that is being deleted is not there", before: func(d *driver) { d.must(&Objects{DeleteLinks: []string{"l"}}) }, command: &Objects{Expect: []Expectation{{"l", 0}}}},
+		{name: "expected revision", command: &Objects{Kafka: []KafkaCluster{{Name: "k"}}, Expect: []Expectation{{Link: "l", Revision: 4}, {Link: "new", Revision: 0}}}},
+		{name: "other revision", command: &Objects{Kafka: []KafkaCluster{{Name: "k"}}, Expect: []Expectation{{Link: "l", Revision: 3}}}, refused: RefusedTurn, message: "link l has changed"},
+		{name: "expected link is not there", command: &Objects{Expect: []Expectation{{Link: "x", Revision: 3}}}, refused: RefusedTurn},
+		{name: "a link that is being deleted is not there", before: func(d *driver) { d.must(&Objects{DeleteLinks: []string{"l"}}) }, command: &Objects{Expect: []Expectation{{Link: "l", Revision: 0}}}},
 	})
 }
 

@@ -89,15 +89,18 @@ type (
 		Spec   LinkSpec  `json:"spec"`
 		Starts []StartAt `json:"starts,omitempty"`
 	}
-	// Expectation: the link of that name has this revision, 0: it is not there.
+	// Expectation: the link, or the Kafka cluster, of that name has this revision,
+	// 0: it is not there.
 	Expectation struct {
-		Link     string `json:"link"`
+		Link     string `json:"link,omitempty"`
 		Revision uint64 `json:"revision"`
+		Kafka    string `json:"kafka,omitempty" feature:"6"` // instead of a link
 	}
 	// KafkaPin pins the cluster id of a Kafka cluster; the first one wins.
 	KafkaPin struct {
 		Name      string `json:"name"`
 		ClusterID string `json:"clusterId"`
+		Revision  uint64 `json:"revision,omitempty" feature:"6"` // of the object that was followed there, 0: whatever it is
 	}
 	// LinkState pauses or runs a link, whatever else was changed: nodes propose
 	// Objects now, which expect it as it was seen.
@@ -156,6 +159,7 @@ type (
 		By       string   `json:"by,omitempty"` // name of the node that proposed it
 		Act      *Act     `json:"act,omitempty"`
 		At       int64    `json:"at"`
+		Seen     uint64   `json:"seen,omitempty" feature:"6"` // as in TaskOrder
 	}
 	// Assign gives tasks to nodes.
 	Assign struct {
@@ -191,7 +195,9 @@ type (
 		Event   *Event `json:"event,omitempty"`
 	}
 	// TaskOrder gives stopped streams of a link an order. An empty Topic means
-	// all of the link, a negative Partition all of the topic.
+	// all of the link, a negative Partition all of the topic. It is for the stops
+	// of the facts that it was decided on: of a command under way twice, the
+	// second copy finds an order that is younger than these.
 	TaskOrder struct {
 		Link      LinkID `json:"link"`
 		Topic     string `json:"topic,omitempty"`
@@ -199,6 +205,7 @@ type (
 		Order     Order  `json:"order"`
 		Act       *Act   `json:"act,omitempty" feature:"3"`
 		At        int64  `json:"at"`
+		Seen      uint64 `json:"seen,omitempty" feature:"6"` // index of the View; streams that stopped or got an order later are left alone, 0: none are
 	}
 	// EventsAdd records events.
 	EventsAdd struct {

@@ -72,6 +72,13 @@ func samples() map[string]Command {
 		"streams-end-who":    &StreamsEnd{Link: 1, Reason: "r", Act: act, At: 3},
 		"operation-step-who": &OperationStep{Operation: 1, Event: &who, At: 3},
 
+		"kafka-pin-revision": &KafkaPin{Name: "us", ClusterID: "id", Revision: 3},
+		"objects-kafka-revision": &Objects{
+			Kafka: []KafkaCluster{{Name: "us", Revision: 3}}, Expect: []Expectation{{Kafka: "us", Revision: 3}}, At: 1,
+		},
+		"streams-end-seen": &StreamsEnd{Link: 1, Gone: true, Reason: "r", At: 3, Seen: 2},
+		"task-order-seen":  &TaskOrder{Link: 1, Order: OrderRetry, At: 3, Seen: 2},
+
 		"link-hold":  &LinkHold{Link: 1, By: "c0", At: 2},
 		"link-adopt": &LinkAdopt{Link: 1, From: "c0", ProducerID: 2, Act: act, At: 3},
 
@@ -289,7 +296,7 @@ func TestGoldenSnapshots(t *testing.T) {
 		{"snapshot.v3", richest(t), []string{`{"source":"id","target":"pinned","stream":{"topic":"orders"`, `"name":"l","dropped"`, `"lasting":[`, `"who":"node n3","client":`}},
 		{"snapshot.v4", whole(t), []string{`"thinned":104`}},
 		{"snapshot.v5", identified(t), []string{`"key":"0b0b`, `"node":"n5","datacenter":"east","hash":"0b0b`, `{"name":"n4","key":"0b0b`}},
-		{"snapshot.v6", succeeding(t), []string{`"held":"c3"`, `"adopted":"c1"`, `"unsure":true`, `"clusterId":"c2"`}},
+		{"snapshot.v6", succeeding(t), []string{`"held":"c3"`, `"adopted":"c1"`, `"unsure":true`, `"clusterId":"c2"`, `"touched":`, `{"name":"us","bootstrap":["us:9092"],"clusterId":"id","revision":`}},
 	} {
 		t.Run(c.file, func(t *testing.T) {
 			got := snapshot(t, c.state.View())

@@ -15,6 +15,11 @@ type KafkaCluster struct {
 	ClusterID  string   `json:"clusterId,omitempty"`  // pinned on first contact when empty
 	TLS        *TLS     `json:"tls,omitempty"`        // nil: plaintext
 	SASL       *SASL    `json:"sasl,omitempty"`       // nil: none
+
+	// Revision is the Raft index of the last change that an operator made. Apply
+	// keeps it; what a command says here counts for nothing. 0: none yet, which
+	// is so below its feature level.
+	Revision uint64 `json:"revision,omitempty" feature:"6"`
 }
 
 // Reference is a secret that an object refers to, with the key of its manifest.

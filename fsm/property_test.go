@@ -56,7 +56,7 @@ func drawCommand(r *rapid.T, v *View) Command {
 		}
 		return c
 	case TypeKafkaPin:
-		return &KafkaPin{Name: kafka(), ClusterID: fmt.Sprint("id", small("id", 1))}
+		return &KafkaPin{Name: kafka(), ClusterID: fmt.Sprint("id", small("id", 1)), Revision: uint64(small("revision", 9))}
 	case TypeLinkState:
 		return &LinkState{Link: link(), State: rapid.SampledFrom([]string{StateRunning, StatePaused, "odd"}).Draw(r, "state")}
 	case TypeLinkHold:
@@ -112,7 +112,7 @@ func drawCommand(r *rapid.T, v *View) Command {
 		return &TaskStop{Task: id, Turn: turn(id), Stop: Stop{Code: CodePositionLost, At: at}}
 	case TypeTaskOrder:
 		s := stream()
-		return &TaskOrder{Link: link(), Topic: s.Topic, Partition: s.Partition - 1, Order: rapid.SampledFrom([]Order{OrderRetry, OrderContinue, OrderRecopy}).Draw(r, "order")}
+		return &TaskOrder{Link: link(), Topic: s.Topic, Partition: s.Partition - 1, Order: rapid.SampledFrom([]Order{OrderRetry, OrderContinue, OrderRecopy}).Draw(r, "order"), Seen: uint64(small("seen", int(v.Index)))}
 	case TypeOperation:
 		steps := []Step{StepStopping, StepReleasing, StepPurging}
 		states := []OperationState{OperationRunning, OperationRunning, OperationDone, OperationFailed}

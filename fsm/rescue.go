@@ -49,6 +49,7 @@ func (c *LinkAdopt) apply(e *edit) Result {
 		n := t.edited()
 		n.Copy.Stop, n.Copy.Order, n.Copy.Unsure = nil, "", true
 		n.Copy.Attempt++
+		n.Copy.touch(e)
 		e.set(t.ID, n)
 	}
 	return Result{}

@@ -68,6 +68,7 @@ type Copy struct {
 	Stop     *Stop  // nil: the task runs
 	Order    Order  // what an operator asked for, until the owner has carried it out
 	Attempt  uint32 // raised by every retry, continue or recopy
+	Touched  uint64 // Raft index of the last stop or order, 0: none since the feature level that notes it
 	Unsure   bool   // another Sluice cluster may have copied on behind Mapping, or without one, until the next is committed
 }
 

@@ -25,6 +25,7 @@ type wireTask struct {
 	Stop     *Stop     `json:"stop,omitempty"`
 	Order    Order     `json:"order,omitempty"`
 	Attempt  uint32    `json:"attempt,omitempty"`
+	Touched  uint64    `json:"touched,omitempty" feature:"6"`
 	Unsure   bool      `json:"unsure,omitempty" feature:"6"`
 }
 
@@ -37,7 +38,8 @@ func wireOf(t *Task) wireTask {
 		Owner: t.Owner, Next: t.Next, NextAt: t.NextAt, Turn: t.Turn, Since: t.Since,
 	}
 	if c := t.Copy; c != nil {
-		w.Stream, w.Start, w.Mapping, w.Progress, w.Stop, w.Order, w.Attempt, w.Unsure = c.Stream, c.Start, c.Mapping, c.Progress, c.Stop, c.Order, c.Attempt, c.Unsure
+		w.Stream, w.Start, w.Mapping, w.Progress, w.Unsure = c.Stream, c.Start, c.Mapping, c.Progress, c.Unsure
+		w.Stop, w.Order, w.Attempt, w.Touched = c.Stop, c.Order, c.Attempt, c.Touched
 	}
 	return w
 }
@@ -53,7 +55,10 @@ func (t *Task) UnmarshalJSON(b []byte) error {
 		ID: w.ID, Kind: w.Kind, Link: w.Link, Kafka: w.Kafka,
 		Owner: w.Owner, Next: w.Next, NextAt: w.NextAt, Turn: w.Turn, Since: w.Since,
 	}
-	c := Copy{Stream: w.Stream, Start: w.Start, Mapping: w.Mapping, Progress: w.Progress, Stop: w.Stop, Order: w.Order, Attempt: w.Attempt, Unsure: w.Unsure}
+	c := Copy{
+		Stream: w.Stream, Start: w.Start, Mapping: w.Mapping, Progress: w.Progress, Unsure: w.Unsure,
+		Stop: w.Stop, Order: w.Order, Attempt: w.Attempt, Touched: w.Touched,
+	}
 	if t.Kind == KindCopy {
 		t.Copy = &c
 		return nil

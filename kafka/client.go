@@ -241,12 +241,14 @@ func (b brokers) are(these []BrokerInfo) bool {
 }
 
 // sameAccess reports whether two objects reach the same brokers in the same
-// way: all fields equal but the datacenter and a cluster id pinned since.
+// way: all fields equal but the datacenter, the revision and a cluster id pinned
+// since.
 func sameAccess(a, b fsm.KafkaCluster) bool {
 	if a.ClusterID != "" && a.ClusterID != b.ClusterID {
 		return false
 	}
 	a.ClusterID, b.ClusterID = "", ""
 	a.Datacenter, b.Datacenter = "", ""
+	a.Revision, b.Revision = 0, 0
 	return reflect.DeepEqual(a, b)
 }

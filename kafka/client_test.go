@@ -191,7 +191,7 @@ func TestPoolReplaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	conn, _ := leaderConn(t, first, "t", 0)
-	spec.ClusterID, spec.Datacenter = "pinned", "dc"
+	spec.ClusterID, spec.Datacenter, spec.Revision = "pinned", "dc", 7
 	if same, _ := p.Client(ctx, spec); same != first || same.Spec().ClusterID != "pinned" {
 		t.Fatal("pinning a cluster id made another client")
 	}

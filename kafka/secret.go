@@ -28,7 +28,8 @@ type SecretError struct {
 }
 
 func (e *SecretError) Error() string {
-	if e.Reference == "" {
+	// The secret itself may stand where the name of its variable belongs.
+	if e.Reference == "" || e.Refused && strings.HasPrefix(e.Reference, "${env:") {
 		return e.Err.Error()
 	}
 	return fmt.Sprintf("secret %s: %v", e.Reference, e.Err)
@@ -85,7 +86,7 @@ func (s Secrets) Read(ref string) (string, error) {
 		}
 		return v, nil
 	}
-	return "", &SecretError{Err: fmt.Errorf("unknown kind %q of a reference to a secret; it is ${file:/path} or ${env:NAME}", kind)}
+	return "", &SecretError{Err: errors.New("unknown kind of a reference to a secret; it is ${file:/path} or ${env:NAME}")}
 }
 
 // file reads a file below one of the folders. os.Root follows no link that

@@ -15,6 +15,9 @@ func CheckAddress(address string) error {
 	if address == "" {
 		return errors.New("is empty; write host:port")
 	}
+	if strings.Contains(address, "@") { // it is not shown: a password may stand in it
+		return errors.New("holds a user or a password before an @; write host:port alone")
+	}
 	if scheme, rest, ok := strings.Cut(address, "://"); ok {
 		return fmt.Errorf("%q is not host:port: leave %s:// out, as in %q", address, scheme, rest)
 	}
@@ -30,7 +33,7 @@ func CheckAddress(address string) error {
 		return fmt.Errorf("%q is not host:port", address)
 	case host == "":
 		return fmt.Errorf("%q is not host:port: the host is missing", address)
-	case strings.ContainsAny(host, " \t\r\n/@?#"):
+	case strings.ContainsAny(host, " \t\r\n/?#"):
 		return fmt.Errorf("%q is not host:port: no host is called %q", address, host)
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {

@@ -18,7 +18,7 @@ func TestCheckAddress(t *testing.T) {
 		"k1:-1":                "a number from 1 to 65535",
 		":9092":                "the host is missing",
 		"k 1:9092":             `no host is called "k 1"`,
-		"user@k1:9092":         "no host is called",
+		"user:pw@k1:9092":      "holds a user or a password before an @; write host:port alone",
 		"::1":                  "IPv6 is written in brackets",
 		"2001:db8::1:9092":     "IPv6 is written in brackets",
 		"https://k1:9092":      `leave https:// out, as in "k1:9092"`,

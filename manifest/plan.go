@@ -37,14 +37,31 @@ type Change struct {
 	Fields []FieldChange // of an update
 	Kafka  *fsm.KafkaCluster
 	Link   *fsm.LinkSpec // as it will be, State filled in
-	// Revision is the link's when the plan was made, 0: there was none.
+	// Revision is the object's when the plan was made, 0: there was none, or, of a
+	// Kafka cluster, none has one yet (fsm.View.HasKafkaRevisions).
 	Revision uint64
+}
+
+// expectation is that the object is still as it was when the plan was made.
+func (c *Change) expectation() fsm.Expectation {
+	if c.Kind == KindKafkaCluster {
+		return fsm.Expectation{Kafka: c.Name, Revision: c.Revision}
+	}
+	return fsm.Expectation{Link: c.Name, Revision: c.Revision}
+}
+
+// Met reports whether what somebody expected holds for the object, or is about
+// another one.
+func (c *Change) Met(x fsm.Expectation) bool {
+	is := c.expectation()
+	return is.Kafka != x.Kafka || is.Link != x.Link || is.Revision == x.Revision
 }
 
 // Plan is what has to be done so that the facts are as objects say.
 type Plan struct {
 	Index   uint64 // of the View that it was made on
 	Changes []Change
+	revised bool // Kafka clusters have revisions
 }
 
 // Count gives the number of changes with an action.
@@ -68,7 +85,7 @@ func (p *Plan) Empty() bool { return p.Count(ActionNone) == len(p.Changes) }
 // The bounds of comparing them end it too; other errors than Errors are of ctx.
 func NewPlan(ctx context.Context, v *fsm.View, objects []Object) (*Plan, error) {
 	var errs Errors
-	p := &Plan{Index: v.Index}
+	p := &Plan{Index: v.Index, revised: v.HasKafkaRevisions()}
 	kafka := map[string]fsm.KafkaCluster{}
 	for _, k := range v.Kafka {
 		kafka[k.Name] = k
@@ -101,6 +118,7 @@ func planKafka(v *fsm.View, o *Object, errs *Errors) Change {
 	if old == nil {
 		return c
 	}
+	c.Revision = old.Revision
 	if want.ClusterID == "" {
 		want.ClusterID = old.ClusterID
 	}
@@ -227,7 +245,7 @@ func (p *Plan) CheckReferences(objects []Object, read func(reference string) err
 // unchanged. A Kafka cluster that a remaining link uses is refused.
 func PlanDelete(v *fsm.View, objects []Object) (*Plan, error) {
 	var errs Errors
-	p := &Plan{Index: v.Index}
+	p := &Plan{Index: v.Index, revised: v.HasKafkaRevisions()}
 	gone := map[string]bool{}
 	for i := len(objects) - 1; i >= 0; i-- { // links first
 		o := &objects[i]
@@ -238,8 +256,8 @@ func PlanDelete(v *fsm.View, objects []Object) (*Plan, error) {
 				c.Action, c.Revision, gone[o.Name] = ActionDelete, l.Revision, true
 			}
 		case KindKafkaCluster:
-			if v.KafkaCluster(o.Name) != nil {
-				c.Action = ActionDelete
+			if k := v.KafkaCluster(o.Name); k != nil {
+				c.Action, c.Revision = ActionDelete, k.Revision
 			}
 			for _, l := range v.Links {
 				if (l.Spec.Source == o.Name || l.Spec.Target == o.Name) && !l.Deleting && !gone[l.Spec.Name] {
@@ -252,7 +270,7 @@ func PlanDelete(v *fsm.View, objects []Object) (*Plan, error) {
 	return p, errs.err()
 }
 
-// Command is the plan as one command, which is refused when a link of it has
+// Command is the plan as one command, which is refused when an object of it has
 // changed meanwhile. at is the proposer's clock in unix ms, starts holds the
 // start offsets resolved for links to be created. Deletions of Kafka clusters
 // are left out: they must wait until their links are purged.
@@ -272,19 +290,19 @@ func (p *Plan) Command(at int64, starts map[string][]fsm.StartAt) *fsm.Objects {
 		default:
 			cmd.Links = append(cmd.Links, fsm.LinkPut{Spec: *c.Link, Starts: starts[c.Name]})
 		}
-		if c.Kind == KindLink {
-			cmd.Expect = append(cmd.Expect, fsm.Expectation{Link: c.Name, Revision: c.Revision})
+		if c.Kind == KindLink || p.revised {
+			cmd.Expect = append(cmd.Expect, c.expectation())
 		}
 	}
 	return cmd
 }
 
-// Deleted gives the Kafka clusters that the plan deletes.
-func (p *Plan) Deleted() []string {
-	var out []string
+// Deleted gives the Kafka clusters that the plan deletes, as they were.
+func (p *Plan) Deleted() []fsm.Expectation {
+	var out []fsm.Expectation
 	for _, c := range p.Changes {
 		if c.Action == ActionDelete && c.Kind == KindKafkaCluster {
-			out = append(out, c.Name)
+			out = append(out, c.expectation())
 		}
 	}
 	return out

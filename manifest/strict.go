@@ -49,12 +49,13 @@ func (d *decoder) resolve(n ast.Node) ast.Node {
 			name := x.Value.GetToken().Value
 			to, ok := d.anchors[name]
 			if !ok {
-				d.errs.add(position(d.file, n), "no anchor &%s in this document", name)
+				// It is not shown: a secret may begin with an asterisk.
+				d.errs.add(position(d.file, n), "an alias (*name) whose anchor (&name) is not in this document; text that begins with * stands in quotes")
 				return nil
 			}
 			n = to
 		case *ast.TagNode:
-			d.errs.add(position(d.file, n), "YAML tags such as %s are not understood", x.Start.Value)
+			d.errs.add(position(d.file, n), "YAML tags (!name) are not understood; text that begins with ! stands in quotes")
 			return nil
 		default:
 			return n
@@ -111,6 +112,8 @@ func (d *decoder) mapping(at Pos, path string, n ast.Node, v reflect.Value) {
 		switch {
 		case kv.Key.IsMergeKey():
 			d.errs.add(keyAt, "merge keys (<<) are not understood; write the keys out")
+		case !ok && kv.Value.Type() == ast.NullType: // it is not shown: it may be the end of a secret with a comma
+			d.errs.add(keyAt, "an unknown key without a value%s; text with commas stands in quotes%s", inside(path), suggest(key, order))
 		case !ok:
 			d.errs.add(keyAt, "unknown key %q%s%s", key, inside(path), suggest(key, order))
 		case seen[key]:
@@ -208,9 +211,10 @@ func (d *decoder) scalar(at Pos, path string, n ast.Node, v reflect.Value) {
 	}
 }
 
-// shown is a value as it was written, where it is short.
+// shown is a value as it was written, where it is short and no password may stand
+// in it.
 func shown(n ast.Node) string {
-	if text, ok := scalarText(n); ok && len(text) <= maxMessage {
+	if text, ok := scalarText(n); ok && len(text) <= maxMessage && !strings.Contains(text, "@") {
 		return n.String()
 	}
 	return "..."

@@ -24,13 +24,16 @@ func plainSyntax(message string) string {
 		{"could not find flow map content", `a brace { that holds no "key: value", or is not closed; put text with braces in quotes`},
 		{"unexpected key name", `a line that is no "key: value"; a space stands behind the colon`},
 		{"mapping value is not allowed in this context", `a "key: value" where none can stand; is this line, or the one below it, indented like its neighbours?`},
+		{"invalid tag", "text that begins with ! stands in quotes"},
+		{"invalid header option", "text that begins with | or > stands in quotes"},
 		{"unexpected scalar value type", "something is missing or stands once too often here, perhaps a comma"},
 	} {
 		if strings.Contains(message, x.has) {
 			return "not YAML: " + x.plain
 		}
 	}
-	return "not YAML: " + message
+	// What it quotes is of the text, where a secret may stand.
+	return "not YAML: " + regexp.MustCompile(`"[^"]*"?`).ReplaceAllString(message, "...")
 }
 
 // readable refuses bytes that are no text, at their place.

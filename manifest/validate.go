@@ -64,7 +64,10 @@ func (c checker) kafka(k *fsm.KafkaCluster) {
 		c.fault("spec.bootstrap", "is missing; name at least one broker, host:port")
 	}
 	for i, addr := range k.Bootstrap {
-		if err := CheckAddress(addr); err != nil {
+		switch err := CheckAddress(addr); {
+		case err != nil && strings.Contains(addr, "@"):
+			c.fault(fmt.Sprintf("spec.bootstrap[%d]", i), "%v; the login is given in spec.sasl, its password by reference", err)
+		case err != nil:
 			c.fault(fmt.Sprintf("spec.bootstrap[%d]", i), "%v", err)
 		}
 	}
@@ -100,6 +103,8 @@ func (c checker) kafka(k *fsm.KafkaCluster) {
 func (c checker) pem(path, text string, plain bool) {
 	switch err := checkSecret(text); {
 	case text == "":
+	case plain && strings.Contains(text, "PRIVATE KEY"):
+		c.fault(path, "holds a private key as text, which would stand in the replicated log; keep the certificates only, and give the key by reference in spec.tls.key, ${file:/path} or ${env:NAME}")
 	case plain && strings.HasPrefix(strings.TrimSpace(text), "-----BEGIN CERTIFICATE-----"):
 		if block, _ := pem.Decode([]byte(strings.TrimSpace(text))); block == nil {
 			c.fault(path, "a certificate begins here that cannot be read: is it cut off, or are its lines joined?")
@@ -111,6 +116,9 @@ func (c checker) pem(path, text string, plain bool) {
 	}
 }
 
+// variable holds what names of environment variables are made of.
+const variable = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
+
 // checkSecret never shows the text: it may be the secret.
 func checkSecret(text string) error {
 	kind, ref, ok := strings.Cut(strings.TrimSuffix(strings.TrimPrefix(text, "${"), "}"), ":")
@@ -120,11 +128,13 @@ func checkSecret(text string) error {
 	case !ok: // what stands in the braces may be the secret
 		return fmt.Errorf("a reference begins with its kind, ${file:/path} or ${env:NAME}")
 	case kind != "file" && kind != "env":
-		return fmt.Errorf("%q is not a known kind of reference%s", kind, suggest(kind, []string{"file", "env"}))
+		return fmt.Errorf("a reference is of the kind file or env, ${file:/path} or ${env:NAME}%s", DidYouMean(kind, "file", "env"))
 	case kind == "file" && !strings.HasPrefix(ref, "/"):
 		return fmt.Errorf("a file is named by its whole path, ${file:/path}: every node reads its own")
 	case kind == "env" && ref == "":
 		return fmt.Errorf("the variable's name is missing, ${env:NAME}")
+	case kind == "env" && strings.Trim(ref, variable) != "":
+		return fmt.Errorf("a variable's name is of letters, digits and _, ${env:NAME}; its value is the secret and does not stand here")
 	}
 	return nil
 }

@@ -55,6 +55,9 @@ func New(t testing.TB) *Cluster {
 	return f
 }
 
+// T is the test that the cluster belongs to.
+func (f *Cluster) T() testing.TB { return f.t }
+
 // With runs a function that uses the exported fields, while no request does.
 func (f *Cluster) With(use func(*Cluster)) {
 	f.mu.Lock()

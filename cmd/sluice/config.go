@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"sluice/api"
 	"sluice/cluster"
@@ -33,6 +34,7 @@ type nodeFile struct {
 	ClientID   string        `yaml:"clientId" doc:"Client id by which the brokers see this node. With the same for all nodes, one Kafka quota holds for all." example:"sluice"`
 	Secrets    secretsFile   `yaml:"secrets"`
 	Log        string        `yaml:"log" doc:"What is logged: debug, info, warn or error." example:"debug"`
+	CoreDumps  bool          `yaml:"coreDumps" doc:"Whether the node's process may leave a core file, and be looked into by other processes of its user (gdb, strace); left out: neither. Its memory holds the secrets that it uses, so true is for finding a fault, and a core file is then to be kept as a secret." example:"false"`
 }
 
 // secretsFile says what objects may refer to. Whoever may apply objects can
@@ -59,7 +61,7 @@ type httpFile struct {
 	Listen    string      `yaml:"listen" doc:"Address of the API, the page and the metrics. Other than loopback only with http.tls and http.tokenFile." example:"0.0.0.0:8080"`
 	Advertise string      `yaml:"advertise" doc:"Address of the API as other nodes show it. Left out: http.listen." example:"n1.example:8080"`
 	TLS       httpTLSFile `yaml:"tls"`
-	TokenFile string      `yaml:"tokenFile" doc:"File with the token that every request to the API must bear; or with several, one a line as NAME TOKEN, whose names events show." example:"/etc/sluice/token"`
+	TokenFile string      `yaml:"tokenFile" doc:"File with the token that every request to the API must bear; or with several, one a line as NAME TOKEN, whose names events show: of less than 16 characters, which a token has at least." example:"/etc/sluice/token"`
 }
 
 type httpTLSFile struct {
@@ -105,19 +107,26 @@ func readFile(path string) (nodeFile, manifest.Fields, error) {
 	if err != nil {
 		return f, nil, fmt.Errorf("reading the node's configuration: %w", err)
 	}
-	for _, p := range f.paths() {
-		if *p != "" && !filepath.IsAbs(*p) {
+	var texts []manifest.Error
+	for key, p := range f.paths() {
+		switch {
+		case strings.Contains(*p, "\n") || strings.Contains(*p, "-----BEGIN"): // it is not shown: it may be a private key
+			texts = append(texts, manifest.Error{Pos: fields.At(key), Message: key + ": holds text, as of a key or certificate; put that into a file, which only the node may read, and give its path"})
+		case *p != "" && !filepath.IsAbs(*p):
 			*p = filepath.Join(here, *p)
 		}
 	}
-	return f, fields, nil
+	return f, fields, manifest.Faults(texts)
 }
 
-// paths are the values that name files.
-func (f *nodeFile) paths() []*string {
-	out := []*string{&f.DataDir, &f.Peer.TLS.Cert, &f.Peer.TLS.Key, &f.Peer.TLS.CA, &f.HTTP.TLS.Cert, &f.HTTP.TLS.Key, &f.HTTP.TokenFile}
+// paths are the values that name files, by their keys.
+func (f *nodeFile) paths() map[string]*string {
+	out := map[string]*string{
+		"dataDir": &f.DataDir, "peer.tls.cert": &f.Peer.TLS.Cert, "peer.tls.key": &f.Peer.TLS.Key, "peer.tls.ca": &f.Peer.TLS.CA,
+		"http.tls.cert": &f.HTTP.TLS.Cert, "http.tls.key": &f.HTTP.TLS.Key, "http.tokenFile": &f.HTTP.TokenFile,
+	}
 	for i := range f.Secrets.Folders {
-		out = append(out, &f.Secrets.Folders[i])
+		out[fmt.Sprintf("secrets.folders[%d]", i)] = &f.Secrets.Folders[i]
 	}
 	return out
 }
@@ -130,6 +139,7 @@ type parts struct {
 	replication stream.Config
 	kafka       kafka.Config
 	log         slog.Level
+	coreDumps   bool
 }
 
 // configs turns node.yaml into the packages' configurations, and reports
@@ -151,6 +161,7 @@ func (f nodeFile) configs(insecure bool) (parts, findings) {
 	}
 	p.kafka.ClientID, p.kafka.Secrets = f.ClientID, kafka.Secrets(f.Secrets)
 	p.replication.Memory = int64(f.Memory)
+	p.coreDumps = f.CoreDumps
 	p.replication.Lease = p.cluster.Profile.DeadAfter()
 	found := f.check()
 	if p.log.UnmarshalText([]byte(f.Log)) != nil {

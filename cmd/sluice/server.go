@@ -44,6 +44,11 @@ func serve(ctx context.Context, path string, o cli.ServerOptions) error {
 	for _, text := range c.found.lighter(fatal, c.fields) {
 		log.Warn("something in node.yaml is not as it should be", "finding", text)
 	}
+	if c.coreDumps {
+		log.Warn("core files of this process are allowed, and hold the secrets that it uses (coreDumps in node.yaml)")
+	} else if err := seal(); err != nil {
+		log.Warn("the memory of this process could not be kept from core files and other processes of its user; the secrets that it uses stand in it", "error", err)
+	}
 	n, err := assemble(c.parts, log)
 	if err != nil {
 		return err

@@ -202,7 +202,7 @@ func TestSimLinear(t *testing.T) {
 			for i := 1; i <= trio; i++ {
 				s.start(i)
 			}
-			s.until("there is a leader", time.Minute, func() bool { return s.leader() != 0 && s.voters() == trio })
+			s.until("there is a leader", time.Minute, func() bool { return s.leader() != 0 && s.voters() == trio && s.view().HasKafkaRevisions() })
 			o := s.operate(h)
 			for begun := time.Now(); time.Since(begun) < length; {
 				s.farAway()

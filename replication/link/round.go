@@ -105,10 +105,11 @@ func (t *Task) snapshot(ctx context.Context, link *fsm.Link) (*snapshot, error) 
 
 // pin keeps a Kafka cluster's id for good.
 func (t *Task) pin(ctx context.Context, at *side) error {
-	if at.client.Spec().ClusterID != "" || at.meta.ClusterID == "" {
+	spec := at.client.Spec()
+	if spec.ClusterID != "" || at.meta.ClusterID == "" {
 		return nil
 	}
-	if err := t.propose(ctx, &fsm.KafkaPin{Name: at.Name(), ClusterID: at.meta.ClusterID}); err != nil {
+	if err := t.propose(ctx, &fsm.KafkaPin{Name: at.Name(), ClusterID: at.meta.ClusterID, Revision: spec.Revision}); err != nil {
 		return fmt.Errorf("pinning the cluster id of Kafka cluster %s: %w", at.Name(), err)
 	}
 	return nil

@@ -77,7 +77,9 @@ func (a *assignment) propose(ctx context.Context, c fsm.Command) (fsm.Result, er
 
 // lift takes the stream's stop away, as an operator's retry does.
 func (a *assignment) lift(ctx context.Context) error {
-	_, err := a.propose(ctx, &fsm.TaskOrder{Link: a.link, Topic: a.topic, Partition: a.partition, Order: fsm.OrderRetry, At: a.now()})
+	_, err := a.propose(ctx, &fsm.TaskOrder{
+		Link: a.link, Topic: a.topic, Partition: a.partition, Order: fsm.OrderRetry, At: a.now(), Seen: a.ctl.View().Seen(),
+	})
 	return err
 }
 

@@ -39,10 +39,10 @@ func (c *Cluster) ClientOpts(l Listener) ([]kgo.Opt, error) {
 		}
 		opts = append(opts, kgo.DialTLSConfig(conf))
 	}
-	login := scram.Auth{User: User, Pass: Password}
+	login := scram.Auth{User: User, Pass: c.cfg.Password}
 	switch l.SASL {
 	case "PLAIN":
-		opts = append(opts, kgo.SASL(plain.Auth{User: User, Pass: Password}.AsMechanism()))
+		opts = append(opts, kgo.SASL(plain.Auth{User: User, Pass: c.cfg.Password}.AsMechanism()))
 	case "SCRAM-SHA-256":
 		opts = append(opts, kgo.SASL(login.AsSha256Mechanism()))
 	case "SCRAM-SHA-512":
@@ -178,8 +178,8 @@ func (c *Cluster) createUsers(ctx context.Context) error {
 	}
 	err := c.Admin(func(adm *kadm.Client) error {
 		up := []kadm.UpsertSCRAM{
-			{User: User, Password: Password, Mechanism: kadm.ScramSha256, Iterations: 4096},
-			{User: User, Password: Password, Mechanism: kadm.ScramSha512, Iterations: 4096},
+			{User: User, Password: c.cfg.Password, Mechanism: kadm.ScramSha256, Iterations: 4096},
+			{User: User, Password: c.cfg.Password, Mechanism: kadm.ScramSha512, Iterations: 4096},
 		}
 		for _, u := range up {
 			resp, err := adm.AlterUserSCRAMs(ctx, nil, []kadm.UpsertSCRAM{u})

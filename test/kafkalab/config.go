@@ -6,7 +6,8 @@ import (
 	"slices"
 )
 
-// User and Password are the login of every SASL listener.
+// User and Password are the login of every SASL listener, where Config names no
+// other password.
 const (
 	User     = "sluice"
 	Password = "sluice-secret"
@@ -26,6 +27,7 @@ type Config struct {
 	// more, and broker 0 alone where there are fewer.
 	SeparateController bool
 
+	Password string   // of User, Password by default
 	HeapMB   int      // -Xmx of each broker, 256 by default
 	JVMFlags []string // instead of the flags for a quick start (C1 only, serial collector)
 	LogLevel string   // of the brokers' logs: WARN by default
@@ -92,6 +94,9 @@ func (c Config) withDefaults() Config {
 	}
 	if len(c.Listeners) == 0 {
 		c.Listeners = []Listener{Plaintext()}
+	}
+	if c.Password == "" {
+		c.Password = Password
 	}
 	if c.HeapMB == 0 {
 		c.HeapMB = 256

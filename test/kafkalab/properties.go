@@ -140,7 +140,7 @@ func (c *Cluster) securityProperties(l Listener, p map[string]string) {
 	case "PLAIN":
 		p[prefix+"sasl.enabled.mechanisms"] = "PLAIN"
 		p[prefix+"plain.sasl.jaas.config"] = fmt.Sprintf(
-			`org.apache.kafka.common.security.plain.PlainLoginModule required user_%s="%s";`, User, Password)
+			`org.apache.kafka.common.security.plain.PlainLoginModule required user_%s="%s";`, User, c.cfg.Password)
 	default:
 		p[prefix+"sasl.enabled.mechanisms"] = l.SASL
 		p[prefix+strings.ToLower(l.SASL)+".sasl.jaas.config"] =

@@ -20,6 +20,12 @@ var names = []string{"l1", "l2", "l3"}
 // limits are what applies choose from.
 var limits = []string{"", "1MiB/s", "2MiB/s"}
 
+// cluster is the Kafka cluster that clients act on, which no link uses, and
+// datacenters what applies choose from for it.
+const cluster = "spare"
+
+var datacenters = []string{"", "east", "west"}
+
 // Topics are those that the links copy, which the source holds.
 func Topics() []string { return names }
 
@@ -65,7 +71,7 @@ func (c *Client) Run(ctx context.Context) error {
 			return nil
 		}
 		q := c.choose()
-		if q.what == read && c.Rand.IntN(3) == 0 {
+		if q.what == read && !q.kafka && c.Rand.IntN(3) == 0 {
 			err := c.carried(q.link)
 			if err != nil {
 				return err
@@ -80,6 +86,9 @@ func (c *Client) Run(ctx context.Context) error {
 
 // choose makes up a request.
 func (c *Client) choose() question {
+	if c.Rand.IntN(1+len(names)) == 0 {
+		return c.chooseKafka()
+	}
 	q := question{link: names[c.Rand.IntN(len(names))]}
 	switch n := c.Rand.IntN(100); {
 	case n < 20:
@@ -101,14 +110,31 @@ func (c *Client) choose() question {
 	return q
 }
 
-// Look asks for all links, and the answer must hold all that was made before.
+// chooseKafka makes up one about the Kafka cluster.
+func (c *Client) chooseKafka() question {
+	q := question{link: cluster, kafka: true, what: read}
+	n := c.Rand.IntN(100)
+	switch {
+	case n < 50:
+		q.what, q.limit = apply, datacenters[c.Rand.IntN(len(datacenters))]
+	case n < 65:
+		q.what = remove
+	}
+	if seen, ok := c.revision[q.link]; ok && q.what != read && n%2 == 0 {
+		q.expect = &seen
+	}
+	return q
+}
+
+// Look asks for all links and Kafka clusters, and the answer must hold all that
+// was made before.
 func (c *Client) Look() error {
 	for _, name := range names {
 		if err := c.request(question{link: name, what: read}); err != nil {
 			return err
 		}
 	}
-	return nil
+	return c.request(question{link: cluster, kafka: true, what: read})
 }
 
 // request asks, and notes the answer.
@@ -150,7 +176,7 @@ func (c *Client) do(ctx context.Context, a *api.Client, q question) (answer, loo
 	var ack *api.Ack
 	switch q.what {
 	case apply:
-		return c.apply(ctx, a, q)
+		return c.apply(ctx, a, q), look{}
 	case read:
 		return c.read(ctx, a, q), look{}
 	case pause:
@@ -158,6 +184,9 @@ func (c *Client) do(ctx context.Context, a *api.Client, q question) (answer, loo
 	case resume:
 		ack, err = a.Resume(ctx, q.link)
 	case remove:
+		if q.kafka {
+			return c.apply(ctx, a, q), look{}
+		}
 		ack, err = a.DeleteLink(ctx, q.link)
 	case order:
 		_, err = a.Order(ctx, q.link, string(fsm.OrderRetry), api.StreamSelector{})
@@ -175,14 +204,28 @@ func (c *Client) do(ctx context.Context, a *api.Client, q question) (answer, loo
 	return told, now
 }
 
-func (c *Client) apply(ctx context.Context, a *api.Client, q question) (answer, look) {
-	text := fmt.Sprintf("apiVersion: sluice/v1\nkind: Link\nmetadata: {name: %s}\nspec: {source: us, target: eu, topics: {include: [%s]}", q.link, q.link)
+// manifest is the object of an apply, and what the caller expects.
+func (q question) manifest() (text string, expect fsm.Expectation) {
+	if q.kafka {
+		text = fmt.Sprintf("apiVersion: sluice/v1\nkind: KafkaCluster\nmetadata: {name: %s}\nspec: {bootstrap: [\"spare:1\"]", q.link)
+		if q.limit != "" {
+			text += ", datacenter: " + q.limit
+		}
+		return text + "}\n", fsm.Expectation{Kafka: q.link}
+	}
+	text = fmt.Sprintf("apiVersion: sluice/v1\nkind: Link\nmetadata: {name: %s}\nspec: {source: us, target: eu, topics: {include: [%s]}", q.link, q.link)
 	if q.limit != "" {
 		text += ", limit: " + q.limit
 	}
-	r := api.ApplyRequest{Sources: []manifest.Source{{Name: "test", Text: text + "}\n"}}}
+	return text + "}\n", fsm.Expectation{Link: q.link}
+}
+
+func (c *Client) apply(ctx context.Context, a *api.Client, q question) answer {
+	text, expect := q.manifest()
+	r := api.ApplyRequest{Sources: []manifest.Source{{Name: "test", Text: text}}, Delete: q.what == remove}
 	if q.expect != nil {
-		r.Expect = []fsm.Expectation{{Link: q.link, Revision: *q.expect}}
+		expect.Revision = *q.expect
+		r.Expect = []fsm.Expectation{expect}
 	}
 	p, err := a.Apply(ctx, r)
 	told := c.meaning(q, err)
@@ -191,10 +234,32 @@ func (c *Client) apply(ctx context.Context, a *api.Client, q question) (answer, 
 		told.changes, told.before = p.Changes[0].Action != manifest.ActionNone, p.Changes[0].Revision
 		told.text = fmt.Sprintf("%s of revision %d", p.Changes[0].Action, told.before)
 	}
-	return told, look{}
+	return told
+}
+
+// readKafka reads the Kafka cluster among all.
+func (c *Client) readKafka(ctx context.Context, a *api.Client, q question) answer {
+	l, err := a.KafkaClusters(ctx)
+	told := c.meaning(q, err)
+	if err != nil {
+		return told
+	}
+	c.index = max(c.index, l.Index)
+	told.seen = look{state: "gone"}
+	for _, k := range l.Items {
+		if k.Name == q.link {
+			told.seen = look{state: fsm.StateRunning, limit: k.Datacenter, revision: *k.Revision}
+		}
+	}
+	told.outcome, told.text = shown, fmt.Sprintf("%+v", told.seen)
+	c.note(q.link, told.seen)
+	return told
 }
 
 func (c *Client) read(ctx context.Context, a *api.Client, q question) answer {
+	if q.kafka {
+		return c.readKafka(ctx, a, q)
+	}
 	l, err := a.Link(ctx, q.link)
 	told := c.meaning(q, err)
 	switch {

@@ -16,12 +16,15 @@ const (
 	read   = "read"
 )
 
-// question is one request about one link.
+// question is one request about one link or Kafka cluster. What is said of links
+// in this package holds for Kafka clusters too, whose datacenter stands where a
+// link's limit does; they are not paused, and gone at once.
 type question struct {
 	link   string
+	kafka  bool
 	what   string
 	limit  string  // of apply: the link's limit
-	expect *uint64 // of apply: the revision that the caller saw; nil: any
+	expect *uint64 // of apply, and of deleting a Kafka cluster: the revision that the caller saw; nil: any
 }
 
 func (q question) String() string {
@@ -52,7 +55,7 @@ const (
 type answer struct {
 	outcome outcome
 	seen    look   // of shown
-	before  uint64 // of apply: revision that the plan changes, 0: it creates the link
+	before  uint64 // of apply, and of deleting a Kafka cluster: revision that the plan changes, 0: it creates the object
 	changes bool   // of apply: the plan changes something
 	text    string // for a person
 }
@@ -109,10 +112,13 @@ func (s link) effect(q question) (link, bool) {
 		}
 		return s.changed(true, s.paused, q.limit), true
 	case remove:
-		if s.live {
+		switch {
+		case q.expect != nil && !s.is(*q.expect):
+			return s, false
+		case s.live:
 			return s.changed(false, false, ""), true
 		}
-		return s, s.leaving
+		return s, s.leaving || q.kafka
 	case pause, resume:
 		if s.live && s.paused != (q.what == pause) {
 			return s.changed(true, q.what == pause, s.limit), true
@@ -148,7 +154,7 @@ func (s link) step(q question, a answer) []link {
 func (s link) made(q question, a answer) []link {
 	next, ok := s.effect(q)
 	if q.what != apply {
-		if !ok {
+		if !ok || q.kafka && s.live && (!a.changes || !s.is(a.before)) { // what was planned is deleted, and nothing else
 			return nil
 		}
 		return []link{next}

@@ -13,7 +13,11 @@ import (
 
 // Client speaks to the node's API.
 func (n *Node) Client() *api.Client {
-	c, err := api.NewClient(api.ClientConfig{Addresses: []string{"http://" + n.HTTP}})
+	cfg := api.ClientConfig{Addresses: []string{"http://" + n.HTTP}}
+	if n.n.options.Token != "" {
+		cfg = api.ClientConfig{Addresses: []string{"https://" + n.HTTP}, TokenFile: n.n.tokenFile(), CAFile: n.n.caFile()}
+	}
+	c, err := api.NewClient(cfg)
 	if err != nil {
 		n.n.t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package system
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 
 	"sluice/api"
 	"sluice/cluster"
+	"sluice/fsm"
 	"sluice/manifest"
 	"sluice/test/claim"
 	"sluice/test/faults"
@@ -31,6 +33,12 @@ func operated(t *testing.T, mesh *faults.Mesh) *Nodes {
 		}
 	}
 	n.Ready()
+	until(t, "Kafka clusters have revisions", func() error {
+		if s := n.alive().Status(); s == nil || s.Feature < fsm.FeatureLevel {
+			return errors.New("the feature level is lower")
+		}
+		return nil
+	})
 	n.Apply(linear.Manifest(us.ListenAddrs(), eu.ListenAddrs()))
 	return n
 }

@@ -51,6 +51,9 @@ type Options struct {
 	Memory string       // of each node, 64MiB when empty
 	Apart  bool         // brokers see each node by a client id of its own (clientOf)
 	Mesh   *faults.Mesh // stands between the nodes where it is not nil
+
+	Token   string          // the API is over TLS and asks for it, where it is not empty
+	Process func(*exec.Cmd) // changes how a process is started, where it is not nil
 }
 
 // Start writes certificates and configurations and starts all nodes.
@@ -61,6 +64,9 @@ func Start(t testing.TB, o Options) *Nodes {
 	}
 	n := &Nodes{t: t, dir: t.TempDir(), options: o}
 	if err := pki.CreateCA(n.dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(n.tokenFile(), []byte("ops "+o.Token+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for range o.Nodes {
@@ -75,6 +81,11 @@ func Start(t testing.TB, o Options) *Nodes {
 	}
 	return n
 }
+
+// tokenFile and caFile are what a client of the API needs, where it asks for a
+// token.
+func (n *Nodes) tokenFile() string { return filepath.Join(n.dir, "api.token") }
+func (n *Nodes) caFile() string    { return filepath.Join(n.dir, pki.CACertFile) }
 
 // Secret writes a file that objects may refer to, and returns its path.
 func (n *Nodes) Secret(name string, content []byte) string {
@@ -144,15 +155,19 @@ func (n *Node) configure() {
 	if memory == "" {
 		memory = "64MiB"
 	}
+	closed := ""
+	if n.n.options.Token != "" {
+		closed = fmt.Sprintf(", tls: {cert: %[1]s.pem, key: %[1]s.key}, tokenFile: %[2]q", n.Name, n.n.tokenFile())
+	}
 	text := fmt.Sprintf(`name: %[1]s
 datacenter: here
 dataDir: %[1]s
 peer: {listen: %[2]q, advertise: %[3]q, dialFrom: %[4]q, tls: {cert: %[1]s.pem, key: %[1]s.key, ca: ca.pem}}
-http: {listen: %[5]q}
+http: {listen: %[5]q%[8]s}
 join: [%[6]s]
 profile: lan
 memory: %[7]s
-`, n.Name, n.Peer, n.advertise, n.dialFrom, n.HTTP, strings.Join(join, ", "), memory)
+`, n.Name, n.Peer, n.advertise, n.dialFrom, n.HTTP, strings.Join(join, ", "), memory, closed)
 	if n.n.options.Apart {
 		text += fmt.Sprintf("clientId: %q\n", clientOf(n))
 	}
@@ -214,8 +229,12 @@ func (n *Node) Start() {
 	defer log.Close()
 	cmd := exec.Command(n.Binary, "server", "-c", n.yaml)
 	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Env = os.Environ()
 	if n.token != "" {
-		cmd.Env = append(os.Environ(), "SLUICE_JOIN_TOKEN="+n.token)
+		cmd.Env = append(cmd.Env, "SLUICE_JOIN_TOKEN="+n.token)
+	}
+	if change := n.n.options.Process; change != nil {
+		change(cmd)
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
