@@ -32,6 +32,7 @@ var mayImport = map[string][]string{
 	"replication/rewrite":  {"fsm", "kafka/record", "replication/offsets"},
 	"replication/recovery": {"fsm", "kafka/record", "replication/offsets"},
 	"replication/pipe":     {"fsm", "kafka/record", "replication/offsets", "replication/rewrite", "replication/recovery"},
+	"replication/filler":   {"kafka"},
 	"replication/wire":     {"fsm", "task", "kafka", "replication/pipe", "replication/recovery", "replication/rewrite"},
 	"replication/stream":   {"fsm", "task", "operation", "kafka", "replication/offsets", "replication/pipe", "replication/recovery", "replication/wire", "words"},
 	"replication/link":     {"fsm", "task", "operation", "kafka", "replication/offsets", "words"},
