@@ -343,7 +343,7 @@ func (p *picture) link(l *fsm.Link, tasks []Task) Link {
 		Name: s.Name, ID: l.ID, State: s.State, Condition: fsm.CodeStarting, Unconfirmed: p.unconfirmed(l),
 		LinkSettings: LinkSettings{
 			Source: s.Source, Target: s.Target, Include: nonNil(s.Include), Exclude: nonNil(s.Exclude), Rename: s.Rename, Start: s.Start,
-			Offsets: s.Offsets, OnLoss: s.OnLoss, OnSourceDeleted: manifest.OnSourceDeleted(&s), Copies: s.Copies, Writers: s.Writers, Limit: manifest.FormatRate(s.Limit),
+			Offsets: s.Offsets, Gaps: manifest.Gaps(&s), OnLoss: s.OnLoss, OnSourceDeleted: manifest.OnSourceDeleted(&s), Copies: s.Copies, Writers: s.Writers, Limit: manifest.FormatRate(s.Limit),
 			ReplicationFactor: s.ReplicationFactor,
 		},
 		Revision: l.Revision, CreatedAt: time.UnixMilli(l.CreatedAt).UTC(), Totals: p.totals(tasks),

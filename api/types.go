@@ -119,6 +119,7 @@ type LinkSettings struct {
 	Start             string   `json:"start"`
 	Offsets           string   `json:"offsets"`
 	OnLoss            string   `json:"onLoss"`
+	Gaps              string   `json:"gaps" enum:"fill,translate"`
 	OnSourceDeleted   string   `json:"onSourceDeleted" enum:"stop,end"`
 	Copies            string   `json:"copies"`
 	Writers           string   `json:"writers"`

@@ -68,6 +68,7 @@ func linkText(w io.Writer, st style, l *api.LinkDetail) {
 	line("Names", "%s", cmp.Or(l.Rename, "{topic}"))
 	line("Start", "%s", l.Start)
 	line("Offsets", "%s; copies: %s; writers: %s", l.Offsets, l.Copies, l.Writers)
+	line("Gaps", "%s (of transactions)", l.Gaps)
 	line("On loss", "%s; on a deleted source topic: %s", l.OnLoss, l.OnSourceDeleted)
 	line("Limit", "%s", cmp.Or(l.Limit, "none"))
 	line("Created", "%s", moment(l.CreatedAt, l.AsOf).text)

@@ -59,6 +59,8 @@ const (
 	CodeLostRace    Code = "lost-race" // an owner met writes of its successor and stopped
 	CodeNewSegment  Code = "new-segment"
 	CodeTranslated  Code = "left-dense"
+	CodeGapsFilled  Code = "gaps-filled"
+	CodeOffsetBump  Code = "offset-bump"
 	CodeEpochRaised Code = "producer-epoch-raised"
 	CodeRecopied    Code = "recopied"
 	CodeTopicAdded  Code = "topic-added"

@@ -25,6 +25,7 @@ const (
 	featureThinned        = 4 // a mapping keeps where segments were dropped when its newest ones are cut off
 	featureIdentity       = 5 // every node tells the others who belongs to the cluster; keys of nodes, bans, and tokens to join with
 	featureRescue         = 6 // links are held, and taken over from a Sluice cluster that is lost
+	featureFilled         = 6 // gaps of transactions are filled at the target
 	featureExpected       = 6 // Kafka clusters have revisions; orders say which stops they are for
 )
 

@@ -163,6 +163,8 @@ func TestLevelOf(t *testing.T) {
 			want = featureEndedStreams
 		case name == "mapping-put-thinned":
 			want = featureThinned
+		case name == "mapping-put-filled", name == "objects-gaps":
+			want = featureFilled
 		case name == "node-put-key", name == "node-remove-ban":
 			want = featureIdentity
 		case strings.HasSuffix(name, "-revision"), strings.HasSuffix(name, "-seen"):

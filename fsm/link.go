@@ -13,6 +13,9 @@ const (
 	OffsetsIdentical  = "identical"
 	OffsetsTranslated = "translated"
 
+	GapsFill      = "" // transactions of a filler at the target take them
+	GapsTranslate = "translate"
+
 	OnLossHalt     = "halt"
 	OnLossContinue = "continue"
 	OnLossRecopy   = "recopy"
@@ -40,6 +43,7 @@ type LinkSpec struct {
 	Rename            string   `json:"rename,omitempty"` // template with {topic} and {source}
 	Start             string   `json:"start"`            // earliest, latest or an RFC 3339 time
 	Offsets           string   `json:"offsets"`
+	Gaps              string   `json:"gaps,omitempty" feature:"6"` // what becomes of offsets that transactions take without a record; empty: they are filled
 	OnLoss            string   `json:"onLoss"`
 	OnSourceDeleted   string   `json:"onSourceDeleted,omitempty" feature:"3"` // empty: its streams stop; end: they end
 	Copies            string   `json:"copies"`

@@ -148,6 +148,14 @@ type Mapping struct {
 	ProducerEpoch int16     `json:"producerEpoch"` // of the batches to be sent
 	SequenceZero  int64     `json:"sequenceZero"`  // target offset where sequence 0 of this epoch stands
 
+	// Filled: the target offsets that markers and aborted records of the source
+	// would have are taken by transactions of a filler, so that a dense stream
+	// keeps its shift. Sequences count records then, and no offsets.
+	Filled bool `json:"filled,omitempty" feature:"6"`
+	// Bump is by how many offsets a filler went too far, which the next gap takes
+	// back.
+	Bump int64 `json:"bump,omitempty" feature:"6"`
+
 	// Thinned is a source offset: behind a segment that begins before it others
 	// may have been dropped, although it is one of the newest (see ExactFrom).
 	// Apply keeps it; what a command says here counts for nothing.

@@ -194,3 +194,9 @@ func byLink(a, b *Link) int         { return cmp.Compare(a.ID, b.ID) }
 func byRing(a, b LinkEvents) int    { return cmp.Compare(a.Link, b.Link) }
 
 func byOperation(a, b *Operation) int { return cmp.Compare(a.ID, b.ID) }
+
+// Fills reports whether gaps of transactions may be filled for a link: all nodes
+// know of it, and nobody else writes to its targets.
+func Fills(v *View, l *LinkSpec) bool {
+	return v.Feature >= featureFilled && l.Gaps == GapsFill && l.Writers != WritersShared && l.Offsets != OffsetsTranslated
+}

@@ -62,7 +62,7 @@ func linkDocOf(l *fsm.LinkSpec) linkDoc {
 		header: header{APIVersion, KindLink, metadata{l.Name}},
 		Spec: linkSpec{
 			Source: l.Source, Target: l.Target, Topics: topicsSpec{l.Include, l.Exclude}, Rename: l.Rename,
-			Start: l.Start, Offsets: l.Offsets, OnLoss: l.OnLoss, OnDeleted: OnSourceDeleted(l), Copies: l.Copies, Writers: l.Writers,
+			Start: l.Start, Offsets: l.Offsets, Gaps: Gaps(l), OnLoss: l.OnLoss, OnDeleted: OnSourceDeleted(l), Copies: l.Copies, Writers: l.Writers,
 			Limit: FormatRate(l.Limit), TargetTopics: targetTopicsSpec{l.ReplicationFactor}, State: l.State,
 		},
 	}

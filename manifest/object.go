@@ -101,6 +101,7 @@ type (
 		Start        string           `yaml:"start,omitempty" default:"earliest" doc:"Where copying begins, decided once, when the link is applied: earliest, latest, or a time like 2026-01-31T12:00:00Z." example:"latest"`
 		Offsets      string           `yaml:"offsets,omitempty" default:"auto" doc:"auto: the same offsets where the source allows it, else a constant shift, else exact segments. identical: the same, or the stream stops. translated: segments from the start." example:"auto"`
 		OnLoss       string           `yaml:"onLoss,omitempty" default:"halt" doc:"What a stream does when something cannot be copied: halt waits for an operator, continue goes on behind it, recopy begins anew once the target is empty. Which stops it is about, the reason codes say." example:"continue"`
+		Gaps         string           `yaml:"gaps,omitempty" default:"fill" doc:"What becomes of the offsets that transactions of the source take without a record (their markers, and records that were aborted). fill: transactions of Sluice's take the same offsets at the target, so that records keep theirs. translate: offsets differ from there on, by segments. A stream that has begun to fill goes on with it." example:"translate"`
 		OnDeleted    string           `yaml:"onSourceDeleted,omitempty" default:"stop" doc:"What the streams of a topic do that was deleted at the source: stop waits for an operator, end ends them and keeps the target's records." example:"end"`
 		Copies       string           `yaml:"copies,omitempty" default:"skip-from-target" doc:"Which records that other links wrote into the source are left out: skip-from-target those that came from this link's target, skip-all every one." example:"skip-all"`
 		Writers      string           `yaml:"writers,omitempty" default:"ours" doc:"ours: nobody else writes to the target topics. shared: a stream may begin in a topic that holds others' records." example:"ours"`
@@ -148,21 +149,30 @@ func (d *linkDoc) object() (fsm.LinkSpec, error) {
 	l := fsm.LinkSpec{
 		Name: d.Metadata.Name, Source: s.Source, Target: s.Target,
 		Include: s.Topics.Include, Exclude: s.Topics.Exclude, Rename: s.Rename,
-		Start:           cmp.Or(s.Start, fsm.StartEarliest),
-		Offsets:         cmp.Or(s.Offsets, fsm.OffsetsAuto),
-		OnLoss:          cmp.Or(s.OnLoss, fsm.OnLossHalt),
-		Copies:          cmp.Or(s.Copies, fsm.CopiesSkipFromTarget),
-		Writers:         cmp.Or(s.Writers, fsm.WritersOurs),
-		OnSourceDeleted: s.OnDeleted, Limit: limit, ReplicationFactor: s.TargetTopics.ReplicationFactor, State: s.State,
+		Start:   cmp.Or(s.Start, fsm.StartEarliest),
+		Offsets: cmp.Or(s.Offsets, fsm.OffsetsAuto),
+		OnLoss:  cmp.Or(s.OnLoss, fsm.OnLossHalt),
+		Copies:  cmp.Or(s.Copies, fsm.CopiesSkipFromTarget),
+		Writers: cmp.Or(s.Writers, fsm.WritersOurs),
+		Gaps:    s.Gaps, OnSourceDeleted: s.OnDeleted, Limit: limit, ReplicationFactor: s.TargetTopics.ReplicationFactor, State: s.State,
 	}
 	if l.Rename == "{topic}" {
 		l.Rename = ""
+	}
+	if l.Gaps == gapsFill {
+		l.Gaps = fsm.GapsFill
 	}
 	if l.OnSourceDeleted == sourceDeletedStop {
 		l.OnSourceDeleted = fsm.OnSourceDeletedStop
 	}
 	return l, err
 }
+
+// gapsFill is fsm.GapsFill in words.
+const gapsFill = "fill"
+
+// Gaps is a link's gaps in words: fill or translate.
+func Gaps(l *fsm.LinkSpec) string { return cmp.Or(l.Gaps, gapsFill) }
 
 // OnSourceDeleted is a link's onSourceDeleted in words: stop or end.
 func OnSourceDeleted(l *fsm.LinkSpec) string { return cmp.Or(l.OnSourceDeleted, sourceDeletedStop) }

@@ -334,7 +334,7 @@ func linkFields(l *fsm.LinkSpec) []field {
 		{"spec.source", l.Source}, {"spec.target", l.Target},
 		{"spec.topics.include", list(l.Include)}, {"spec.topics.exclude", list(l.Exclude)},
 		{"spec.rename", l.Rename}, {"spec.start", l.Start}, {"spec.offsets", l.Offsets}, {"spec.onLoss", l.OnLoss},
-		{"spec.onSourceDeleted", OnSourceDeleted(l)},
+		{"spec.gaps", Gaps(l)}, {"spec.onSourceDeleted", OnSourceDeleted(l)},
 		{"spec.copies", l.Copies}, {"spec.writers", l.Writers}, {"spec.limit", FormatRate(l.Limit)},
 		{"spec.targetTopics.replicationFactor", factor}, {"spec.state", l.State},
 	}

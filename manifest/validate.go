@@ -149,6 +149,7 @@ func (c checker) link(l *fsm.LinkSpec) {
 	c.rename(l)
 	c.oneOf("spec.offsets", l.Offsets, fsm.OffsetsAuto, fsm.OffsetsIdentical, fsm.OffsetsTranslated)
 	c.oneOf("spec.onLoss", l.OnLoss, fsm.OnLossHalt, fsm.OnLossContinue, fsm.OnLossRecopy)
+	c.oneOf("spec.gaps", Gaps(l), gapsFill, fsm.GapsTranslate)
 	c.oneOf("spec.onSourceDeleted", OnSourceDeleted(l), sourceDeletedStop, fsm.OnSourceDeletedEnd)
 	c.oneOf("spec.copies", l.Copies, fsm.CopiesSkipFromTarget, fsm.CopiesSkipAll)
 	c.oneOf("spec.writers", l.Writers, fsm.WritersOurs, fsm.WritersShared)

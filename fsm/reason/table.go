@@ -278,6 +278,16 @@ var table = map[fsm.Code]Row{
 		Meaning: "offsets of the two sides cannot stay in step from here on; translation stays exact",
 		Advice:  nothing,
 	},
+	fsm.CodeGapsFilled: {
+		Severity: Told, Side: Source, Acts: Nobody, Event: true,
+		Meaning: "the source has transactions; from here on the offsets that these take without a record are taken at the target too, and all records keep theirs",
+		Advice:  nothing,
+	},
+	fsm.CodeOffsetBump: {
+		Severity: Told, Side: Target, Acts: Nobody, Event: true,
+		Meaning: "a broker of the target wrote the end of a transaction twice, so records stand one offset further until the next transaction of the source gives it back; translation stays exact",
+		Advice:  nothing,
+	},
 	fsm.CodeRecopied: {
 		Severity: Told, Side: None, Acts: Nobody, Event: true,
 		Meaning: "the stream began anew, as it was ordered to",

@@ -26,6 +26,11 @@ func Sequence(m *fsm.Mapping, target int64) int32 {
 	return int32(d)
 }
 
+// NextSequence is the sequence number behind that of so many records.
+func NextSequence(sequence, count int32) int32 {
+	return int32((int64(sequence) + int64(count)) % sequences)
+}
+
 // OffsetOf is the inverse of Sequence: of the target offsets that have the
 // sequence number, the one nearest to near.
 func OffsetOf(m *fsm.Mapping, sequence int32, near int64) int64 {
@@ -69,6 +74,9 @@ func Mixed(m *fsm.Mapping, target int64) bool {
 	i := after(s, target)
 	return i > 0 && i < len(s) && target > s[i-1].Target && !reached(s, i)
 }
+
+// Until returns the segments that begin up to where a target's log ends.
+func Until(m *fsm.Mapping, end int64) []fsm.Segment { return m.Segments[:after(m.Segments, end)] }
 
 // Cut returns the segments that hold for a target whose log lost what stood
 // at end and behind: gaps of the source are still ahead, other writers'

@@ -29,7 +29,7 @@ type modelBatch struct {
 	count  int32
 	time   int64
 	base   int64 // where it stands
-	source int64 // of its first record; foreign ones: -1
+	source int64 // of its first record; foreign ones: -1, a filler's: -2
 	born   int   // its number among the requests sent
 }
 
@@ -40,6 +40,25 @@ type modelBroker struct {
 	start int64
 	log   []modelBatch
 	state map[int64][]modelBatch // the last five of each producer id in its epoch
+
+	fence int  // of the filler: whoever has a lower one is fenced
+	begun bool // its transaction has records and no marker yet
+}
+
+// fillWith appends a filler's records, or the marker that ends its transaction.
+func (k *modelBroker) fillWith(count int64, marker bool) {
+	k.begun = !marker
+	k.log = append(k.log, modelBatch{pid: fillerID, count: int32(count), base: k.end(), source: fillerID})
+}
+
+// fenceFiller ends what the filler before had begun, and returns what the new one
+// shows.
+func (k *modelBroker) fenceFiller() int {
+	if k.begun {
+		k.fillWith(1, true)
+	}
+	k.fence++
+	return k.fence
 }
 
 func (k *modelBroker) end() int64 {
@@ -98,7 +117,9 @@ func (k *modelBroker) lose(n int) {
 	k.log = k.log[:n:n]
 	k.state = map[int64][]modelBatch{}
 	for _, b := range k.log {
-		k.remember(b)
+		if b.source != fillerID {
+			k.remember(b)
+		}
 	}
 }
 
@@ -112,7 +133,7 @@ func (k *modelBroker) read(pid int64) recovery.Observed {
 	}
 	if n := len(k.log); n > 0 {
 		l := k.log[n-1]
-		o.Tail = &recovery.Tail{ProducerID: l.pid, Epoch: l.epoch, BaseOffset: l.base, BaseSequence: l.seq, Count: l.count, MaxTimestamp: l.time, LastOffset: l.base + int64(l.count) - 1}
+		o.Tail = &recovery.Tail{ProducerID: l.pid, Epoch: l.epoch, BaseOffset: l.base, BaseSequence: l.seq, Count: l.count, MaxTimestamp: l.time, LastOffset: l.base + int64(l.count) - 1, Transactional: l.source == fillerID}
 	}
 	return o
 }

@@ -54,10 +54,22 @@ func (r *ring) all() []item {
 // inOrder checks that what is on its way follows what is acknowledged without
 // a gap, up to the cursor, ready to be sent.
 func (p *Pipe) inOrder(way []item) error {
-	at, source := p.done.progress.Target, p.done.progress.Source
+	at, source, seq := p.done.progress.Target, p.done.progress.Source, int32(-1)
 	for i, it := range way {
+		if it.fill > 0 {
+			if !p.mapping.Filled || it.sum.Target != at || it.from < source || it.sum.Next-it.from != it.fill {
+				return fmt.Errorf("part %d of the way fills %d offsets at %d for source [%d, %d), before it ends %d", i, it.fill, it.sum.Target, it.from, it.sum.Next, at)
+			}
+			at, source = at+it.fill, it.sum.Next
+			continue
+		}
+		if !p.mapping.Filled {
+			seq = offsets.Sequence(&p.mapping, it.sum.Target)
+		} else if seq < 0 {
+			seq = it.sum.Sequence
+		}
 		h := it.batch.Header()
-		switch seq := offsets.Sequence(&p.mapping, it.sum.Target); {
+		switch {
 		case it.sum.Target < at, it.sum.Target > at && (i > 0 || p.life != Ended): // once ended, what stood before the first may be refused
 			return fmt.Errorf("batch %d of the way is for target %d, before it ends %d", i, it.sum.Target, at)
 		case it.from < source, it.sum.Next <= it.from:
@@ -71,7 +83,10 @@ func (p *Pipe) inOrder(way []item) error {
 		case it.memory == nil:
 			return fmt.Errorf("batch %d of the way has no memory", i)
 		}
-		at, source = it.sum.End(), it.sum.Next
+		at, source, seq = it.sum.End(), it.sum.Next, offsets.NextSequence(seq, h.Count)
+	}
+	if p.life != Ended && seq >= 0 && seq != p.out.sequence {
+		return fmt.Errorf("the next sequence is %d, %d is due", p.out.sequence, seq)
 	}
 	if at > p.in.cursor.Target || at < p.in.cursor.Target && p.life != Ended || source > p.in.cursor.Source {
 		return fmt.Errorf("the way ends at source %d, target %d; the cursor is %+v", source, at, p.in.cursor)

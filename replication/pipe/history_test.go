@@ -9,6 +9,7 @@ import (
 
 	"sluice/fsm"
 	"sluice/replication/offsets"
+	"sluice/replication/pipe"
 	"sluice/replication/recovery"
 )
 
@@ -61,7 +62,9 @@ func checkHistory(t *rapid.T) {
 		"lose the end": func(t *rapid.T) { w.lose(t) },
 		"foreign":      func(t *rapid.T) { w.foreign(t) },
 		"retention":    func(t *rapid.T) { w.trim(t) },
-		"marker":       func(t *rapid.T) { w.marker(t) },
+		"gap":          func(t *rapid.T) { w.gap(t, false) },
+		"transaction":  func(t *rapid.T) { w.gap(t, true) },
+		"fill":         acting(func(i int) { w.fillOn(t, i) }),
 		"":             w.check,
 	})
 	w.settle(t)
@@ -101,12 +104,14 @@ func (w *model) copyOne(t *rapid.T, i int) {
 	w.fetch(t, i)
 	w.send(t, i)
 	w.deliver(i, false)
+	w.fillOn(t, i)
+	w.fillOn(t, i)
 }
 
 // checkpoint commits the owner's progress, with its segments.
 func (w *model) checkpoint() {
 	n := &w.nodes[w.owner]
-	if n.pipe == nil || n.task.Mapping.Version != w.task.Mapping.Version {
+	if n.pipe == nil || n.pipe.Life() == pipe.Ended || n.task.Mapping.Version != w.task.Mapping.Version {
 		return
 	}
 	p, segments := n.pipe.Checkpoint()
@@ -180,17 +185,25 @@ func (w *model) past(at int64) int64 {
 	return at
 }
 
-// marker puts a gap behind all that anybody has fetched.
-func (w *model) marker(t *rapid.T) {
-	if rapid.IntRange(0, 9).Draw(t, "seldom") > 0 {
+// gap puts a gap behind all that anybody has fetched.
+func (w *model) gap(t *rapid.T, transaction bool) {
+	if !transaction && rapid.IntRange(0, 9).Draw(t, "seldom") > 0 {
 		return
 	}
 	at := max(w.nodes[0].fetched, w.nodes[1].fetched, w.first) + int64(rapid.IntRange(0, 3).Draw(t, "ahead"))
 	to := at + int64(rapid.IntRange(1, 3).Draw(t, "offsets"))
+	if transaction && at < w.seen {
+		return // there was a record
+	}
+	for s := at; s < to; s++ {
+		if w.past(s) != s {
+			return
+		}
+	}
 	for s := at; s < to; s++ {
 		w.skipped[s] = true
 	}
-	w.gaps[at] = to
+	w.gaps[at], w.marks[at] = to, transaction
 }
 
 // settle: the faults are over, the owner alone goes on and must get anywhere.
@@ -221,11 +234,12 @@ func (w *model) settle(t *rapid.T) {
 	w.check(t)
 	for range 12 {
 		w.deliver(i, false)
+		w.fillOn(t, i)
 		w.recover(t, i)
 	}
 	n := &w.nodes[i]
 	if n.pipe == nil {
-		t.Fatalf("it stands: %+v, log end %d", n.memory, w.broker.end())
+		t.Fatalf("it stands: %+v, log end %d, fault %+v, mapping %+v", n.memory, w.broker.end(), n.fault, n.task.Mapping)
 	}
 	p, m := n.pipe.Status().Progress, n.task.Mapping
 	if p.Target != w.broker.end() || m.Phase == fsm.PhaseDense && offsets.Source(m, p.Target) < p.Source {
@@ -248,7 +262,7 @@ func (w *model) align(n *modelNode, s *recovery.Situation, known fsm.Progress) *
 	for _, b := range w.broker.log {
 		for k := range int64(b.count) {
 			if at := b.base + k; at >= known.Target && at < s.Log.LogEnd {
-				target = append(target, recovery.Seen{Offset: at, Sum: uint64(b.source + k), Other: b.pid != n.task.Mapping.ProducerID})
+				target = append(target, recovery.Seen{Offset: at, Sum: uint64(b.source + k), Other: b.source == -1, Filler: b.source == fillerID})
 			}
 		}
 	}

@@ -27,10 +27,12 @@ type model struct {
 	first   int64          // the source's log start
 	skipped map[int64]bool
 	gaps    map[int64]int64 // source offset without a record -> the next one that has one
+	marks   map[int64]bool  // of these, those that a transaction takes
 	clock   time.Time
-	births  int  // requests sent so far
-	lost    bool // the log lost its end, and no checkpoint has told since
-	stuck   bool // only copying anew helps
+	births  int   // requests sent so far
+	seen    int64 // source offset that was fetched last
+	lost    bool  // the log lost its end, and no checkpoint has told since
+	stuck   bool  // only copying anew helps
 	codec   *rewrite.Rebuilder
 }
 
@@ -45,9 +47,15 @@ type modelNode struct {
 	waited   int  // requests sent when it was given the stream, or last waited for old ones
 	clean    bool // derived while no later request was on its way
 	over     bool // it has heard that it does not own the stream
+	fence    int  // its filler's
+	filling  bool
+	filled   int // steps of its filler that are done
 }
 
-const ourID, theirID = 7, 99
+// debug tells each step of a history that failed.
+const debug = false
+
+const ourID, theirID, fillerID = 7, 99, -2
 
 // kept is memory that nobody counts.
 type kept struct{}
@@ -56,7 +64,7 @@ func (kept) Retain()  {}
 func (kept) Release() {}
 
 func newModel(t *rapid.T) *model {
-	w := &model{skipped: map[int64]bool{}, gaps: map[int64]int64{}, clock: time.Unix(1, 0), codec: rewrite.NewRebuilder()}
+	w := &model{skipped: map[int64]bool{}, gaps: map[int64]int64{}, marks: map[int64]bool{}, clock: time.Unix(1, 0), codec: rewrite.NewRebuilder()}
 	w.start = rapid.SampledFrom([]int64{0, 50}).Draw(t, "source start")
 	w.first = w.start
 	w.broker = modelBroker{start: rapid.SampledFrom([]int64{0, 3, 1 << 33}).Draw(t, "target start"), state: map[int64][]modelBatch{}}
@@ -154,7 +162,11 @@ func (w *model) recover(t *rapid.T, i int) {
 	}
 	s := w.situation(i)
 	for range 50 {
-		switch step := recovery.Next(s).(type) {
+		step := recovery.Next(s)
+		if debug {
+			t.Logf("node %d: %T %+v; log %v", i, step, step, w.broker.log)
+		}
+		switch step := step.(type) {
 		case recovery.Gather:
 			if !w.gather(t, i, &s, step) {
 				return
@@ -202,7 +214,7 @@ func (w *model) recover(t *rapid.T, i int) {
 
 func (w *model) situation(i int) recovery.Situation {
 	n := &w.nodes[i]
-	return recovery.Situation{Task: &n.task, Spec: &w.spec, Memory: n.memory, Fault: n.fault, Now: young, Expiration: expiration, ProducerID: ourID}
+	return recovery.Situation{Task: &n.task, Spec: &w.spec, Memory: n.memory, Fault: n.fault, Now: young, Expiration: expiration, ProducerID: ourID, Gaps: recovery.Gaps{Fills: true}}
 }
 
 // gather answers what is asked; false: it has to wait.
@@ -231,7 +243,7 @@ func (w *model) gather(t *rapid.T, i int, s *recovery.Situation, g recovery.Gath
 		w.clock = w.clock.Add(2 * time.Second)
 		n.waited = w.births
 		n.memory.OldRequests, s.Memory.OldRequests = false, false
-		s.Waited, s.Log = true, nil
+		s.Waited, s.Log, s.Gaps = true, nil, recovery.Gaps{Fills: true}
 	case recovery.NeedEpochEnd:
 		end := int64(1 << 40)
 		s.EpochEnd = &end
@@ -242,6 +254,13 @@ func (w *model) gather(t *rapid.T, i int, s *recovery.Situation, g recovery.Gath
 				s.Ours = append(s.Ours, recovery.Batch{Sequence: b.seq, Target: b.base, Count: b.count})
 			}
 		}
+	case recovery.NeedFence:
+		n.fence = w.broker.fenceFiller()
+		s.Gaps.Fenced, s.Log, s.Owner = &recovery.Fence{Before: s.Log.LogEnd}, nil, recovery.OwnerUnasked
+	case recovery.NeedData:
+		s.Gaps.Data = w.lastData(g.From, g.All)
+	case recovery.NeedAhead:
+		s.Gaps.Ahead = &recovery.Ahead{Data: true, Offset: w.past(g.From)}
 	case recovery.NeedAlignment:
 		s.Aligned = w.align(n, s, g.Known)
 	default:
@@ -254,57 +273,11 @@ func (w *model) open(i int, o recovery.Open) {
 	n := &w.nodes[i]
 	n.memory.Last, n.memory.Version, n.memory.Unacked = o.Progress, n.task.Mapping.Version, nil
 	n.memory.Unsaved = append(n.memory.Unsaved, o.Segments...)
-	n.fault, n.fetched, n.clean = nil, o.Source, !w.heldUp(i)
+	n.fault, n.fetched, n.clean, n.filling = nil, o.Source, !w.heldUp(i), false
 	n.pipe = pipe.New(pipe.Start{
 		Mapping: *n.task.Mapping, Position: o.Position, Progress: o.Progress, Expiration: expiration, Guarded: o.Guarded,
 		OldRequests: n.memory.OldRequests, Seen: w.clock, MaxOpened: 1 << 20,
 	})
-}
-
-// timeOf is the timestamp of a source record: runs of old and young ones.
-func timeOf(source int64) int64 {
-	if source/3%2 == 1 {
-		return tooOld
-	}
-	return young
-}
-
-// fetch hands the node's pipe the next batch of the source.
-func (w *model) fetch(t *rapid.T, i int) {
-	n := &w.nodes[i]
-	if n.pipe == nil || n.pipe.Life() != pipe.Taking || n.pipe.Held() > 1000 {
-		return
-	}
-	if n.fetched < w.first {
-		n.pipe.End(recovery.AtSource(recovery.OutOfRange, fsm.CodePositionLost, -1, -1, "out of range"))
-		w.ended(i)
-		return
-	}
-	at := w.past(n.fetched)
-	count := int64(rapid.IntRange(1, 4).Draw(t, "records"))
-	for k := int64(1); k < count; k++ {
-		if w.past(at+k) != at+k || timeOf(at+k) != timeOf(at) {
-			count = k
-		}
-	}
-	n.fetched = at + count
-	n.pipe.Take(&pipe.Arrival{Records: batchAt(w.codec, at, count), Stable: at + count, High: at + count, Memory: kept{}}, w.codec)
-	w.ended(i)
-}
-
-// batchAt is a batch of the source; each record holds its offset.
-func batchAt(r *rewrite.Rebuilder, at, count int64) []byte {
-	var b record.Builder
-	for k := range count {
-		b.Add(&record.Record{Timestamp: timeOf(at + k), Value: binary.BigEndian.AppendUint64(nil, uint64(at+k))})
-	}
-	batch, err := r.Codec.Build(nil, record.CodecNone, &b)
-	if err != nil {
-		panic(err)
-	}
-	batch.SetBaseOffset(at)
-	batch.SetLeaderEpoch(0)
-	return batch
 }
 
 // sent is a batch as it goes to the broker.
@@ -343,6 +316,8 @@ func (w *model) send(t *rapid.T, i int) {
 			w.clock = w.clock.Add(2 * time.Second) // a quiet wait came first, in which the other appended nothing
 		}
 		n.inFlight = append(n.inFlight, w.sent(t, n.pipe.Pop(w.clock)))
+	case pipe.Fill:
+		n.filling, n.filled = true, 0
 	case pipe.Nothing, pipe.Hold:
 	}
 	w.ended(i)

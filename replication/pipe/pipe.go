@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sluice/fsm"
+	"sluice/replication/offsets"
 	"sluice/replication/recovery"
 	"sluice/replication/rewrite"
 )
@@ -75,6 +76,7 @@ type Start struct {
 //     pipe began with, which never changes;
 //   - inFlight holds <= 1 while Probing or Unguarded, <= Window always;
 //   - Streaming only on the Guarded route;
+//   - while a filler takes offsets nothing else is in flight;
 //   - nothing is queued once Ended, and fault says why it ended.
 type Pipe struct {
 	mapping     fsm.Mapping
@@ -103,7 +105,8 @@ type intake struct {
 // sending is what goes to the target, and by which rules.
 type sending struct {
 	queue    ring
-	queued   int // bytes of queue
+	queued   int   // bytes of queue
+	sequence int32 // of the next record to be queued
 	inFlight ring
 	pace     Pace
 	route    Route
@@ -138,11 +141,14 @@ func New(s Start) *Pipe {
 	p := &Pipe{
 		mapping: s.Mapping, skip: s.Skip, targetEpoch: s.TargetEpoch, maxOpened: s.MaxOpened,
 		in:   intake{stable: -1},
-		out:  sending{route: Unguarded, guard: guard{last: s.Position.LastTime, expiration: s.Expiration, seen: s.Seen, oldRequests: s.OldRequests}},
+		out:  sending{route: Unguarded, sequence: s.Position.Sequence, guard: guard{last: s.Position.LastTime, expiration: s.Expiration, seen: s.Seen, oldRequests: s.OldRequests}},
 		done: acknowledged{progress: s.Progress, time: s.Position.LastTime, moved: s.Seen},
 	}
 	if s.Guarded {
 		p.out.route = Guarded
+	}
+	if !s.Mapping.Filled {
+		p.out.sequence = offsets.Sequence(&s.Mapping, s.Position.Target)
 	}
 	shift := s.Mapping.Segments[len(s.Mapping.Segments)-1].Shift()
 	if s.Mapping.Phase == fsm.PhaseDense {
@@ -184,7 +190,7 @@ func (p *Pipe) finished() {
 
 // passGap counts source offsets that hold nothing to copy, such as the marker
 // behind the last transaction, as done once all before them is. A dense stream
-// crosses none.
+// crosses none: a filler takes them where they are known to be a transaction's.
 func (p *Pipe) passGap() {
 	idle := p.life != Ended && p.out.empty()
 	if p.mapping.Phase != fsm.PhaseDense && idle && p.in.cursor.Source > p.done.progress.Source {

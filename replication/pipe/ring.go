@@ -13,8 +13,9 @@ type Memory interface {
 	Release()
 }
 
-// item is one batch on its way.
+// item is one batch on its way, or offsets that a filler is to take.
 type item struct {
+	fill    int64  // so many offsets to be taken; 0: a batch
 	memory  Memory // nil when given back
 	batch   record.Batch
 	from    int64 // first source offset

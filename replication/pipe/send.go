@@ -18,9 +18,10 @@ const (
 	Ready                  // Pop it and send it on the pipe's Route
 	Look                   // read the target's log end first, then tell Looked
 	Hold                   // wait for what is in flight, or for Looked
+	Fill                   // let the filler take the offsets that ToFill says, then tell Filled
 )
 
-func (v Verdict) String() string { return [...]string{"nothing", "ready", "look", "hold"}[v] }
+func (v Verdict) String() string { return [...]string{"nothing", "ready", "look", "hold", "fill"}[v] }
 
 // LookAfter is how long a guarded pipe that no leader has confirmed lately
 // trusts what it knows of the target's end. A successor that writes an old
@@ -31,15 +32,20 @@ const LookAfter = time.Second / 2
 
 // Sendable reports whether something waits and room is in flight.
 func (p *Pipe) Sendable() bool {
-	return p.life != Ended && p.out.queue.len() > 0 && p.out.inFlight.len() < p.window()
+	return p.life != Ended && p.out.queue.len() > 0 && p.out.inFlight.len() < p.out.window()
 }
 
-func (p *Pipe) window() int {
-	if p.out.pace == Streaming {
+// window is how many may be in flight: behind a fill, or with one next, only
+// what is alone.
+func (s *sending) window() int {
+	if s.pace == Streaming && s.queue.at(0).fill == 0 && !s.filling() {
 		return Window
 	}
 	return 1
 }
+
+// filling reports whether a filler takes offsets now.
+func (s *sending) filling() bool { return s.inFlight.len() > 0 && s.inFlight.at(0).fill > 0 }
 
 // Route is by which rules the next batch goes.
 func (p *Pipe) Route() Route { return p.out.route }
@@ -58,8 +64,12 @@ func (p *Pipe) NextSize() int {
 // is the wall clock in unix ms; leased says whether a leader has confirmed
 // lately that this node owns the stream.
 func (p *Pipe) Next(now time.Time, wall int64, leased func() bool) Verdict {
-	if !p.Sendable() {
+	switch {
+	case !p.Sendable():
 		return Nothing
+	case p.out.queue.at(0).fill > 0: // its own fence guards it
+		p.out.inFlight.push(p.out.queue.pop())
+		return Fill
 	}
 	g := &p.out.guard
 	route := Unguarded
@@ -113,6 +123,33 @@ func (p *Pipe) Pop(now time.Time) record.Batch {
 	p.out.inFlight.push(it)
 	p.out.guard.last = it.maxTime
 	return it.batch
+}
+
+// Gap is offsets of the target that a filler is to take.
+type Gap struct {
+	From, Count int64
+	Time        int64 // ms, of what takes them at the source
+}
+
+// ToFill says which.
+func (p *Pipe) ToFill() Gap {
+	it := p.out.inFlight.at(0)
+	return Gap{it.sum.Target, it.fill, it.maxTime}
+}
+
+// Filled takes what became of that: the target ends where it should (nil), or a
+// fault.
+func (p *Pipe) Filled(now time.Time, f *recovery.Fault) {
+	it := p.out.inFlight.pop()
+	if f != nil {
+		p.End(*f)
+		return
+	}
+	p.out.guard.seen, p.done.moved = now, now
+	p.done.progress.Source, p.done.progress.SourceEpoch = it.sum.Next, it.epoch
+	p.done.progress.Target, p.done.progress.TargetEpoch = it.sum.Target+it.fill, p.targetEpoch
+	p.done.progress.At = now.UnixMilli()
+	p.finished()
 }
 
 // Acknowledged takes the broker's answer for the oldest batch in flight: that
@@ -178,7 +215,7 @@ func (p *Pipe) Expires(after int64) { p.out.guard.expiration = after }
 
 // Unanswered is how long the target has been silent about what is in flight.
 func (p *Pipe) Unanswered(now time.Time) time.Duration {
-	if p.out.inFlight.len() == 0 {
+	if p.out.inFlight.len() == 0 || p.out.filling() {
 		return 0
 	}
 	return now.Sub(p.out.inFlight.at(0).sent)

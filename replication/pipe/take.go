@@ -135,15 +135,19 @@ func (t *taking) batch(b record.Batch) {
 		return
 	}
 	class, _ := rewrite.Classify(&h, t.in.cursor.Source)
-	if class == rewrite.Control || drop || t.skip[h.ProducerID] || h.Count == 0 {
-		t.in.epoch = h.LeaderEpoch
-		t.gap(h.LastOffset()+1, gapReason(class, drop, h.Count))
-		return
-	}
-	if h.BaseOffset > t.in.cursor.Source && !t.gap(h.BaseOffset, "offsets are missing at the source (compaction or an aborted transaction)") {
+	nothing, transaction := t.skip[h.ProducerID] || h.Count == 0, class == rewrite.Control || drop
+	if h.BaseOffset > t.in.cursor.Source && !nothing && !t.gap(h.BaseOffset, nil, "offsets are missing at the source (compaction)") {
 		return
 	}
 	t.in.epoch = h.LeaderEpoch
+	if nothing || transaction {
+		of := &h
+		if !transaction {
+			of = nil
+		}
+		t.gap(h.LastOffset()+1, of, gapReason(class, drop, h.Count))
+		return
+	}
 	if class == rewrite.NeedsOpening {
 		t.open(b, &h)
 		return
@@ -184,16 +188,39 @@ func gapReason(class rewrite.Class, aborted bool, count int32) string {
 	return "a batch that another link wrote is not copied back"
 }
 
-// gap moves over source offsets that are not written. A dense stream ends
-// there, for the next shift must be committed before data that rests on it; a
-// known segment's gap is crossed freely. False: the pipe finishes.
-func (p *Pipe) gap(to int64, why string) bool {
-	if p.mapping.Phase == fsm.PhaseDense && to > p.knownNext() {
-		p.finish(recovery.AtSource(recovery.Gap, fsm.CodeTranslated, p.in.cursor.Source, to, why))
+// gap moves over source offsets that are not written: those of a transaction's
+// marker or aborted records, whose header is given, or others. A dense stream ends there, for what
+// follows from it must be committed before data that rests on it; a known
+// segment's gap is crossed freely, and once fillers are committed those of
+// transactions are filled. False: the pipe finishes.
+func (t *taking) gap(to int64, transaction *record.Header, why string) bool {
+	c := &t.in.cursor
+	switch {
+	case t.mapping.Phase != fsm.PhaseDense || to <= t.knownNext():
+	case transaction != nil && t.mapping.Filled && t.mapping.Bump == 0:
+		t.fill(to, transaction.MaxTimestamp)
+	default:
+		f := recovery.AtSource(recovery.Gap, fsm.CodeTranslated, c.Source, to, why)
+		f.Transaction = transaction != nil
+		t.finish(f)
 		return false
 	}
-	p.in.cursor.Source = max(p.in.cursor.Source, to)
+	c.Source = max(c.Source, to)
 	return true
+}
+
+// fill has the target's offsets up to that of the source offset taken, by what has
+// a timestamp in ms.
+func (t *taking) fill(to, time int64) {
+	c := &t.in.cursor
+	n := to - c.Source
+	c.Target += n
+	if last := t.out.queue.len() - 1; last >= 0 && t.out.queue.at(last).fill > 0 {
+		it := t.out.queue.at(last)
+		it.fill, it.epoch, it.maxTime, it.sum.Next = it.fill+n, t.in.epoch, time, to
+		return
+	}
+	t.out.queue.push(item{fill: n, from: c.Source, epoch: t.in.epoch, maxTime: time, sum: recovery.Batch{Target: c.Target - n, Next: to}})
 }
 
 // knownNext is the source offset that the mapping gives for the cursor's
@@ -237,7 +264,8 @@ func (t *taking) open(b record.Batch, h *record.Header) {
 // push queues a batch, made ready to be sent.
 func (p *Pipe) push(it item) {
 	it.memory.Retain()
-	it.sum.Sequence = offsets.Sequence(&p.mapping, it.sum.Target)
+	it.sum.Sequence = p.out.sequence
+	p.out.sequence = offsets.NextSequence(it.sum.Sequence, it.sum.Count)
 	record.Rewrite(it.batch, p.mapping.ProducerID, p.mapping.ProducerEpoch, it.sum.Sequence)
 	p.out.queue.push(it)
 	p.out.queued += len(it.batch)

@@ -56,11 +56,6 @@ func (s *Situation) unsure(f Fault) Step {
 	return Gather{What: NeedOwner}
 }
 
-// Lost is the event of a stream that is another node's by now.
-func Lost(why string) fsm.Event {
-	return fsm.Event{Code: fsm.CodeLostRace, From: -1, To: -1, Message: "another node owns the stream now: " + why}
-}
-
 // misplaced names every batch that stands elsewhere.
 func (s *Situation) misplaced() Step {
 	wrong := s.Memory.Misplaced
@@ -108,13 +103,14 @@ func (s *Situation) outOfRange() Step {
 	return s.open()
 }
 
-// gap commits that from here on offsets are translated. The producer epoch is
-// raised: an owner that is cut off and knows only the old mapping would count
-// on behind what is written under the new one.
+// gap commits that from here on gaps of transactions are filled, or that offsets
+// are translated. The producer epoch is raised: an owner that is cut off and knows
+// only the old mapping would count on behind what is written under the new one.
 func (s *Situation) gap(f Fault) Step {
 	p := s.Memory.Last
+	fill := f.Transaction && s.Gaps.Fills
 	switch {
-	case s.Spec.Offsets == fsm.OffsetsIdentical:
+	case s.Spec.Offsets == fsm.OffsetsIdentical && !fill:
 		f.Kind, f.Code = Blocked, fsm.CodeIdentityLost
 		return Halt{f}
 	case s.Task.Mapping == nil || p.Source != f.Range.From:
@@ -129,8 +125,24 @@ func (s *Situation) gap(f Fault) Step {
 	if s.Waited && s.Log.LogEnd != p.Target {
 		return s.open() // an old request was appended meanwhile
 	}
+	if fill && !s.Task.Mapping.Filled && s.Gaps.Fenced == nil { // where that cannot be done, the link may still be told not to
+		if s.Log == nil {
+			return Gather{What: NeedLog}
+		}
+		return Gather{What: NeedFence}
+	}
 	m := s.successor()
-	m.Phase = fsm.PhaseTranslated
+	switch {
+	case fill && m.Filled:
+		return takeBack(s, m, f, p)
+	case fill:
+		m.Filled = true
+		return s.commitRaised(m, p, Commit{Event: &fsm.Event{
+			Code: fsm.CodeGapsFilled, From: f.Range.From, To: f.Range.To,
+			Message: "the offsets that transactions take without a record are taken at the target too, so that all records keep theirs: " + f.Message,
+		}})
+	}
+	m.Phase, m.Filled, m.Bump = fsm.PhaseTranslated, false, 0
 	m.Segments = offsets.Cut(&m, p.Target) // a translated stream knows of none ahead
 	if f.Range.To > p.Source {
 		m.Segments = append(m.Segments, fsm.Segment{Source: f.Range.To, Target: p.Target})
@@ -139,40 +151,6 @@ func (s *Situation) gap(f Fault) Step {
 	return s.commitRaised(m, p, Commit{Event: &fsm.Event{
 		Code: fsm.CodeTranslated, From: f.Range.From, To: f.Range.To, Message: "offsets are translated from here on: " + f.Message,
 	}})
-}
-
-// lastEpoch is the last one that a producer id has.
-const lastEpoch = 1<<15 - 1
-
-// commitRaised commits a mapping under which sequence 0 of an unused producer
-// epoch stands where the progress is.
-func (s *Situation) commitRaised(m fsm.Mapping, p fsm.Progress, c Commit) Step {
-	m.SequenceZero, m.ProducerEpoch = p.Target, max(m.ProducerEpoch, seenEpoch(s, m.ProducerID))
-	switch {
-	case m.ProducerEpoch < lastEpoch:
-		m.ProducerEpoch++
-	case s.NewID == nil:
-		return Gather{What: NeedNewID}
-	default:
-		m.ProducerID, m.ProducerEpoch = *s.NewID, 0
-	}
-	c.Mapping, c.Progress = m, p
-	return c
-}
-
-// seenEpoch is the highest epoch of a producer id that the target has shown, -1: none.
-func seenEpoch(s *Situation, producer int64) int16 {
-	epoch := int16(-1)
-	if s.Log == nil || Basis(s) == nil || Basis(s).ProducerID != producer {
-		return epoch
-	}
-	if p := s.Log.Producer; p != nil {
-		epoch = p.Epoch
-	}
-	if t := s.Log.Tail; t != nil && t.ProducerID == producer {
-		epoch = max(epoch, t.Epoch)
-	}
-	return epoch
 }
 
 // raiseEpoch begins a new producer epoch at the log end: the broker's state is
@@ -192,16 +170,16 @@ func (s *Situation) raiseEpoch(f Fault) Step {
 	switch {
 	case step != nil:
 		return step
-	case pos.Outcome == RaiseEpoch:
+	case pos.Outcome == RaiseEpoch && !s.Task.Mapping.Filled: // else the position is there too
 		if pos, step = s.behindLost(pos); step != nil {
 			return step
 		}
-	case pos.Outcome != Found && pos.Outcome != LostAcked:
+	case pos.Outcome != Found && pos.Outcome != LostAcked && pos.Outcome != RaiseEpoch:
 		return s.open() // something else by now
 	}
 	p, src, end := s.Memory.Last, pos.Source, s.Log.LogEnd
 	m := s.successor()
-	m.Segments = offsets.Cut(&m, end)
+	cut(s, &m, end)
 	addAligned(s, &m)
 	if end < p.Target {
 		addEnd(&m, src, end)

@@ -7,6 +7,7 @@ type Seen struct {
 	Offset int64
 	Sum    uint64
 	Other  bool // at the target: another writer's
+	Filler bool // at the target: takes the offset of a transaction of the source
 }
 
 // Alignment says how far the records of a translated stream, which no offset
@@ -32,7 +33,7 @@ type Alignment struct {
 func Align(source, target []Seen, p fsm.Progress, sourceEnd, end int64) Alignment {
 	w := alignment{places: make(map[uint64][]int, len(target)), target: target, source: p.Source, shift: p.Target - p.Source}
 	for i, t := range target {
-		if !t.Other {
+		if !t.Other && !t.Filler {
 			w.places[t.Sum] = append(w.places[t.Sum], i)
 		}
 	}

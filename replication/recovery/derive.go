@@ -53,6 +53,7 @@ type Position struct {
 	Outcome  Outcome
 	Source   int64 // next source offset
 	Target   int64 // the target's log end: next base offset to expect
+	Sequence int32 // of the next record, where gaps are filled
 	LastTime int64 // ms, max timestamp of our last batch in the log, -1: none or unknown
 	From, To int64 // target range that LostAcked, Foreign, Unknown or Truncated is about
 	Ours     int64 // Foreign: target offset up to which our own records were written, -1: not known

@@ -41,14 +41,15 @@ func None() Range { return Range{-1, -1} }
 
 // Fault is what ended a pipe, or kept the next one from being opened.
 type Fault struct {
-	Kind    Kind
-	Code    fsm.Code
-	Source  bool  // met at the source, else at the target
-	Range   Range // of the source if Source, else of the target
-	Epoch   int32 // Diverged: the largest leader epoch that the source has and is not above ours
-	Refused bool  // the broker did not want our sequence
-	Perhaps bool  // a request of ours may still be appended
-	Message string
+	Kind        Kind
+	Code        fsm.Code
+	Source      bool  // met at the source, else at the target
+	Range       Range // of the source if Source, else of the target
+	Transaction bool  // Gap: a marker's or aborted records' offsets
+	Epoch       int32 // Diverged: the largest leader epoch that the source has and is not above ours
+	Refused     bool  // the broker did not want our sequence
+	Perhaps     bool  // a request of ours may still be appended
+	Message     string
 }
 
 // Faulty makes a fault that concerns no offsets.

@@ -10,6 +10,9 @@ import (
 // located is where the stream goes on by what was gathered. Where its log end
 // cannot be counted, both logs are compared behind the last place that is known.
 func (s *Situation) located() (Position, Step) {
+	if s.Task.Mapping.Filled {
+		return filled(s)
+	}
 	pos := s.derive()
 	if pos.Outcome != Unknown || s.Task.Mapping.Phase != fsm.PhaseTranslated {
 		return pos, nil

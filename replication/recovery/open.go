@@ -27,8 +27,11 @@ func (s *Situation) open() Step {
 		return step
 	case pos.Outcome != Found && pos.Outcome != LostAcked:
 		return s.unusable(pos)
-	case pos.Outcome == LostAcked && s.Aligned != nil: // segments behind the log end are void
+	case pos.Outcome == LostAcked && (s.Aligned != nil || s.Task.Mapping.Filled): // segments behind the log end are void, and the checkpoint, once filler reaches it
 		return Restart{AtTarget(Forgotten, fsm.CodeEpochRaised, pos.Target, pos.Target, pos.Detail)}
+	}
+	if s.Task.Mapping.Filled && s.Owner != OwnerConfirmed {
+		return notConfirmed(s)
 	}
 	// Brokers may refuse any sequence but 0 of a producer that they forgot.
 	if s.Log.Producer == nil && pos.Target == s.Memory.Refused && pos.Target != s.Task.Mapping.SequenceZero {

@@ -135,13 +135,18 @@ func (s *Situation) resumeAt(m *fsm.Mapping) (source int64, step Step) {
 	at, first, stop := s.Memory.Last.Source, s.Source.First, ofTopic(s)
 	begin := func(source int64) (int64, Step) {
 		m.Generation++
-		m.Segments = []fsm.Segment{{Source: source, Target: s.Log.LogEnd}}
+		m.Segments, m.Bump = []fsm.Segment{{Source: source, Target: s.Log.LogEnd}}, 0
 		return source, nil
 	}
 	behind := func(source int64) (int64, Step) {
 		addAligned(s, m)
 		m.Segments = offsets.Behind(m, source, s.Log.LogEnd)
 		return source, nil
+	}
+	none := s.Log.LogEnd < m.Segments[0].Target // of the stream's records is left
+	switch {
+	case stop.Code == fsm.CodeTargetTruncated, stop.Code == fsm.CodeForeignWriter && none:
+		return begin(max(m.Segments[0].Source, first))
 	}
 	switch stop.Code {
 	case fsm.CodeSourceRecreated:
@@ -150,8 +155,6 @@ func (s *Situation) resumeAt(m *fsm.Mapping) (source int64, step Step) {
 		return begin(max(first, min(stop.From, s.Source.End)))
 	case fsm.CodeTargetRecreated:
 		return begin(max(at, first))
-	case fsm.CodeTargetTruncated: // none of the stream's records is left
-		return begin(max(m.Segments[0].Source, first))
 	case fsm.CodeForeignWriter:
 		source, step := s.behindForeign(m)
 		if step != nil {
@@ -181,7 +184,7 @@ func (s *Situation) resumeAt(m *fsm.Mapping) (source int64, step Step) {
 // get segments of their own.
 func (s *Situation) behindForeign(m *fsm.Mapping) (source int64, step Step) {
 	old := s.Task.Mapping
-	if old.Phase != fsm.PhaseDense {
+	if old.Phase != fsm.PhaseDense || old.Filled {
 		return s.behindForeignTranslated()
 	}
 	near := max(s.Memory.Last.Target, old.Segments[0].Target) // up to there everything is known to stand where it should
@@ -278,6 +281,7 @@ func (s *Situation) recopy() Step {
 	if s.Task.Mapping != nil {
 		m := s.successor()
 		m.Generation++
+		m.Filled, m.Bump = false, 0
 		m.Phase, m.Segments = s.firstPhase(), []fsm.Segment{{Source: first, Target: end}}
 		m.SourceTopicID, m.TargetTopicID = s.Places.Source, s.Places.Target
 		step = s.commitRaised(m, s.progressAt(first, end, 0), Commit{})

@@ -28,7 +28,36 @@ type Situation struct {
 	Difference *int64  // first source offset whose record the target does not hold where it should, -1: none
 	Ours       []Batch // our batches behind what is known; nil: not gathered
 	Aligned    *Alignment
+	Gaps       Gaps
 	Waited     bool // no request of an earlier life can be appended any more
+}
+
+// Gaps is what the next step of a stream rests on whose gaps are, or may be,
+// filled.
+type Gaps struct {
+	Fills  bool // gaps of transactions may be filled
+	Fenced *Fence
+	Data   *LastData
+	Ahead  *Ahead
+}
+
+// Fence says that nobody else fills gaps, and that nothing of that is under way.
+type Fence struct {
+	Before int64 // where the target's log ended before: to fence may have added a marker, even over what the log had lost
+}
+
+// LastData is what a look at the target's last records found. It looks back from
+// the log end to the offset that is asked for; where that is no checkpoint, which
+// may be far away, to our last batch.
+type LastData struct {
+	Ours  *Tail // our last batch; nil: none there
+	Other *Tail // a batch that is neither ours nor a filler's; nil: none
+}
+
+// Ahead is what the source holds from an offset on that is known.
+type Ahead struct {
+	Data   bool  // there is a record to copy
+	Offset int64 // its offset, or up to where there is none
 }
 
 // Memory is what this owner knows of the stream beside the facts.

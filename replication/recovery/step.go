@@ -15,8 +15,9 @@ type (
 	Gather struct {
 		What  Need
 		Epoch int32        // NeedEpochEnd: of the last copied record at the source
-		From  int64        // NeedDifference, NeedOurs: the first offset to look at (of the source, of the target)
+		From  int64        // NeedDifference, NeedOurs, NeedData, NeedAhead: the first offset to look at (of the source, of the target)
 		At    Position     // NeedDifference: what was derived
+		All   bool         // NeedData: down to From, else to our last batch
 		Known fsm.Progress // NeedAlignment: the last place that is known
 
 		Mapping *fsm.Mapping // NeedDifference: by which it is compared; nil: the stream's
@@ -69,6 +70,11 @@ func (Restart) step() {}
 func (Alone) step()   {}
 func (End) step()     {}
 
+// Lost is the event of a stream that is another node's by now.
+func Lost(why string) fsm.Event {
+	return fsm.Event{Code: fsm.CodeLostRace, From: -1, To: -1, Message: "another node owns the stream now: " + why}
+}
+
 // Need is what a Gather asks for.
 type Need uint8
 
@@ -85,11 +91,15 @@ const (
 	NeedDifference              // Difference
 	NeedOurs                    // Ours
 	NeedAlignment               // Aligned
+	NeedFence                   // Gaps.Fenced: fence whoever filled gaps before, and what it began is ended; Log is read anew, and Owner asked after it
+	NeedData                    // Gaps.Data
+	NeedAhead                   // Gaps.Ahead
 )
 
 func (n Need) String() string {
 	return [...]string{"both topics", "the target's log", "the source's log", "the link's producer id", "a new producer id", "who owns it",
-		"wait for old requests", "the end of the checkpoint's leader epoch", "compare both logs", "our batches in the target", "find the target's last records in the source"}[n]
+		"wait for old requests", "the end of the checkpoint's leader epoch", "compare both logs", "our batches in the target", "find the target's last records in the source",
+		"fence whoever filled gaps", "our last batch in the target", "the source's next record"}[n]
 }
 
 const (

@@ -28,7 +28,7 @@ func (l *logs) align(ctx context.Context, known fsm.Progress, sit *recovery.Situ
 	}
 	a := aligning{hashes: l.newHashes(), told: told, from: max(known.Target, sit.Log.LogStart), most: end - known.Target}
 	ours := func(producer int64) bool { return sit.Task.Unsure || producer == sit.Task.Mapping.ProducerID } // a lost cluster may have taken another
-	err = a.readTarget(ctx, &l.target, ours, end)
+	err = a.readTarget(ctx, &l.target, ours, sit.Spec.Writers != fsm.WritersShared, end)
 	if err == nil && !a.unreadable {
 		err = a.readSource(ctx, &l.source, span{from: max(known.Source, sit.Source.First), to: committed, committed: true}, skip)
 	}
@@ -65,8 +65,8 @@ func (a *aligning) open(ctx context.Context, b record.Batch, from int64, to *[]r
 }
 
 // readTarget reads the records up to the log end: ours, and that there are
-// others.
-func (a *aligning) readTarget(ctx context.Context, target *side, ours func(producer int64) bool, end int64) error {
+// others, or filler where nobody else may write.
+func (a *aligning) readTarget(ctx context.Context, target *side, ours func(producer int64) bool, exclusive bool, end int64) error {
 	return target.scan(ctx, span{from: a.from, to: end}, func(b record.Batch) error {
 		h, err := record.ParseHeader(b)
 		if err != nil {
@@ -74,8 +74,9 @@ func (a *aligning) readTarget(ctx context.Context, target *side, ours func(produ
 		}
 		a.told("reading this link's last records in the target", h.BaseOffset-a.from, a.most)
 		if !ours(h.ProducerID) {
+			filler := exclusive && ofTransaction(&h)
 			for at := max(h.BaseOffset, a.from); at <= h.LastOffset(); at++ {
-				a.target = append(a.target, recovery.Seen{Offset: at, Other: true})
+				a.target = append(a.target, recovery.Seen{Offset: at, Other: !filler, Filler: filler})
 			}
 			return nil
 		}

@@ -21,9 +21,6 @@ const (
 	mostListed = 500_000
 )
 
-// tell shows how far a long reading is, in offsets.
-type tell func(doing string, done, all int64)
-
 // firstDifference is the first source offset from from on whose record does
 // not stand where the mapping has it at the target, whose log ends at pos; -1:
 // none. Both sides show only what their high watermarks have passed.
@@ -56,11 +53,11 @@ func (l *logs) differenceIn(ctx context.Context, m *fsm.Mapping, from, to int64,
 	}
 	theirs := map[int64]uint64{}
 	h := l.newHashes()
-	if err := h.records(ctx, &l.target, first, end, func(offset int64, sum uint64) { theirs[offset] = sum }); err != nil {
+	if err := h.records(ctx, &l.target, span{first, end, m.Filled}, func(offset int64, sum uint64) { theirs[offset] = sum }); err != nil {
 		return -1, err
 	}
 	diff := int64(-1)
-	err := h.records(ctx, &l.source, from, to, func(offset int64, sum uint64) {
+	err := h.records(ctx, &l.source, span{from, to, m.Filled}, func(offset int64, sum uint64) {
 		at, ok := offsets.Target(m, offset)
 		if other, there := theirs[at]; ok && diff < 0 && (!there || other != sum) {
 			diff = offset

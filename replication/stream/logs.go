@@ -18,7 +18,8 @@ import (
 type logs struct {
 	source, target side
 	conns          *wire.Conns // whose memory batches are opened in
-	maxOpened      int         // bytes that a batch which has to be opened may decompress to
+	fillers        *fillers
+	maxOpened      int // bytes that a batch which has to be opened may decompress to
 
 	compared comparison
 	listed   listing
@@ -139,11 +140,7 @@ func (l *logs) tail(ctx context.Context, end, high int64) (*recovery.Tail, error
 	err := l.target.fresh.use(ctx, l.target.Cluster, l.target.place.Leader, func(conn *kafka.Conn) error {
 		return l.target.scanOver(ctx, conn, span{from: end - 1, to: end}, func(b record.Batch) error {
 			h := b.Header()
-			tail = &recovery.Tail{
-				ProducerID: h.ProducerID, Epoch: h.ProducerEpoch, BaseOffset: h.BaseOffset, BaseSequence: h.BaseSequence,
-				Count: h.Count, MaxTimestamp: h.MaxTimestamp, LastOffset: h.LastOffset(),
-				Transactional: h.Attributes&(record.AttrTransactional|record.AttrControl) != 0,
-			}
+			tail = tailOf(&h)
 			return nil
 		})
 	})

@@ -22,3 +22,6 @@ type listing struct {
 	next    int64 // target offset
 	batches []recovery.Batch
 }
+
+// tell shows how far a long reading is, in offsets.
+type tell func(doing string, done, all int64)

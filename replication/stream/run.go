@@ -28,6 +28,7 @@ func newStream(ctx context.Context, r *shared, t *fsm.Task) *Stream {
 			source:    side{Cluster: r.catalog.Cluster(l.Spec.Source), topic: key.Topic, partition: key.Partition, isSource: true, fresh: r.fresh, share: s.share},
 			target:    side{Cluster: r.catalog.Cluster(l.Spec.Target), topic: key.TargetTopic, partition: key.Partition, fresh: r.fresh, share: s.share},
 			conns:     r.conns,
+			fillers:   r.fillers,
 			maxOpened: int(r.cfg.Memory / 4),
 		}
 		s.log = r.log.With("link", l.Spec.Name, "topic", key.Topic, "partition", key.Partition)
@@ -138,7 +139,7 @@ func (s *Stream) open(sit *recovery.Situation, o recovery.Open) *watcher {
 	s.progress.opened(p, o, m.Version)
 	s.assigned.record(o.Event)
 	return &watcher{
-		assigned: s.assigned, every: s.cfg.LookupEvery, logs: s.logs, progress: s.progress, pause: s.pause, partition: p, mapping: m, skip: skip,
+		assigned: s.assigned, every: s.cfg.LookupEvery, logs: s.logs, filler: s.filler, progress: s.progress, pause: s.pause, partition: p, mapping: m, skip: skip,
 	}
 }
 

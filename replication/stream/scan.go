@@ -12,6 +12,7 @@ import (
 
 	"sluice/kafka"
 	"sluice/kafka/record"
+	"sluice/replication/recovery"
 	"sluice/replication/wire"
 )
 
@@ -116,15 +117,15 @@ type hashes struct {
 	hash      maphash.Hash
 }
 
-// records reads the records with offsets in [from, to), and hands over each
-// one's offset and hash. Transaction markers are none.
-func (h *hashes) records(ctx context.Context, s *side, from, to int64, each func(offset int64, sum uint64)) error {
-	return s.scan(ctx, span{from: from, to: to}, func(b record.Batch) error {
+// records reads the records with offsets in the span, and hands over each one's
+// offset and hash. Transaction markers are none.
+func (h *hashes) records(ctx context.Context, s *side, r span, each func(offset int64, sum uint64)) error {
+	return s.scan(ctx, r, func(b record.Batch) error {
 		if b.Attributes()&record.AttrControl != 0 {
 			return nil
 		}
 		return h.batch(ctx, b, func(offset int64, sum uint64) {
-			if offset >= from && offset < to {
+			if offset >= r.from && offset < r.to {
 				each(offset, sum)
 			}
 		})
@@ -151,5 +152,18 @@ func (h *hashes) opened(rs *record.Records, each func(offset int64, sum uint64))
 			_, _ = h.hash.Write(part)
 		}
 		each(r.Offset, h.hash.Sum64())
+	}
+}
+
+// ofTransaction reports whether a batch is a transaction's records or its marker.
+func ofTransaction(h *record.Header) bool {
+	return h.Attributes&(record.AttrTransactional|record.AttrControl) != 0
+}
+
+// tailOf is what recovery wants to know of a batch.
+func tailOf(h *record.Header) *recovery.Tail {
+	return &recovery.Tail{
+		ProducerID: h.ProducerID, Epoch: h.ProducerEpoch, BaseOffset: h.BaseOffset, BaseSequence: h.BaseSequence,
+		Count: h.Count, MaxTimestamp: h.MaxTimestamp, LastOffset: h.LastOffset(), Transactional: ofTransaction(h),
 	}
 }

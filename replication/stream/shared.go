@@ -54,6 +54,7 @@ type shared struct {
 	log     *slog.Logger
 	conns   *wire.Conns
 	fresh   *freshConns
+	fillers *fillers
 
 	counts *counts // of links and topics
 

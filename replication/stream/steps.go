@@ -60,6 +60,18 @@ func (s *Stream) answer(sit *recovery.Situation, g recovery.Gather) (err error) 
 		ctx, cancel := untilDrained(s.ctx, s.drain)
 		defer cancel()
 		sit.Ours, err = s.logs.ours(ctx, m, g.From, sit.Log.LogEnd, s.progress.tell)
+	case recovery.NeedFence:
+		if s.filler, err = s.logs.openFiller(s.ctx, sit.Spec); err == nil {
+			sit.Gaps.Fenced, sit.Log, sit.Owner = &recovery.Fence{Before: sit.Log.LogEnd}, nil, recovery.OwnerUnasked
+		}
+	case recovery.NeedData:
+		ctx, cancel := untilDrained(s.ctx, s.drain)
+		defer cancel()
+		sit.Gaps.Data, err = s.logs.lastData(ctx, m, g, sit.Log, s.progress.tell)
+	case recovery.NeedAhead:
+		ctx, cancel := untilDrained(s.ctx, s.drain)
+		defer cancel()
+		sit.Gaps.Ahead, err = s.logs.ahead(ctx, g.From, s.assigned.loopIDs(), s.progress.tell)
 	case recovery.NeedAlignment:
 		ctx, cancel := untilDrained(s.ctx, s.drain)
 		defer cancel()
@@ -86,6 +98,7 @@ func untilDrained(ctx context.Context, drain <-chan struct{}) (context.Context, 
 
 // waited brings the situation up to date: checkpoints went on meanwhile.
 func (s *Stream) waited(sit *recovery.Situation) {
+	sit.Gaps = recovery.Gaps{Fills: sit.Gaps.Fills}
 	sit.Waited, sit.Log, sit.Now = !s.memory.OldRequests, nil, s.assigned.now()
 	sit.Memory = s.progress.memory(s.memory)
 	if t := s.assigned.task(); t != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sluice/fsm"
+	"sluice/replication/filler"
 	"sluice/replication/pipe"
 	"sluice/replication/recovery"
 	"sluice/replication/wire"
@@ -18,7 +19,8 @@ type Stream struct {
 	assigned *assignment
 	cfg      *Config
 	log      *slog.Logger
-	logs     *logs // nil: the link is gone
+	logs     *logs          // nil: the link is gone
+	filler   *filler.Filler // of gaps, since it was last opened; nil: none is needed
 	conns    *wire.Conns
 	limit    *wire.Limiter
 	share    *wire.Share // of the target's memory
@@ -87,8 +89,9 @@ func (s *Stream) situation(t *fsm.Task) recovery.Situation {
 	sit := recovery.Situation{
 		Task: t.Copy, Spec: s.assigned.spec(), Memory: s.progress.memory(s.memory), Fault: s.fault, Now: s.assigned.now(), ProducerID: -1,
 	}
-	if l := s.assigned.ctl.View().Link(t.Link); l != nil {
-		sit.ProducerID = l.ProducerID
+	v := s.assigned.ctl.View()
+	if l := v.Link(t.Link); l != nil {
+		sit.ProducerID, sit.Gaps.Fills = l.ProducerID, fsm.Fills(v, &l.Spec)
 	}
 	return sit
 }

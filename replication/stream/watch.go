@@ -11,7 +11,9 @@ import (
 
 	"sluice/fsm"
 	"sluice/kafka"
+	"sluice/replication/filler"
 	"sluice/replication/offsets"
+	"sluice/replication/pipe"
 	"sluice/replication/recovery"
 	"sluice/replication/wire"
 )
@@ -22,6 +24,7 @@ type watcher struct {
 	assigned  *assignment
 	every     time.Duration
 	logs      *logs
+	filler    *filler.Filler // nil: no gap is filled
 	progress  *progress
 	pause     func(time.Duration)
 	partition *wire.Partition
@@ -67,8 +70,12 @@ func (w *watcher) wait(ctx context.Context, drain <-chan struct{}) (ended bool) 
 		case <-ctx.Done():
 			w.stop("stopped")
 			return false
-		case <-w.partition.LookDue():
-			w.partition.Looked(w.look(ctx))
+		case due := <-w.partition.Due():
+			if due == pipe.Fill {
+				w.partition.Filled(w.fill(ctx, drain))
+			} else {
+				w.partition.Looked(w.look(ctx))
+			}
 			continue
 		case <-source:
 		case <-target:
@@ -97,12 +104,25 @@ func (w *watcher) look(ctx context.Context) *recovery.Fault {
 		f := wire.FaultOf(err, false)
 		return &f
 	}
-	pos := recovery.Derive(w.mapping, at, log.Observed, nil)
+	last, same := recovery.Unmoved(w.mapping, at, log.Observed)
 	expiration := w.logs.target.ProducerExpiry(ctx, w.logs.target.place.Leader)
-	if pos.Outcome == recovery.Found && pos.Target == at.Target && offsets.Guarded(pos.LastTime, w.assigned.now(), expiration) {
+	if same && offsets.Guarded(last, w.assigned.now(), expiration) {
 		return nil
 	}
 	f := recovery.Faulty(recovery.Retry, fsm.CodeStarting, "the target's log does not end where this node left it: where the stream stands is worked out anew")
+	return &f
+}
+
+// fill lets the filler take offsets of the target.
+func (w *watcher) fill(ctx context.Context, drain <-chan struct{}) *recovery.Fault {
+	gap := w.partition.ToFill()
+	ctx, cancel := untilDrained(ctx, drain)
+	defer cancel()
+	_, err := w.filler.Fill(ctx, filler.Gap{From: gap.From, Count: gap.Count, Timestamp: gap.Time})
+	if err == nil {
+		return nil
+	}
+	f := unfilled(err)
 	return &f
 }
 

@@ -16,10 +16,10 @@ func (j *Job) sourceReader(s *stream, m *fsm.Mapping, from, to int64) *reader {
 	return r
 }
 
-// targetReader reads its target.
+// targetReader reads its target, without what may have filled gaps there.
 func (j *Job) targetReader(s *stream, m *fsm.Mapping, from, to int64) *reader {
 	r := j.reader(j.link.target, s.target(), from, to)
-	r.topicID = m.TargetTopicID
+	r.topicID, r.committed = m.TargetTopicID, j.link.alone && (m.Filled || m.Phase == fsm.PhaseTranslated)
 	return r
 }
 

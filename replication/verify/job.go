@@ -55,6 +55,7 @@ type Facts interface {
 type link struct {
 	source, target *catalog.Cluster
 	skip           map[int64]bool // producer ids that it does not copy
+	alone          bool           // nobody else may write to its targets
 }
 
 // Job is one comparison.

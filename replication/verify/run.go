@@ -44,7 +44,7 @@ func (j *Job) prepare(ctx context.Context, k *catalog.Catalog) error {
 		return fmt.Errorf("%w: %s", ErrNoLink, j.request.Link)
 	}
 	j.link = link{
-		source: k.Cluster(of.Spec.Source), target: k.Cluster(of.Spec.Target),
+		source: k.Cluster(of.Spec.Source), target: k.Cluster(of.Spec.Target), alone: of.Spec.Writers != fsm.WritersShared,
 	}
 	chosen, err := j.choose(ctx)
 	if err != nil {

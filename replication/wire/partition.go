@@ -21,9 +21,9 @@ type Partition struct {
 	Ends
 	conns   *Conns
 	fetcher *Fetcher
-	senders [2]*Sender    // by pipe.Route
-	over    chan struct{} // closed when the pipe has ended and nothing is in flight
-	look    chan struct{} // asks the owner to look at the target
+	senders [2]*Sender        // by pipe.Route
+	over    chan struct{}     // closed when the pipe has ended and nothing is in flight
+	due     chan pipe.Verdict // asks the owner to look at the target, or to have offsets of it filled
 
 	mu     sync.Mutex
 	pipe   *pipe.Pipe
@@ -48,7 +48,7 @@ type Ends struct {
 func Open(c *Conns, source, target Cluster, e Ends, s pipe.Start) *Partition {
 	p := &Partition{
 		Ends: e, conns: c, fetcher: c.fetcher(source, e.SourceLeader, e.Link, e.Meter),
-		over: make(chan struct{}), look: make(chan struct{}, 1), pipe: pipe.New(s),
+		over: make(chan struct{}), due: make(chan pipe.Verdict, 1), pipe: pipe.New(s),
 	}
 	for _, route := range []pipe.Route{pipe.Guarded, pipe.Unguarded} {
 		p.senders[route] = c.sender(target, e.TargetLeader, route, e.Task)
@@ -70,14 +70,27 @@ func (e *Ends) part() kafka.FetchPartition {
 // Over is closed when the pipe has ended and nothing of it is in flight.
 func (p *Partition) Over() <-chan struct{} { return p.over }
 
-// LookDue says when the target has to be looked at before more is sent; Looked
-// answers.
-func (p *Partition) LookDue() <-chan struct{} { return p.look }
+// Due says when something has to be done before more is sent: pipe.Look, to look
+// at the target, which Looked answers; pipe.Fill, to have those offsets of it
+// filled that ToFill says, which Filled answers.
+func (p *Partition) Due() <-chan pipe.Verdict { return p.due }
 
 // Looked takes what a look at the target said: that it is as the pipe knows it
 // (nil), or a fault.
 func (p *Partition) Looked(f *recovery.Fault) {
 	p.change(func(q *pipe.Pipe) { q.Looked(time.Now(), f) })
+}
+
+// ToFill says which.
+func (p *Partition) ToFill() pipe.Gap {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.pipe.ToFill()
+}
+
+// Filled takes what became of it: the target ends behind them (nil), or a fault.
+func (p *Partition) Filled(f *recovery.Fault) {
+	p.change(func(q *pipe.Pipe) { q.Filled(time.Now(), f) })
 }
 
 // Stop ends the pipe from outside.
@@ -227,8 +240,8 @@ func (p *Partition) pop(s *Sender, room int, first bool) (kafka.ProducePartition
 	now := time.Now()
 	verdict := p.pipe.Next(now, p.conns.cfg.Now().UnixMilli(), p.leased)
 	switch verdict {
-	case pipe.Look:
-		p.look <- struct{}{}
+	case pipe.Look, pipe.Fill:
+		p.due <- verdict
 	case pipe.Nothing:
 		p.changed() // perhaps it ended
 	case pipe.Ready:

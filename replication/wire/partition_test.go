@@ -33,7 +33,7 @@ func joined(t *testing.T, c *Conns, topic string, n int64) *Partition {
 	t.Helper()
 	now := time.Now()
 	p := &Partition{
-		Ends: Ends{TargetTopic: topic, Meter: unlimited(c)}, conns: c, over: make(chan struct{}), look: make(chan struct{}, 1),
+		Ends: Ends{TargetTopic: topic, Meter: unlimited(c)}, conns: c, over: make(chan struct{}), due: make(chan pipe.Verdict, 1),
 		fetcher: newFetcher(&c.cfg, away{}, 1, unlimited(c)),
 		pipe: pipe.New(pipe.Start{
 			Mapping: fsm.Mapping{Phase: fsm.PhaseDense, Segments: []fsm.Segment{{}}}, Position: recovery.Position{LastTime: now.UnixMilli()},
@@ -214,7 +214,7 @@ func TestLookIsAskedForOnce(t *testing.T) {
 		}
 	}
 	select {
-	case <-p.LookDue():
+	case <-p.Due():
 	default:
 		t.Fatal("no look is asked for")
 	}

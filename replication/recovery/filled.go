@@ -1,0 +1,189 @@
+package recovery
+
+import (
+	"fmt"
+	"slices"
+
+	"sluice/fsm"
+	"sluice/replication/offsets"
+)
+
+// A dense stream that has met a gap of a transaction has it filled: at the target
+// a transaction of the stream's own takes the same offsets, so that everything
+// behind it keeps its offset. Its log end tells no longer how many records were
+// written. Where it goes on is told by its last batch in the log, which stands
+// where the source's does; what follows that is filler, and the source tells how
+// much of it there should be.
+
+// filled says where a stream goes on whose gaps are filled. Whoever filled them
+// before is fenced by then: what the target holds behind our last batch stays as
+// it is.
+func filled(s *Situation) (Position, Step) {
+	if s.Gaps.Fenced == nil {
+		return Position{}, Gather{What: NeedFence}
+	}
+	m, log := s.Task.Mapping, s.Log
+	pos := Position{Target: log.LogEnd, LastTime: -1, From: -1, To: -1, Ours: -1}
+	known, checked, ok := knownPlace(s)
+	switch {
+	case !ok:
+		first := m.Segments[0].Target
+		pos.Outcome, pos.From, pos.To = Truncated, log.LogEnd, first
+		pos.Detail = fmt.Sprintf("the target's log ends at %d, before the stream's start %d", log.LogEnd, first)
+		return pos, nil
+	case log.Producer != nil && log.Producer.Epoch > m.ProducerEpoch:
+		pos.foreign(-1, log.LogEnd, -1, fmt.Sprintf("the target has seen producer epoch %d of this stream, which is known to be at %d", log.Producer.Epoch, m.ProducerEpoch))
+		return pos, nil
+	case log.High < log.LogEnd: // nobody may read it yet
+		return pos, Restart{NotReplicated(false, log.High, log.LogEnd)}
+	case s.Gaps.Data == nil:
+		return pos, Gather{What: NeedData, From: max(known.Target, log.LogStart), All: checked}
+	case s.Gaps.Data.Other != nil:
+		o := s.Gaps.Data.Other
+		pos.foreign(o.BaseOffset, log.LogEnd, -1, fmt.Sprintf("a batch of producer id %d stands at target offset %d", o.ProducerID, o.BaseOffset))
+		return pos, nil
+	}
+	at := known // or behind our last batch
+	switch ours := s.Gaps.Data.Ours; {
+	case ours != nil:
+		at = fsm.Segment{Source: ours.LastOffset + 1 - known.Shift(), Target: ours.LastOffset + 1}
+	case log.LogStart > known.Target && !checked:
+		pos.Outcome, pos.From, pos.To = Unknown, log.LogStart, log.LogEnd
+		pos.Detail = "none of our records is left in the target to tell the position from"
+		return pos, nil
+	}
+	nextSequence(s, &pos, at)
+	pos.Source = at.Source
+	if at.Target < log.LogEnd {
+		if step := behindFiller(s, &pos, at); step != nil {
+			return pos, step
+		}
+	}
+	if p, end := s.Memory.Last, unfenced(s); p.Target > end && pos.Outcome == Found {
+		pos.Outcome, pos.From, pos.To = LostAcked, end, p.Target
+		pos.Detail = fmt.Sprintf("the target acknowledged up to %d and ends at %d now", p.Target, end)
+	}
+	return pos, nil
+}
+
+// notConfirmed: sequences alone do not keep an owner of before from going on at a
+// place that the log has grown over since. Only who owns the stream after the log
+// was read may.
+func notConfirmed(s *Situation) Step {
+	switch s.Owner {
+	case OwnerLost:
+		return End{Lost("a leader says so")}
+	case OwnerUnknown:
+		return Wait{Code: fsm.CodeWaiting, Message: "no leader of the Sluice cluster can be asked whether the stream is still this node's", For: Backoff(s.Memory.Attempts)}
+	case OwnerUnasked, OwnerConfirmed:
+	}
+	return Gather{What: NeedOwner}
+}
+
+// unfenced is where the target's log ended before the fence, if that is less than
+// now: what stands behind it is filler.
+func unfenced(s *Situation) int64 { return min(s.Log.LogEnd, s.Gaps.Fenced.Before) }
+
+// knownPlace is the last place at or below the target's log end of which it is
+// certain where it is at the source: the checkpoint, or where a segment begins.
+// Not ok: it ends before the stream's start.
+func knownPlace(s *Situation) (at fsm.Segment, checkpoint, ok bool) {
+	kept, p := offsets.Until(s.Task.Mapping, unfenced(s)), s.Memory.Last
+	if len(kept) == 0 {
+		return at, false, false
+	}
+	if at = kept[len(kept)-1]; at.Target <= p.Target && p.Target <= unfenced(s) {
+		return fsm.Segment{Source: p.Source, Target: p.Target}, true, true
+	}
+	return at, false, true
+}
+
+// Unmoved reports whether the target is as a pipe left it that stands at p, and the
+// max timestamp in ms of our last batch there.
+func Unmoved(m *fsm.Mapping, p fsm.Progress, o Observed) (last int64, same bool) {
+	if m.Filled {
+		known := o.Producer != nil && o.Producer.Epoch == m.ProducerEpoch && o.LogEnd == p.Target
+		if !known {
+			return -1, false
+		}
+		return o.Producer.LastTimestamp, true
+	}
+	pos := Derive(m, p, o, nil)
+	return pos.LastTime, pos.Outcome == Found && pos.Target == p.Target
+}
+
+// nextSequence finds the next sequence, or that there is none in this producer
+// epoch.
+func nextSequence(s *Situation, pos *Position, at fsm.Segment) {
+	m, state, ours := s.Task.Mapping, s.Log.Producer, s.Gaps.Data.Ours
+	logged := ours != nil && ours.Epoch == m.ProducerEpoch
+	stated := state != nil && state.Epoch == m.ProducerEpoch
+	if stated {
+		pos.Sequence, pos.LastTime = offsets.NextSequence(state.LastSequence, 1), state.LastTimestamp
+	}
+	switch {
+	case s.Log.LogEnd < m.SequenceZero:
+		pos.Outcome, pos.Detail = RaiseEpoch, "the target lost even what the producer epoch before wrote"
+	case logged:
+		next := offsets.NextSequence(ours.BaseSequence, ours.Count)
+		if stated && next != pos.Sequence {
+			pos.Outcome, pos.Detail = RaiseEpoch, "the leader's producer state is not that of its log"
+		}
+		pos.Sequence, pos.LastTime = next, ours.MaxTimestamp
+	case stated && ours != nil:
+		pos.Outcome, pos.Detail = RaiseEpoch, "the leader's producer state is ahead of its log"
+	case stated:
+	case at.Target > m.SequenceZero:
+		pos.Outcome, pos.Detail = RaiseEpoch, "the broker forgot our producer"
+	default: // the producer epoch has written nothing yet
+	}
+}
+
+// behindFiller is about filler behind the last place that is known. More of it
+// than the source has offsets to fill pushes what follows: a coordinator has
+// written a marker twice, or others have written.
+func behindFiller(s *Situation, pos *Position, at fsm.Segment) Step {
+	if s.Gaps.Ahead == nil {
+		return Gather{What: NeedAhead, From: at.Source}
+	}
+	end := s.Log.LogEnd
+	if pos.Source = end - at.Shift(); pos.Source <= s.Gaps.Ahead.Offset {
+		return nil
+	}
+	if s.Memory.OldRequests && !s.Waited {
+		return Gather{What: NeedOldRequests}
+	}
+	m := s.successor()
+	m.Bump += pos.Source - s.Gaps.Ahead.Offset
+	pos.Source = s.Gaps.Ahead.Offset
+	m.Segments = append(slices.Clip(offsets.Until(&m, unfenced(s))), fsm.Segment{Source: pos.Source, Target: end})
+	return s.commitRaised(m, s.progressAt(pos.Source, end, s.Memory.Last.Records), Commit{Event: &fsm.Event{
+		Code: fsm.CodeOffsetBump, From: end, To: end,
+		Message: fmt.Sprintf("a transaction's marker stands twice in the target: source offset %d stands at %d, by %d further than it should, until the next gap takes it back", pos.Source, end, m.Bump),
+	}})
+}
+
+// takeBack commits that a gap gives back what a marker too many took before: so
+// many of its offsets are not filled.
+func takeBack(s *Situation, m fsm.Mapping, f Fault, p fsm.Progress) Step {
+	taken := min(m.Bump, f.Range.To-p.Source)
+	source := p.Source + taken
+	m.Bump -= taken
+	m.Segments = append(slices.Clip(offsets.Until(&m, p.Target)), fsm.Segment{Source: source, Target: p.Target})
+	p.Source, p.SourceEpoch = source, -1
+	return s.commitRaised(m, p, Commit{Event: &fsm.Event{
+		Code: fsm.CodeOffsetBump, From: p.Target, To: p.Target,
+		Message: fmt.Sprintf("a gap of the source takes the offset back: source offset %d stands at %d again", source, p.Target),
+	}})
+}
+
+// cut leaves those segments of a mapping that hold for a target which ends there.
+func cut(s *Situation, m *fsm.Mapping, end int64) {
+	if !m.Filled {
+		m.Segments = offsets.Cut(m, end)
+		return
+	}
+	if kept := offsets.Until(m, unfenced(s)); len(kept) < len(m.Segments) {
+		m.Segments, m.Bump = slices.Clip(kept), 0 // where it took something back, it may not have to
+	}
+}
