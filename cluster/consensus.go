@@ -56,8 +56,15 @@ func (c *consensus) servers() []raft.Server {
 	return r.GetConfiguration().Configuration().Servers
 }
 
-func (c *consensus) isMember(id string) bool {
-	return slices.ContainsFunc(c.servers(), func(s raft.Server) bool { return string(s.ID) == id })
+func (c *consensus) isMember(id string) bool { return c.server(id) != nil }
+
+// server finds a member by its ServerID; nil: there is none.
+func (c *consensus) server(id string) *raft.Server {
+	servers := c.servers()
+	if i := slices.IndexFunc(servers, func(s raft.Server) bool { return string(s.ID) == id }); i >= 0 {
+		return &servers[i]
+	}
+	return nil
 }
 
 // targetOf finds where a server is dialled, from Raft's configuration.

@@ -262,6 +262,7 @@ func TestLeavingBansNobody(t *testing.T) {
 // that it knows.
 func TestReturnsToOthers(t *testing.T) {
 	runSim(t, func(s *sim) {
+		s.cfg.DeadVoterAfter = 20 * time.Second
 		s.trio()
 		away := s.follower().i
 		s.kill(away)

@@ -284,6 +284,11 @@ var table = map[fsm.Code]Row{
 		Advice:  nothing,
 	},
 
+	fsm.CodeVoteTaken: {
+		Severity: Told, Side: Cluster, Acts: Nobody, Event: true,
+		Meaning: "a node lost its vote, so that a quorum needs fewer of the others: it was dead for long, or one voter too many; it is a member still",
+		Advice:  "nothing; it gets a vote again when it is well and there is room, and `sluice cluster remove` takes it out if it is gone for good",
+	},
 	fsm.CodeOperatorAct: {
 		Severity: Told, Side: Cluster, Acts: Nobody,
 		Meaning: "somebody asked for a change, and it was made; the event says who, and from where",
