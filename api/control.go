@@ -49,6 +49,14 @@ type Cluster interface {
 	Remove(ctx context.Context, id string, act *fsm.Act) error
 }
 
+// Successor hands leadership over.
+type Successor interface {
+	// TransferLeadership hands it to a voter, by its id, or where that is empty to
+	// the one that is best off. It returns the ids of who led and of who leads,
+	// once that one has proven it; they are the same where it led already.
+	TransferLeadership(ctx context.Context, id string, act *fsm.Act) (from, to string, err error)
+}
+
 // ClusterState is what this node knows of the cluster.
 type ClusterState struct {
 	NodeID    string    // this node

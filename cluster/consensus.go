@@ -67,6 +67,20 @@ func (c *consensus) server(id string) *raft.Server {
 	return nil
 }
 
+// named finds the ServerID of a member that somebody calls by its name or by
+// that.
+func (c *consensus) named(nameOrID string) (string, error) {
+	for _, node := range c.facts.View().Nodes {
+		if node.ID == nameOrID || node.Name == nameOrID {
+			return node.ID, nil
+		}
+	}
+	if c.isMember(nameOrID) {
+		return nameOrID, nil
+	}
+	return "", fmt.Errorf("there is no node %s; see `sluice cluster members`", nameOrID)
+}
+
 // targetOf finds where a server is dialled, from Raft's configuration.
 func (c *consensus) targetOf(id string) (transport.Target, error) {
 	if id == c.self.ServerID {

@@ -230,11 +230,6 @@ func appendError(err error) error {
 	return fmt.Errorf("%w: %w", ErrAmbiguous, err)
 }
 
-// transferLeadership gives it to a voter that is up to date.
-func (r *raftNode) transferLeadership(ctx context.Context) error {
-	return r.ask(r.LeadershipTransfer).wait(ctx)
-}
-
 // lastCommand returns the index of the last command at or before a committed
 // index, which is what a View's index is: Raft's own entries never reach the
 // FSM.

@@ -129,17 +129,9 @@ const (
 
 // request asks the leader to remove a dead node, named or by ServerID.
 func (r *roster) request(ctx context.Context, nameOrID string, act *fsm.Act) error {
-	id := ""
-	for _, node := range r.consensus.facts.View().Nodes {
-		if node.ID == nameOrID || node.Name == nameOrID {
-			id = node.ID
-		}
-	}
-	if id == "" && r.consensus.isMember(nameOrID) {
-		id = nameOrID
-	}
-	if id == "" {
-		return fmt.Errorf("there is no node %s; see `sluice cluster members`", nameOrID)
+	id, err := r.consensus.named(nameOrID)
+	if err != nil {
+		return err
 	}
 	leader, err := r.consensus.leader()
 	if err != nil {

@@ -40,6 +40,7 @@ type Cluster struct {
 	Left    bool
 	Topics  task.Topics // what owners of link tasks report
 	Removed []string
+	Unfit   string // why no other node can lead; empty: one can
 }
 
 // New returns a cluster of three living nodes, n1 to n3 (ServerIDs id1 to id3),
@@ -197,13 +198,35 @@ func (f *Cluster) Remove(_ context.Context, id string, act *fsm.Act) error {
 	return err
 }
 
+// TransferLeadership implements api.Successor.
+func (f *Cluster) TransferLeadership(_ context.Context, id string, act *fsm.Act) (from, to string, err error) {
+	f.mu.Lock()
+	from = f.Status.Leader
+	switch {
+	case f.NoLeader:
+		err = api.ErrNoLeader
+	case f.Unfit != "" && id != from:
+		err = &api.Problem{Status: http.StatusConflict, Code: api.CodeRefused, Detail: f.Unfit}
+	case id == "":
+		f.Status.Leader = "id1"
+	default:
+		f.Status.Leader = id
+	}
+	to = f.Status.Leader
+	f.mu.Unlock()
+	if err == nil && act != nil && from != to {
+		f.Do(&fsm.EventsAdd{Events: []fsm.Event{{Code: fsm.CodeOperatorAct, Who: act.Who, Client: act.Client, Node: act.Node, Message: "hand leadership over", Part: -1, From: -1, To: -1, First: act.At, Last: act.At, Count: 1}}})
+	}
+	return from, to, err
+}
+
 // Serve starts the API on loopback and gives a client for it.
 func (f *Cluster) Serve(change func(*api.Config, *api.Parts)) (*httptest.Server, *api.Client) {
 	f.t.Helper()
 	cfg := api.DefaultConfig()
 	cfg.Timeout = 5 * time.Second
 	parts := api.Parts{
-		Control: f, Cluster: f, Version: "test", Log: slog.New(slog.DiscardHandler),
+		Control: f, Cluster: f, Successor: f, Version: "test", Log: slog.New(slog.DiscardHandler),
 		Web: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("page")) }),
 	}
 	if change != nil {

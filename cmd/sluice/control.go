@@ -84,19 +84,28 @@ func (m membership) Leave(ctx context.Context, act *fsm.Act) error {
 	return nil
 }
 
+// TransferLeadership implements api.Successor.
+func (m membership) TransferLeadership(ctx context.Context, id string, act *fsm.Act) (from, to string, err error) {
+	from, to, err = m.Node.TransferLeadership(ctx, id, act)
+	return from, to, refused(err)
+}
+
 func (m membership) Remove(ctx context.Context, id string, act *fsm.Act) error {
 	return refused(m.Node.Remove(ctx, id, act))
 }
 
 // refused words what a leader refused by rule.
 func refused(err error) error {
-	var remote *transport.RemoteError
-	switch {
-	case errors.Is(err, cluster.ErrLastNode), errors.Is(err, cluster.ErrQuorum), errors.Is(err, cluster.ErrLeaving),
-		errors.As(err, &remote) && remote.Status == http.StatusConflict:
-		return &api.Problem{
+	remote, ok := errors.AsType[*transport.RemoteError](err)
+	ok = ok && remote.Status == http.StatusConflict
+	if ok || errors.Is(err, cluster.ErrLastNode) || errors.Is(err, cluster.ErrQuorum) || errors.Is(err, cluster.ErrLeaving) {
+		p := &api.Problem{
 			Type: "about:blank", Title: http.StatusText(http.StatusConflict), Status: http.StatusConflict, Code: api.CodeRefused, Detail: err.Error(),
 		}
+		if ok {
+			p.Detail = remote.Message // without the code
+		}
+		return p
 	}
 	return apiError(err)
 }
