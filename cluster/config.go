@@ -38,8 +38,9 @@ type Config struct {
 
 // hooks are set by this package's tests only.
 type hooks struct {
-	store  func(raft.LogStore) raft.LogStore // wraps the log store, to make a disk fail
-	fsm    func(raft.FSM) raft.FSM           // wraps the machine, to let it lag
+	store  func(raft.LogStore) raft.LogStore       // wraps the log store, to make a disk fail
+	stable func(raft.StableStore) raft.StableStore // wraps that of Raft's term and vote, likewise
+	fsm    func(raft.FSM) raft.FSM                 // wraps the machine, to let it lag
 	timing func(*timing)
 	level  uint32 // feature level that a node says it knows, 0: its own
 }

@@ -94,6 +94,16 @@ func (c *consensus) targetOf(id string) (transport.Target, error) {
 	return transport.Target{}, fmt.Errorf("node %s is no member of the cluster any more", c.nameOf(id))
 }
 
+// unwritable reports that Raft's last write to the data dir failed.
+func (c *consensus) unwritable() bool {
+	r := c.raft.Load()
+	if r == nil {
+		return false
+	}
+	why, _ := r.disk.state()
+	return why != ""
+}
+
 // nameOf words a ServerID for a person.
 func (c *consensus) nameOf(id string) string {
 	if node := c.facts.View().Node(id); node != nil {

@@ -319,7 +319,7 @@ func (l *leaderLoop) seats(now time.Time) []seat {
 			}
 			s.dead = max(now.Sub(heard), r.Deaf)
 		}
-		well := s.alive && r.Index+promotionLag >= v.Index
+		well := s.alive && r.Index+promotionLag >= v.Index && (r.Disk == nil || r.Disk.Why == "")
 		if s.voter || !well {
 			delete(l.healthy, server.ID)
 		} else if since, ok := l.healthy[server.ID]; ok {

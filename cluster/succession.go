@@ -40,7 +40,8 @@ func (s *succession) handOver(ctx context.Context, id string) error {
 	}).wait(ctx)
 }
 
-// heir is the voter that is best off to lead: alive, and the furthest; of several the first by id. Empty: none is known to
+// heir is the voter that is best off to lead: alive, with a disk that takes
+// writes, and the furthest; of several the first by id. Empty: none is known to
 // be well. Raft itself would pick by what it has sent, also to one that is dead.
 func (s *succession) heir() string {
 	var best Report
@@ -55,7 +56,10 @@ func (s *succession) heir() string {
 
 // unfit says why a voter cannot lead now; empty: it can.
 func (s *succession) unfit(id string) string {
+	r := s.liveness.reports.get(id)
 	switch life := s.liveness.life(id, s.liveness.began); {
+	case r.Disk != nil && r.Disk.Why != "":
+		return "cannot write (" + r.Disk.Why + ")"
 	case life != LifeAlive:
 		return "is " + string(life)
 	}

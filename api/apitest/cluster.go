@@ -47,11 +47,11 @@ type Cluster struct {
 // of which n2 leads and n1 is the one that is asked.
 func New(t testing.TB) *Cluster {
 	f := &Cluster{t: t, state: fsm.NewState(), changed: make(chan struct{})}
-	f.Status = api.ClusterState{NodeID: "id1", Leader: "id2", Quorum: true, Term: 3, Confirmed: time.Now()}
+	f.Status = api.ClusterState{NodeID: "id1", Leader: "id2", Quorum: true, Term: 3, Confirmed: time.Now(), Voters: 3}
 	f.Do(&fsm.ClusterInit{ClusterID: "c1"})
 	for _, n := range []string{"1", "2", "3"} {
 		f.Do(&fsm.NodePut{Node: fsm.Node{ID: "id" + n, Name: "n" + n, Addr: "127.0.0." + n + ":7400", Feature: 1}, At: 1000})
-		f.Nodes = append(f.Nodes, api.Member{ID: "id" + n, Voter: true, Alive: true, Heard: time.Now(), Version: "v1", Certificates: []pki.Held{}})
+		f.Nodes = append(f.Nodes, api.Member{ID: "id" + n, Voter: true, Alive: true, Heard: time.Now(), Version: "v1", Certificates: []pki.Held{}, Disk: &api.Disk{}, Clock: &api.Clock{Offset: 3 * time.Millisecond, Error: time.Millisecond, At: time.Now()}})
 	}
 	return f
 }
@@ -178,6 +178,9 @@ func (f *Cluster) Members() []api.Member {
 	for i := range out {
 		if out[i].Alive {
 			out[i].Heard = time.Now()
+			if c := out[i].Clock; c != nil {
+				out[i].Clock = &api.Clock{Offset: c.Offset, Error: c.Error, At: time.Now()}
+			}
 		}
 	}
 	return out

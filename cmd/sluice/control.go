@@ -52,7 +52,7 @@ type membership struct {
 
 func (m membership) State() api.ClusterState {
 	s := m.Status()
-	out := api.ClusterState{NodeID: s.Self, Leader: s.Leader, Quorum: s.Quorum, Term: s.Term, Obstacles: s.Obstacles}
+	out := api.ClusterState{NodeID: s.Self, Leader: s.Leader, Quorum: s.Quorum, Term: s.Term, Obstacles: s.Obstacles, Voters: s.Voters}
 	if s.Confirmed {
 		out.Confirmed = time.Now().Add(-s.LeaderAge)
 	}
@@ -64,7 +64,8 @@ func (m membership) Members() []api.Member {
 	var out []api.Member
 	for _, n := range m.Node.Members() {
 		out = append(out, api.Member{
-			ID: n.ServerID, Voter: n.Voter, Heard: n.At, Version: n.Version, Index: n.Reconciled, Tasks: n.Tasks, Details: n.Details,
+			ID: n.ServerID, Voter: n.Voter, Heard: n.At, Version: n.Version, Index: n.Reconciled, Behind: n.Behind, Tasks: n.Tasks, Details: n.Details,
+			Disk: (*api.Disk)(n.Disk), Clock: (*api.Clock)(n.Clock),
 			Certificates: cluster.CertificatesOf(m.Node, n.ServerID),
 			// Without a quorum nobody hears a leader, and who is there must be seen all the more.
 			Alive: n.Life == cluster.LifeAlive || n.Heard && !quorum,
