@@ -156,7 +156,7 @@ func (r *reporter) report() report {
 		ServerID: r.self.ServerID, Index: r.consensus.facts.View().Index, Reconciled: r.tasks.reconciled.Load(),
 		Confirmed: confirmed, DeafMillis: deaf.Milliseconds(), Version: r.cfg.Version, Tasks: r.told.encoded, Details: r.told.details, Draws: draws,
 		Certs: r.cfg.Certificates(),
-		Disk: r.disk(),
+		Disk:  r.disk(),
 	}
 }
 
