@@ -60,7 +60,8 @@ func AskHealth(ctx context.Context, c *Client) (*ClusterHealth, error) {
 // health judges the cluster.
 func health(p *picture) ClusterHealth {
 	h := ClusterHealth{Meta: p.meta("ClusterHealth"), ClusterID: p.v.ClusterID, Feature: p.v.Feature, Problems: obstacles(&p.state)}
-	for _, n := range p.nodes() {
+	nodes := p.nodes()
+	for _, n := range nodes {
 		h.Members = append(h.Members, memberHealth(p, n))
 	}
 	for _, m := range p.members {
@@ -74,6 +75,8 @@ func health(p *picture) ClusterHealth {
 	for i := range h.Members {
 		h.Problems = append(h.Problems, faults(p, &h.Members[i])...)
 	}
+	ending, _ := p.expiring(nodes)
+	h.Problems = append(h.Problems, ending...)
 	h.Voters = voters(p, h.Members)
 	h.Problems = append(h.Problems, h.Voters.faults()...)
 	h.Well = len(h.Problems) == 0

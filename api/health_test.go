@@ -9,6 +9,7 @@ import (
 	"sluice/api"
 	"sluice/api/apitest"
 	"sluice/fsm"
+	"sluice/pki"
 )
 
 // TestHealth: what is wrong is told, and what is not known is not well.
@@ -44,6 +45,9 @@ func TestHealth(t *testing.T) {
 		{"a clock", third(func(m *api.Member) { m.Clock = &api.Clock{Offset: -90 * time.Second, Error: time.Second} }), []string{"the clock of node n3 is 1m30s behind that of node n1"}, 3, 1},
 		{"a clock that may be right", third(func(m *api.Member) { m.Clock = &api.Clock{Offset: 1500 * time.Millisecond, Error: time.Second} }), nil, 3, 1},
 		{"no clock", third(func(m *api.Member) { m.Clock = nil }), nil, 3, 1},
+		{"a certificate that ends tomorrow", third(func(m *api.Member) {
+			m.Certificates = []pki.Held{{Use: pki.UsePeer, Name: "n3", File: "n3.pem", Until: time.Now().Add(23 * time.Hour), Life: 825 * 24 * time.Hour}}
+		}), []string{"node n3: "}, 3, 1},
 		{"no quorum", func(f *apitest.Cluster) {
 			f.NoLeader, f.Status.Quorum, f.Status.Leader = true, false, ""
 			f.Nodes[2].Alive, f.Nodes[2].Heard, f.Nodes[2].Behind = false, time.Now().Add(-time.Minute), 5000
@@ -73,7 +77,7 @@ func TestHealth(t *testing.T) {
 		if h.Voters.Alive != c.alive || mayFail != c.mayFail || h.Voters.Planned != 3 {
 			t.Errorf("%s: %+v, may fail: %d", c.name, h.Voters, mayFail)
 		}
-		if len(c.want) > 0 && strings.HasPrefix(c.want[0], "node n3") && h.Members[0].Name != "n3" {
+		if len(c.want) > 0 && strings.HasPrefix(c.want[0], "node n3 ") && h.Members[0].Name != "n3" {
 			t.Errorf("%s: first comes %s", c.name, h.Members[0].Name)
 		}
 	}

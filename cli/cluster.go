@@ -26,7 +26,7 @@ func clusterCmd(a *app) *cobra.Command {
 	if a.local.Server != nil {
 		cluster.AddCommand(joinCmd(a))
 	}
-	cluster.AddCommand(healthCmd(a), transferCmd(a), leaveCmd(a), removeCmd(a), unbanCmd(a), tokenCmd(a), snapshotCmd(a))
+	cluster.AddCommand(healthCmd(a), transferCmd(a), leaveCmd(a), removeCmd(a), bansCmd(a), unbanCmd(a), tokenCmd(a), snapshotCmd(a))
 	if a.local.Rescue != nil {
 		cluster.AddCommand(recoverCmd(a))
 	}
