@@ -27,6 +27,13 @@ type Token struct {
 	Expires    time.Time `json:"expires"`
 }
 
+// Ban keeps a certificate of a node that was taken out from everything.
+type Ban struct {
+	Node  string    `json:"node" doc:"Name of the node, which lifts the ban with all others on it."`
+	Key   string    `json:"key" doc:"SHA-256 of the certificate's public key, in hex; empty: not known, and every certificate of the name is banned."`
+	Since time.Time `json:"since"`
+}
+
 // NewToken is the answer to whoever has a token made.
 type NewToken struct {
 	Meta
@@ -63,6 +70,14 @@ func admissionRoutes(s *Server, h huma.API) {
 			return admit(ctx, s, in.Name, "revoked", func(at int64) fsm.Command {
 				return &fsm.TokenRevoke{Node: in.Name, Act: actOf(ctx, s, fsm.Deed{Text: "revoke the token of node " + in.Name}), At: at}
 			})
+		})
+	reading(s, h, "/v1/bans", "listBans", "Certificates that are banned, of nodes that were taken out",
+		func(p *picture, _ *ReadParams) (List[Ban], error) {
+			out := List[Ban]{p.meta("BanList"), []Ban{}}
+			for _, b := range p.v.Bans {
+				out.Items = append(out.Items, Ban{Node: b.Name, Key: b.Key, Since: time.UnixMilli(b.At).UTC()})
+			}
+			return out, nil
 		})
 	route(h, http.MethodDelete, "/v1/bans/{name}", "unban", "Lift the ban on the certificates of a node that was taken out",
 		func(ctx context.Context, in *nameInput) (Ack, error) {

@@ -26,6 +26,11 @@ func (a Admission) RevokeToken(ctx context.Context, node string) (*Ack, error) {
 	return remove[Ack](ctx, a.c, "/v1/tokens/"+url.PathEscape(node), lookAtMembers)
 }
 
+// Bans lists the certificates that are banned.
+func (a Admission) Bans(ctx context.Context) (*List[Ban], error) {
+	return get[List[Ban]](ctx, a.c, "/v1/bans", nil)
+}
+
 // Unban lifts the ban on a node that was taken out.
 func (a Admission) Unban(ctx context.Context, node string) (*Ack, error) {
 	return remove[Ack](ctx, a.c, "/v1/bans/"+url.PathEscape(node), lookAtMembers)

@@ -55,11 +55,12 @@ func TestTokensAreShownOnce(t *testing.T) {
 	}
 }
 
-// TestUnban lifts a ban, and says who is banned where there is none.
+// TestUnban lifts a ban, and says who is banned where there is none; bans are
+// listed.
 func TestUnban(t *testing.T) {
 	f := apitest.New(t)
 	for _, cmd := range []fsm.Command{
-		&fsm.FeatureRaise{Level: fsm.FeatureLevel}, &fsm.NodePut{Node: fsm.Node{ID: "x", Name: "n9", Key: "k"}}, &fsm.NodeRemove{ID: "x", Ban: true},
+		&fsm.FeatureRaise{Level: fsm.FeatureLevel}, &fsm.NodePut{Node: fsm.Node{ID: "x", Name: "n9", Key: "k"}}, &fsm.NodeRemove{ID: "x", Ban: true, At: 5000},
 	} {
 		f.Do(cmd)
 	}
@@ -67,7 +68,13 @@ func TestUnban(t *testing.T) {
 	if _, err := c.Admission().Unban(t.Context(), "n8"); err == nil || !strings.Contains(err.Error(), "those on n9 are all there are") {
 		t.Error(err)
 	}
+	if l, err := c.Admission().Bans(t.Context()); err != nil || len(l.Items) != 1 || l.Items[0] != (api.Ban{Node: "n9", Key: "k", Since: time.UnixMilli(5000).UTC()}) {
+		t.Errorf("%+v %v", l, err)
+	}
 	if a, err := c.Admission().Unban(t.Context(), "n9"); err != nil || a.State != "unbanned" || len(f.View().Bans) != 0 {
 		t.Errorf("%+v %v", a, err)
+	}
+	if l, err := c.Admission().Bans(t.Context()); err != nil || l.Items == nil || len(l.Items) != 0 {
+		t.Errorf("%+v %v", l, err)
 	}
 }

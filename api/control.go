@@ -49,6 +49,14 @@ type Cluster interface {
 	Remove(ctx context.Context, id string, act *fsm.Act) error
 }
 
+// Successor hands leadership over.
+type Successor interface {
+	// TransferLeadership hands it to a voter, by its id, or where that is empty to
+	// the one that is best off. It returns the ids of who led and of who leads,
+	// once that one has proven it; they are the same where it led already.
+	TransferLeadership(ctx context.Context, id string, act *fsm.Act) (from, to string, err error)
+}
+
 // ClusterState is what this node knows of the cluster.
 type ClusterState struct {
 	NodeID    string    // this node
@@ -57,6 +65,7 @@ type ClusterState struct {
 	Term      uint64    // Raft's
 	Confirmed time.Time // when a leader last confirmed this node's index; zero: never
 	Obstacles []string  // what keeps it from the cluster or from other nodes, in sentences
+	Voters    int       // that the cluster has when all of its members are well
 }
 
 // Member is a node and its newest report. Members of Raft that the facts do
@@ -71,11 +80,29 @@ type Member struct {
 	// Index is that of the facts which the node has carried out: what must not
 	// run any more since then has stopped.
 	Index uint64
-	Tasks map[fsm.TaskID]task.Status // that it runs
+	// Behind is how many commands it had not applied of those that another node
+	// had, when the report came.
+	Behind uint64
+	Disk   *Disk                      // nil: it does not say
+	Clock  *Clock                     // nil: not compared with this node's
+	Tasks  map[fsm.TaskID]task.Status // that it runs
 	// Details of these tasks, where they have any that Tasks does not hold.
 	Details task.Details
 	// Certificates that it uses; nil: it does not tell, or has not reported.
 	Certificates []pki.Held
+}
+
+// Disk is how a node's writes to its data dir go.
+type Disk struct {
+	Why   string    // they fail; empty: they do not
+	Since time.Time // when the first one failed
+}
+
+// Clock is a node's wall clock, compared with this node's.
+type Clock struct {
+	Offset time.Duration // what it is ahead
+	Error  time.Duration // by which that may be wrong
+	At     time.Time
 }
 
 // CopyDetail is the Detail of a copy task, where its owner tells one: the

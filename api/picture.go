@@ -74,6 +74,9 @@ func (p *picture) age(t time.Time) *int64 {
 	return new(max(0, p.now.Sub(t).Milliseconds()))
 }
 
+// fresh reports that what was told then may be taken for what is.
+func (p *picture) fresh(at time.Time) bool { return !at.IsZero() && p.now.Sub(at) < silentAfter }
+
 func (p *picture) nodeName(id string) string { return nodeName(p.v, id) }
 
 // nodeName is a node's name, or its id where the facts do not know it.
@@ -89,50 +92,6 @@ func (p *picture) member(id string) Member {
 		return p.members[i]
 	}
 	return Member{ID: id}
-}
-
-// nodes gives the nodes of the facts by name, those that are not well first.
-func (p *picture) nodes() []Node {
-	owned := map[string]int{}
-	for t := range p.v.Tasks {
-		owned[t.Owner]++
-	}
-	out := make([]Node, 0, len(p.v.Nodes))
-	for _, n := range p.v.Nodes {
-		m := p.member(n.ID)
-		x := Node{
-			Name: n.Name, ID: n.ID, Datacenter: n.Datacenter, Address: n.Addr, HTTP: n.HTTP, Role: "non-voter",
-			State: "silent", AgeMillis: p.age(m.Heard), Version: m.Version, Feature: n.Feature, Index: m.Index, Tasks: owned[n.ID], Certificates: certificatesOf(m.Certificates, p.now),
-		}
-		switch {
-		case n.ID == p.state.Leader:
-			x.Role = "leader"
-		case m.Voter:
-			x.Role = "voter"
-		}
-		if m.Alive && x.AgeMillis != nil && time.Duration(*x.AgeMillis)*time.Millisecond < silentAfter {
-			x.State = "alive"
-			if n.Leaving {
-				x.State = "leaving"
-			}
-		}
-		out = append(out, x)
-	}
-	slices.SortFunc(out, func(a, b Node) int {
-		return cmp.Or(boolOrder(a.State != "alive", b.State != "alive"), cmp.Compare(a.Name, b.Name))
-	})
-	return out
-}
-
-// boolOrder puts true first.
-func boolOrder(a, b bool) int {
-	switch {
-	case a && !b:
-		return -1
-	case b && !a:
-		return 1
-	}
-	return 0
 }
 
 // task shows one task.

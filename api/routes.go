@@ -36,6 +36,8 @@ func (s *Server) routes() *http.ServeMux {
 	s.linkRoutes(h)
 	s.objectRoutes(h)
 	s.memberRoutes(h)
+	healthRoutes(s, h)
+	leadershipRoutes(s, h)
 	admissionRoutes(s, h)
 	s.verifyRoutes(h)
 	s.operationRoutes(h)

@@ -19,11 +19,12 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// Parts are what a Server speaks for. Preflight, Claims, Secret, Verify,
+// Parts are what a Server speaks for. Successor, Preflight, Claims, Secret, Verify,
 // Metrics and Web may be nil: what rests on them says that it is not available.
 type Parts struct {
 	Control   Control
 	Cluster   Cluster
+	Successor Successor
 	Preflight Preflighter
 	Claims    Claimer
 	Secret    func(reference string) error // why it cannot be read here; nil: nobody looks

@@ -60,19 +60,12 @@ func (p *picture) diagnose(s *Status, all []Task) {
 		s.Health = Unhealthy
 		s.Problems = append(s.Problems, fmt.Sprintf(format, args...))
 	}
-	switch {
-	case s.Quorum:
-	case p.state.Confirmed.IsZero():
-		bad("no quorum since this node started: what it knows may be old, or nothing; it copies nothing, and nothing can be changed")
-	default:
-		bad("no quorum: nothing can be changed; copying goes on where it is safe")
-	}
-	for _, text := range p.state.Obstacles {
+	for _, text := range obstacles(&p.state) {
 		bad("%s", text)
 	}
 	for _, n := range s.Nodes {
-		if n.State == "silent" {
-			bad("node %s is silent", n.Name)
+		if text := n.unwell(); text != "" {
+			bad("%s", text)
 		}
 	}
 	problems, warnings := p.expiring(s.Nodes)
@@ -132,6 +125,20 @@ func (p *picture) expiring(nodes []Node) (problems, warnings []string) {
 		}
 	}
 	return problems, warnings
+}
+
+// obstacles are what keeps this node from the cluster, first that it hears no
+// leader.
+func obstacles(s *ClusterState) []string {
+	out := []string{}
+	switch {
+	case s.Quorum:
+	case s.Confirmed.IsZero():
+		out = append(out, "no quorum since this node started: what it knows may be old, or nothing; it copies nothing, and nothing can be changed")
+	default:
+		out = append(out, "no quorum: nothing can be changed; copying goes on where it is safe")
+	}
+	return append(out, s.Obstacles...)
 }
 
 // waits are the tasks that wait for the same reason.

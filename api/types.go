@@ -83,7 +83,18 @@ type Node struct {
 	Tasks      int    `json:"tasks" doc:"How many it owns."`
 	// Certificates are as the node said when it was last heard.
 	Certificates []Certificate `json:"certificates" doc:"Certificates that it uses, the first to end first; null: not known, since it has not reported, or is of a version that does not tell."`
+	NodeDisk
 }
+
+// NodeDisk is how a node's writes to its data dir go, as its newest report says.
+type NodeDisk struct {
+	Disk      *string    `json:"disk" doc:"Why it cannot write to its data dir; empty: it can; null: not known."`
+	DiskSince *time.Time `json:"diskSince" doc:"Since when it cannot; null: it can, or that is not known."`
+}
+
+// Failing reports that the node cannot write, or could not when it was last
+// heard.
+func (d NodeDisk) Failing() bool { return d.Disk != nil && *d.Disk != "" }
 
 // Link is a link and how it does.
 type Link struct {

@@ -32,6 +32,16 @@ func oneArg(what string) cobra.PositionalArgs {
 	}
 }
 
+// oneArgAtMost wants one argument, called what, or none.
+func oneArgAtMost(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		return oneArg(what)(cmd, args)
+	}
+}
+
 // oneFile wants exactly one argument, the path of a file.
 func oneFile(cmd *cobra.Command, args []string) error {
 	if len(args) != 1 || args[0] == "" {

@@ -27,7 +27,7 @@ func clusterCmd(a *app) *cobra.Command {
 	if a.local.Server != nil {
 		cluster.AddCommand(joinCmd(a))
 	}
-	cluster.AddCommand(leaveCmd(a), removeCmd(a), unbanCmd(a), tokenCmd(a), snapshotCmd(a))
+	cluster.AddCommand(healthCmd(a), transferCmd(a), leaveCmd(a), removeCmd(a), bansCmd(a), unbanCmd(a), tokenCmd(a), snapshotCmd(a))
 	if a.local.Rescue != nil {
 		cluster.AddCommand(recoverCmd(a))
 	}
@@ -42,7 +42,8 @@ func joinCmd(a *app) *cobra.Command {
 		Use: "join PEER...", Short: "Run this machine's node as a new member of the cluster that the peers belong to",
 		Long: `Run this machine's node and let it join the cluster that the peers (host:port
 of their peer ports) belong to. It begins without a vote, carries work at once,
-and gets a vote after ten healthy seconds. Afterwards ` + "`sluice server`" + ` is enough.
+and gets a vote after ten healthy seconds where there is room: an odd number of
+members votes, seven at most. Afterwards ` + "`sluice server`" + ` is enough.
 
 A node that no member's node.yaml lists needs a token, which ` + "`sluice cluster token create`" + `
 makes on a member: in a file, or in SLUICE_JOIN_TOKEN.`,

@@ -61,7 +61,7 @@ func get(ctx context.Context, a *app, c *api.Client, kind string, names ...strin
 		return show(a, l, err, kind, names, func(x api.KafkaCluster) string { return x.Name }, kafkaTable)
 	case "Node":
 		l, err := c.Members(ctx)
-		return show(a, l, err, kind, names, func(x api.Node) string { return x.Name }, nodeTable)
+		return show(a, l, err, kind, names, func(x api.Node) string { return x.Name }, memberTable)
 	case "Event":
 		e, err := c.Events(ctx, strings.Join(names, ""), time.Time{}, 1000)
 		if err != nil {

@@ -190,7 +190,8 @@ func compareGolden(path, text string) error {
 	for _, r := range []struct{ pattern, with string }{
 		{`"(asOf)": "[^"]*"`, `"$1": "TIME"`},
 		{`"(ageMillis)": \d+`, `"$1": 0`},
-		{`(?m)^(n\d\t[^\t]*\t[^\t]*\t[^\t]*\t\d+\t)\d+`, `${1}0`}, // age of a node
+		{`(?m)^(n\d\t[^\t]*\t[^\t]*\t[^\t]*\t\d+\t)\d+`, `${1}0`},   // age of a node
+		{`(?m)^(n\d\t[^\t]*\t[a-z]+\t)\d+(\t\d+\tok)`, `${1}0${2}`}, // and where its health is shown
 	} {
 		text = regexp.MustCompile(r.pattern).ReplaceAllString(text, r.with)
 	}
@@ -244,6 +245,15 @@ func change(f *apitest.Cluster, args []string) error {
 			}
 		})
 		return err
+	case "disk": // disk NODE WHY
+		f.With(func(f *apitest.Cluster) {
+			f.Nodes[args[1][1]-'1'].Disk = &api.Disk{Why: args[2], Since: time.UnixMilli(1_790_000_000_000)}
+		})
+	case "unfit": // unfit WHY: no other node can lead
+		f.With(func(f *apitest.Cluster) { f.Unfit = args[1] })
+	case "ban": // ban NODE KEY
+		f.Do(&fsm.NodePut{Node: fsm.Node{ID: "gone", Name: args[1], Key: args[2]}})
+		f.Do(&fsm.NodeRemove{ID: "gone", Ban: true, At: 1_790_000_000_000})
 	case "unknown-outcomes": // unknown-outcomes N: of so many proposals
 		n, err := strconv.Atoi(args[1])
 		f.With(func(f *apitest.Cluster) { f.Dropped = n })

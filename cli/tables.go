@@ -16,17 +16,13 @@ func nodeTable(nodes []api.Node) *table {
 		{key: "index", head: "INDEX", right: true}, {key: "version", head: "VERSION", wide: true},
 		{key: "address", head: "ADDRESS", wide: true}, {key: "http", head: "HTTP", wide: true}, {key: "id", head: "ID", wide: true},
 		{key: "certificate_until", head: "CERT UNTIL", wide: true},
+		{key: "disk"}, {key: "disk_since"},
 	}}
-	for _, n := range nodes {
-		state := cell{text: n.State, color: green}
-		switch n.State {
-		case "silent":
-			state.color = red
-		case "leaving":
-			state.color = yellow
-		}
-		t.add(c(n.Name), c(n.Role), state, c(orDash(n.Datacenter)), c(strconv.Itoa(n.Tasks)), millis(n.AgeMillis),
-			c(strconv.FormatUint(n.Index, 10)), c(orDash(n.Version)), c(n.Address), c(orDash(n.HTTP)), c(n.ID), certificateCell(n))
+	for i := range nodes {
+		n := &nodes[i]
+		why, since := diskCells(n)
+		t.add(c(n.Name), c(n.Role), nodeState(n), c(orDash(n.Datacenter)), c(strconv.Itoa(n.Tasks)), millis(n.AgeMillis),
+			c(strconv.FormatUint(n.Index, 10)), c(orDash(n.Version)), c(n.Address), c(orDash(n.HTTP)), c(n.ID), certificateCell(*n), why, since)
 	}
 	return t
 }
@@ -50,6 +46,41 @@ func certificateCell(n api.Node) cell {
 		return cell{text: "none", raw: "none"}
 	}
 	return c("-")
+}
+
+// memberTable is nodeTable with why a node cannot write, which status tells
+// among the problems.
+func memberTable(nodes []api.Node) *table {
+	t := nodeTable(nodes)
+	for _, n := range nodes {
+		if n.Failing() {
+			t.notes = append(t.notes, fmt.Sprintf("%s: %s, since %s", n.Name, *n.Disk, n.DiskSince.Format("2006-01-02 15:04:05Z")))
+		}
+	}
+	return t
+}
+
+func nodeState(n *api.Node) cell {
+	state := cell{text: n.State, color: green}
+	switch {
+	case n.State == "silent", n.Failing():
+		state.color = red
+	case n.State == "leaving":
+		state.color = yellow
+	}
+	return state
+}
+
+// diskCells are how a node's writes go, and since when they fail: for scripts
+// "ok", or why they do.
+func diskCells(n *api.Node) (why, since cell) {
+	switch {
+	case n.Disk == nil:
+		return c("-"), c("-")
+	case !n.Failing():
+		return cell{text: "ok", color: green}, c("-")
+	}
+	return cell{text: "fails", raw: *n.Disk, color: red}, cell{text: n.DiskSince.Format("2006-01-02 15:04:05Z"), raw: n.DiskSince.Format("2006-01-02T15:04:05.000Z")}
 }
 
 func linkTable(links []api.Link) *table {

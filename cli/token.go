@@ -76,12 +76,39 @@ func tokenTable(tokens []api.Token, now time.Time) *table {
 	return t
 }
 
+func bansCmd(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use: "bans", Short: "List the nodes that were taken out and are banned", Args: noArgs,
+		Long: `List the nodes whose certificates ` + "`sluice cluster remove`" + ` has banned, one line for
+each certificate. ` + "`sluice cluster unban NODE`" + ` lifts all bans on a node.`,
+		RunE: a.nodes.verb(func(ctx context.Context, c *api.Client, _ []string) error {
+			l, err := c.Admission().Bans(ctx)
+			if err != nil {
+				return err
+			}
+			return a.std.write(l, nil, banTable(l.Items, l.AsOf))
+		}),
+	}
+}
+
+func banTable(bans []api.Ban, now time.Time) *table {
+	t := &table{cols: []column{{key: "node", head: "NODE", flex: true}, {key: "since", head: "SINCE"}, {key: "key", head: "KEY OF ITS CERTIFICATE", flex: true}}}
+	for _, x := range bans {
+		key := cell{text: x.Key, raw: x.Key}
+		if x.Key == "" {
+			key.text = "any of its name"
+		}
+		t.add(c(x.Node), moment(x.Since, now), key)
+	}
+	return t
+}
+
 func unbanCmd(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "unban NODE", Short: "Let a node that was taken out ask to be taken in again", Args: oneArg("node"),
 		Long: `Lift the ban that ` + "`sluice cluster remove`" + ` puts on the certificate of a node. The
 node may then join as any other: with a token, or listed in node.yaml of the
-node that it asks.`,
+node that it asks. ` + "`sluice cluster bans`" + ` lists who is banned.`,
 		RunE: a.nodes.verb(func(ctx context.Context, c *api.Client, args []string) error {
 			ack, err := c.Admission().Unban(ctx, args[0])
 			if err != nil {

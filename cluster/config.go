@@ -16,27 +16,31 @@ import (
 
 // Config is what a node must be told; the peer port is transport's.
 type Config struct {
-	Version      string            // of the program, for the other nodes to show
-	Name         string            // the operator's name for the node, unique in the cluster
-	Datacenter   string            // empty: unknown
-	DataDir      string            // Raft's log and the node's identity; belongs to one process at a time
-	HTTP         string            // advertised address of the API, host:port
-	Join         []string          // peer addresses asked at the first start; empty: a cluster of its own
-	Allow        []string          // names of nodes that may join without a token, beside those that Join lists
-	Token        string            // secret with which this node joins; empty: none
-	Profile      Profile           // distances between the nodes
-	MaxVoters    int               // further nodes carry work without a vote
-	PromoteAfter time.Duration     // a new node votes after that long in good health
-	Certificates func() []pki.Held // that this node uses, for the other nodes to show; nil: it does not tell
-	Wall         func() time.Time
-	Fatal        func(error) // ends the process when the disk hangs and nothing can be ended cleanly
-	hooks        hooks
+	Version      string        // of the program, for the other nodes to show
+	Name         string        // the operator's name for the node, unique in the cluster
+	Datacenter   string        // empty: unknown
+	DataDir      string        // Raft's log and the node's identity; belongs to one process at a time
+	HTTP         string        // advertised address of the API, host:port
+	Join         []string      // peer addresses asked at the first start; empty: a cluster of its own
+	Allow        []string      // names of nodes that may join without a token, beside those that Join lists
+	Token        string        // secret with which this node joins; empty: none
+	Profile      Profile       // distances between the nodes
+	MaxVoters    int           // further nodes carry work without a vote
+	PromoteAfter time.Duration // a new node votes after that long in good health
+	// DeadVoterAfter is when a voter that is dead loses its vote where the rest
+	// bears more without it; 0: a day with ProfileLAN, else never. Negative: never.
+	DeadVoterAfter time.Duration
+	Certificates   func() []pki.Held // that this node uses, for the other nodes to show; nil: it does not tell
+	Wall           func() time.Time
+	Fatal          func(error) // ends the process when the disk hangs and nothing can be ended cleanly
+	hooks          hooks
 }
 
 // hooks are set by this package's tests only.
 type hooks struct {
-	store  func(raft.LogStore) raft.LogStore // wraps the log store, to make a disk fail
-	fsm    func(raft.FSM) raft.FSM           // wraps the machine, to let it lag
+	store  func(raft.LogStore) raft.LogStore       // wraps the log store, to make a disk fail
+	stable func(raft.StableStore) raft.StableStore // wraps that of Raft's term and vote, likewise
+	fsm    func(raft.FSM) raft.FSM                 // wraps the machine, to let it lag
 	timing func(*timing)
 	level  uint32 // feature level that a node says it knows, 0: its own
 }
@@ -78,13 +82,31 @@ func (p Profile) timing() timing {
 	return t
 }
 
+// When votes of the dead are taken, where the nodes are near each other: between
+// regions a long cut is no death.
+const (
+	spareAfter     = 5 * time.Minute // another member takes its place
+	deadVoterAfter = 24 * time.Hour  // nobody does
+)
+
+// suffrage says how a leader gives and takes votes.
+func (c *Config) suffrage() suffrage {
+	s := suffrage{most: c.MaxVoters, after: c.PromoteAfter, forsake: c.DeadVoterAfter}
+	if s.forsake == 0 && c.Profile == ProfileLAN {
+		s.forsake = deadVoterAfter
+	}
+	s.forsake = max(s.forsake, 0)
+	s.replace = min(s.forsake, spareAfter)
+	return s
+}
+
 // settleAfter is how long a node listens before it takes a refusal or the lack
 // of one for true: a report of its own former life may be that old.
 func (t timing) settleAfter() time.Duration { return t.dead + t.silent }
 
 // DefaultConfig returns the values that Validate fills in.
 func DefaultConfig() Config {
-	return Config{Profile: ProfileLAN, MaxVoters: 5, PromoteAfter: 10 * time.Second, Wall: wallClock, Fatal: exit}
+	return Config{Profile: ProfileLAN, MaxVoters: 7, PromoteAfter: 10 * time.Second, Wall: wallClock, Fatal: exit}
 }
 
 // wallClock reads the wall clock without Go's monotonic reading.

@@ -56,8 +56,29 @@ func (c *consensus) servers() []raft.Server {
 	return r.GetConfiguration().Configuration().Servers
 }
 
-func (c *consensus) isMember(id string) bool {
-	return slices.ContainsFunc(c.servers(), func(s raft.Server) bool { return string(s.ID) == id })
+func (c *consensus) isMember(id string) bool { return c.server(id) != nil }
+
+// server finds a member by its ServerID; nil: there is none.
+func (c *consensus) server(id string) *raft.Server {
+	servers := c.servers()
+	if i := slices.IndexFunc(servers, func(s raft.Server) bool { return string(s.ID) == id }); i >= 0 {
+		return &servers[i]
+	}
+	return nil
+}
+
+// named finds the ServerID of a member that somebody calls by its name or by
+// that.
+func (c *consensus) named(nameOrID string) (string, error) {
+	for _, node := range c.facts.View().Nodes {
+		if node.ID == nameOrID || node.Name == nameOrID {
+			return node.ID, nil
+		}
+	}
+	if c.isMember(nameOrID) {
+		return nameOrID, nil
+	}
+	return "", fmt.Errorf("there is no node %s; see `sluice cluster members`", nameOrID)
 }
 
 // targetOf finds where a server is dialled, from Raft's configuration.
@@ -71,6 +92,16 @@ func (c *consensus) targetOf(id string) (transport.Target, error) {
 		}
 	}
 	return transport.Target{}, fmt.Errorf("node %s is no member of the cluster any more", c.nameOf(id))
+}
+
+// unwritable reports that Raft's last write to the data dir failed.
+func (c *consensus) unwritable() bool {
+	r := c.raft.Load()
+	if r == nil {
+		return false
+	}
+	why, _ := r.disk.state()
+	return why != ""
 }
 
 // nameOf words a ServerID for a person.

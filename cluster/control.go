@@ -100,6 +100,19 @@ func (n *Node) Leave(ctx context.Context, act *fsm.Act) (finish func(context.Con
 	return n.membership.finishLeaving, n.membership.beginLeaving(ctx, act)
 }
 
+// TransferLeadership hands leadership to a voter, named or by ServerID, or where
+// none is named to the one that is best off, through whichever node is asked. It
+// returns who led and who leads, once that one has proven it: the same where it
+// led before. act says who wants it, nil: unknown. Without a quorum it fails at
+// once, with ErrNoLeader.
+func (n *Node) TransferLeadership(ctx context.Context, nameOrID string, act *fsm.Act) (from, to string, err error) {
+	_, err = withQuorum(ctx, n.ownership, func(ctx context.Context) (none struct{}, err error) {
+		from, to, err = n.membership.next.request(ctx, nameOrID, act)
+		return none, err
+	})
+	return from, to, err
+}
+
 // Remove takes a dead node, named or by ServerID, out of the cluster. A node
 // that is alive is refused: it leaves by itself.
 func (n *Node) Remove(ctx context.Context, nameOrID string, act *fsm.Act) error {

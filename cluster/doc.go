@@ -6,6 +6,7 @@
 //     is; watchdog: a disk that hangs;
 //   - members: founder (the first start, and a start at another address),
 //     membership (this node's way in and out), roster (a leader's changes),
+//     voters (who has a vote), succession (who leads next),
 //     liveness (who is there, and at one address only), door (who may speak
 //     with this node, and about what), gossip;
 //   - leadership: what a leader decides, a term at a time;

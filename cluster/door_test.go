@@ -82,12 +82,20 @@ func TestWhoMayAskForWhat(t *testing.T) {
 				f.t.Errorf("%s answers a stranger %q", path, code)
 			}
 		}
-		member := f.follower()
-		for path := range f.leader().routes() { // a member is let in, whatever is said to it there
-			if code := f.ask(member.tr, f.leader(), path, json.RawMessage("{}")); code == codeNoMember || code == codeStranger {
+		member, leader := f.follower(), f.leader()
+		for path := range leader.routes() { // a member is let in, whatever is said to it there: one of them hands leadership over
+			if code := f.ask(member.tr, leader, path, json.RawMessage("{}")); code == codeNoMember || code == codeStranger {
 				f.t.Errorf("%s answers a member %q", path, code)
 			}
 		}
+		f.until("one leads", func() bool {
+			for _, n := range f.nodes {
+				if n.consensus.leading.Load() != nil {
+					return true
+				}
+			}
+			return false
+		})
 		if code := f.ask(x, f.leader(), pathJoin, fsm.Node{ID: "other", Name: "n8", Addr: ipOf(8) + ":7400", Feature: fsm.FeatureLevel}); !strings.Contains(code, "a node asks for itself") {
 			f.t.Errorf("joining for another: %q", code)
 		}
@@ -262,6 +270,7 @@ func TestLeavingBansNobody(t *testing.T) {
 // that it knows.
 func TestReturnsToOthers(t *testing.T) {
 	runSim(t, func(s *sim) {
+		s.cfg.DeadVoterAfter = 20 * time.Second
 		s.trio()
 		away := s.follower().i
 		s.kill(away)

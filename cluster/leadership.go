@@ -1,11 +1,9 @@
 package cluster
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -136,7 +134,7 @@ func (l *leaderLoop) step(ctx context.Context) {
 	v := l.consensus.facts.View()
 	errs := []error{l.describe(ctx, v), l.roster.align(ctx, v)}
 	l.judge(v)
-	for _, err := range append(errs, l.promote(ctx), l.plan(ctx)) {
+	for _, err := range append(errs, l.suffrage(ctx), l.plan(ctx)) {
 		if err != nil && ctx.Err() == nil && !errors.Is(err, ErrNoLeader) {
 			l.log.Warn("a part of the leader's work failed; it is tried again", "error", err)
 		}
@@ -273,57 +271,63 @@ func (l *leaderLoop) assign(ctx context.Context, items []fsm.Assignment) error {
 // entries.
 const promotionLag = 1000
 
-// promote gives the vote to non-voters that have been well for long enough.
-func (l *leaderLoop) promote(ctx context.Context) error {
-	now := time.Now()
-	servers := l.consensus.servers()
-	for _, s := range servers {
-		r := l.liveness.reports.get(string(s.ID))
-		well := l.lives[string(s.ID)] == LifeAlive && r.Index+promotionLag >= l.consensus.facts.View().Index
-		if s.Suffrage == raft.Voter || !well {
-			delete(l.healthy, s.ID)
-		} else if _, ok := l.healthy[s.ID]; !ok {
-			l.healthy[s.ID] = now
-		}
+// suffrage gives votes to members that have been well for long enough, and takes
+// those of members that are dead for long, or too many.
+func (l *leaderLoop) suffrage(ctx context.Context) error {
+	if !l.roster.change.TryAcquire(1) {
+		return nil // it is looked at again
 	}
-	chosen := promotable(now, servers, l.healthy, l.cfg.MaxVoters, l.cfg.PromoteAfter)
-	for _, s := range servers {
-		if !slices.Contains(chosen, s.ID) {
-			continue
-		}
-		if err := l.roster.promote(ctx, s); err != nil {
+	defer l.roster.change.Release(1)
+	b := vote(l.cfg.suffrage(), l.seats(time.Now()))
+	for _, id := range b.give {
+		if err := l.roster.enfranchise(ctx, id); err != nil {
 			return err
 		}
 	}
+	if b.take == "" {
+		return nil
+	}
+	if err := l.roster.disenfranchise(ctx, b.take); err != nil {
+		return err
+	}
+	name := l.consensus.nameOf(string(b.take))
+	l.log.Info("a node has no vote any more", "node", name, "id", b.take, "why", b.why)
+	l.record(fsm.Event{
+		Node: name, Code: fsm.CodeVoteTaken, From: -1, To: -1,
+		Message: fmt.Sprintf("node %s has no vote any more: %s; it gets one again when it is well and there is room", name, b.why),
+	})
 	return nil
 }
 
-// foundingAfter is the health that is asked of the second and third voter of
-// a cluster when both are there: until they vote, one death stops everything.
-const foundingAfter = 2 * time.Second
-
-// promotable picks the non-voters to promote: the one that has been healthy
-// longest, if there is room and it was healthy for long enough, or the first
-// two companions of a single voter together, since two voters would bear no
-// death at all. Ties go to the lower id.
-func promotable(now time.Time, servers []raft.Server, healthy map[raft.ServerID]time.Time, maxVoters int, after time.Duration) []raft.ServerID {
-	var ready []raft.ServerID
-	voters := 0
-	for _, s := range servers {
-		if s.Suffrage == raft.Voter {
-			voters++
-		} else if since, ok := healthy[s.ID]; ok && now.Sub(since) >= min(after, foundingAfter) {
-			ready = append(ready, s.ID)
+// seats describes the members now, as their last reports and lives tell.
+func (l *leaderLoop) seats(now time.Time) []seat {
+	v := l.consensus.facts.View()
+	var out []seat
+	for _, server := range l.consensus.servers() {
+		id := string(server.ID)
+		r, life := l.liveness.reports.get(id), l.lives[id]
+		s := seat{
+			id: server.ID, voter: server.Suffrage == raft.Voter, leader: id == l.self.ServerID, alive: life == LifeAlive, well: -1, dead: -1,
 		}
+		if node := v.Node(id); node != nil {
+			s.datacenter = node.Datacenter
+		}
+		if life == LifeDead {
+			heard := r.At
+			if heard.IsZero() {
+				heard = l.liveness.began
+			}
+			s.dead = max(now.Sub(heard), r.Deaf)
+		}
+		well := s.alive && r.Index+promotionLag >= v.Index && (r.Disk == nil || r.Disk.Why == "")
+		if s.voter || !well {
+			delete(l.healthy, server.ID)
+		} else if since, ok := l.healthy[server.ID]; ok {
+			s.well = now.Sub(since)
+		} else {
+			l.healthy[server.ID], s.well = now, 0
+		}
+		out = append(out, s)
 	}
-	slices.SortFunc(ready, func(a, b raft.ServerID) int {
-		return cmp.Or(healthy[a].Compare(healthy[b]), cmp.Compare(a, b))
-	})
-	if voters == 1 && len(ready) >= 2 && maxVoters >= 3 {
-		return ready[:2]
-	}
-	if len(ready) == 0 || voters >= maxVoters || now.Sub(healthy[ready[0]]) < after {
-		return nil
-	}
-	return ready[:1]
+	return out
 }

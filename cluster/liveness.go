@@ -49,11 +49,32 @@ type Report struct {
 	Confirmed  bool      // a leader has confirmed facts to its process
 	Deaf       time.Duration
 	Version    string                     // of its program
+	Disk       *Disk                      // how its writes go; nil: it does not say
+	Behind     uint64                     // commands that it had not applied and another node had, when the report came
 	Refused    bool                       // its process is gone: connections ended and dials are refused
 	Tasks      map[fsm.TaskID]task.Status // without their details; never changed
 	Details    task.Details               // never changed
 
 	encoded []byte // that Tasks were decoded from
+}
+
+// Disk is how a node's writes to its data dir go.
+type Disk struct {
+	Why   string    // they fail; empty: they do not
+	Since time.Time // when the first one failed
+}
+
+// Clock is a node's wall clock, compared with this node's.
+type Clock struct {
+	Offset time.Duration // what it is ahead
+	Error  time.Duration // by which that may be wrong: half of the time that the question took
+	At     time.Time
+}
+
+// clockOf compares the clock of a node that answered, in unix ms, with this
+// node's when it asked, by the time that it took.
+func clockOf(answered int64, asked time.Time, took time.Duration) Clock {
+	return Clock{time.UnixMilli(answered).Sub(asked.Add(took / 2)), took/2 + time.Millisecond, time.Now()}
 }
 
 // table holds the last report of each node, and rates smoothed over reports.
@@ -62,6 +83,8 @@ type table struct {
 	reports map[string]Report
 	rates   map[fsm.TaskID]int64
 	beside  map[string]beside
+	clocks  map[string]Clock // as last compared
+	ahead   uint64           // the largest index that a node has reported
 }
 
 // beside is what comes with a node's last report and is not about what it
@@ -72,7 +95,7 @@ type beside struct {
 }
 
 func newTable() *table {
-	return &table{reports: map[string]Report{}, rates: map[fsm.TaskID]int64{}, beside: map[string]beside{}}
+	return &table{reports: map[string]Report{}, rates: map[fsm.TaskID]int64{}, beside: map[string]beside{}, clocks: map[string]Clock{}}
 }
 
 // rateWeight smooths rates over about eight seconds.
@@ -82,6 +105,8 @@ const rateWeight = 8
 func (t *table) put(r Report) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.ahead = max(t.ahead, r.Index)
+	r.Behind = t.ahead - r.Index
 	t.reports[r.ServerID] = r
 	for id, s := range r.Tasks {
 		old, ok := t.rates[id]
@@ -108,6 +133,23 @@ func (t *table) certsOf(id string) []pki.Held {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.beside[id].certs
+}
+
+// compared stores what a node's clock showed.
+func (t *table) compared(id string, c Clock) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.clocks[id] = c
+}
+
+// clock is what a node's clock showed last; nil: it was never compared.
+func (t *table) clock(id string) *Clock {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if c, ok := t.clocks[id]; ok {
+		return &c
+	}
+	return nil
 }
 
 // drawsOf is what the nodes draw of a link, by node, of those that were heard
@@ -165,6 +207,7 @@ func (t *table) keep(member func(id string) bool) {
 	defer t.mu.Unlock()
 	maps.DeleteFunc(t.reports, func(id string, _ Report) bool { return !member(id) })
 	maps.DeleteFunc(t.beside, func(id string, _ beside) bool { return !member(id) })
+	maps.DeleteFunc(t.clocks, func(id string, _ Clock) bool { return !member(id) })
 }
 
 // judge says from its last report whether a node is alive. since is when one

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -54,33 +53,6 @@ func TestStoppedLeaderListensAnew(t *testing.T) {
 		l.detectPause(begin.Add(c.at))
 		if got := l.since.Sub(begin); got != c.since {
 			t.Errorf("after %v: listens since %v, want %v", c.at, got, c.since)
-		}
-	}
-}
-
-func TestPromotable(t *testing.T) {
-	now := time.Now()
-	voter := func(id raft.ServerID) raft.Server { return raft.Server{ID: id, Suffrage: raft.Voter} }
-	non := func(id raft.ServerID) raft.Server { return raft.Server{ID: id, Suffrage: raft.Nonvoter} }
-	healthy := map[raft.ServerID]time.Time{"c": now.Add(-11 * time.Second), "d": now.Add(-20 * time.Second), "e": now.Add(-time.Second),
-		"f": now.Add(-4 * time.Second), "g": now.Add(-3 * time.Second)}
-	cases := []struct {
-		name    string
-		servers []raft.Server
-		max     int
-		want    []raft.ServerID
-	}{
-		{"the longest healthy", []raft.Server{voter("a"), voter("b"), non("c"), non("d"), non("e")}, 5, []raft.ServerID{"d"}},
-		{"not long enough", []raft.Server{voter("a"), non("e")}, 5, nil},
-		{"not healthy", []raft.Server{voter("a"), non("x")}, 5, nil},
-		{"no room", []raft.Server{voter("a"), voter("b"), non("c")}, 2, nil},
-		{"nobody waits", []raft.Server{voter("a")}, 5, nil},
-		{"founders vote together, and sooner", []raft.Server{voter("a"), non("f"), non("g")}, 5, []raft.ServerID{"f", "g"}},
-		{"one companion waits", []raft.Server{voter("a"), non("f"), non("e")}, 5, nil},
-	}
-	for _, c := range cases {
-		if got := promotable(now, c.servers, healthy, c.max, 10*time.Second); !slices.Equal(got, c.want) {
-			t.Errorf("%s: %q", c.name, got)
 		}
 	}
 }

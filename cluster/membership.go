@@ -40,6 +40,7 @@ type membership struct {
 	consensus *consensus
 	ownership *ownership
 	liveness  *liveness
+	next      *succession
 	running   func() int64  // tasks on this node
 	key       func() string // of its certificate
 	calls     *transport.Client
@@ -288,7 +289,7 @@ func (m *membership) handLeadershipOver(ctx context.Context) error {
 			return nil
 		}
 		if err == nil {
-			if err := m.consensus.raft.Load().transferLeadership(ctx); err != nil {
+			if err := m.next.handOver(ctx, ""); err != nil {
 				m.log.Warn("leadership cannot be handed over; it is tried again", "error", err)
 			}
 		}

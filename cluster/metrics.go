@@ -32,6 +32,7 @@ func (n *Node) Collector() prometheus.Collector {
 			{d("raft_term", "Raft's term on this node."), func(_ *Node, s *Status) float64 { return float64(s.Term) }},
 			{d("index", "Raft index of the facts that this node knows."), func(_ *Node, s *Status) float64 { return float64(s.Index) }},
 			{d("feature_level", "Feature level of the facts: what all nodes know."), func(_ *Node, s *Status) float64 { return float64(s.Feature) }},
+			{d("disk_fails", "1: the last write of Raft to this node's data dir failed. 0: it did not."), func(n *Node, _ *Status) float64 { return oneIf(n.consensus.unwritable()) }},
 			{d("tasks_running", "Tasks of all kinds that run on this node."), func(n *Node, _ *Status) float64 { return float64(n.reconciler.running.Load()) }},
 			{d("events_waiting", "Events of this node that wait for a quorum before they are kept."), func(n *Node, _ *Status) float64 { waiting, _ := n.events.state(); return float64(waiting) }},
 		},

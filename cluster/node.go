@@ -90,8 +90,9 @@ func (n *Node) join(identity Identity) {
 		local: l, consensus: n.consensus, liveness: n.liveness, door: door, tr: n.tr, calls: calls, change: semaphore.NewWeighted(1),
 		record: n.events.record, refused: map[string]time.Time{},
 	}
+	next := &succession{local: l, consensus: n.consensus, liveness: n.liveness, calls: calls, record: n.events.record}
 	n.membership = &membership{
-		local: l, consensus: n.consensus, ownership: n.ownership, liveness: n.liveness, running: n.reconciler.running.Load, calls: calls,
+		local: l, consensus: n.consensus, ownership: n.ownership, liveness: n.liveness, next: next, running: n.reconciler.running.Load, calls: calls,
 		taken: door.taken, key: n.tr.Certificates().Key, stop: n.stop,
 	}
 	n.reporter = &reporter{
@@ -119,13 +120,14 @@ func (n *Node) saveIdentity(id Identity) error {
 // is said.
 func (n *Node) routes() map[string]route {
 	return map[string]route{
-		pathWhoami:  {handler: transport.Handle(n.founder.handleWhoami), anyone: true},
-		pathJoin:    {handler: transport.Handle(n.roster.handleJoin), anyone: true},
-		pathRemove:  {handler: transport.Handle(n.roster.handleRemove)},
-		pathPropose: {handler: transport.Handle(n.consensus.handlePropose)},
-		pathIndex:   {handler: transport.Handle(n.consensus.handleIndex)},
-		pathConfirm: {handler: transport.Handle(n.ownership.handleConfirm)},
-		pathReport:  {handler: transport.Handle(n.reporter.handleReport)},
+		pathWhoami:   {handler: transport.Handle(n.founder.handleWhoami), anyone: true},
+		pathJoin:     {handler: transport.Handle(n.roster.handleJoin), anyone: true},
+		pathRemove:   {handler: transport.Handle(n.roster.handleRemove)},
+		pathTransfer: {handler: transport.Handle(n.membership.next.handleTransfer)},
+		pathPropose:  {handler: transport.Handle(n.consensus.handlePropose)},
+		pathIndex:    {handler: transport.Handle(n.consensus.handleIndex)},
+		pathConfirm:  {handler: transport.Handle(n.ownership.handleConfirm)},
+		pathReport:   {handler: transport.Handle(n.reporter.handleReport)},
 	}
 }
 
@@ -223,7 +225,7 @@ func (n *Node) handOver(ctx context.Context, r *raftNode) {
 	n.progress.flush(ctx, true)
 	n.events.flush(ctx)
 	if r.State() == raft.Leader && len(votersOf(n.consensus.servers())) > 1 {
-		if err := r.transferLeadership(ctx); err != nil {
+		if err := n.membership.next.handOver(ctx, ""); err != nil {
 			n.log.Debug("handing over leadership", "error", err)
 		}
 	}

@@ -41,8 +41,9 @@ type raftNode struct {
 	layer     *transport.RaftLayer
 	bolt      *boltdb.BoltStore
 	logs      raft.LogStore
-	stable    raft.StableStore
+	stable    *watchedStable
 	floor     *floor
+	disk      disk
 	notify    chan bool // leadership gained and lost, in order
 }
 
@@ -56,7 +57,7 @@ func openRaft(l *local, tr *transport.Transport, addresses raft.ServerAddressPro
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("creating raft dir: %w", err)
 	}
-	r := &raftNode{local: l, clusterID: identity.ClusterID, notify: make(chan bool, 64)}
+	r := &raftNode{local: l, clusterID: identity.ClusterID, notify: make(chan bool, 64), disk: disk{ending: make(chan struct{})}}
 	if err := r.open(dir, tr, addresses, machine, identity.Bootstrap); err != nil {
 		return nil, errors.Join(err, r.close())
 	}
@@ -77,6 +78,10 @@ func (r *raftNode) config() *raft.Config {
 	return c
 }
 
+// canaryKey holds what is written to see whether the store takes writes; Raft's
+// own keys are others.
+const canaryKey = "sluice-canary"
+
 // openLog opens the log store, which holds Raft's term and vote too, unless it
 // is damaged.
 func (r *raftNode) openLog(dir string) error {
@@ -95,12 +100,20 @@ func (r *raftNode) openLog(dir string) error {
 	if err != nil {
 		return fmt.Errorf("opening log store (does another process use %s?): %w", dir, err)
 	}
-	r.stable = &flooredStable{r.bolt, r.floor}
+	var stable raft.StableStore = &flooredStable{r.bolt, r.floor}
 	var store raft.LogStore = &flooredLog{r.bolt, r.floor}
+	if r.cfg.hooks.stable != nil {
+		stable = r.cfg.hooks.stable(stable)
+	}
 	if r.cfg.hooks.store != nil {
 		store = r.cfg.hooks.store(store)
 	}
-	if r.logs, err = raft.NewLogCache(logCache, store); err != nil {
+	r.stable = &watchedStable{StableStore: stable, disk: &r.disk, path: path}
+	if err := r.stable.Set([]byte(canaryKey), nil); err != nil { // Raft begins with a write, and panics where it fails
+		why, _ := r.disk.state()
+		return fmt.Errorf("this node cannot take part in the cluster: %s", why)
+	}
+	if r.logs, err = raft.NewLogCache(logCache, &watchedLog{store, &r.disk, path}); err != nil {
 		return fmt.Errorf("creating log cache: %w", err)
 	}
 	return nil
@@ -144,7 +157,7 @@ func (r *raftNode) open(dir string, tr *transport.Transport, addresses raft.Serv
 	r.transport = newRaftTransport(raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		ServerAddressProvider: addresses, Logger: config.Logger, Stream: r.layer,
 		MaxPool: 3, MaxRPCsInFlight: 1, Timeout: 2 * r.t.rpc, // with more in flight a failed append stops a follower for good
-	}))
+	}), r.stable.keepTerm)
 	if bootstrap {
 		err := raft.BootstrapCluster(config, r.logs, r.stable, snapshots, r.transport, raft.Configuration{Servers: []raft.Server{
 			{ID: config.LocalID, Address: raft.ServerAddress(r.self.Advertise)},
@@ -165,6 +178,7 @@ func (r *raftNode) open(dir string, tr *transport.Transport, addresses raft.Serv
 // close stops Raft, waits for it and closes the stores.
 func (r *raftNode) close() error {
 	var errs []error
+	close(r.disk.ending)
 	if r.transport != nil {
 		_ = r.transport.Close() // first: an append that is held back ends
 	}
@@ -228,11 +242,6 @@ func appendError(err error) error {
 		return fmt.Errorf("%w: %w", ErrNoLeader, err)
 	}
 	return fmt.Errorf("%w: %w", ErrAmbiguous, err)
-}
-
-// transferLeadership gives it to a voter that is up to date.
-func (r *raftNode) transferLeadership(ctx context.Context) error {
-	return r.ask(r.LeadershipTransfer).wait(ctx)
 }
 
 // lastCommand returns the index of the last command at or before a committed

@@ -8,7 +8,7 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// raftTransport is Raft's network transport with three things added.
+// raftTransport is Raft's network transport with some things added.
 //
 // It remembers when the last acknowledged request to each server was sent.
 // raft.VerifyLeader counts an answer to a heartbeat that was sent before the
@@ -19,6 +19,10 @@ import (
 // again. Raft waits up to ten seconds between appends after a long outage, and
 // a returning node would stand idle for that long.
 //
+// A heartbeat of a term that cannot be kept is refused: Raft takes heartbeats
+// beside its own loop, and one that waited for room on a disk would come back to
+// an old term later.
+//
 // Closing it waits for the heartbeat that is being taken in. Raft does that on
 // the connection's goroutine and does not wait for it, so a new term could
 // still be written to a store that is closed, which panics.
@@ -26,8 +30,9 @@ import (
 // beat and mu are never held together.
 type raftTransport struct {
 	*raft.NetworkTransport
-	beat  sync.RWMutex // held while a heartbeat is taken in
-	ended bool         // guarded by beat
+	keep  func(term uint64) error // writes Raft's term
+	beat  sync.RWMutex            // held while a heartbeat is taken in
+	ended bool                    // guarded by beat
 
 	mu      sync.Mutex
 	acked   map[raft.ServerID]time.Time     // when the last acknowledged request was sent
@@ -37,9 +42,9 @@ type raftTransport struct {
 	closed  bool
 }
 
-func newRaftTransport(t *raft.NetworkTransport) *raftTransport {
+func newRaftTransport(t *raft.NetworkTransport, keep func(term uint64) error) *raftTransport {
 	return &raftTransport{
-		NetworkTransport: t, acked: map[raft.ServerID]time.Time{},
+		NetworkTransport: t, keep: keep, acked: map[raft.ServerID]time.Time{},
 		back: map[raft.ServerID]chan struct{}{}, release: make(chan struct{}),
 	}
 }
@@ -122,6 +127,12 @@ func (t *raftTransport) untilClosed(take func(raft.RPC)) func(raft.RPC) {
 		if t.ended {
 			rpc.Respond(nil, raft.ErrTransportShutdown)
 			return
+		}
+		if a, ok := rpc.Command.(*raft.AppendEntriesRequest); ok {
+			if err := t.keep(a.Term); err != nil {
+				rpc.Respond(nil, err)
+				return
+			}
 		}
 		take(rpc)
 	}

@@ -28,6 +28,21 @@ type report struct {
 	Details    task.Details `json:"details,omitempty"` // of these; nodes of the first release do not read it
 	Draws      task.Draws   `json:"draws,omitempty"`   // of links with a limit; nor this
 	Certs      []pki.Held   `json:"certs,omitzero"`    // that it uses; absent: it does not tell, as older nodes do not
+	Disk       *diskReport  `json:"disk,omitempty"`    // nil: a node of an older version, which does not say
+}
+
+// diskReport is how a node's writes to its data dir go.
+type diskReport struct {
+	Why    string `json:"why,omitempty"` // they fail; empty: they do not
+	Millis int64  `json:"millis,omitempty"`
+}
+
+// at is the state of the disk when it was told; nil: unknown.
+func (d *diskReport) at(now time.Time) *Disk {
+	if d == nil {
+		return nil
+	}
+	return &Disk{d.Why, now.Add(-time.Duration(d.Millis) * time.Millisecond)}
 }
 
 // states takes the states of the tasks apart. Thousands of tasks at rest say the
@@ -49,6 +64,7 @@ type reportAnswer struct {
 	Leader bool   `json:"leader"`
 	Index  uint64 `json:"index"`
 	Member bool   `json:"member"` // the reporting node belongs to the cluster
+	Wall   int64  `json:"wall"`   // the clock of the one that answers when the report came, unix ms; nodes of before do not say: 0
 
 	Members *members `json:"members,omitempty"` // who else does, where the reporting node does not know; nodes of before feature level 5 do not say
 }
@@ -140,7 +156,21 @@ func (r *reporter) report() report {
 		ServerID: r.self.ServerID, Index: r.consensus.facts.View().Index, Reconciled: r.tasks.reconciled.Load(),
 		Confirmed: confirmed, DeafMillis: deaf.Milliseconds(), Version: r.cfg.Version, Tasks: r.told.encoded, Details: r.told.details, Draws: draws,
 		Certs: r.cfg.Certificates(),
+		Disk:  r.disk(),
 	}
+}
+
+// disk is how Raft's writes go; nil: there is no Raft yet.
+func (r *reporter) disk() *diskReport {
+	raft := r.consensus.raft.Load()
+	if raft == nil {
+		return nil
+	}
+	why, since := raft.disk.state()
+	if why == "" {
+		return &diskReport{}
+	}
+	return &diskReport{why, time.Since(since).Milliseconds()}
 }
 
 // send sends one report; a leader's answer extends the lease.
@@ -154,6 +184,9 @@ func (r *reporter) send(ctx context.Context, to transport.Target, rep report) {
 		answer, err = r.handleReport(ctx, rep)
 	} else {
 		err = r.calls.Call(ctx, to, pathReport, rep, &answer)
+	}
+	if err == nil && answer.Wall != 0 {
+		r.liveness.reports.compared(to.ServerID, clockOf(answer.Wall, g.wall, time.Since(g.sent)))
 	}
 	r.door.hear(answer.Members)
 	switch {
@@ -183,6 +216,7 @@ func (r *reporter) fromItsAddress(ctx context.Context, id string) bool {
 
 // handleReport takes a member's report and, on a leader, confirms.
 func (r *reporter) handleReport(ctx context.Context, rep report) (reportAnswer, error) {
+	now := r.nowMillis()
 	if !r.consensus.isMember(rep.ServerID) {
 		// Only a leader's word counts: others may not know the newest member.
 		_, err := r.consensus.confirm(ctx)
@@ -197,14 +231,14 @@ func (r *reporter) handleReport(ctx context.Context, rep report) (reportAnswer, 
 		return reportAnswer{}, err
 	}
 	r.liveness.reports.put(Report{
-		ServerID: rep.ServerID, At: time.Now(), Index: rep.Index, Reconciled: rep.Reconciled,
+		ServerID: rep.ServerID, At: time.Now(), Index: rep.Index, Reconciled: rep.Reconciled, Disk: rep.Disk.at(time.Now()),
 		Confirmed: rep.Confirmed, Deaf: time.Duration(rep.DeafMillis) * time.Millisecond, Tasks: tasks, Details: rep.Details, encoded: encoded, Version: rep.Version,
 	})
 	r.liveness.reports.tell(rep.ServerID, beside{rep.Draws, rep.Certs})
 	if was.At.IsZero() || was.Refused || was.Confirmed != rep.Confirmed {
 		r.liveness.changed.fire()
 	}
-	answer := reportAnswer{Member: true, Members: r.door.news(rep.Index)}
+	answer := reportAnswer{Member: true, Members: r.door.news(rep.Index), Wall: now}
 	if r.consensus.leading.Load() != nil {
 		index, err := r.consensus.confirm(ctx)
 		answer.Leader, answer.Index = err == nil, index

@@ -66,18 +66,30 @@ func (r *roster) ban(out *fsm.NodeRemove) {
 	out.Act = &act
 }
 
-// promote gives a member the vote.
-func (r *roster) promote(ctx context.Context, s raft.Server) error {
-	r.log.Info("giving a vote to node", "node", r.consensus.nameOf(string(s.ID)), "id", s.ID, "address", s.Address)
+// enfranchise gives a member a vote. The caller holds change.
+func (r *roster) enfranchise(ctx context.Context, id raft.ServerID) error {
+	name, s := r.consensus.nameOf(string(id)), r.consensus.server(string(id))
+	if s == nil {
+		return nil
+	}
+	r.log.Info("giving a vote to node", "node", name, "id", id, "address", s.Address)
 	ctx, cancel := context.WithTimeout(ctx, r.t.propose)
 	defer cancel()
-	if err := r.change.Acquire(ctx, 1); err != nil {
-		return fmt.Errorf("waiting for another change of members: %w", err)
-	}
-	defer r.change.Release(1)
 	c := r.consensus.raft.Load()
-	if err := c.ask(func() raft.Future { return c.AddVoter(s.ID, s.Address, 0, r.t.rpc) }).wait(ctx); err != nil {
-		return fmt.Errorf("giving node %s a vote: %w", r.consensus.nameOf(string(s.ID)), err)
+	if err := c.ask(func() raft.Future { return c.AddVoter(id, s.Address, 0, r.t.rpc) }).wait(ctx); err != nil {
+		return fmt.Errorf("giving node %s a vote: %w", name, err)
+	}
+	return nil
+}
+
+// disenfranchise takes a member's vote; it stays a member. The caller holds
+// change.
+func (r *roster) disenfranchise(ctx context.Context, id raft.ServerID) error {
+	ctx, cancel := context.WithTimeout(ctx, r.t.propose)
+	defer cancel()
+	c := r.consensus.raft.Load()
+	if err := c.ask(func() raft.Future { return c.DemoteVoter(id, 0, r.t.rpc) }).wait(ctx); err != nil {
+		return fmt.Errorf("taking the vote of node %s: %w", r.consensus.nameOf(string(id)), err)
 	}
 	return nil
 }
@@ -117,17 +129,9 @@ const (
 
 // request asks the leader to remove a dead node, named or by ServerID.
 func (r *roster) request(ctx context.Context, nameOrID string, act *fsm.Act) error {
-	id := ""
-	for _, node := range r.consensus.facts.View().Nodes {
-		if node.ID == nameOrID || node.Name == nameOrID {
-			id = node.ID
-		}
-	}
-	if id == "" && r.consensus.isMember(nameOrID) {
-		id = nameOrID
-	}
-	if id == "" {
-		return fmt.Errorf("there is no node %s; see `sluice cluster members`", nameOrID)
+	id, err := r.consensus.named(nameOrID)
+	if err != nil {
+		return err
 	}
 	leader, err := r.consensus.leader()
 	if err != nil {

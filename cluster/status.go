@@ -22,6 +22,7 @@ type Status struct {
 	LeaderAge time.Duration // since a leader last confirmed this node's facts
 	Quorum    bool          // that is less than Profile.DeadAfter ago: changes are possible
 	Feature   uint32
+	Voters    int      // that the cluster has when all of its members are well
 	Members   []Member // by name
 	// Obstacles are what keeps this node from its cluster or from other nodes
 	// and does not pass by itself, in sentences for a person.
@@ -30,17 +31,12 @@ type Status struct {
 
 // Member is one node of the cluster.
 type Member struct {
-	Report     // the last one; ServerID is always there
-	Name       string
-	Datacenter string
-	Address    string
-	HTTP       string
-	Voter      bool
-	Leader     bool
-	Leaving    bool
-	Life       Life // as this node's own reports tell
-	Heard      bool // a report came lately and its process is there, whether or not it hears a leader
-	Owned      int  // tasks that the facts give it
+	Report // the last one; ServerID is always there
+	Name   string
+	Voter  bool
+	Life   Life   // as this node's own reports tell
+	Heard  bool   // a report came lately and its process is there, whether or not it hears a leader
+	Clock  *Clock // nil: not compared with this node's
 }
 
 // Status describes the cluster.
@@ -54,6 +50,7 @@ func (n *Node) Status() Status {
 		s.Leader, s.Term = string(id), c.CurrentTerm()
 	}
 	s.Members = n.Members()
+	s.Voters = plannedVoters(len(n.consensus.servers()), n.cfg.MaxVoters)
 	s.Obstacles = obstacles(n)
 	return s
 }
@@ -76,28 +73,18 @@ func (n *Node) Members() []Member {
 	members := map[string]*Member{}
 	member := func(id string) *Member {
 		if members[id] == nil {
-			members[id] = n.reported(id)
+			members[id] = reported(n.liveness, id)
 		}
 		return members[id]
 	}
-	v := n.View()
-	for _, node := range v.Nodes {
-		m := member(node.ID)
-		m.Name, m.Datacenter, m.Address, m.HTTP, m.Leaving = node.Name, node.Datacenter, node.Addr, node.HTTP, node.Leaving
+	for _, node := range n.View().Nodes {
+		member(node.ID).Name = node.Name
 	}
 	for _, server := range n.consensus.servers() {
-		m := member(string(server.ID))
-		m.Address, m.Voter = cmp.Or(m.Address, string(server.Address)), server.Suffrage == raft.Voter
+		member(string(server.ID)).Voter = server.Suffrage == raft.Voter
 	}
-	for t := range v.Tasks {
-		if m := members[t.Owner]; m != nil {
-			m.Owned++
-		}
-	}
-	leader, _ := n.consensus.leader()
 	out := make([]Member, 0, len(members))
-	for id, m := range members {
-		m.Leader = id == leader.ServerID
+	for _, m := range members {
 		out = append(out, *m)
 	}
 	slices.SortFunc(out, func(a, b Member) int {
@@ -111,11 +98,11 @@ func (n *Node) Members() []Member {
 func CertificatesOf(n *Node, id string) []pki.Held { return n.liveness.reports.certsOf(id) }
 
 // reported is a member as its last report tells.
-func (n *Node) reported(id string) *Member {
+func reported(l *liveness, id string) *Member {
 	now := time.Now()
-	r := n.liveness.reports.get(id)
-	m := &Member{Report: r, Life: judge(now, n.liveness.began, r, n.t)}
+	r := l.reports.get(id)
+	m := &Member{Report: r, Life: judge(now, l.began, r, l.t), Clock: l.reports.clock(id)}
 	m.ServerID = id
-	m.Heard = !r.Refused && !r.At.IsZero() && now.Sub(r.At) < n.t.silent
+	m.Heard = !r.Refused && !r.At.IsZero() && now.Sub(r.At) < l.t.silent
 	return m
 }

@@ -13,9 +13,6 @@ import (
 // canaryEvery is the pace of canary writes.
 const canaryEvery = 5 * time.Second
 
-// canaryKey holds the canary of a follower; Raft's own keys are others.
-const canaryKey = "sluice-canary"
-
 // watchdog ends the process when its disk hangs. A leader in that state stays
 // leader (heartbeats touch no disk) and its futures never return, so nothing
 // can be ended cleanly. A leader appends a command to the log; any other node
@@ -64,7 +61,7 @@ func (w *watchdog) run(ctx context.Context) error {
 // Raft's queue without end, because a hung leader takes nothing from it.
 func (w *watchdog) canary() error {
 	if w.raft.State() != raft.Leader {
-		return w.raft.bolt.Set([]byte(canaryKey), []byte(time.Now().UTC().Format(time.RFC3339)))
+		return w.raft.stable.Set([]byte(canaryKey), []byte(time.Now().UTC().Format(time.RFC3339)))
 	}
 	data, err := fsm.Encode(&fsm.Barrier{})
 	if err != nil {

@@ -69,6 +69,7 @@ const (
 	CodeNodeJoined  Code = "node-joined"
 	CodeNodeLeft    Code = "node-left"
 	CodeNodeDead    Code = "node-dead"
+	CodeVoteTaken   Code = "vote-taken" // of a node that is dead for long, or one too many
 	CodeJoinRefused Code = "join-refused"
 	CodeOperatorAct Code = "operator-act" // somebody asked for a change
 

@@ -40,17 +40,18 @@ type Cluster struct {
 	Left    bool
 	Topics  task.Topics // what owners of link tasks report
 	Removed []string
+	Unfit   string // why no other node can lead; empty: one can
 }
 
 // New returns a cluster of three living nodes, n1 to n3 (ServerIDs id1 to id3),
 // of which n2 leads and n1 is the one that is asked.
 func New(t testing.TB) *Cluster {
 	f := &Cluster{t: t, state: fsm.NewState(), changed: make(chan struct{})}
-	f.Status = api.ClusterState{NodeID: "id1", Leader: "id2", Quorum: true, Term: 3, Confirmed: time.Now()}
+	f.Status = api.ClusterState{NodeID: "id1", Leader: "id2", Quorum: true, Term: 3, Confirmed: time.Now(), Voters: 3}
 	f.Do(&fsm.ClusterInit{ClusterID: "c1"})
 	for _, n := range []string{"1", "2", "3"} {
 		f.Do(&fsm.NodePut{Node: fsm.Node{ID: "id" + n, Name: "n" + n, Addr: "127.0.0." + n + ":7400", Feature: 1}, At: 1000})
-		f.Nodes = append(f.Nodes, api.Member{ID: "id" + n, Voter: true, Alive: true, Heard: time.Now(), Version: "v1", Certificates: []pki.Held{}})
+		f.Nodes = append(f.Nodes, api.Member{ID: "id" + n, Voter: true, Alive: true, Heard: time.Now(), Version: "v1", Certificates: []pki.Held{}, Disk: &api.Disk{}, Clock: &api.Clock{Offset: 3 * time.Millisecond, Error: time.Millisecond, At: time.Now()}})
 	}
 	return f
 }
@@ -180,6 +181,9 @@ func (f *Cluster) Members() []api.Member {
 	for i := range out {
 		if out[i].Alive {
 			out[i].Heard = time.Now()
+			if c := out[i].Clock; c != nil {
+				out[i].Clock = &api.Clock{Offset: c.Offset, Error: c.Error, At: time.Now()}
+			}
 		}
 	}
 	return out
@@ -200,13 +204,35 @@ func (f *Cluster) Remove(_ context.Context, id string, act *fsm.Act) error {
 	return err
 }
 
+// TransferLeadership implements api.Successor.
+func (f *Cluster) TransferLeadership(_ context.Context, id string, act *fsm.Act) (from, to string, err error) {
+	f.mu.Lock()
+	from = f.Status.Leader
+	switch {
+	case f.NoLeader:
+		err = api.ErrNoLeader
+	case f.Unfit != "" && id != from:
+		err = &api.Problem{Status: http.StatusConflict, Code: api.CodeRefused, Detail: f.Unfit}
+	case id == "":
+		f.Status.Leader = "id1"
+	default:
+		f.Status.Leader = id
+	}
+	to = f.Status.Leader
+	f.mu.Unlock()
+	if err == nil && act != nil && from != to {
+		f.Do(&fsm.EventsAdd{Events: []fsm.Event{{Code: fsm.CodeOperatorAct, Who: act.Who, Client: act.Client, Node: act.Node, Message: "hand leadership over", Part: -1, From: -1, To: -1, First: act.At, Last: act.At, Count: 1}}})
+	}
+	return from, to, err
+}
+
 // Serve starts the API on loopback and gives a client for it.
 func (f *Cluster) Serve(change func(*api.Config, *api.Parts)) (*httptest.Server, *api.Client) {
 	f.t.Helper()
 	cfg := api.DefaultConfig()
 	cfg.Timeout = 5 * time.Second
 	parts := api.Parts{
-		Control: f, Cluster: f, Version: "test", Log: slog.New(slog.DiscardHandler),
+		Control: f, Cluster: f, Successor: f, Version: "test", Log: slog.New(slog.DiscardHandler),
 		Web: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("page")) }),
 	}
 	if change != nil {

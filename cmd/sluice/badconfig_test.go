@@ -48,6 +48,8 @@ func badConfigs() []badInput {
 		but("a join with a scheme", "join: []", "join: ['https://n2.example:7400', 'n3.example:7400']"),
 		but("a join twice", "join: []", "join: ['n2.example:7400', 'n2.example:7400']"),
 		with("a profile that nobody knows", "profile: fast"),
+		with("a time until the dead lose their votes that is none", "deadVoterAfter: soon"),
+		with("a time until the dead lose their votes that is short", "deadVoterAfter: 10s"),
 		with("memory that is no size", "memory: much"),
 		with("memory of less than nothing", "memory: -1GiB"),
 		with("too little memory", "memory: 1MiB"),

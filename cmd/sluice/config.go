@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"sluice/api"
 	"sluice/cluster"
@@ -30,6 +31,7 @@ type nodeFile struct {
 	Join       []string      `yaml:"join" doc:"Peer addresses of the other nodes. The nodes that are to found the cluster list each other; later ones list some that are there. An empty list, [], founds a cluster of this node. A node whose certificate is for a host listed here, with that port, may join when it asks this node." example:"[n2.example:7400, n3.example:7400]"`
 	Allow      []string      `yaml:"allow" doc:"Names of nodes that may join without a token when they ask this node, beside those that join lists." example:"[n4, n5]"`
 	Profile    string        `yaml:"profile" doc:"lan, or wan where nodes are more than a few milliseconds apart: a silent node is taken for dead after 3 or 10 seconds." example:"wan"`
+	DeadVoter  string        `yaml:"deadVoterAfter" doc:"How long a voter is dead until it loses its vote, where the others can bear more without it; never below the quorum of the planned voters. Where another member can vote in its place it loses it after five minutes. never: neither. The leader's counts. Left out: 24h with profile lan, never with wan." example:"48h"`
 	Memory     manifest.Size `yaml:"memory" doc:"Record batches that the node may hold in memory, at least 16MiB. The process takes more: see sizing." example:"512MiB"`
 	ClientID   string        `yaml:"clientId" doc:"Client id by which the brokers see this node. With the same for all nodes, one Kafka quota holds for all." example:"sluice"`
 	Secrets    secretsFile   `yaml:"secrets"`
@@ -155,6 +157,7 @@ func (f nodeFile) configs(insecure bool) (parts, findings) {
 	p.api.Cert, p.api.Key = f.HTTP.TLS.Cert, f.HTTP.TLS.Key
 	p.cluster.Name, p.cluster.Datacenter, p.cluster.DataDir = f.Name, f.Datacenter, f.DataDir
 	p.cluster.Join, p.cluster.Allow, p.cluster.Profile = f.Join, f.Allow, cluster.Profile(f.Profile)
+	p.cluster.DeadVoterAfter = f.deadVoterAfter()
 	p.cluster.HTTP = f.HTTP.Advertise
 	if p.cluster.HTTP == "" {
 		p.cluster.HTTP = f.HTTP.Listen
@@ -164,6 +167,9 @@ func (f nodeFile) configs(insecure bool) (parts, findings) {
 	p.coreDumps = f.CoreDumps
 	p.replication.Lease = p.cluster.Profile.DeadAfter()
 	found := f.check()
+	if p.cluster.DeadVoterAfter == 0 && f.DeadVoter != "" {
+		found.fatal("deadVoterAfter", "%q is neither never nor a duration of a minute or more, like 24h", f.DeadVoter)
+	}
 	if p.log.UnmarshalText([]byte(f.Log)) != nil {
 		found.fatal("log", "%q is none of debug, info, warn and error", f.Log)
 	}
@@ -174,6 +180,18 @@ func (f nodeFile) configs(insecure bool) (parts, findings) {
 	found.join("http", p.api.Validate())
 	found.join("", p.replication.Validate())
 	return p, found
+}
+
+// deadVoterAfter is less than 0 for never, and 0 where nothing, or nothing that
+// makes sense, is said.
+func (f nodeFile) deadVoterAfter() time.Duration {
+	if f.DeadVoter == "never" {
+		return -1
+	}
+	if d, err := time.ParseDuration(f.DeadVoter); err == nil && d >= time.Minute {
+		return d
+	}
+	return 0
 }
 
 // check finds what no package looks at.

@@ -52,7 +52,7 @@ type membership struct {
 
 func (m membership) State() api.ClusterState {
 	s := m.Status()
-	out := api.ClusterState{NodeID: s.Self, Leader: s.Leader, Quorum: s.Quorum, Term: s.Term, Obstacles: s.Obstacles}
+	out := api.ClusterState{NodeID: s.Self, Leader: s.Leader, Quorum: s.Quorum, Term: s.Term, Obstacles: s.Obstacles, Voters: s.Voters}
 	if s.Confirmed {
 		out.Confirmed = time.Now().Add(-s.LeaderAge)
 	}
@@ -64,7 +64,8 @@ func (m membership) Members() []api.Member {
 	var out []api.Member
 	for _, n := range m.Node.Members() {
 		out = append(out, api.Member{
-			ID: n.ServerID, Voter: n.Voter, Heard: n.At, Version: n.Version, Index: n.Reconciled, Tasks: n.Tasks, Details: n.Details,
+			ID: n.ServerID, Voter: n.Voter, Heard: n.At, Version: n.Version, Index: n.Reconciled, Behind: n.Behind, Tasks: n.Tasks, Details: n.Details,
+			Disk: (*api.Disk)(n.Disk), Clock: (*api.Clock)(n.Clock),
 			Certificates: cluster.CertificatesOf(m.Node, n.ServerID),
 			// Without a quorum nobody hears a leader, and who is there must be seen all the more.
 			Alive: n.Life == cluster.LifeAlive || n.Heard && !quorum,
@@ -84,19 +85,28 @@ func (m membership) Leave(ctx context.Context, act *fsm.Act) error {
 	return nil
 }
 
+// TransferLeadership implements api.Successor.
+func (m membership) TransferLeadership(ctx context.Context, id string, act *fsm.Act) (from, to string, err error) {
+	from, to, err = m.Node.TransferLeadership(ctx, id, act)
+	return from, to, refused(err)
+}
+
 func (m membership) Remove(ctx context.Context, id string, act *fsm.Act) error {
 	return refused(m.Node.Remove(ctx, id, act))
 }
 
 // refused words what a leader refused by rule.
 func refused(err error) error {
-	var remote *transport.RemoteError
-	switch {
-	case errors.Is(err, cluster.ErrLastNode), errors.Is(err, cluster.ErrQuorum), errors.Is(err, cluster.ErrLeaving),
-		errors.As(err, &remote) && remote.Status == http.StatusConflict:
-		return &api.Problem{
+	remote, ok := errors.AsType[*transport.RemoteError](err)
+	ok = ok && remote.Status == http.StatusConflict
+	if ok || errors.Is(err, cluster.ErrLastNode) || errors.Is(err, cluster.ErrQuorum) || errors.Is(err, cluster.ErrLeaving) {
+		p := &api.Problem{
 			Type: "about:blank", Title: http.StatusText(http.StatusConflict), Status: http.StatusConflict, Code: api.CodeRefused, Detail: err.Error(),
 		}
+		if ok {
+			p.Detail = remote.Message // without the code
+		}
+		return p
 	}
 	return apiError(err)
 }

@@ -126,7 +126,7 @@ func assemble(cfg parts, log *slog.Logger) (*node, error) {
 	}
 	n.operations = cluster.NewOperations(n.cluster, acts(n.catalog), log)
 	n.api, err = api.New(cfg.api, api.Parts{
-		Control: control{n.cluster}, Cluster: membership{n.cluster}, Preflight: preflight{n.catalog}, Claims: claims{n.catalog}, Secret: secret(cfg.kafka.Secrets),
+		Control: control{n.cluster}, Cluster: membership{n.cluster}, Successor: membership{n.cluster}, Preflight: preflight{n.catalog}, Claims: claims{n.catalog}, Secret: secret(cfg.kafka.Secrets),
 		Verify:  verifier{n.verify, cfg.cluster.Name},
 		Metrics: metrics(log, n.collectors()), Web: web.Handler(), Version: version, Log: log,
 	})

@@ -24,6 +24,7 @@ var deeds = []struct {
 	{"trim source", (*simDay).trimSource}, {"trim source", (*simDay).trimSource}, {"trim target", (*simDay).trimTarget},
 	{"delete target", (*simDay).deleteTarget}, {"recreate target", (*simDay).recreateTarget}, {"source topic", (*simDay).sourceTopic}, {"recreate source", (*simDay).recreateSource},
 	{"verify", (*simDay).verifyAndLeave}, {"order", (*simDay).orderAnyhow}, {"narrow", (*simDay).narrow}, {"narrow", (*simDay).narrow},
+	{"lead", (*simDay).leadElsewhere},
 }
 
 func (d *simDay) deed() {
@@ -62,6 +63,12 @@ func (d *simDay) pauseOrResume() (string, error) {
 	w.paused = !w.paused
 	verb := map[bool]string{true: "pause", false: "resume"}[w.paused]
 	return verb + " " + w.name, d.ask(d.healthy(), http.MethodPost, "/v1/links/"+w.name+"/"+verb, nil, new(api.Ack))
+}
+
+// leadElsewhere hands leadership over, to anybody or to a node that may be down.
+func (d *simDay) leadElsewhere() (string, error) {
+	to := []string{"", "n1", "n2", "n3"}[d.rand.IntN(4)]
+	return "let node " + to + " lead", d.ask(d.healthy(), http.MethodPost, "/v1/leadership", api.TransferRequest{Node: to}, new(api.Ack))
 }
 
 // exclude takes a topic out of a link, or puts it in again.

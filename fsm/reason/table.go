@@ -279,14 +279,12 @@ var table = map[fsm.Code]Row{
 		Advice:  nothing,
 	},
 	fsm.CodeGapsFilled: {
-		Severity: Told, Side: Source, Acts: Nobody, Event: true,
+		Severity: Told, Side: Source, Acts: Nobody, Event: true, Advice: nothing,
 		Meaning: "the source has transactions; from here on the offsets that these take without a record are taken at the target too, and all records keep theirs",
-		Advice:  nothing,
 	},
 	fsm.CodeOffsetBump: {
-		Severity: Told, Side: Target, Acts: Nobody, Event: true,
+		Severity: Told, Side: Target, Acts: Nobody, Event: true, Advice: nothing,
 		Meaning: "a broker of the target wrote the end of a transaction twice, so records stand one offset further until the next transaction of the source gives it back; translation stays exact",
-		Advice:  nothing,
 	},
 	fsm.CodeRecopied: {
 		Severity: Told, Side: None, Acts: Nobody, Event: true,
@@ -294,6 +292,11 @@ var table = map[fsm.Code]Row{
 		Advice:  nothing,
 	},
 
+	fsm.CodeVoteTaken: {
+		Severity: Told, Side: Cluster, Acts: Nobody, Event: true,
+		Meaning: "a node lost its vote, so that a quorum needs fewer of the others: it was dead for long, or one voter too many; it is a member still",
+		Advice:  "nothing; it gets a vote again when it is well and there is room, and `sluice cluster remove` takes it out if it is gone for good",
+	},
 	fsm.CodeOperatorAct: {
 		Severity: Told, Side: Cluster, Acts: Nobody,
 		Meaning: "somebody asked for a change, and it was made; the event says who, and from where",

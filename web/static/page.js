@@ -81,6 +81,7 @@ function show(s) {
   table("nodes", [
     ["Node", (n) => n.name], ["State", (n) => n.state, "", (n) => n.state], ["Role", (n) => n.role], ["Datacenter", (n) => n.datacenter || "–"],
     ["Tasks", (n) => number(n.tasks), "n"], ["Heard", (n) => age(n.ageMillis), "n"], ["Index", (n) => n.index, "n"],
+    ["Disk", (n) => (n.disk === null ? "–" : n.disk === "" ? "ok" : "fails since " + n.diskSince.slice(0, 19).replace("T", " ")), "", (n) => (n.disk === null ? "told" : n.disk === "" ? "good" : "stopped")],
   ], s.nodes, "no node has joined yet");
   table("links", [
     ["Link", (l) => l.name], ["State", (l) => l.condition, "", (l) => l.severity], ["From", (l) => l.source], ["To", (l) => l.target],
