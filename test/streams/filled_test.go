@@ -20,7 +20,11 @@ import (
 // TestTransactions: a topic with transactions has the same records at the same
 // offsets at the target, and both logs end at the same offset.
 func TestTransactions(t *testing.T) {
-	for _, version := range []string{kafkalab.V4, kafkalab.V3} {
+	versions := []string{kafkalab.V4}
+	if claim.Long() {
+		versions = append(versions, kafkalab.V3)
+	}
+	for _, version := range versions {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
 			l := start(t, kafkalab.Config{}, kafkalab.Config{Version: version})

@@ -20,6 +20,7 @@ import (
 // of which are aborted, has the same committed records at the same offsets at the
 // target, through deaths of owners and of the target's brokers.
 func TestTransactions(t *testing.T) {
+	claim.NeedsLong(t)
 	brokers := claim.Rounds(1, 3)
 	w := NewWorld(t, WorldConfig{
 		Partitions: 4, Rate: 100, Link: fmt.Sprintf("  targetTopics: {replicationFactor: %d}\n", brokers),
