@@ -43,17 +43,17 @@ func (w *model) fillOn(t *rapid.T, i int) {
 
 // lastData is our last batch from an offset on, and what stands there, or behind
 // it, that is neither ours nor a filler's.
-func (w *model) lastData(from int64, all bool) *recovery.LastData {
+func (w *model) lastData(from, all int64) *recovery.LastData {
 	d := &recovery.LastData{}
 	for _, b := range w.broker.log {
 		tail := &recovery.Tail{ProducerID: b.pid, Epoch: b.epoch, BaseOffset: b.base, BaseSequence: b.seq, Count: b.count, MaxTimestamp: b.time, LastOffset: b.base + int64(b.count) - 1}
 		switch {
 		case b.base+int64(b.count) <= from || b.source == fillerID:
 		case b.pid == ourID:
-			if d.Ours = tail; !all {
+			if d.Ours = tail; all == w.broker.end() {
 				d.Other = nil
 			}
-		case d.Other == nil:
+		case d.Other == nil && (b.base >= all || all == w.broker.end()):
 			d.Other = tail
 		}
 	}

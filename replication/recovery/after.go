@@ -185,9 +185,9 @@ func (s *Situation) raiseEpoch(f Fault) Step {
 		addEnd(&m, src, end)
 	}
 	c := Commit{Event: &fsm.Event{Code: fsm.CodeEpochRaised, From: end, To: end}}
-	if end < p.Target {
-		c.Tell = &fsm.Event{Code: fsm.CodeTargetLostAcked, From: end, To: p.Target,
-			Message: fmt.Sprintf("the target acknowledged up to %d and ends at %d now", p.Target, end)}
+	if left := kept(s); left < p.Target {
+		c.Tell = &fsm.Event{Code: fsm.CodeTargetLostAcked, From: left, To: p.Target,
+			Message: fmt.Sprintf("the target acknowledged up to %d and ends at %d now", p.Target, left)}
 	}
 	next := s.commitRaised(m, s.progressAt(src, end, p.Records), c)
 	if c, ok := next.(Commit); ok {

@@ -24,9 +24,10 @@ func filled(s *Situation) (Position, Step) {
 	}
 	m, log := s.Task.Mapping, s.Log
 	pos := Position{Target: log.LogEnd, LastTime: -1, From: -1, To: -1, Ours: -1}
-	known, checked, ok := knownPlace(s)
+	segments := offsets.Until(m, kept(s))
+	known, checked := knownPlace(s, segments)
 	switch {
-	case !ok:
+	case len(segments) == 0:
 		first := m.Segments[0].Target
 		pos.Outcome, pos.From, pos.To = Truncated, log.LogEnd, first
 		pos.Detail = fmt.Sprintf("the target's log ends at %d, before the stream's start %d", log.LogEnd, first)
@@ -37,7 +38,14 @@ func filled(s *Situation) (Position, Step) {
 	case log.High < log.LogEnd: // nobody may read it yet
 		return pos, Restart{NotReplicated(false, log.High, log.LogEnd)}
 	case s.Gaps.Data == nil:
-		return pos, Gather{What: NeedData, From: max(known.Target, log.LogStart), All: checked}
+		look := Gather{What: NeedData, From: max(segments[len(segments)-1].Target, log.LogStart), All: log.LogEnd}
+		if checked {
+			look.All = max(known.Target, log.LogStart)
+		}
+		if log.Producer != nil && checked { // whose state tells the next sequence
+			look.From = look.All
+		}
+		return pos, look
 	case s.Gaps.Data.Other != nil:
 		o := s.Gaps.Data.Other
 		pos.foreign(o.BaseOffset, log.LogEnd, -1, fmt.Sprintf("a batch of producer id %d stands at target offset %d", o.ProducerID, o.BaseOffset))
@@ -45,6 +53,7 @@ func filled(s *Situation) (Position, Step) {
 	}
 	at := known // or behind our last batch
 	switch ours := s.Gaps.Data.Ours; {
+	case ours != nil && ours.LastOffset < known.Target:
 	case ours != nil:
 		at = fsm.Segment{Source: ours.LastOffset + 1 - known.Shift(), Target: ours.LastOffset + 1}
 	case log.LogStart > known.Target && !checked:
@@ -59,11 +68,19 @@ func filled(s *Situation) (Position, Step) {
 			return pos, step
 		}
 	}
-	if p, end := s.Memory.Last, unfenced(s); p.Target > end && pos.Outcome == Found {
-		pos.Outcome, pos.From, pos.To = LostAcked, end, p.Target
-		pos.Detail = fmt.Sprintf("the target acknowledged up to %d and ends at %d now", p.Target, end)
+	if lost := lostAcked(s); lost != "" && pos.Outcome == Found {
+		pos.Outcome, pos.From, pos.To, pos.Detail = LostAcked, kept(s), s.Memory.Last.Target, lost
 	}
 	return pos, nil
+}
+
+// lostAcked says what the target has lost; empty: nothing that it acknowledged.
+func lostAcked(s *Situation) string {
+	p, end := s.Memory.Last.Target, kept(s)
+	if p <= end {
+		return ""
+	}
+	return fmt.Sprintf("the target acknowledged up to %d and ends at %d now", p, end)
 }
 
 // notConfirmed: sequences alone do not keep an owner of before from going on at a
@@ -80,22 +97,25 @@ func notConfirmed(s *Situation) Step {
 	return Gather{What: NeedOwner}
 }
 
-// unfenced is where the target's log ended before the fence, if that is less than
-// now: what stands behind it is filler.
-func unfenced(s *Situation) int64 { return min(s.Log.LogEnd, s.Gaps.Fenced.Before) }
+// kept is where the target's log ends, or where it ended before a fence, if that is
+// less: what stands behind it is filler.
+func kept(s *Situation) int64 {
+	if s.Gaps.Fenced == nil {
+		return s.Log.LogEnd
+	}
+	return min(s.Log.LogEnd, s.Gaps.Fenced.Before)
+}
 
-// knownPlace is the last place at or below the target's log end of which it is
-// certain where it is at the source: the checkpoint, or where a segment begins.
-// Not ok: it ends before the stream's start.
-func knownPlace(s *Situation) (at fsm.Segment, checkpoint, ok bool) {
-	kept, p := offsets.Until(s.Task.Mapping, unfenced(s)), s.Memory.Last
-	if len(kept) == 0 {
-		return at, false, false
+// knownPlace is the last place of which it is certain where it is at the source:
+// the checkpoint, or where the last segment begins that the target holds.
+func knownPlace(s *Situation, segments []fsm.Segment) (at fsm.Segment, checkpoint bool) {
+	if len(segments) > 0 {
+		at = segments[len(segments)-1]
 	}
-	if at = kept[len(kept)-1]; at.Target <= p.Target && p.Target <= unfenced(s) {
-		return fsm.Segment{Source: p.Source, Target: p.Target}, true, true
+	if p := s.Memory.Last; at.Target <= p.Target && p.Target <= kept(s) {
+		return fsm.Segment{Source: p.Source, Target: p.Target}, true
 	}
-	return at, false, true
+	return at, false
 }
 
 // Unmoved reports whether the target is as a pipe left it that stands at p, and the
@@ -156,11 +176,16 @@ func behindFiller(s *Situation, pos *Position, at fsm.Segment) Step {
 	m := s.successor()
 	m.Bump += pos.Source - s.Gaps.Ahead.Offset
 	pos.Source = s.Gaps.Ahead.Offset
-	m.Segments = append(slices.Clip(offsets.Until(&m, unfenced(s))), fsm.Segment{Source: pos.Source, Target: end})
-	return s.commitRaised(m, s.progressAt(pos.Source, end, s.Memory.Last.Records), Commit{Event: &fsm.Event{
+	m.Segments = append(slices.Clip(offsets.Until(&m, kept(s))), fsm.Segment{Source: pos.Source, Target: end})
+	c := Commit{}
+	if lost := lostAcked(s); lost != "" {
+		c.Tell = &fsm.Event{Code: fsm.CodeTargetLostAcked, From: kept(s), To: s.Memory.Last.Target, Message: lost}
+	}
+	c.Event = &fsm.Event{
 		Code: fsm.CodeOffsetBump, From: end, To: end,
 		Message: fmt.Sprintf("a transaction's marker stands twice in the target: source offset %d stands at %d, by %d further than it should, until the next gap takes it back", pos.Source, end, m.Bump),
-	}})
+	}
+	return s.commitRaised(m, s.progressAt(pos.Source, end, s.Memory.Last.Records), c)
 }
 
 // takeBack commits that a gap gives back what a marker too many took before: so
@@ -183,7 +208,7 @@ func cut(s *Situation, m *fsm.Mapping, end int64) {
 		m.Segments = offsets.Cut(m, end)
 		return
 	}
-	if kept := offsets.Until(m, unfenced(s)); len(kept) < len(m.Segments) {
-		m.Segments, m.Bump = slices.Clip(kept), 0 // where it took something back, it may not have to
+	if left := offsets.Until(m, kept(s)); len(left) < len(m.Segments) {
+		m.Segments, m.Bump = slices.Clip(left), 0 // where it took something back, it may not have to
 	}
 }

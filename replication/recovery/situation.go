@@ -46,12 +46,10 @@ type Fence struct {
 	Before int64 // where the target's log ended before: to fence may have added a marker, even over what the log had lost
 }
 
-// LastData is what a look at the target's last records found. It looks back from
-// the log end to the offset that is asked for; where that is no checkpoint, which
-// may be far away, to our last batch.
+// LastData is what a look back from the target's log end found.
 type LastData struct {
 	Ours  *Tail // our last batch; nil: none there
-	Other *Tail // a batch that is neither ours nor a filler's; nil: none
+	Other *Tail // a batch that is neither ours nor a filler's, behind it or where all was looked at; nil: none
 }
 
 // Ahead is what the source holds from an offset on that is known.

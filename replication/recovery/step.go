@@ -17,7 +17,7 @@ type (
 		Epoch int32        // NeedEpochEnd: of the last copied record at the source
 		From  int64        // NeedDifference, NeedOurs, NeedData, NeedAhead: the first offset to look at (of the source, of the target)
 		At    Position     // NeedDifference: what was derived
-		All   bool         // NeedData: down to From, else to our last batch
+		All   int64        // NeedData: to look at all down to here, and below it for our last batch; the log end: down to that
 		Known fsm.Progress // NeedAlignment: the last place that is known
 
 		Mapping *fsm.Mapping // NeedDifference: by which it is compared; nil: the stream's

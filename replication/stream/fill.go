@@ -39,22 +39,22 @@ func unfilled(err error) recovery.Fault {
 }
 
 // lastData looks back from the target's log end for our last batch, in steps that
-// become larger, and for what is neither ours nor a filler's: as far as it is asked
-// for, or to our last batch.
+// become larger, and for what is neither ours nor a filler's.
 func (l *logs) lastData(ctx context.Context, m *fsm.Mapping, g recovery.Gather, log *recovery.TargetLog, told tell) (*recovery.LastData, error) {
 	out := new(recovery.LastData)
-	for to, step := log.LogEnd, int64(1_000); to > g.From; step *= 4 {
+	for to, step := log.LogEnd, int64(1_000); to > g.From && (to > g.All || out.Ours == nil); step *= 4 {
 		from := max(g.From, to-step)
 		var ours, other *recovery.Tail
 		err := l.target.scan(ctx, span{from: from, to: to}, func(b record.Batch) error {
 			h := b.Header()
+			strange := !ofTransaction(&h) && (h.BaseOffset >= g.All || g.All == log.LogEnd)
 			told("looking for this link's last records in the target", log.LogEnd-to, log.LogEnd-g.From)
 			switch {
 			case h.ProducerID == m.ProducerID && !ofTransaction(&h):
-				if ours = tailOf(&h); !g.All {
-					other = nil
+				if ours = tailOf(&h); g.All == log.LogEnd {
+					other = nil // not behind it
 				}
-			case !ofTransaction(&h) && other == nil:
+			case strange && other == nil:
 				other = tailOf(&h)
 			}
 			return nil
@@ -67,9 +67,6 @@ func (l *logs) lastData(ctx context.Context, m *fsm.Mapping, g recovery.Gather, 
 		}
 		if out.Ours == nil {
 			out.Ours = ours
-		}
-		if out.Ours != nil && !g.All {
-			break
 		}
 		to = from
 	}
