@@ -34,7 +34,7 @@ test:
 # copying costs, as ratios in the same run.
 prove-short:
 	@$(TIDY); export SLUICE_PROVE=short SLUICE_KAFKA=required; \
-	go test -count=1 -timeout 20m -run 'RollingRestart|Upgrade|Transactions|Latency|Linear|Outsiders|MirrorMaker|ThreeBrokers|BrokersKilled' ./test/system ./test/streams ./test/load ./test/fillers && \
+	go test -count=1 -timeout 20m -run 'RollingRestart|Upgrade|Transactions|Canary|Latency|Linear|Outsiders|MirrorMaker|ThreeBrokers|BrokersKilled' ./test/system ./test/streams ./test/load ./test/fillers && \
 	SIM_SEEDS=4 go test -count=1 -timeout 20m -run 'Sim|Chaos' ./cluster ./cmd/sluice && \
 	go test -count=1 -timeout 20m -run Limit ./test/streams && \
 	go test -count=1 -timeout 20m ./test/bench

@@ -35,7 +35,8 @@ func (n *Node) Status() *api.Status {
 	return s
 }
 
-// Ready waits until every node knows a leader and all members, and they vote.
+// Ready waits until every node knows a leader and all members, and as many vote
+// as may: an odd number.
 func (n *Nodes) Ready() {
 	n.t.Helper()
 	until(n.t, "all nodes know a leader and each other", func() error {
@@ -47,10 +48,14 @@ func (n *Nodes) Ready() {
 			if len(s.Nodes) != len(n.list) {
 				return fmt.Errorf("%s knows %d nodes of %d", node.Name, len(s.Nodes), len(n.list))
 			}
+			voters := 0
 			for _, m := range s.Nodes {
-				if m.Role == "non-voter" {
-					return fmt.Errorf("%s does not vote in the eyes of %s", m.Name, node.Name)
+				if m.Role != "non-voter" {
+					voters++
 				}
+			}
+			if voters < (len(n.list)-1)|1 {
+				return fmt.Errorf("%d of %d vote in the eyes of %s", voters, len(n.list), node.Name)
 			}
 		}
 		return nil

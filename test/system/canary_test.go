@@ -14,6 +14,7 @@ import (
 	"sluice/api"
 	"sluice/manifest"
 	"sluice/test/canary"
+	"sluice/test/claim"
 	"sluice/test/kafkalab"
 	"sluice/test/load"
 )
@@ -39,6 +40,7 @@ const (
 // by mistake, and used: none of it stands in what nodes keep, tell or leave.
 func TestCanary(t *testing.T) {
 	t.Parallel()
+	claim.NeedsLong(t)
 	kafkalab.Require(t)
 	a := newAviary(t)
 	orders := load.Config{Topics: []load.Topic{{Name: "orders", Partitions: 6}}, Records: 2000, Seed: 1}
