@@ -178,6 +178,7 @@ func (w *model) recover(t *rapid.T, i int) {
 			m := step.Mapping
 			w.task.Mapping, w.task.Progress, w.task.Stop = &m, step.Progress, nil
 			n.task, n.fault = w.task, nil
+			n.memory.Kept = nil
 			n.memory.Version, n.memory.Last, n.memory.Unsaved, n.memory.Unacked, n.memory.Misplaced = m.Version, step.Progress, nil, nil, nil
 			s = w.situation(i)
 		case recovery.Halt:
@@ -256,7 +257,9 @@ func (w *model) gather(t *rapid.T, i int, s *recovery.Situation, g recovery.Gath
 		}
 	case recovery.NeedFence:
 		n.fence = w.broker.fenceFiller()
-		s.Gaps.Fenced, s.Log, s.Owner = &recovery.Fence{Before: s.Log.LogEnd}, nil, recovery.OwnerUnasked
+		n.memory.Fenced(s.Log.LogEnd)
+		s.Memory.Fenced(s.Log.LogEnd)
+		s.Gaps.Fenced, s.Log, s.Owner = true, nil, recovery.OwnerUnasked
 	case recovery.NeedData:
 		s.Gaps.Data = w.lastData(g.From, g.All)
 	case recovery.NeedAhead:
@@ -273,6 +276,7 @@ func (w *model) open(i int, o recovery.Open) {
 	n := &w.nodes[i]
 	n.memory.Last, n.memory.Version, n.memory.Unacked = o.Progress, n.task.Mapping.Version, nil
 	n.memory.Unsaved = append(n.memory.Unsaved, o.Segments...)
+	n.memory.Kept = nil
 	n.fault, n.fetched, n.clean, n.filling = nil, o.Source, !w.heldUp(i), false
 	n.pipe = pipe.New(pipe.Start{
 		Mapping: *n.task.Mapping, Position: o.Position, Progress: o.Progress, Expiration: expiration, Guarded: o.Guarded,

@@ -125,7 +125,7 @@ func (s *Situation) gap(f Fault) Step {
 	if s.Waited && s.Log.LogEnd != p.Target {
 		return s.open() // an old request was appended meanwhile
 	}
-	if fill && !s.Task.Mapping.Filled && s.Gaps.Fenced == nil { // where that cannot be done, the link may still be told not to
+	if fill && !s.Task.Mapping.Filled && !s.Gaps.Fenced { // where that cannot be done, the link may still be told not to
 		if s.Log == nil {
 			return Gather{What: NeedLog}
 		}

@@ -19,7 +19,7 @@ import (
 // before is fenced by then: what the target holds behind our last batch stays as
 // it is.
 func filled(s *Situation) (Position, Step) {
-	if s.Gaps.Fenced == nil {
+	if !s.Gaps.Fenced {
 		return Position{}, Gather{What: NeedFence}
 	}
 	m, log := s.Task.Mapping, s.Log
@@ -100,10 +100,10 @@ func notConfirmed(s *Situation) Step {
 // kept is where the target's log ends, or where it ended before a fence, if that is
 // less: what stands behind it is filler.
 func kept(s *Situation) int64 {
-	if s.Gaps.Fenced == nil {
+	if s.Memory.Kept == nil {
 		return s.Log.LogEnd
 	}
-	return min(s.Log.LogEnd, s.Gaps.Fenced.Before)
+	return min(s.Log.LogEnd, *s.Memory.Kept)
 }
 
 // knownPlace is the last place of which it is certain where it is at the source:

@@ -36,10 +36,13 @@ func TestFilled(t *testing.T) {
 			w.owner = OwnerConfirmed
 		}
 		return map[Need]func(*Situation){
-			NeedFence: func(s *Situation) { s.Gaps.Fenced, s.Log, s.Owner = &Fence{Before: w.before}, nil, OwnerUnasked },
+			NeedFence: func(s *Situation) {
+				s.Memory.Fenced(w.before)
+				s.Gaps.Fenced, s.Log, s.Owner = true, nil, OwnerUnasked
+			},
 			NeedLog: func(s *Situation) {
 				s.Log = &TargetLog{High: w.end, Observed: Observed{LogEnd: w.end}}
-				if s.Gaps.Fenced == nil {
+				if !s.Gaps.Fenced {
 					s.Log.LogEnd = w.before
 				}
 				if w.last >= 0 {
@@ -86,6 +89,7 @@ func TestFilled(t *testing.T) {
 			"commit 2 of generation 1, dense [{0 0} {14 15}]; producer 7/2 from 15 on; at 14@15, epoch -1, 10 records; event offset-bump [15,15)"},
 		{"the fence itself has added a marker too many", nil, change(nil), of(world{before: 10, end: 11, last: 7, ahead: 10}),
 			"commit 2 of generation 1, dense [{0 0} {10 11}]; producer 7/2 from 11 on; at 10@11, epoch -1, 10 records; event offset-bump [11,11)"},
+		{"the fence before this one has written over what is lost", nil, change(func(s *Situation) { s.Memory.Fenced(8) }), of(world{before: 10, end: 10, last: 5, data: LastData{Ours: ours(7, 5)}, ahead: 10}), "restart: forgotten, producer-epoch-raised"},
 		{"others wrote", nil, change(nil), of(world{before: 13, end: 13, last: 7, data: LastData{Other: &Tail{ProducerID: 9, BaseOffset: 11}}}), "halt: foreign-writer, target [11,13)"},
 		{"acknowledged records are lost", nil, change(nil), of(world{before: 8, end: 8, last: 5, data: LastData{Ours: ours(7, 5)}}), "restart: forgotten, producer-epoch-raised"},
 		{"acknowledged records are lost, and the fence has written over them", nil, change(nil), of(world{before: 8, end: 10, last: 5, data: LastData{Ours: ours(7, 5)}, ahead: 8}),

@@ -36,14 +36,9 @@ type Situation struct {
 // filled.
 type Gaps struct {
 	Fills  bool // gaps of transactions may be filled
-	Fenced *Fence
+	Fenced bool // nobody else fills gaps, and nothing of that is under way
 	Data   *LastData
 	Ahead  *Ahead
-}
-
-// Fence says that nobody else fills gaps, and that nothing of that is under way.
-type Fence struct {
-	Before int64 // where the target's log ended before: to fence may have added a marker, even over what the log had lost
 }
 
 // LastData is what a look back from the target's log end found.
@@ -70,6 +65,18 @@ type Memory struct {
 	Looked    int64 // unix ms when both topics were last asked for
 
 	OldRequests bool // a request of an earlier owner or connection may still be appended
+
+	// Kept is where the target's log ended before it was fenced, while no position
+	// has been derived since; nil: it was not. To fence may have added a marker, even
+	// over what the log had lost.
+	Kept *int64
+}
+
+// Fenced notes that nobody else fills gaps now; the target's log ended at end before.
+func (m *Memory) Fenced(end int64) {
+	if m.Kept == nil || end < *m.Kept {
+		m.Kept = &end
+	}
 }
 
 // Batch is one of ours, without its bytes.

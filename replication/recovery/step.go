@@ -91,7 +91,7 @@ const (
 	NeedDifference              // Difference
 	NeedOurs                    // Ours
 	NeedAlignment               // Aligned
-	NeedFence                   // Gaps.Fenced: fence whoever filled gaps before, and what it began is ended; Log is read anew, and Owner asked after it
+	NeedFence                   // Gaps.Fenced, and Memory.Fenced is told: fence whoever filled gaps before, and what it began is ended; Log is read anew, and Owner asked after it
 	NeedData                    // Gaps.Data
 	NeedAhead                   // Gaps.Ahead
 )

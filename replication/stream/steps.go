@@ -62,7 +62,9 @@ func (s *Stream) answer(sit *recovery.Situation, g recovery.Gather) (err error) 
 		sit.Ours, err = s.logs.ours(ctx, m, g.From, sit.Log.LogEnd, s.progress.tell)
 	case recovery.NeedFence:
 		if s.filler, err = s.logs.openFiller(s.ctx, sit.Spec); err == nil {
-			sit.Gaps.Fenced, sit.Log, sit.Owner = &recovery.Fence{Before: sit.Log.LogEnd}, nil, recovery.OwnerUnasked
+			s.memory.Fenced(sit.Log.LogEnd)
+			sit.Memory.Fenced(sit.Log.LogEnd)
+			sit.Gaps.Fenced, sit.Log, sit.Owner = true, nil, recovery.OwnerUnasked
 		}
 	case recovery.NeedData:
 		ctx, cancel := untilDrained(s.ctx, s.drain)
@@ -154,7 +156,7 @@ func (s *Stream) commit(sit *recovery.Situation, c recovery.Commit) *recovery.Fa
 	if sit.Task.Stop != nil {
 		s.memory.Attempts = 0
 	}
-	s.memory.Unacked, s.memory.Misplaced = nil, nil
+	s.memory.Unacked, s.memory.Misplaced, s.memory.Kept = nil, nil, nil
 	s.progress.committed(t.Copy)
 	before, first := *sit, sit.Task.Mapping == nil
 	*sit = s.situation(t)
