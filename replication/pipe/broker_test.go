@@ -30,6 +30,7 @@ type modelBatch struct {
 	time   int64
 	base   int64 // where it stands
 	source int64 // of its first record; foreign ones: -1, a filler's: -2
+	lead   int32 // leader epoch in which it was appended
 	born   int   // its number among the requests sent
 }
 
@@ -41,14 +42,15 @@ type modelBroker struct {
 	log   []modelBatch
 	state map[int64][]modelBatch // the last five of each producer id in its epoch
 
-	fence int  // of the filler: whoever has a lower one is fenced
-	begun bool // its transaction has records and no marker yet
+	lead  int32 // leader epoch
+	fence int   // of the filler: whoever has a lower one is fenced
+	begun bool  // its transaction has records and no marker yet
 }
 
 // fillWith appends a filler's records, or the marker that ends its transaction.
 func (k *modelBroker) fillWith(count int64, marker bool) {
 	k.begun = !marker
-	k.log = append(k.log, modelBatch{pid: fillerID, count: int32(count), base: k.end(), source: fillerID})
+	k.log = append(k.log, modelBatch{pid: fillerID, count: int32(count), base: k.end(), source: fillerID, lead: k.lead})
 }
 
 // fenceFiller ends what the filler before had begun, and returns what the new one
@@ -87,7 +89,7 @@ func (k *modelBroker) append(b modelBatch) (int64, error) {
 			}
 		}
 	}
-	b.base = k.end()
+	b.base, b.lead = k.end(), k.lead
 	k.log = append(k.log, b)
 	k.remember(b)
 	return b.base, nil
@@ -114,13 +116,23 @@ func (k *modelBroker) expire() {
 // lose is an unclean election: only n batches are left, and the state that
 // the log tells of.
 func (k *modelBroker) lose(n int) {
-	k.log = k.log[:n:n]
+	k.log, k.lead = k.log[:n:n], k.lead+1
 	k.state = map[int64][]modelBatch{}
 	for _, b := range k.log {
 		if b.source != fillerID {
 			k.remember(b)
 		}
 	}
+}
+
+// epochEnd is where a leader epoch ended.
+func (k *modelBroker) epochEnd(epoch int32) int64 {
+	for _, b := range k.log {
+		if b.lead > epoch {
+			return b.base
+		}
+	}
+	return k.end()
 }
 
 // read is what an owner reads of the partition.

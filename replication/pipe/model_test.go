@@ -260,6 +260,9 @@ func (w *model) gather(t *rapid.T, i int, s *recovery.Situation, g recovery.Gath
 		n.memory.Fenced(s.Log.LogEnd)
 		s.Memory.Fenced(s.Log.LogEnd)
 		s.Gaps.Fenced, s.Log, s.Owner = true, nil, recovery.OwnerUnasked
+	case recovery.NeedKept:
+		end := w.broker.epochEnd(g.Epoch)
+		s.Gaps.Kept = &end
 	case recovery.NeedData:
 		s.Gaps.Data = w.lastData(g.From, g.All)
 	case recovery.NeedAhead:
@@ -279,7 +282,7 @@ func (w *model) open(i int, o recovery.Open) {
 	n.memory.Kept = nil
 	n.fault, n.fetched, n.clean, n.filling = nil, o.Source, !w.heldUp(i), false
 	n.pipe = pipe.New(pipe.Start{
-		Mapping: *n.task.Mapping, Position: o.Position, Progress: o.Progress, Expiration: expiration, Guarded: o.Guarded,
+		Mapping: *n.task.Mapping, Position: o.Position, Progress: o.Progress, TargetEpoch: w.broker.lead, Expiration: expiration, Guarded: o.Guarded,
 		OldRequests: n.memory.OldRequests, Seen: w.clock, MaxOpened: 1 << 20,
 	})
 }

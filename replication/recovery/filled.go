@@ -22,6 +22,9 @@ func filled(s *Situation) (Position, Step) {
 	if !s.Gaps.Fenced {
 		return Position{}, Gather{What: NeedFence}
 	}
+	if epoch := s.Memory.Last.TargetEpoch; s.Gaps.Kept == nil && epoch >= 0 {
+		return Position{}, Gather{What: NeedKept, Epoch: epoch}
+	}
 	m, log := s.Task.Mapping, s.Log
 	pos := Position{Target: log.LogEnd, LastTime: -1, From: -1, To: -1, Ours: -1}
 	segments := offsets.Until(m, kept(s))
@@ -97,13 +100,18 @@ func notConfirmed(s *Situation) Step {
 	return Gather{What: NeedOwner}
 }
 
-// kept is where the target's log ends, or where it ended before a fence, if that is
-// less: what stands behind it is filler.
+// kept is up to where the target's log is known to be as it was left: where it ends,
+// where it ended before a fence, or where the leader epoch did that acknowledged the
+// checkpoint. What stands behind it came later, and is filler.
 func kept(s *Situation) int64 {
-	if s.Memory.Kept == nil {
-		return s.Log.LogEnd
+	end := s.Log.LogEnd
+	if at := s.Memory.Kept; at != nil {
+		end = min(end, *at)
 	}
-	return min(s.Log.LogEnd, *s.Memory.Kept)
+	if at := s.Gaps.Kept; at != nil && *at >= 0 && *at < s.Memory.Last.Target {
+		end = min(end, *at)
+	}
+	return end
 }
 
 // knownPlace is the last place of which it is certain where it is at the source:

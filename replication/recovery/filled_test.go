@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"cmp"
 	"testing"
 
 	"sluice/fsm"
@@ -29,6 +30,7 @@ func TestFilled(t *testing.T) {
 		last        int32
 		data        LastData
 		ahead       int64
+		kept        int64 // end of the checkpoint's leader epoch, 0: not known
 		owner       Ownership
 	}
 	of := func(w world) map[Need]func(*Situation) {
@@ -49,6 +51,7 @@ func TestFilled(t *testing.T) {
 					s.Log.Producer = &Producer{Epoch: 1, LastSequence: w.last, LastTimestamp: young}
 				}
 			},
+			NeedKept:  func(s *Situation) { s.Gaps.Kept = new(cmp.Or(w.kept, int64(-1))) },
 			NeedData:  func(s *Situation) { s.Gaps.Data = &w.data },
 			NeedAhead: func(s *Situation) { s.Gaps.Ahead = &Ahead{Offset: w.ahead} },
 			NeedOwner: func(s *Situation) { s.Owner = w.owner },
@@ -90,6 +93,8 @@ func TestFilled(t *testing.T) {
 		{"the fence itself has added a marker too many", nil, change(nil), of(world{before: 10, end: 11, last: 7, ahead: 10}),
 			"commit 2 of generation 1, dense [{0 0} {10 11}]; producer 7/2 from 11 on; at 10@11, epoch -1, 10 records; event offset-bump [11,11)"},
 		{"the fence before this one has written over what is lost", nil, change(func(s *Situation) { s.Memory.Fenced(8) }), of(world{before: 10, end: 10, last: 5, data: LastData{Ours: ours(7, 5)}, ahead: 10}), "restart: forgotten, producer-epoch-raised"},
+		{"filler has grown over what is lost", nil, change(func(s *Situation) { s.Memory.Last.TargetEpoch = 4 }), of(world{before: 10, end: 10, last: 5, data: LastData{Ours: ours(7, 5)}, kept: 8, ahead: 10}), "restart: forgotten, producer-epoch-raised"},
+		{"the leader changed, and nothing is lost", nil, change(func(s *Situation) { s.Memory.Last.TargetEpoch = 4 }), of(world{before: 12, end: 12, last: 7, kept: 10, ahead: 13}), "open 12@12, epoch -1, 12 records; guarded"},
 		{"others wrote", nil, change(nil), of(world{before: 13, end: 13, last: 7, data: LastData{Other: &Tail{ProducerID: 9, BaseOffset: 11}}}), "halt: foreign-writer, target [11,13)"},
 		{"acknowledged records are lost", nil, change(nil), of(world{before: 8, end: 8, last: 5, data: LastData{Ours: ours(7, 5)}}), "restart: forgotten, producer-epoch-raised"},
 		{"acknowledged records are lost, and the fence has written over them", nil, change(nil), of(world{before: 8, end: 10, last: 5, data: LastData{Ours: ours(7, 5)}, ahead: 8}),

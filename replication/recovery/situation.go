@@ -35,8 +35,9 @@ type Situation struct {
 // Gaps is what the next step of a stream rests on whose gaps are, or may be,
 // filled.
 type Gaps struct {
-	Fills  bool // gaps of transactions may be filled
-	Fenced bool // nobody else fills gaps, and nothing of that is under way
+	Fills  bool   // gaps of transactions may be filled
+	Fenced bool   // nobody else fills gaps, and nothing of that is under way
+	Kept   *int64 // where the leader epoch of the checkpoint ended at the target, -1: not known
 	Data   *LastData
 	Ahead  *Ahead
 }

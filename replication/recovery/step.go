@@ -14,7 +14,7 @@ type (
 	// Gather asks for what the decision needs; Next is then asked again.
 	Gather struct {
 		What  Need
-		Epoch int32        // NeedEpochEnd: of the last copied record at the source
+		Epoch int32        // NeedEpochEnd: of the last copied record at the source; NeedKept: at the target
 		From  int64        // NeedDifference, NeedOurs, NeedData, NeedAhead: the first offset to look at (of the source, of the target)
 		At    Position     // NeedDifference: what was derived
 		All   int64        // NeedData: to look at all down to here, and below it for our last batch; the log end: down to that
@@ -92,6 +92,7 @@ const (
 	NeedOurs                    // Ours
 	NeedAlignment               // Aligned
 	NeedFence                   // Gaps.Fenced, and Memory.Fenced is told: fence whoever filled gaps before, and what it began is ended; Log is read anew, and Owner asked after it
+	NeedKept                    // Gaps.Kept
 	NeedData                    // Gaps.Data
 	NeedAhead                   // Gaps.Ahead
 )
@@ -99,7 +100,7 @@ const (
 func (n Need) String() string {
 	return [...]string{"both topics", "the target's log", "the source's log", "the link's producer id", "a new producer id", "who owns it",
 		"wait for old requests", "the end of the checkpoint's leader epoch", "compare both logs", "our batches in the target", "find the target's last records in the source",
-		"fence whoever filled gaps", "our last batch in the target", "the source's next record"}[n]
+		"fence whoever filled gaps", "the end of the checkpoint's leader epoch at the target", "our last batch in the target", "the source's next record"}[n]
 }
 
 const (

@@ -62,6 +62,17 @@ func (l *logs) epochEnd(ctx context.Context, epoch int32) (end int64, err error)
 	return end, err
 }
 
+// targetEpochEnd is where a leader epoch of the target ended, or its log ends; -1:
+// the target does not know the epoch.
+func (l *logs) targetEpochEnd(ctx context.Context, epoch int32) (end int64, err error) {
+	t := &l.target
+	err = t.call(ctx, func(ctx context.Context, b kafka.Broker) (err error) {
+		_, end, err = b.OffsetForLeaderEpoch(ctx, t.topic, t.partition, t.place.LeaderEpoch, epoch)
+		return err
+	})
+	return end, err
+}
+
 // readings is how often the target is read before two in a row have to agree.
 const readings = 3
 

@@ -66,6 +66,10 @@ func (s *Stream) answer(sit *recovery.Situation, g recovery.Gather) (err error) 
 			sit.Memory.Fenced(sit.Log.LogEnd)
 			sit.Gaps.Fenced, sit.Log, sit.Owner = true, nil, recovery.OwnerUnasked
 		}
+	case recovery.NeedKept:
+		var end int64
+		end, err = s.logs.targetEpochEnd(s.ctx, g.Epoch)
+		sit.Gaps.Kept = &end
 	case recovery.NeedData:
 		ctx, cancel := untilDrained(s.ctx, s.drain)
 		defer cancel()
