@@ -62,10 +62,7 @@ func (w *watcher) wait(ctx context.Context, drain <-chan struct{}) (ended bool) 
 			return true
 		case <-drain:
 			w.stop("drained")
-			select {
-			case <-w.partition.Over(): // nothing of it is in flight
-			case <-ctx.Done():
-			}
+			w.settle(ctx)
 			return false
 		case <-ctx.Done():
 			w.stop("stopped")
@@ -87,6 +84,23 @@ func (w *watcher) wait(ctx context.Context, drain <-chan struct{}) (ended bool) 
 			continue
 		}
 		w.lookAround(ctx, true)
+	}
+}
+
+// settle waits until nothing of the ended pipe is in flight. Offsets that it was
+// about to have filled are left to the next owner.
+func (w *watcher) settle(ctx context.Context) {
+	for {
+		select {
+		case <-w.partition.Over():
+			return
+		case due := <-w.partition.Due():
+			if due == pipe.Fill {
+				w.partition.Filled(fault(recovery.Unsure, fsm.CodeHandover, "drained"))
+			}
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 

@@ -180,6 +180,10 @@ func filledTakeovers(t *testing.T, l *lab) {
 			}
 			return nil
 		})
+		if round%2 == 1 { // handed over
+			r.stream.Drain()
+			<-r.stream.Done()
+		}
 		r.Close()
 		r = s.own(t, 1+(round+1)%3)
 	}
