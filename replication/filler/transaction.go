@@ -78,6 +78,28 @@ func (f *Filler) write(ctx context.Context, last *forged, n, timestamp int64) (b
 	return base, err
 }
 
+// mostOpened is more than a batch of a filler's has, in bytes.
+const mostOpened = 1 << 20
+
+// Wrote reports whether a batch of a transaction may be a filler's: a marker, or
+// records with its key. Others' transactions have none such.
+func Wrote(b record.Batch) bool {
+	h, err := record.ParseHeader(b)
+	switch {
+	case err != nil || h.Attributes&(record.AttrTransactional|record.AttrControl) == 0:
+		return false
+	case h.Attributes&record.AttrControl != 0 || h.Count == 0: // a cleaner has emptied it
+		return true
+	}
+	records, err := record.NewCodec().Open(b, nil, mostOpened) // the topic may have it compressed
+	if err != nil {
+		return false
+	}
+	var first record.Record
+	more, err := records.Next(&first)
+	return err == nil && more && string(first.Key) == key
+}
+
 // forge makes a transactional batch of n records, complete but for its producer.
 func forge(n, timestamp int64) (record.Batch, error) {
 	var records record.Builder

@@ -67,6 +67,8 @@ func (p *Pipe) Next(now time.Time, wall int64, leased func() bool) Verdict {
 	switch {
 	case !p.Sendable():
 		return Nothing
+	case p.out.queue.at(0).fill > 0 && p.out.guard.looking: // one thing at a time is asked of the owner
+		return Hold
 	case p.out.queue.at(0).fill > 0: // its own fence guards it
 		p.out.inFlight.push(p.out.queue.pop())
 		return Fill
@@ -142,7 +144,7 @@ func (p *Pipe) ToFill() Gap {
 func (p *Pipe) Filled(now time.Time, f *recovery.Fault) {
 	it := p.out.inFlight.pop()
 	if f != nil {
-		p.End(*f)
+		p.End(it.about(*f))
 		return
 	}
 	p.out.guard.seen, p.done.moved = now, now
@@ -190,10 +192,15 @@ func (p *Pipe) Acknowledged(base int64, now time.Time) (records, bytes int) {
 func (p *Pipe) Refused(f recovery.Fault) {
 	it := p.answered(true)
 	defer it.release()
+	p.End(it.about(f))
+}
+
+// about gives what is refused for good the source offsets that it is about.
+func (it *item) about(f recovery.Fault) recovery.Fault {
 	if f.Kind == recovery.Blocked && f.Range == recovery.None() {
 		f.Source, f.Range = true, recovery.Range{From: it.from, To: it.sum.Next}
 	}
-	p.End(f)
+	return f
 }
 
 // answered takes the oldest batch out of flight; unsure: it is perhaps not

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sluice/fsm"
+	"sluice/kafka/record"
 	"sluice/replication/recovery"
 	"sluice/test/oracle"
 )
@@ -14,6 +15,49 @@ func aged(offset, age int64) oracle.Source {
 	s := data(offset, offset+1)
 	s.Entries[0].Timestamp = wall - age
 	return s
+}
+
+// TestFillWaitsForLook: the owner is asked for one thing at a time, although a leader
+// that confirms the turn meanwhile lets batches go on.
+func TestFillWaitsForLook(t *testing.T) {
+	m := mapping(fsm.PhaseDense, seg(0, 0))
+	m.Filled = true
+	p := begin(m, 0, 0)
+	take(p, &counted{}, encoded(t, data(0, 1), marker(1, 9, record.MarkerCommit)))
+	late := at().Add(LookAfter + 1)
+	if v := p.Next(late, wall, never); v != Look {
+		t.Fatalf("%s, want a look", v)
+	}
+	if v := p.Next(late, wall, always); v != Ready {
+		t.Fatalf("%s under a lease, want ready", v)
+	}
+	p.Pop(late)
+	p.Acknowledged(0, late)
+	if v := p.Next(late, wall, always); v != Hold {
+		t.Fatalf("%s while the look is under way, want hold", v)
+	}
+	p.Looked(late, nil)
+	if v := p.Next(late, wall, always); v != Fill {
+		t.Fatalf("%s behind the look, want fill", v)
+	}
+	sound(t, p)
+}
+
+// TestFillRefused: a gap that a broker refuses for good is told with its source
+// offsets, behind which an operator may go on.
+func TestFillRefused(t *testing.T) {
+	m := mapping(fsm.PhaseDense, seg(0, 0))
+	m.Filled = true
+	p := begin(m, 4, 4)
+	take(p, &counted{}, encoded(t, marker(4, 9, record.MarkerCommit)))
+	if v := p.Next(at(), wall, never); v != Fill {
+		t.Fatalf("%s, want fill", v)
+	}
+	f := recovery.Faulty(recovery.Blocked, fsm.CodeTimestampRefused, "why")
+	p.Filled(at(), &f)
+	if got := p.Result().Fault; !got.Source || got.Range != (recovery.Range{From: 4, To: 5}) {
+		t.Errorf("fault %+v", got)
+	}
 }
 
 // TestNext judges the next batch in each situation that the rules tell apart.

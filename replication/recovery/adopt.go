@@ -87,10 +87,10 @@ func lastPlace(s *Situation) fsm.Progress {
 }
 
 // strange reports whether the target's records are not those of the stream that
-// was taken over.
+// was taken over. A transaction's may be its filler.
 func strange(s *Situation) bool {
 	t := s.Log.Tail
-	return s.Task.Mapping == nil && s.Log.Producer == nil && t != nil && t.ProducerID != s.ProducerID && s.Spec.Writers != fsm.WritersShared
+	return s.Task.Mapping == nil && s.Log.Producer == nil && t != nil && !t.Transactional && t.ProducerID != s.ProducerID && s.Spec.Writers != fsm.WritersShared
 }
 
 // tailPlace is the place from which on the target's last records may be compared with
@@ -133,7 +133,7 @@ func goOn(s *Situation, source int64, segments []fsm.Segment) Step {
 	}
 	m.Segments = segments
 	if len(segments) > 1 {
-		m.Phase = fsm.PhaseTranslated
+		translate(&m)
 	}
 	c := s.commitRaised(m, s.progressAt(source, end, records), Commit{})
 	if c, ok := c.(Commit); ok {

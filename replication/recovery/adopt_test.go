@@ -296,3 +296,17 @@ func TestAdoptedStreamFindsItsPlace(t *testing.T) {
 		})
 	}
 }
+
+// TestStrange: records of another producer id are another's; what stands last may
+// be a filler's.
+func TestStrange(t *testing.T) {
+	for _, c := range []struct {
+		tail Tail
+		want bool
+	}{{Tail{ProducerID: 9}, true}, {Tail{ProducerID: 9, Transactional: true}, false}, {Tail{ProducerID: 7}, false}} {
+		s := Situation{Task: &fsm.Copy{}, Spec: &fsm.LinkSpec{}, ProducerID: 7, Log: &TargetLog{Observed: Observed{Tail: &c.tail}}}
+		if got := strange(&s); got != c.want {
+			t.Errorf("%+v: %v", c.tail, got)
+		}
+	}
+}

@@ -142,7 +142,7 @@ func (s *Situation) gap(f Fault) Step {
 			Message: "the offsets that transactions take without a record are taken at the target too, so that all records keep theirs: " + f.Message,
 		}})
 	}
-	m.Phase, m.Filled, m.Bump = fsm.PhaseTranslated, false, 0
+	translate(&m)
 	m.Segments = offsets.Cut(&m, p.Target) // a translated stream knows of none ahead
 	if f.Range.To > p.Source {
 		m.Segments = append(m.Segments, fsm.Segment{Source: f.Range.To, Target: p.Target})

@@ -54,6 +54,10 @@ func filled(s *Situation) (Position, Step) {
 		pos.foreign(o.BaseOffset, log.LogEnd, -1, fmt.Sprintf("a batch of producer id %d stands at target offset %d", o.ProducerID, o.BaseOffset))
 		return pos, nil
 	}
+	if ours := s.Gaps.Data.Ours; ours != nil && ours.Epoch > m.ProducerEpoch { // of a mapping that is not known
+		pos.foreign(-1, log.LogEnd, -1, fmt.Sprintf("the target holds records of producer epoch %d of this stream, which is known to be at %d", ours.Epoch, m.ProducerEpoch))
+		return pos, nil
+	}
 	at := known // or behind our last batch
 	switch ours := s.Gaps.Data.Ours; {
 	case ours != nil && ours.LastOffset < known.Target:
@@ -94,7 +98,7 @@ func notConfirmed(s *Situation) Step {
 	case OwnerLost:
 		return End{Lost("a leader says so")}
 	case OwnerUnknown:
-		return Wait{Code: fsm.CodeWaiting, Message: "no leader of the Sluice cluster can be asked whether the stream is still this node's", For: Backoff(s.Memory.Attempts)}
+		return Wait{Code: fsm.CodeWaiting, Message: "no leader of the Sluice cluster can be asked whether the stream is still this node's", For: Backoff(s.Memory.Attempts), Tried: true}
 	case OwnerUnasked, OwnerConfirmed:
 	}
 	return Gather{What: NeedOwner}
@@ -153,7 +157,7 @@ func nextSequence(s *Situation, pos *Position, at fsm.Segment) {
 	case s.Log.LogEnd < m.SequenceZero:
 		pos.Outcome, pos.Detail = RaiseEpoch, "the target lost even what the producer epoch before wrote"
 	case logged:
-		next := offsets.NextSequence(ours.BaseSequence, ours.Count)
+		next := offsets.NextSequence(ours.BaseSequence, int32(ours.LastOffset-ours.BaseOffset)+1) // a cleaner may have taken records of it
 		if stated && next != pos.Sequence {
 			pos.Outcome, pos.Detail = RaiseEpoch, "the leader's producer state is not that of its log"
 		}
@@ -176,6 +180,11 @@ func behindFiller(s *Situation, pos *Position, at fsm.Segment) Step {
 	}
 	end := s.Log.LogEnd
 	if pos.Source = end - at.Shift(); pos.Source <= s.Gaps.Ahead.Offset {
+		return nil
+	}
+	if at.Target < s.Log.LogStart { // records may have stood there, so it need not be filler that was too much
+		pos.Outcome, pos.From, pos.To = Unknown, at.Target, end
+		pos.Detail = fmt.Sprintf("the target's retention took what stood between %d, the last place that is known, and %d, where its log starts", at.Target, s.Log.LogStart)
 		return nil
 	}
 	if s.Memory.OldRequests && !s.Waited {
@@ -209,6 +218,10 @@ func takeBack(s *Situation, m fsm.Mapping, f Fault, p fsm.Progress) Step {
 		Message: fmt.Sprintf("a gap of the source takes the offset back: source offset %d stands at %d again", source, p.Target),
 	}})
 }
+
+// translate makes a mapping one of translated offsets, for good. No gap is filled
+// then, and the log end is no place that filler would explain.
+func translate(m *fsm.Mapping) { m.Phase, m.Filled, m.Bump = fsm.PhaseTranslated, false, 0 }
 
 // cut leaves those segments of a mapping that hold for a target which ends there.
 func cut(s *Situation, m *fsm.Mapping, end int64) {

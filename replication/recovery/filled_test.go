@@ -27,6 +27,7 @@ func TestFilled(t *testing.T) {
 	// state is of a last sequence, -1: none.
 	type world struct {
 		before, end int64
+		start       int64
 		last        int32
 		data        LastData
 		ahead       int64
@@ -43,7 +44,7 @@ func TestFilled(t *testing.T) {
 				s.Gaps.Fenced, s.Log, s.Owner = true, nil, OwnerUnasked
 			},
 			NeedLog: func(s *Situation) {
-				s.Log = &TargetLog{High: w.end, Observed: Observed{LogEnd: w.end}}
+				s.Log = &TargetLog{High: w.end, Observed: Observed{LogStart: w.start, LogEnd: w.end}}
 				if !s.Gaps.Fenced {
 					s.Log.LogEnd = w.before
 				}
@@ -95,6 +96,13 @@ func TestFilled(t *testing.T) {
 		{"the fence before this one has written over what is lost", nil, change(func(s *Situation) { s.Memory.Fenced(8) }), of(world{before: 10, end: 10, last: 5, data: LastData{Ours: ours(7, 5)}, ahead: 10}), "restart: forgotten, producer-epoch-raised"},
 		{"filler has grown over what is lost", nil, change(func(s *Situation) { s.Memory.Last.TargetEpoch = 4 }), of(world{before: 10, end: 10, last: 5, data: LastData{Ours: ours(7, 5)}, kept: 8, ahead: 10}), "restart: forgotten, producer-epoch-raised"},
 		{"the leader changed, and nothing is lost", nil, change(func(s *Situation) { s.Memory.Last.TargetEpoch = 4 }), of(world{before: 12, end: 12, last: 7, kept: 10, ahead: 13}), "open 12@12, epoch -1, 12 records; guarded"},
+		{"retention took all that stood behind the checkpoint, records perhaps", nil, change(func(s *Situation) { s.Memory.Attempts = unknownTries }),
+			of(world{start: 15, before: 15, end: 15, last: 12, ahead: 10}), "halt: position-unknown, target [10,15)"},
+		{"retention took it, and the source has nothing there", nil, change(nil), of(world{start: 15, before: 15, end: 15, last: 12, ahead: 15}), "open 15@15, epoch -1, 15 records; guarded"},
+		{"records of a later producer epoch, which the broker forgot", nil, change(nil), of(world{before: 13, end: 13, last: -1, data: LastData{Ours: &Tail{ProducerID: 7, Epoch: 2, BaseOffset: 12, LastOffset: 12, Count: 1}}}),
+			"halt: foreign-writer, target [-1,13)"},
+		{"a cleaner took records of our last batch", nil, change(nil), of(world{before: 13, end: 13, last: 10, data: LastData{Ours: &Tail{ProducerID: 7, Epoch: 1, BaseOffset: 10, BaseSequence: 8, LastOffset: 12, MaxTimestamp: young}}}),
+			"open 13@13, epoch -1, 13 records; guarded"},
 		{"others wrote", nil, change(nil), of(world{before: 13, end: 13, last: 7, data: LastData{Other: &Tail{ProducerID: 9, BaseOffset: 11}}}), "halt: foreign-writer, target [11,13)"},
 		{"acknowledged records are lost", nil, change(nil), of(world{before: 8, end: 8, last: 5, data: LastData{Ours: ours(7, 5)}}), "restart: forgotten, producer-epoch-raised"},
 		{"acknowledged records are lost, and the fence has written over them", nil, change(nil), of(world{before: 8, end: 10, last: 5, data: LastData{Ours: ours(7, 5)}, ahead: 8}),
@@ -104,6 +112,14 @@ func TestFilled(t *testing.T) {
 		{"the producer epoch has written nothing", nil, change(func(s *Situation) { s.Task.Mapping.SequenceZero = 10 }), of(world{before: 10, end: 10, last: -1}), "open 10@10, epoch 3, 10 records"},
 		{"it is another's by now", nil, change(nil), of(world{before: 10, end: 10, last: 7, owner: OwnerLost}), "end here: another node owns it"},
 		{"no leader can be asked", nil, change(nil), of(world{before: 10, end: 10, last: 7, owner: OwnerUnknown}), "wait 40ms: waiting"},
+
+		{"a position that is not known is gone on past", nil, change(stopped(fsm.CodePositionUnknown, fsm.OrderContinue, nil)), of(world{before: 10, end: 10, last: 7}),
+			"commit 2 of generation 1, translated [{0 0} {10 10}]; producer 7/2 from 10 on; at 10@10, epoch -1, 10 records; event new-segment [10,12)"},
+		{"a batch is gone on past, and the target lost records from before it", nil, change(stopped(fsm.CodeCorruptBatch, fsm.OrderContinue, func(s *Situation) {
+			s.Task.Mapping.Bump, s.Task.Mapping.Segments = 1, []fsm.Segment{{Source: 0, Target: 0}, {Source: 8, Target: 9}}
+			s.Memory.Last.Source = 9
+		})), of(world{before: 8, end: 8, last: 5, data: LastData{Ours: ours(7, 5)}}),
+			"commit 2 of generation 1, dense [{0 0}]; producer 7/2 from 8 on; at 8@8, epoch -1, 10 records; event producer-epoch-raised [8,8); tells target-lost-acked [8,10)"},
 	} {
 		r.check(t)
 	}

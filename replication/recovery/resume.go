@@ -103,7 +103,7 @@ func (s *Situation) fallenBack() Step {
 		if pos.Source >= s.Task.Stop.From {
 			return nil
 		}
-		if s.Aligned != nil { // segments behind the log end are void
+		if s.Aligned != nil || s.Task.Mapping.Filled { // segments behind the log end are void
 			return s.raiseEpoch(AtTarget(Forgotten, fsm.CodeEpochRaised, pos.Target, pos.Target, pos.Detail))
 		}
 		return Commit{
@@ -168,10 +168,10 @@ func (s *Situation) resumeAt(m *fsm.Mapping) (source int64, step Step) {
 			}
 			at = s.Aligned.Source
 		}
-		m.Phase = fsm.PhaseTranslated
+		translate(m)
 		return behind(max(at, first))
 	case fsm.CodeIdentityLost: // the checkpoint may be behind the place where it stopped
-		m.Phase = fsm.PhaseTranslated
+		translate(m)
 		return behind(max(at, stop.From, first))
 	case fsm.CodePositionLost:
 		return behind(max(at, first))

@@ -38,6 +38,7 @@ func drawSituation(t *rapid.T) Situation {
 			s.Memory.Unsaved = append(s.Memory.Unsaved, fsm.Segment{Source: at("unsaved source"), Target: at("unsaved target")})
 		}
 	}
+	s.Gaps.Fills = rapid.Bool().Draw(t, "fills")
 	s.Task.Unsure = rapid.IntRange(0, 3).Draw(t, "taken over") == 0
 	if rapid.IntRange(0, 3).Draw(t, "stopped") == 0 {
 		s.Task.Stop = &fsm.Stop{Code: rapid.SampledFrom(stops).Draw(t, "stop"), From: at("from"), To: at("to")}
@@ -45,6 +46,7 @@ func drawSituation(t *rapid.T) Situation {
 	}
 	if rapid.Bool().Draw(t, "faulty") {
 		f := AtSource(rapid.SampledFrom(Kinds()).Draw(t, "kind"), "its-code", at("fault from"), at("fault to"), "why")
+		f.Transaction = rapid.Bool().Draw(t, "of a transaction")
 		f.Source, f.Perhaps = rapid.Bool().Draw(t, "at source"), rapid.Bool().Draw(t, "perhaps")
 		s.Fault = &f
 		if f.Kind == Misplaced {
@@ -78,6 +80,9 @@ func drawMapping(t *rapid.T) *fsm.Mapping {
 		m.Segments = append(m.Segments, fsm.Segment{Source: last.Source + 1 + step(), Target: last.Target + 1 + step()})
 	}
 	m.SequenceZero = m.Segments[0].Target + step()
+	if m.Phase == fsm.PhaseDense && rapid.Bool().Draw(t, "filled") {
+		m.Filled, m.Bump = true, step()/4
+	}
 	return m
 }
 
@@ -118,6 +123,22 @@ func drawAnswer(t *rapid.T, s *Situation, g Gather) {
 		}
 	case NeedAlignment:
 		s.Aligned = &Alignment{Source: g.Known.Source + at("aligned"), Repeats: max(0, at("repeats")-10)}
+	case NeedFence:
+		s.Memory.Fenced(s.Log.LogEnd)
+		s.Gaps.Fenced, s.Log, s.Owner = true, nil, OwnerUnasked
+	case NeedKept:
+		kept := at("kept") - 1
+		s.Gaps.Kept = &kept
+	case NeedData:
+		s.Gaps.Data = &LastData{}
+		if end := at("behind our last batch"); end > g.From && end <= s.Log.LogEnd {
+			s.Gaps.Data.Ours = &Tail{ProducerID: 7, Epoch: int16(rapid.IntRange(0, 2).Draw(t, "its epoch")), BaseOffset: end - 1, LastOffset: end - 1, BaseSequence: int32(at("sequence")), Count: 1, MaxTimestamp: young}
+		}
+		if rapid.IntRange(0, 9).Draw(t, "others wrote") == 0 {
+			s.Gaps.Data.Other = &Tail{ProducerID: 99, BaseOffset: g.All}
+		}
+	case NeedAhead:
+		s.Gaps.Ahead = &Ahead{Data: true, Offset: g.From + at("gap")}
 	case NeedProducer, NeedNewID, NeedOldRequests:
 		answer(s, g, []int{1, 0, 0, 0})
 	}
@@ -128,6 +149,7 @@ func unanswered(s *Situation, n Need) bool {
 	return [...]bool{
 		NeedPlaces: s.Places == nil, NeedLog: s.Log == nil, NeedSource: s.Source == nil, NeedProducer: s.ProducerID < 0, NeedNewID: s.NewID == nil,
 		NeedOwner: s.Owner == OwnerUnasked, NeedOldRequests: !s.Waited, NeedEpochEnd: s.EpochEnd == nil, NeedDifference: s.Difference == nil, NeedOurs: s.Ours == nil, NeedAlignment: s.Aligned == nil,
+		NeedFence: !s.Gaps.Fenced, NeedKept: s.Gaps.Kept == nil, NeedData: s.Gaps.Data == nil, NeedAhead: s.Gaps.Ahead == nil,
 	}[n]
 }
 
@@ -200,6 +222,18 @@ func openRules(s *Situation, o Open) error {
 	m := s.Task.Mapping
 	last := s.Memory.adopted(s.Task)
 	pos := Derive(m, last.Last, s.Log.Observed, last.known)
+	if m.Filled { // what is read says where, not what is counted
+		pos = o.Position
+		ours := s.Gaps.Data.Ours
+		switch {
+		case !s.Gaps.Fenced || s.Owner != OwnerConfirmed:
+			return fmt.Errorf("gaps are filled, fenced: %v, and the owner is %s", s.Gaps.Fenced, s.Owner)
+		case pos.Outcome != Found:
+			return fmt.Errorf("what a filled stream lost is no mapping change")
+		case ours != nil && ours.Epoch > m.ProducerEpoch:
+			return fmt.Errorf("records of epoch %d stand there", ours.Epoch)
+		}
+	}
 	if pos.Outcome == Unknown && m.Phase == fsm.PhaseTranslated && s.Aligned != nil && s.Aligned.Repeats == 0 {
 		if s.Memory.OldRequests && !s.Waited {
 			return fmt.Errorf("both logs were compared, and an earlier request may be appended")
@@ -248,6 +282,9 @@ func commitRules(s *Situation, c Commit) error {
 	m, p := c.Mapping, c.Progress
 	if !increasing(m.Segments) {
 		return fmt.Errorf("segments go back")
+	}
+	if m.Phase != fsm.PhaseDense && (m.Filled || m.Bump != 0) {
+		return fmt.Errorf("translated, and filled")
 	}
 	old := s.Task.Mapping
 	if old == nil {

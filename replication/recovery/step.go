@@ -48,7 +48,7 @@ type (
 		Message string
 		For     time.Duration
 		Event   *fsm.Event // to be told; nil: none
-		Tried   bool       // an order could not be carried out, which counts as an attempt
+		Tried   bool       // something was tried that could not be carried out, which counts as an attempt
 		Facts   bool       // it ends as soon as the stream's or its link's facts change
 	}
 	// Restart begins anew with a fault.

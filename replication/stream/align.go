@@ -5,6 +5,7 @@ import (
 
 	"sluice/fsm"
 	"sluice/kafka/record"
+	"sluice/replication/filler"
 	"sluice/replication/recovery"
 )
 
@@ -74,9 +75,9 @@ func (a *aligning) readTarget(ctx context.Context, target *side, ours func(produ
 		}
 		a.told("reading this link's last records in the target", h.BaseOffset-a.from, a.most)
 		if !ours(h.ProducerID) {
-			filler := exclusive && ofTransaction(&h)
+			fills := exclusive && filler.Wrote(b)
 			for at := max(h.BaseOffset, a.from); at <= h.LastOffset(); at++ {
-				a.target = append(a.target, recovery.Seen{Offset: at, Other: !filler, Filler: filler})
+				a.target = append(a.target, recovery.Seen{Offset: at, Other: !fills, Filler: fills})
 			}
 			return nil
 		}

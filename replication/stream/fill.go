@@ -47,14 +47,14 @@ func (l *logs) lastData(ctx context.Context, m *fsm.Mapping, g recovery.Gather, 
 		var ours, other *recovery.Tail
 		err := l.target.scan(ctx, span{from: from, to: to}, func(b record.Batch) error {
 			h := b.Header()
-			strange := !ofTransaction(&h) && (h.BaseOffset >= g.All || g.All == log.LogEnd)
+			strange := func() bool { return (h.BaseOffset >= g.All || g.All == log.LogEnd) && !filler.Wrote(b) }
 			told("looking for this link's last records in the target", log.LogEnd-to, log.LogEnd-g.From)
 			switch {
 			case h.ProducerID == m.ProducerID && !ofTransaction(&h):
 				if ours = tailOf(&h); g.All == log.LogEnd {
 					other = nil // not behind it
 				}
-			case strange && other == nil:
+			case other == nil && strange():
 				other = tailOf(&h)
 			}
 			return nil
@@ -81,7 +81,11 @@ func (l *logs) ahead(ctx context.Context, from int64, skip map[int64]bool, told 
 		return nil, err
 	}
 	out := &recovery.Ahead{Offset: max(from, end)}
-	err = l.source.scan(ctx, span{from: from, to: end, committed: true}, func(b record.Batch) error {
+	log, err := l.readSource(ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = l.source.scan(ctx, span{from: max(from, log.First), to: end, committed: true}, func(b record.Batch) error {
 		h, err := record.ParseHeader(b)
 		if err != nil {
 			return err
