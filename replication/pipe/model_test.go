@@ -277,6 +277,7 @@ func (w *model) gather(t *rapid.T, i int, s *recovery.Situation, g recovery.Gath
 
 func (w *model) open(i int, o recovery.Open) {
 	n := &w.nodes[i]
+	o.Progress.TargetEpoch = w.broker.lead
 	n.memory.Last, n.memory.Version, n.memory.Unacked = o.Progress, n.task.Mapping.Version, nil
 	n.memory.Unsaved = append(n.memory.Unsaved, o.Segments...)
 	n.memory.Kept = nil

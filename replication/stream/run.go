@@ -127,6 +127,7 @@ func (s *Stream) open(sit *recovery.Situation, o recovery.Open) *watcher {
 	s.expectOldRequests(s.cfg.lifetimes().Opening(o, s.memory))
 	m, src, dst := sit.Task.Mapping, &s.logs.source, &s.logs.target
 	s.memory.Unacked, s.memory.Misplaced, s.memory.Refused, s.memory.Kept = nil, nil, -1, nil
+	o.Progress.TargetEpoch = dst.place.LeaderEpoch // under which the log was read: a later loss is told by where it ended
 	skip := s.assigned.loopIDs()
 	p := wire.Open(s.conns, src.Cluster, dst.Cluster, wire.Ends{
 		Task: s.assigned.id, Turn: s.assigned.turn, Link: s.assigned.link, Topic: src.topic, TargetTopic: dst.topic, Number: src.partition,
