@@ -108,7 +108,7 @@ func (s *Situation) outOfRange() Step {
 // only the old mapping would count on behind what is written under the new one.
 func (s *Situation) gap(f Fault) Step {
 	p := s.Memory.Last
-	fill := f.Transaction && s.Gaps.Fills
+	fill := f.Transaction && (s.Gaps.Fills || s.Task.Mapping != nil && s.Task.Mapping.Filled)
 	switch {
 	case s.Spec.Offsets == fsm.OffsetsIdentical && !fill:
 		f.Kind, f.Code = Blocked, fsm.CodeIdentityLost

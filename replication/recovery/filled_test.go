@@ -83,6 +83,8 @@ func TestFilled(t *testing.T) {
 			"commit 2 of generation 1, translated [{0 0} {12 10}]; producer 7/1 from 10 on; at 12@10, epoch -1, 10 records; event left-dense [10,12)"},
 		{"a gap gives back what a marker took", gap(12), change(func(s *Situation) { s.Task.Mapping.Bump = 1 }), of(world{before: 10, end: 10, last: 7}),
 			"commit 2 of generation 1, dense [{0 0} {11 10}]; producer 7/2 from 10 on; at 11@10, epoch -1, 10 records; event offset-bump [10,10)"},
+		{"a gap gives back what a marker took, and the link says translate by now", gap(12), change(func(s *Situation) { s.Task.Mapping.Bump, s.Gaps.Fills = 1, false }), of(world{before: 10, end: 10, last: 7}),
+			"commit 2 of generation 1, dense [{0 0} {11 10}]; producer 7/2 from 10 on; at 11@10, epoch -1, 10 records; event offset-bump [10,10)"},
 		{"compaction made it", func() *Fault { f := gap(12); f.Transaction = false; return f }(), change(nil), of(world{before: 10, end: 10, last: 7}),
 			"commit 2 of generation 1, translated [{0 0} {12 10}]; producer 7/2 from 10 on; at 12@10, epoch -1, 10 records; event left-dense [10,12)"},
 
