@@ -33,6 +33,7 @@ func TestTwinIsRefused(t *testing.T) {
 				t.Errorf("told %+v", told)
 			}
 		}
+		synctest.Wait() // the other side tells it after its answer
 		if log := b.log.String(); strings.Count(log, "code=identity-alive") != 1 || !strings.Contains(log, "the node n3 with this identity is alive at 127.0.0.3:7400") {
 			t.Error(log)
 		}
