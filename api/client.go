@@ -171,19 +171,9 @@ func (c *Client) one(ctx context.Context, method, address string, query url.Valu
 	}
 	// A connection is there only after its handshake.
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { sent = true }})
-	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
+	resp, err := c.send(ctx, method, address, body)
 	if err != nil {
-		return false, fmt.Errorf("asking %s: %w", address, err)
-	}
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	if c.token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.token)
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return sent, err // names method and address
+		return sent, err
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, 256<<20))
@@ -197,6 +187,21 @@ func (c *Client) one(ctx context.Context, method, address string, query url.Valu
 		return true, fmt.Errorf("reading the answer of %s: %w", address, err)
 	}
 	return true, nil
+}
+
+// send makes a request of its own.
+func (c *Client) send(ctx context.Context, method, address string, body []byte) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("asking %s: %w", address, err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	return c.http.Do(req) // an error names method and address
 }
 
 func readProblem(address string, resp *http.Response, body []byte) error {

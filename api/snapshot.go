@@ -43,14 +43,7 @@ func SaveSnapshot(ctx context.Context, c *Client, w io.Writer) error {
 	var errs []error
 	for _, base := range c.urls {
 		address := base + "/v1/snapshot"
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-		if err != nil {
-			return fmt.Errorf("asking %s: %w", address, err)
-		}
-		if c.token != "" {
-			req.Header.Set("Authorization", "Bearer "+c.token)
-		}
-		resp, err := c.http.Do(req)
+		resp, err := c.send(ctx, http.MethodGet, address, nil)
 		if err != nil {
 			errs = append(errs, err)
 			continue

@@ -11,7 +11,6 @@ import (
 
 	"github.com/hashicorp/raft"
 	boltdb "github.com/hashicorp/raft-boltdb/v2"
-	"go.etcd.io/bbolt"
 
 	"sluice/fsm"
 	"sluice/transport"
@@ -93,11 +92,7 @@ func (r *raftNode) openLog(dir string) error {
 	if r.floor, err = openFloor(dir); err != nil {
 		return err
 	}
-	r.bolt, err = boltdb.New(boltdb.Options{
-		Path:        filepath.Join(dir, logFile),
-		BoltOptions: &bbolt.Options{Timeout: boltOpenTimeout, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType},
-	})
-	if err != nil {
+	if r.bolt, err = openBolt(path); err != nil {
 		return fmt.Errorf("opening log store (does another process use %s?): %w", dir, err)
 	}
 	var stable raft.StableStore = &flooredStable{r.bolt, r.floor}

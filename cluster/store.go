@@ -61,7 +61,7 @@ func Read(dataDir string) (*Held, error) {
 	if err := checkStore(path); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrDamaged, path, err)
 	}
-	bolt, err := boltdb.New(boltdb.Options{Path: path, BoltOptions: &bbolt.Options{Timeout: boltOpenTimeout, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType}})
+	bolt, err := openBolt(path)
 	if err != nil {
 		return nil, fmt.Errorf("opening %s (does the node run?): %w", path, err)
 	}
@@ -70,6 +70,14 @@ func Read(dataDir string) (*Held, error) {
 		return nil, fmt.Errorf("reading %s: %w", dir, err)
 	}
 	return h, nil
+}
+
+// openBolt opens a log store, or makes one.
+func openBolt(path string) (*boltdb.BoltStore, error) {
+	return boltdb.New(boltdb.Options{
+		Path:        path,
+		BoltOptions: &bbolt.Options{Timeout: boltOpenTimeout, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType},
+	})
 }
 
 // read takes the newest snapshot and all entries behind it.
@@ -151,7 +159,7 @@ func writeStore(dir string, self raft.Server, state *fsm.State, index, term, vot
 	if err != nil {
 		return fmt.Errorf("writing the facts: %w", err)
 	}
-	bolt, err := boltdb.New(boltdb.Options{Path: filepath.Join(dir, logFile), BoltOptions: &bbolt.Options{Timeout: boltOpenTimeout}})
+	bolt, err := openBolt(filepath.Join(dir, logFile))
 	if err == nil {
 		err = errors.Join(bolt.SetUint64([]byte(keyTerm), max(term, voted)), bolt.Close())
 	}

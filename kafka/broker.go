@@ -108,6 +108,21 @@ func offsetResults(resp *kmsg.ListOffsetsResponse, index map[partitionKey]int) (
 	return out, nil
 }
 
+// LogEnd is where the log of the leader epoch ends that the partition was found
+// with: another epoch is refused, for its end may be an older one.
+func (b Broker) LogEnd(ctx context.Context, topic string, partition, epoch int32) (int64, error) {
+	_, end, err := b.OffsetForLeaderEpoch(ctx, topic, partition, epoch, epoch)
+	if err != nil || end >= 0 {
+		return end, err
+	}
+	// The epoch has no record, and so the log none.
+	got, err := b.ListOffsets(ctx, ReadUncommitted, []OffsetQuery{{Topic: topic, Partition: partition, LeaderEpoch: epoch, Timestamp: Latest}})
+	if err != nil {
+		return -1, err
+	}
+	return got[0].Offset, got[0].Err
+}
+
 // OffsetForLeaderEpoch returns the largest leader epoch up to epoch that the
 // leader knows and where it ended, which for the current one is the log end,
 // not the high watermark (KIP-101, KIP-320); -1, -1: none. currentEpoch is

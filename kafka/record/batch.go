@@ -99,6 +99,9 @@ func (h *Header) Size() int { return lengthEnd + int(h.Length) }
 // with, which the cleaner may have removed since.
 func (h *Header) LastOffset() int64 { return h.BaseOffset + int64(h.LastOffsetDelta) }
 
+// OfTransaction reports whether the batch is a transaction's records or its marker.
+func (h *Header) OfTransaction() bool { return h.Attributes&(AttrTransactional|AttrControl) != 0 }
+
 // Dense reports whether the batch holds a record for each of its offsets.
 func (h *Header) Dense() bool { return h.Count == h.LastOffsetDelta+1 }
 

@@ -11,29 +11,14 @@ import (
 	"sluice/kafka"
 )
 
-// logEnd is where the log of the leader epoch ends that the partition was found
-// with: another epoch is refused, for its end may be an older one.
+// logEnd is where the log ends.
 func (f *Filler) logEnd(ctx context.Context) (int64, error) {
 	conn, err := f.conns.get(ctx, f.lane(f.at.Leader))
 	if err != nil {
 		return -1, f.ofLeader(ctx, err)
 	}
-	b := conn.Broker()
-	_, end, err := b.OffsetForLeaderEpoch(ctx, f.at.Topic, f.at.Partition, f.at.LeaderEpoch, f.at.LeaderEpoch)
-	if err != nil || end >= 0 {
-		return end, f.ofLeader(ctx, err)
-	}
-	// The epoch has no record, and so the log none.
-	got, err := b.ListOffsets(ctx, kafka.ReadUncommitted, []kafka.OffsetQuery{
-		{Topic: f.at.Topic, Partition: f.at.Partition, LeaderEpoch: f.at.LeaderEpoch, Timestamp: kafka.Latest},
-	})
-	if err == nil {
-		err = got[0].Err
-	}
-	if err != nil {
-		return -1, f.ofLeader(ctx, err)
-	}
-	return got[0].Offset, nil
+	end, err := conn.Broker().LogEnd(ctx, f.at.Topic, f.at.Partition, f.at.LeaderEpoch)
+	return end, f.ofLeader(ctx, err)
 }
 
 // verifies reports whether the leader asks the coordinator about a batch.

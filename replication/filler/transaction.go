@@ -86,7 +86,7 @@ const mostOpened = 1 << 20
 func Wrote(b record.Batch) bool {
 	h, err := record.ParseHeader(b)
 	switch {
-	case err != nil || h.Attributes&(record.AttrTransactional|record.AttrControl) == 0:
+	case err != nil || !h.OfTransaction():
 		return false
 	case h.Attributes&record.AttrControl != 0 || h.Count == 0: // a cleaner has emptied it
 		return true

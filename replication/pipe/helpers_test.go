@@ -8,6 +8,7 @@ import (
 
 	"sluice/fsm"
 	"sluice/kafka/record"
+	"sluice/replication/offsets"
 	"sluice/replication/recovery"
 	"sluice/replication/rewrite"
 	"sluice/test/oracle"
@@ -79,7 +80,7 @@ func seg(source, target int64) fsm.Segment { return fsm.Segment{Source: source, 
 // begin is a pipe at a position, guarded.
 func begin(m fsm.Mapping, source, target int64) *Pipe {
 	return New(Start{
-		Mapping: m, Position: recovery.Position{Source: source, Target: target, LastTime: wall}, Progress: fsm.Progress{Source: source, Target: target},
+		Mapping: m, Position: recovery.Position{Source: source, Target: target, Sequence: offsets.Sequence(&m, target), LastTime: wall}, Progress: fsm.Progress{Source: source, Target: target},
 		TargetEpoch: 5, Expiration: expiration, Guarded: true, Seen: at(), MaxOpened: 1 << 20,
 	})
 }

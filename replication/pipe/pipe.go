@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"sluice/fsm"
-	"sluice/replication/offsets"
 	"sluice/replication/recovery"
 	"sluice/replication/rewrite"
 )
@@ -146,9 +145,6 @@ func New(s Start) *Pipe {
 	}
 	if s.Guarded {
 		p.out.route = Guarded
-	}
-	if !s.Mapping.Filled {
-		p.out.sequence = offsets.Sequence(&s.Mapping, s.Position.Target)
 	}
 	shift := s.Mapping.Segments[len(s.Mapping.Segments)-1].Shift()
 	if s.Mapping.Phase == fsm.PhaseDense {

@@ -130,7 +130,7 @@ func (p *Pipe) Pop(now time.Time) record.Batch {
 // Gap is offsets of the target that a filler is to take.
 type Gap struct {
 	From, Count int64
-	Time        int64 // ms, of what takes them at the source
+	Timestamp   int64 // ms, of what takes them at the source
 }
 
 // ToFill says which.
@@ -147,10 +147,7 @@ func (p *Pipe) Filled(now time.Time, f *recovery.Fault) {
 		p.End(it.about(*f))
 		return
 	}
-	p.out.guard.seen, p.done.moved = now, now
-	p.done.progress.Source, p.done.progress.SourceEpoch = it.sum.Next, it.epoch
-	p.done.progress.Target, p.done.progress.TargetEpoch = it.sum.Target+it.fill, p.targetEpoch
-	p.done.progress.At = now.UnixMilli()
+	p.advance(&it, it.sum.Target+it.fill, 0, now)
 	p.finished()
 }
 
@@ -171,11 +168,8 @@ func (p *Pipe) Acknowledged(base int64, now time.Time) (records, bytes int) {
 			p.done.segments = append(p.done.segments, b.Segments...)
 		}
 	}
-	p.done.time, p.done.moved, p.out.guard.seen = it.maxTime, now, now
-	p.done.progress = fsm.Progress{
-		Source: it.sum.Next, SourceEpoch: it.epoch, Target: it.sum.End(), TargetEpoch: p.targetEpoch,
-		Records: p.done.progress.Records + it.sum.End() - p.done.progress.Target, At: now.UnixMilli(),
-	}
+	p.done.time = it.maxTime
+	p.advance(&it, it.sum.End(), it.sum.End()-p.done.progress.Target, now)
 	p.done.segments = append(p.done.segments, it.sum.Segments...)
 	p.done.bytes += int64(len(it.batch))
 	if p.out.route == Guarded {
@@ -184,6 +178,16 @@ func (p *Pipe) Acknowledged(base int64, now time.Time) (records, bytes int) {
 	p.passGap()
 	p.finished()
 	return int(it.sum.Count), len(it.batch)
+}
+
+// advance notes that the target ends behind what was in flight, with so many records
+// more.
+func (p *Pipe) advance(it *item, target, records int64, now time.Time) {
+	p.done.moved, p.out.guard.seen = now, now
+	p.done.progress = fsm.Progress{
+		Source: it.sum.Next, SourceEpoch: it.epoch, Target: target, TargetEpoch: p.targetEpoch,
+		Records: p.done.progress.Records + records, At: now.UnixMilli(),
+	}
 }
 
 // Refused takes the error that is the answer for the oldest batch in flight, or

@@ -136,16 +136,12 @@ func (t *taking) batch(b record.Batch) {
 	}
 	class, _ := rewrite.Classify(&h, t.in.cursor.Source)
 	nothing, transaction := t.skip[h.ProducerID] || h.Count == 0, class == rewrite.Control || drop
-	if h.BaseOffset > t.in.cursor.Source && !nothing && !t.gap(h.BaseOffset, nil, "offsets are missing at the source (compaction)") {
+	if h.BaseOffset > t.in.cursor.Source && !nothing && !t.gap(h.BaseOffset, false, 0, "offsets are missing at the source (compaction)") {
 		return
 	}
 	t.in.epoch = h.LeaderEpoch
 	if nothing || transaction {
-		of := &h
-		if !transaction {
-			of = nil
-		}
-		t.gap(h.LastOffset()+1, of, gapReason(class, drop, h.Count))
+		t.gap(h.LastOffset()+1, transaction, h.MaxTimestamp, gapReason(class, drop, h.Count))
 		return
 	}
 	if class == rewrite.NeedsOpening {
@@ -189,19 +185,19 @@ func gapReason(class rewrite.Class, aborted bool, count int32) string {
 }
 
 // gap moves over source offsets that are not written: those of a transaction's
-// marker or aborted records, whose header is given, or others. A dense stream ends there, for what
-// follows from it must be committed before data that rests on it; a known
-// segment's gap is crossed freely, and once fillers are committed those of
-// transactions are filled. False: the pipe finishes.
-func (t *taking) gap(to int64, transaction *record.Header, why string) bool {
+// marker or aborted records, with their timestamp in ms, or others. A dense stream
+// ends there, for what follows from it must be committed before data that rests on
+// it; a known segment's gap is crossed freely, and once fillers are committed those
+// of transactions are filled. False: the pipe finishes.
+func (t *taking) gap(to int64, transaction bool, time int64, why string) bool {
 	c := &t.in.cursor
 	switch {
 	case t.mapping.Phase != fsm.PhaseDense || to <= t.knownNext():
-	case transaction != nil && t.mapping.Filled && t.mapping.Bump == 0:
-		t.fill(to, transaction.MaxTimestamp)
+	case transaction && t.mapping.Filled && t.mapping.Bump == 0:
+		t.fill(to, time)
 	default:
 		f := recovery.AtSource(recovery.Gap, fsm.CodeTranslated, c.Source, to, why)
-		f.Transaction = transaction != nil
+		f.Transaction = transaction
 		t.finish(f)
 		return false
 	}

@@ -147,7 +147,7 @@ func (s *partition) start() int64 {
 
 func (w *way) open(t *rapid.T, p fsm.Progress, guarded bool) {
 	w.pipe = New(Start{
-		Mapping: w.mapping, Skip: map[int64]bool{foreignID: true}, Position: recovery.Position{Source: p.Source, Target: p.Target, LastTime: wall}, Progress: p,
+		Mapping: w.mapping, Skip: map[int64]bool{foreignID: true}, Position: recovery.Position{Source: p.Source, Target: p.Target, Sequence: offsets.Sequence(&w.mapping, p.Target), LastTime: wall}, Progress: p,
 		Expiration: expiration, Guarded: guarded, OldRequests: rapid.Bool().Draw(t, "old requests"), Seen: w.now, MaxOpened: 1 << 20,
 	})
 	w.fetched, w.sent, w.refuses = p.Source, nil, false

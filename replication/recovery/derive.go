@@ -53,7 +53,7 @@ type Position struct {
 	Outcome  Outcome
 	Source   int64 // next source offset
 	Target   int64 // the target's log end: next base offset to expect
-	Sequence int32 // of the next record, where gaps are filled
+	Sequence int32 // of the next record
 	LastTime int64 // ms, max timestamp of our last batch in the log, -1: none or unknown
 	From, To int64 // target range that LostAcked, Foreign, Unknown or Truncated is about
 	Ours     int64 // Foreign: target offset up to which our own records were written, -1: not known
@@ -68,7 +68,7 @@ type Position struct {
 // Source of the rules: docs/explanation/exactly-once.md.
 func Derive(m *fsm.Mapping, p fsm.Progress, o Observed, known func(target int64) (source int64, ok bool)) Position {
 	first := m.Segments[0].Target
-	pos := Position{Target: o.LogEnd, LastTime: -1, From: -1, To: -1, Ours: -1}
+	pos := Position{Target: o.LogEnd, Sequence: offsets.Sequence(m, o.LogEnd), LastTime: -1, From: -1, To: -1, Ours: -1}
 	if o.LogEnd < first {
 		pos.Outcome, pos.From, pos.To = Truncated, o.LogEnd, first
 		pos.Detail = fmt.Sprintf("the target's log ends at %d, before the stream's start %d", o.LogEnd, first)

@@ -50,7 +50,7 @@ func (l *logs) lastData(ctx context.Context, m *fsm.Mapping, g recovery.Gather, 
 			strange := func() bool { return (h.BaseOffset >= g.All || g.All == log.LogEnd) && !filler.Wrote(b) }
 			told("looking for this link's last records in the target", log.LogEnd-to, log.LogEnd-g.From)
 			switch {
-			case h.ProducerID == m.ProducerID && !ofTransaction(&h):
+			case h.ProducerID == m.ProducerID && !h.OfTransaction():
 				if ours = tailOf(&h); g.All == log.LogEnd {
 					other = nil // not behind it
 				}

@@ -51,28 +51,6 @@ func (l *logs) readSource(ctx context.Context) (*recovery.SourceLog, error) {
 	return &out, err
 }
 
-// epochEnd is where a leader epoch of the source ended, or its log ends; -1:
-// the source does not know the epoch.
-func (l *logs) epochEnd(ctx context.Context, epoch int32) (end int64, err error) {
-	s := &l.source
-	err = s.call(ctx, func(ctx context.Context, b kafka.Broker) (err error) {
-		_, end, err = b.OffsetForLeaderEpoch(ctx, s.topic, s.partition, s.place.LeaderEpoch, epoch)
-		return err
-	})
-	return end, err
-}
-
-// targetEpochEnd is where a leader epoch of the target ended, or its log ends; -1:
-// the target does not know the epoch.
-func (l *logs) targetEpochEnd(ctx context.Context, epoch int32) (end int64, err error) {
-	t := &l.target
-	err = t.call(ctx, func(ctx context.Context, b kafka.Broker) (err error) {
-		_, end, err = b.OffsetForLeaderEpoch(ctx, t.topic, t.partition, t.place.LeaderEpoch, epoch)
-		return err
-	})
-	return end, err
-}
-
 // readings is how often the target is read before two in a row have to agree.
 const readings = 3
 
@@ -189,7 +167,7 @@ func (l *logs) replicatedTo(ctx context.Context, to int64) (int64, error) {
 	if err != nil || log.End >= to {
 		return to, err
 	}
-	end, err := l.epochEnd(ctx, l.source.place.LeaderEpoch)
+	end, err := l.source.epochEnd(ctx, l.source.place.LeaderEpoch)
 	if err == nil && end > log.End {
 		err = recovery.NotReplicated(true, log.End, end)
 	}

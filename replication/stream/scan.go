@@ -155,15 +155,10 @@ func (h *hashes) opened(rs *record.Records, each func(offset int64, sum uint64))
 	}
 }
 
-// ofTransaction reports whether a batch is a transaction's records or its marker.
-func ofTransaction(h *record.Header) bool {
-	return h.Attributes&(record.AttrTransactional|record.AttrControl) != 0
-}
-
 // tailOf is what recovery wants to know of a batch.
 func tailOf(h *record.Header) *recovery.Tail {
 	return &recovery.Tail{
 		ProducerID: h.ProducerID, Epoch: h.ProducerEpoch, BaseOffset: h.BaseOffset, BaseSequence: h.BaseSequence,
-		Count: h.Count, MaxTimestamp: h.MaxTimestamp, LastOffset: h.LastOffset(), Transactional: ofTransaction(h),
+		Count: h.Count, MaxTimestamp: h.MaxTimestamp, LastOffset: h.LastOffset(), Transactional: h.OfTransaction(),
 	}
 }

@@ -76,6 +76,16 @@ func (s *side) logEnd(ctx context.Context, b kafka.Broker) (int64, error) {
 	return end, err
 }
 
+// epochEnd is where a leader epoch ended, or the log ends; -1: the leader does not
+// know the epoch.
+func (s *side) epochEnd(ctx context.Context, epoch int32) (end int64, err error) {
+	err = s.call(ctx, func(ctx context.Context, b kafka.Broker) (err error) {
+		_, end, err = b.OffsetForLeaderEpoch(ctx, s.topic, s.partition, s.place.LeaderEpoch, epoch)
+		return err
+	})
+	return end, err
+}
+
 // endOnFresh asks the leader for its log end on a new connection, and says how
 // long the answer took.
 func (s *side) endOnFresh(ctx context.Context) (end int64, took time.Duration, err error) {
@@ -83,9 +93,7 @@ func (s *side) endOnFresh(ctx context.Context) (end int64, took time.Duration, e
 	defer cancel()
 	err = s.fresh.use(ctx, s.Cluster, s.place.Leader, func(conn *kafka.Conn) (err error) {
 		asked := time.Now()
-		if end, err = s.logEnd(ctx, conn.Broker()); err == nil && end < 0 {
-			end, err = s.offset(ctx, conn.Broker(), kafka.ReadUncommitted, kafka.Latest, s.place.LeaderEpoch)
-		}
+		end, err = conn.Broker().LogEnd(ctx, s.topic, s.partition, s.place.LeaderEpoch)
 		took = time.Since(asked)
 		return err
 	})

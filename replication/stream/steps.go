@@ -48,7 +48,7 @@ func (s *Stream) answer(sit *recovery.Situation, g recovery.Gather) (err error) 
 		s.waited(sit)
 	case recovery.NeedEpochEnd:
 		var end int64
-		end, err = s.logs.epochEnd(s.ctx, g.Epoch)
+		end, err = s.logs.source.epochEnd(s.ctx, g.Epoch)
 		sit.EpochEnd = &end
 	case recovery.NeedDifference:
 		var at int64
@@ -68,7 +68,7 @@ func (s *Stream) answer(sit *recovery.Situation, g recovery.Gather) (err error) 
 		}
 	case recovery.NeedKept:
 		var end int64
-		end, err = s.logs.targetEpochEnd(s.ctx, g.Epoch)
+		end, err = s.logs.target.epochEnd(s.ctx, g.Epoch)
 		sit.Gaps.Kept = &end
 	case recovery.NeedData:
 		ctx, cancel := untilDrained(s.ctx, s.drain)

@@ -129,10 +129,9 @@ func (w *watcher) look(ctx context.Context) *recovery.Fault {
 
 // fill lets the filler take offsets of the target.
 func (w *watcher) fill(ctx context.Context, drain <-chan struct{}) *recovery.Fault {
-	gap := w.partition.ToFill()
 	ctx, cancel := untilDrained(ctx, drain)
 	defer cancel()
-	_, err := w.filler.Fill(ctx, filler.Gap{From: gap.From, Count: gap.Count, Timestamp: gap.Time})
+	_, err := w.filler.Fill(ctx, filler.Gap(w.partition.ToFill()))
 	if err == nil {
 		return nil
 	}

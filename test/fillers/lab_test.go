@@ -2,7 +2,6 @@ package fillers
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -22,14 +21,7 @@ import (
 	"sluice/test/wait"
 )
 
-// TestMain lets tests that mostly wait do so together.
-func TestMain(m *testing.M) {
-	flag.Parse()
-	if err := flag.Set("test.parallel", "20"); err != nil {
-		panic(err)
-	}
-	os.Exit(scratch.In(m).Run())
-}
+func TestMain(m *testing.M) { os.Exit(scratch.Together(m, 20).Run()) }
 
 // lab is a cluster behind a proxy.
 type lab struct {

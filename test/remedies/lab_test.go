@@ -7,7 +7,6 @@ package remedies
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"slices"
@@ -29,14 +28,7 @@ import (
 // timeout of one step; steps take moments, or seconds where a stream waits.
 const timeout = time.Minute
 
-// TestMain lets tests that mostly wait do so together.
-func TestMain(m *testing.M) {
-	flag.Parse()
-	if err := flag.Set("test.parallel", "20"); err != nil {
-		panic(err)
-	}
-	os.Exit(scratch.In(m).Run())
-}
+func TestMain(m *testing.M) { os.Exit(scratch.Together(m, 20).Run()) }
 
 // TestRemedies shares two clusters of one broker. What stops a broker comes
 // last and alone.

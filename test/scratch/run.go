@@ -1,8 +1,10 @@
 package scratch
 
 import (
+	"flag"
 	"fmt"
 	"os"
+	"strconv"
 )
 
 // Tests is what a testing.M is: tests that run and give an exit code.
@@ -20,6 +22,15 @@ type run struct{ tests Tests }
 //
 //	func TestMain(m *testing.M) { os.Exit(scratch.In(m).Run()) }
 func In(m Tests) Tests { return run{m} }
+
+// Together is In for tests that mostly wait: so many parallel ones run at once.
+func Together(m Tests, most int) Tests {
+	flag.Parse()
+	if err := flag.Set("test.parallel", strconv.Itoa(most)); err != nil {
+		panic(err)
+	}
+	return In(m)
+}
 
 // Run runs the tests.
 func (r run) Run() (code int) {

@@ -5,7 +5,6 @@ package streams
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"os"
 	"sync/atomic"
@@ -24,14 +23,7 @@ import (
 	"sluice/test/wait"
 )
 
-// TestMain lets tests that mostly wait do so together.
-func TestMain(m *testing.M) {
-	flag.Parse()
-	if err := flag.Set("test.parallel", "20"); err != nil {
-		panic(err)
-	}
-	os.Exit(scratch.In(m).Run())
-}
+func TestMain(m *testing.M) { os.Exit(scratch.Together(m, 20).Run()) }
 
 // lab is two clusters, each behind a proxy of its own.
 type lab struct {
