@@ -171,7 +171,7 @@ func (c *Client) one(ctx context.Context, method, address string, query url.Valu
 	}
 	// A connection is there only after its handshake.
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { sent = true }})
-	resp, err := c.send(ctx, method, address, body)
+	resp, err := send(ctx, c, method, address, body)
 	if err != nil {
 		return sent, err
 	}
@@ -190,7 +190,7 @@ func (c *Client) one(ctx context.Context, method, address string, query url.Valu
 }
 
 // send makes a request of its own.
-func (c *Client) send(ctx context.Context, method, address string, body []byte) (*http.Response, error) {
+func send(ctx context.Context, c *Client, method, address string, body []byte) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("asking %s: %w", address, err)

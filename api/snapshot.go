@@ -43,7 +43,7 @@ func SaveSnapshot(ctx context.Context, c *Client, w io.Writer) error {
 	var errs []error
 	for _, base := range c.urls {
 		address := base + "/v1/snapshot"
-		resp, err := c.send(ctx, http.MethodGet, address, nil)
+		resp, err := send(ctx, c, http.MethodGet, address, nil)
 		if err != nil {
 			errs = append(errs, err)
 			continue

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/raft"
 	boltdb "github.com/hashicorp/raft-boltdb/v2"
+	"go.etcd.io/bbolt"
 
 	"sluice/fsm"
 	"sluice/transport"
@@ -80,6 +81,14 @@ func (r *raftNode) config() *raft.Config {
 // canaryKey holds what is written to see whether the store takes writes; Raft's
 // own keys are others.
 const canaryKey = "sluice-canary"
+
+// openBolt opens a log store, or makes one.
+func openBolt(path string) (*boltdb.BoltStore, error) {
+	return boltdb.New(boltdb.Options{
+		Path:        path,
+		BoltOptions: &bbolt.Options{Timeout: boltOpenTimeout, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType},
+	})
+}
 
 // openLog opens the log store, which holds Raft's term and vote too, unless it
 // is damaged.

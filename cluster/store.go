@@ -11,7 +11,6 @@ import (
 
 	"github.com/hashicorp/raft"
 	boltdb "github.com/hashicorp/raft-boltdb/v2"
-	"go.etcd.io/bbolt"
 
 	"sluice/fsm"
 )
@@ -70,14 +69,6 @@ func Read(dataDir string) (*Held, error) {
 		return nil, fmt.Errorf("reading %s: %w", dir, err)
 	}
 	return h, nil
-}
-
-// openBolt opens a log store, or makes one.
-func openBolt(path string) (*boltdb.BoltStore, error) {
-	return boltdb.New(boltdb.Options{
-		Path:        path,
-		BoltOptions: &bbolt.Options{Timeout: boltOpenTimeout, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType},
-	})
 }
 
 // read takes the newest snapshot and all entries behind it.

@@ -147,7 +147,8 @@ func (p *Pipe) Filled(now time.Time, f *recovery.Fault) {
 		p.End(it.about(*f))
 		return
 	}
-	p.advance(&it, it.sum.Target+it.fill, 0, now)
+	p.out.guard.seen = now
+	p.done.advance(&it, it.sum.Target+it.fill, 0, p.targetEpoch, now)
 	p.finished()
 }
 
@@ -168,8 +169,8 @@ func (p *Pipe) Acknowledged(base int64, now time.Time) (records, bytes int) {
 			p.done.segments = append(p.done.segments, b.Segments...)
 		}
 	}
-	p.done.time = it.maxTime
-	p.advance(&it, it.sum.End(), it.sum.End()-p.done.progress.Target, now)
+	p.done.time, p.out.guard.seen = it.maxTime, now
+	p.done.advance(&it, it.sum.End(), it.sum.End()-p.done.progress.Target, p.targetEpoch, now)
 	p.done.segments = append(p.done.segments, it.sum.Segments...)
 	p.done.bytes += int64(len(it.batch))
 	if p.out.route == Guarded {
@@ -180,13 +181,13 @@ func (p *Pipe) Acknowledged(base int64, now time.Time) (records, bytes int) {
 	return int(it.sum.Count), len(it.batch)
 }
 
-// advance notes that the target ends behind what was in flight, with so many records
-// more.
-func (p *Pipe) advance(it *item, target, records int64, now time.Time) {
-	p.done.moved, p.out.guard.seen = now, now
-	p.done.progress = fsm.Progress{
-		Source: it.sum.Next, SourceEpoch: it.epoch, Target: target, TargetEpoch: p.targetEpoch,
-		Records: p.done.progress.Records + records, At: now.UnixMilli(),
+// advance notes that the target, in its leader epoch, ends behind what was in
+// flight, with so many records more.
+func (a *acknowledged) advance(it *item, target, records int64, epoch int32, now time.Time) {
+	a.moved = now
+	a.progress = fsm.Progress{
+		Source: it.sum.Next, SourceEpoch: it.epoch, Target: target, TargetEpoch: epoch,
+		Records: a.progress.Records + records, At: now.UnixMilli(),
 	}
 }
 
