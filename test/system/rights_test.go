@@ -12,6 +12,7 @@ import (
 	"sluice/api"
 	"sluice/fsm"
 	"sluice/manifest"
+	"sluice/replication/filler"
 	"sluice/test/kafkalab"
 	"sluice/test/load"
 )
@@ -31,6 +32,7 @@ func TestLeastRights(t *testing.T) {
 	allow(t, src, kadm.NewACLs().Topics("*").Operations(kadm.OpDescribe, kadm.OpRead, kadm.OpDescribeConfigs))
 	allow(t, dst, kadm.NewACLs().Topics("*").Operations(kadm.OpCreate, kadm.OpDescribe, kadm.OpRead, kadm.OpWrite, kadm.OpAlter, kadm.OpDescribeConfigs))
 	allow(t, dst, kadm.NewACLs().Clusters().Operations(kadm.OpDescribeConfigs))
+	allowAll(t, dst, kadm.ACLPatternPrefixed, kadm.NewACLs().TransactionalIDs(filler.IDPrefix).Operations(kadm.OpWrite))
 	n.Ready()
 	n.Apply(loginYAML(t, n, src, dst, login) + AllTopics)
 	orders := kafkalab.Topic{Name: "orders", Partitions: 6, Configs: map[string]string{"max.message.bytes": "2000000"}}
@@ -51,6 +53,12 @@ func TestLeastRights(t *testing.T) {
 	}
 	n.Copying(n.List()[1], 8)
 	Fill(t, src, load.Config{Topics: []load.Topic{{Name: "orders", Partitions: 8}}, Records: 3000, Seed: 1})
+	if _, err := load.ProduceTransactions(t.Context(), load.Transactions{
+		Client: Opts(t, src), Topic: load.Topic{Name: "orders", Partitions: 8}, ID: "orders", Count: 9, Records: 16, AbortEvery: 3,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	Fill(t, src, load.Config{Topics: []load.Topic{{Name: "orders", Partitions: 8}}, Records: 300, Seed: 1})
 	Same(t, src, dst, "orders")
 	for _, e := range n.List()[1].Status().Events {
 		if e.Code == fsm.CodeUnauthorized {
@@ -92,8 +100,14 @@ func lacking(t *testing.T, n *Nodes, src, dst *kafkalab.Cluster, login kafkalab.
 // allow gives the login's user rights on one kind of resource.
 func allow(t *testing.T, c *kafkalab.Cluster, b *kadm.ACLBuilder) {
 	t.Helper()
+	allowAll(t, c, kadm.ACLPatternLiteral, b)
+}
+
+// allowAll does so for all names that the pattern means.
+func allowAll(t *testing.T, c *kafkalab.Cluster, pattern kadm.ACLPattern, b *kadm.ACLBuilder) {
+	t.Helper()
 	if err := c.Admin(func(adm *kadm.Client) error {
-		rs, err := adm.CreateACLs(t.Context(), b.ResourcePatternType(kadm.ACLPatternLiteral).Allow("User:"+kafkalab.User).AllowHosts())
+		rs, err := adm.CreateACLs(t.Context(), b.ResourcePatternType(pattern).Allow("User:"+kafkalab.User).AllowHosts())
 		for _, r := range rs {
 			if err == nil {
 				err = r.Err
