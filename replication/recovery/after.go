@@ -107,8 +107,8 @@ func (s *Situation) outOfRange() Step {
 // are translated. The producer epoch is raised: an owner that is cut off and knows
 // only the old mapping would count on behind what is written under the new one.
 func (s *Situation) gap(f Fault) Step {
-	p := s.Memory.Last
-	fill := f.Transaction && (s.Gaps.Fills || s.Task.Mapping != nil && s.Task.Mapping.Filled)
+	p, old := s.Memory.Last, s.Task.Mapping
+	fill := f.Transaction && (old == nil || old.Filled || s.Gaps.Fills && old.Phase == fsm.PhaseDense)
 	switch {
 	case s.Spec.Offsets == fsm.OffsetsIdentical && !fill:
 		f.Kind, f.Code = Blocked, fsm.CodeIdentityLost

@@ -208,7 +208,7 @@ func behindFiller(s *Situation, pos *Position, at fsm.Segment) Step {
 // takeBack commits that a gap gives back what a marker too many took before: so
 // many of its offsets are not filled.
 func takeBack(s *Situation, m fsm.Mapping, f Fault, p fsm.Progress) Step {
-	taken := min(m.Bump, f.Range.To-p.Source)
+	taken := max(0, min(m.Bump, f.Range.To-p.Source))
 	source := p.Source + taken
 	m.Bump -= taken
 	m.Segments = append(slices.Clip(offsets.Until(&m, p.Target)), fsm.Segment{Source: source, Target: p.Target})

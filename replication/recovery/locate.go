@@ -87,7 +87,7 @@ func alignedSegments(s *Situation) []fsm.Segment {
 	kept := offsets.Cut(&m, s.Log.LogEnd)
 	at := fsm.Segment{Source: known.Source, Target: known.Target}
 	last := kept[len(kept)-1]
-	if at.Shift() == last.Shift() || at.Source <= last.Source || len(found) > 0 && found[0].Source == at.Source {
+	if at.Shift() == last.Shift() || at.Source <= last.Source || at.Target <= last.Target || len(found) > 0 && found[0].Source == at.Source {
 		return found
 	}
 	return append([]fsm.Segment{at}, found...)

@@ -130,7 +130,7 @@ func answer(s *Situation, g Gather, at []int) {
 	case NeedOwner:
 		s.Owner = []Ownership{OwnerConfirmed, OwnerLost, OwnerUnknown}[at[1]]
 	case NeedOldRequests:
-		s.Waited, s.Log, s.Memory.OldRequests = true, nil, false
+		s.Waited, s.Log, s.Gaps, s.Memory.OldRequests = true, nil, Gaps{Fills: s.Gaps.Fills}, false
 	case NeedEpochEnd, NeedDifference:
 		s.EpochEnd, s.Difference = &minus, &minus
 	case NeedOurs:
