@@ -54,24 +54,25 @@ const (
 	CodeCopying    Code = "copying"
 	CodeIdle       Code = "idle"
 
-	CodeTakeover    Code = "takeover"
-	CodeHandover    Code = "handover"
-	CodeLostRace    Code = "lost-race" // an owner met writes of its successor and stopped
-	CodeNewSegment  Code = "new-segment"
-	CodeTranslated  Code = "left-dense"
-	CodeGapsFilled  Code = "gaps-filled"
-	CodeOffsetBump  Code = "offset-bump"
-	CodeEpochRaised Code = "producer-epoch-raised"
-	CodeRecopied    Code = "recopied"
-	CodeTopicAdded  Code = "topic-added"
-	CodeTopicEnded  Code = "topic-ended"
-	CodeResolved    Code = "resolved"
-	CodeNodeJoined  Code = "node-joined"
-	CodeNodeLeft    Code = "node-left"
-	CodeNodeDead    Code = "node-dead"
-	CodeVoteTaken   Code = "vote-taken" // of a node that is dead for long, or one too many
-	CodeJoinRefused Code = "join-refused"
-	CodeOperatorAct Code = "operator-act" // somebody asked for a change
+	CodeTakeover     Code = "takeover"
+	CodeHandover     Code = "handover"
+	CodeLostRace     Code = "lost-race" // an owner met writes of its successor and stopped
+	CodeNewSegment   Code = "new-segment"
+	CodeTranslated   Code = "left-dense"
+	CodeGapsFilled   Code = "gaps-filled"
+	CodeOffsetBump   Code = "offset-bump"
+	CodeDeletedAgain Code = "deleted-again" // records of deleted keys may have been copied again
+	CodeEpochRaised  Code = "producer-epoch-raised"
+	CodeRecopied     Code = "recopied"
+	CodeTopicAdded   Code = "topic-added"
+	CodeTopicEnded   Code = "topic-ended"
+	CodeResolved     Code = "resolved"
+	CodeNodeJoined   Code = "node-joined"
+	CodeNodeLeft     Code = "node-left"
+	CodeNodeDead     Code = "node-dead"
+	CodeVoteTaken    Code = "vote-taken" // of a node that is dead for long, or one too many
+	CodeJoinRefused  Code = "join-refused"
+	CodeOperatorAct  Code = "operator-act" // somebody asked for a change
 
 	CodeClusterRecovered Code = "cluster-recovered"
 

@@ -217,9 +217,8 @@ var table = map[fsm.Code]Row{
 		Advice:  passes,
 	},
 	fsm.CodeTakeover: {
-		Severity: Working, Side: Cluster, Acts: Sluice, Event: true,
+		Severity: Working, Side: Cluster, Acts: Sluice, Event: true, Advice: nothing,
 		Meaning: "a node took tasks over from one that was gone",
-		Advice:  nothing,
 	},
 	fsm.CodeCatchingUp: {
 		Severity: Working, Side: None, Acts: Sluice,
@@ -239,9 +238,8 @@ var table = map[fsm.Code]Row{
 		Advice:  "`sluice link resume LINK` goes on",
 	},
 	fsm.CodeDeleting: {
-		Severity: Told, Side: None, Acts: Sluice,
+		Severity: Told, Side: None, Acts: Sluice, Advice: nothing,
 		Meaning: "the link is being deleted; the target keeps its records",
-		Advice:  nothing,
 	},
 	fsm.CodeJoinRefused: {
 		Severity: Waiting, Side: Cluster, Acts: AtSluice, Event: true,
@@ -249,14 +247,12 @@ var table = map[fsm.Code]Row{
 		Advice:  "if it is to be a member, make it a token (`sluice cluster token create`); if not, find out who runs it: it has a certificate",
 	},
 	fsm.CodeNodeLeft: {
-		Severity: Told, Side: Cluster, Acts: Nobody, Event: true,
+		Severity: Told, Side: Cluster, Acts: Nobody, Event: true, Advice: nothing,
 		Meaning: "a node left the cluster",
-		Advice:  nothing,
 	},
 	fsm.CodeResolved: {
-		Severity: Told, Side: None, Acts: Nobody,
+		Severity: Told, Side: None, Acts: Nobody, Advice: nothing,
 		Meaning: "what an earlier event told is over",
-		Advice:  nothing,
 	},
 	fsm.CodeTopicEnded: {
 		Severity: Told, Side: None, Acts: Nobody, Event: true,
@@ -269,14 +265,12 @@ var table = map[fsm.Code]Row{
 		Advice:  "set them at the target as the message says, or leave it if that is meant",
 	},
 	fsm.CodeNewSegment: {
-		Severity: Told, Side: None, Acts: Nobody, Event: true,
+		Severity: Told, Side: None, Acts: Nobody, Event: true, Advice: nothing,
 		Meaning: "the stream went on past something: offsets differ by another constant from here on",
-		Advice:  nothing,
 	},
 	fsm.CodeTranslated: {
-		Severity: Told, Side: Source, Acts: Nobody, Event: true,
+		Severity: Told, Side: Source, Acts: Nobody, Event: true, Advice: nothing,
 		Meaning: "offsets of the two sides cannot stay in step from here on; translation stays exact",
-		Advice:  nothing,
 	},
 	fsm.CodeGapsFilled: {
 		Severity: Told, Side: Source, Acts: Nobody, Event: true, Advice: nothing,
@@ -286,10 +280,14 @@ var table = map[fsm.Code]Row{
 		Severity: Told, Side: Target, Acts: Nobody, Event: true, Advice: nothing,
 		Meaning: "a broker of the target wrote the end of a transaction twice, so records stand one offset further until the next transaction of the source gives it back; translation stays exact",
 	},
+	fsm.CodeDeletedAgain: {
+		Severity: Told, Side: Target, Acts: Nobody, Event: true,
+		Meaning: "records of deleted keys were perhaps copied a second time, up to the deletion: a cleaner took the deletions from the target while no owner noted how far it was",
+		Advice:  "raise delete.retention.ms of the target topic above the longest time that Sluice may be down",
+	},
 	fsm.CodeRecopied: {
-		Severity: Told, Side: None, Acts: Nobody, Event: true,
+		Severity: Told, Side: None, Acts: Nobody, Event: true, Advice: nothing,
 		Meaning: "the stream began anew, as it was ordered to",
-		Advice:  nothing,
 	},
 
 	fsm.CodeVoteTaken: {
@@ -298,9 +296,8 @@ var table = map[fsm.Code]Row{
 		Advice:  "nothing; it gets a vote again when it is well and there is room, and `sluice cluster remove` takes it out if it is gone for good",
 	},
 	fsm.CodeOperatorAct: {
-		Severity: Told, Side: Cluster, Acts: Nobody,
+		Severity: Told, Side: Cluster, Acts: Nobody, Advice: nothing,
 		Meaning: "somebody asked for a change, and it was made; the event says who, and from where",
-		Advice:  nothing,
 	},
 
 	fsm.CodeEventsDropped: {
@@ -311,14 +308,12 @@ var table = map[fsm.Code]Row{
 
 	// What is well.
 	fsm.CodeCopying: {
-		Severity: Good, Side: None, Acts: Nobody,
+		Severity: Good, Side: None, Acts: Nobody, Advice: nothing,
 		Meaning: "copies",
-		Advice:  nothing,
 	},
 	fsm.CodeIdle: {
-		Severity: Good, Side: None, Acts: Nobody,
+		Severity: Good, Side: None, Acts: Nobody, Advice: nothing,
 		Meaning: "all is copied; waits for records",
-		Advice:  nothing,
 	},
 	fsm.CodeOpenTransaction: {
 		Severity: Good, Side: Source, Acts: AtSource,
@@ -326,29 +321,24 @@ var table = map[fsm.Code]Row{
 		Advice:  "nothing while it is short; else end the producer that the message names",
 	},
 	fsm.CodeEpochRaised: {
-		Severity: Good, Side: Target, Acts: Nobody, Event: true,
+		Severity: Good, Side: Target, Acts: Nobody, Event: true, Advice: nothing,
 		Meaning: "the target's broker forgot the producer, and the stream went on under a new epoch",
-		Advice:  nothing,
 	},
 	fsm.CodeSettingsAgree: {
-		Severity: Good, Side: Target, Acts: Nobody,
+		Severity: Good, Side: Target, Acts: Nobody, Advice: nothing,
 		Meaning: "settings of a target topic are again what the source's settings ask for",
-		Advice:  nothing,
 	},
 	fsm.CodeTargetWhole: {
-		Severity: Good, Side: Target, Acts: Nobody,
+		Severity: Good, Side: Target, Acts: Nobody, Advice: nothing,
 		Meaning: "the target has again all copied records that the source still has",
-		Advice:  nothing,
 	},
 	fsm.CodeTopicAdded: {
-		Severity: Good, Side: None, Acts: Nobody, Event: true,
+		Severity: Good, Side: None, Acts: Nobody, Event: true, Advice: nothing,
 		Meaning: "a topic is copied that was not before",
-		Advice:  nothing,
 	},
 	fsm.CodeNodeJoined: {
-		Severity: Good, Side: Cluster, Acts: Nobody, Event: true,
+		Severity: Good, Side: Cluster, Acts: Nobody, Event: true, Advice: nothing,
 		Meaning: "a node joined the cluster",
-		Advice:  nothing,
 	},
 }
 

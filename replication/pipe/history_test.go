@@ -270,6 +270,6 @@ func (w *model) align(n *modelNode, s *recovery.Situation, known fsm.Progress) *
 		at = w.past(at)
 		source = append(source, recovery.Seen{Offset: at, Sum: uint64(at)})
 	}
-	a := recovery.Align(source, target, known, s.Source.End, s.Log.LogEnd)
+	a := recovery.Align(recovery.Logs{Source: source, Again: source, SourceEnd: s.Source.End, Target: target, TargetStart: known.Target, TargetEnd: s.Log.LogEnd}, known)
 	return &a
 }

@@ -98,7 +98,7 @@ func (l *lostStream) answer(s *Situation, g Gather) {
 				source = append(source, Seen{Offset: of, Sum: l.sum(of)})
 			}
 		}
-		a := Align(source, target, g.Known, l.end, l.logEnd())
+		a := Align(Logs{Source: source, Again: source, SourceEnd: l.end, Target: target, TargetStart: l.start, TargetEnd: l.logEnd()}, g.Known)
 		s.Aligned = &a
 	default:
 		panic(g.What.String())

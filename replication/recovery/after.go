@@ -184,7 +184,7 @@ func (s *Situation) raiseEpoch(f Fault) Step {
 	if end < p.Target {
 		addEnd(&m, src, end)
 	}
-	c := Commit{Event: &fsm.Event{Code: fsm.CodeEpochRaised, From: end, To: end}}
+	c := Commit{Event: &fsm.Event{Code: fsm.CodeEpochRaised, From: end, To: end}, Tell: deletedAgain(s)}
 	if left := kept(s); left < p.Target {
 		c.Tell = &fsm.Event{Code: fsm.CodeTargetLostAcked, From: left, To: p.Target,
 			Message: fmt.Sprintf("the target acknowledged up to %d and ends at %d now", p.Target, left)}

@@ -93,6 +93,15 @@ func alignedSegments(s *Situation) []fsm.Segment {
 	return append([]fsm.Segment{at}, found...)
 }
 
+// deletedAgain tells of records that the alignment may have copied again; nil: none.
+func deletedAgain(s *Situation) *fsm.Event {
+	if s.Aligned == nil || s.Aligned.Deleted == 0 {
+		return nil
+	}
+	return &fsm.Event{Code: fsm.CodeDeletedAgain, From: s.Log.LogEnd, To: s.Log.LogEnd + s.Aligned.Deleted, Message: fmt.Sprintf(
+		"up to %d records from source offset %d on are perhaps copied again: their keys were deleted, and the target's cleaner has taken the deletions", s.Aligned.Deleted, s.Aligned.Source)}
+}
+
 // addEnd adds the segment that begins at the target's log end, where the segments
 // that were cut off would have said what stands before it.
 func addEnd(m *fsm.Mapping, source, end int64) {

@@ -125,7 +125,7 @@ func (s *Situation) openAt(pos Position, guarded bool, epoch int32) Step {
 	o := Open{Position: pos, Guarded: guarded, Unreplicated: s.Log.High < pos.Target}
 	o.Progress, o.Segments = s.Memory.settled(pos, epoch, s.Now)
 	if s.Aligned != nil {
-		o.Segments = alignedSegments(s)
+		o.Segments, o.Event = alignedSegments(s), deletedAgain(s)
 	}
 	if pos.Outcome == LostAcked {
 		o.Event = &fsm.Event{Code: fsm.CodeTargetLostAcked, From: pos.From, To: pos.To, Message: pos.Detail}

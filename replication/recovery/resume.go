@@ -62,7 +62,8 @@ func (s *Situation) skipLoss() Step {
 	case s.Log == nil:
 		return Gather{What: NeedLog}
 	}
-	if step := s.fallenBack(); step != nil {
+	at, step := s.fallenBack()
+	if step != nil {
 		return step
 	}
 	if s.Source == nil {
@@ -70,7 +71,7 @@ func (s *Situation) skipLoss() Step {
 	}
 	m := s.successor()
 	m.SourceTopicID, m.TargetTopicID = s.Places.Source, s.Places.Target
-	source, step := s.resumeAt(&m)
+	source, step := s.resumeAt(&m, at)
 	if step != nil {
 		return step
 	}
@@ -87,26 +88,27 @@ func (s *Situation) skipLoss() Step {
 // fallenBack looks at the target of a stopped stream before anything is
 // skipped. Where it lost records from before the stop, the stop is lifted, and
 // these are copied again first; where others wrote meanwhile, that is the stop
-// now. Nil: neither.
-func (s *Situation) fallenBack() Step {
+// now. Nil: neither, and the stream stands at a source offset, which may be further
+// than it is known to have come.
+func (s *Situation) fallenBack() (at int64, step Step) {
 	if !reason.Of(s.Task.Stop.Code).Batch {
-		return nil
+		return s.Memory.Last.Source, nil
 	}
 	pos, step := s.located()
 	if step != nil {
-		return step
+		return 0, step
 	}
 	switch pos.Outcome {
 	case Found:
-		return nil
+		return pos.Source, nil
 	case LostAcked:
 		if pos.Source >= s.Task.Stop.From {
-			return nil
+			return pos.Source, nil
 		}
 		if s.Aligned != nil || s.Task.Mapping.Filled { // segments behind the log end are void
-			return s.raiseEpoch(AtTarget(Forgotten, fsm.CodeEpochRaised, pos.Target, pos.Target, pos.Detail))
+			return 0, s.raiseEpoch(AtTarget(Forgotten, fsm.CodeEpochRaised, pos.Target, pos.Target, pos.Detail))
 		}
-		return Commit{
+		return 0, Commit{
 			Mapping: s.successor(), Progress: s.progressAt(pos.Source, pos.Target, s.Memory.Last.Records),
 			Event: &fsm.Event{Code: fsm.CodeTargetLostAcked, From: pos.From, To: pos.To,
 				Message: pos.Detail + "; copied again before going on past " + string(s.Task.Stop.Code)},
@@ -116,9 +118,9 @@ func (s *Situation) fallenBack() Step {
 	}
 	f := faultAt(pos)
 	if f.Kind == Forgotten {
-		return s.raiseEpoch(f)
+		return 0, s.raiseEpoch(f)
 	}
-	return s.blockedOr(f)
+	return 0, s.blockedOr(f)
 }
 
 // blockedOr replaces the stop where the fault stops the stream too.
@@ -129,10 +131,10 @@ func (s *Situation) blockedOr(f Fault) Step {
 	return s.notYet(f.Message)
 }
 
-// resumeAt decides the next source offset of a stopped stream, and what of the
-// mapping has to change.
-func (s *Situation) resumeAt(m *fsm.Mapping) (source int64, step Step) {
-	at, first, stop := s.Memory.Last.Source, s.Source.First, ofTopic(s)
+// resumeAt decides the next source offset of a stopped stream, which stands at one,
+// and what of the mapping has to change.
+func (s *Situation) resumeAt(m *fsm.Mapping, at int64) (source int64, step Step) {
+	first, stop := s.Source.First, ofTopic(s)
 	begin := func(source int64) (int64, Step) {
 		m.Generation++
 		m.Segments, m.Bump = []fsm.Segment{{Source: source, Target: s.Log.LogEnd}}, 0

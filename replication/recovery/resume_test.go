@@ -69,7 +69,7 @@ func TestContinues(t *testing.T) {
 			"commit 2 of generation 1, dense [{0 0}]; producer 7/0 from 0 on; at 8@8, epoch -1, 10 records; event target-lost-acked [8,10)"},
 		{"the target lost records, and the stop is before them", nil, stopped(fsm.CodeCorruptBatch, fsm.OrderContinue, func(s *Situation) {
 			s.Task.Stop.From, s.Task.Stop.To = 7, 9
-		}), needs(NeedLog, log(8, 8)), "commit 2 of generation 1, dense [{0 0} {10 8}]; producer 7/1 from 8 on; at 10@8, epoch -1, 10 records; event new-segment [7,9)"},
+		}), needs(NeedLog, log(8, 8)), "commit 2 of generation 1, dense [{0 0} {9 8}]; producer 7/1 from 8 on; at 9@8, epoch -1, 10 records; event new-segment [7,9)"},
 		{"others wrote meanwhile", nil, skip(fsm.CodeCorruptBatch), needs(NeedLog, log(10, 13)), "halt: foreign-writer, target [10,13)"},
 		{"the target lost what the epoch before wrote", nil, skip(fsm.CodeCorruptBatch), needs(NeedLog, log(12, 10)),
 			"commit 2 of generation 1, dense [{0 0}]; producer 7/1 from 10 on; at 10@10, epoch -1, 10 records; event producer-epoch-raised [10,10)"},
@@ -95,6 +95,15 @@ func TestContinues(t *testing.T) {
 			s.Task.Stop.From, s.Task.Stop.To = 17, 18
 		}), aligned(log(15, 15), Alignment{Source: 17, Segments: []fsm.Segment{{Source: 12, Target: 11}}}),
 			"commit 2 of generation 1, translated [{0 0} {12 11} {18 15}]; producer 7/1 from 15 on; at 18@15, epoch -1, 10 records; event new-segment [17,18)"},
+		{"position lost, and more was copied than is known", nil, skip(fsm.CodePositionLost), map[Need]func(*Situation){
+			NeedLog: log(12, 12), NeedSource: func(s *Situation) { s.Source = &SourceLog{First: 11, End: 20} },
+		}, "commit 2 of generation 1, dense [{0 0} {12 12}]; producer 7/1 from 12 on; at 12@12, " + event},
+		{"translated, position lost, and more was copied than is known", nil, stopped(fsm.CodePositionLost, fsm.OrderContinue, translated), map[Need]func(*Situation){
+			NeedLog: log(12, 12), NeedSource: func(s *Situation) { s.Source = &SourceLog{First: 14, End: 20} },
+			NeedAlignment: func(s *Situation) {
+				s.Aligned = &Alignment{Source: 16, Segments: []fsm.Segment{{Source: 14, Target: 10}}}
+			},
+		}, "commit 2 of generation 1, translated [{0 0} {14 10} {16 12}]; producer 7/1 from 12 on; at 16@12, " + event},
 	} {
 		r.check(t)
 	}

@@ -122,7 +122,7 @@ func drawAnswer(t *rapid.T, s *Situation, g Gather) {
 			s.Ours = append(s.Ours, Batch{Sequence: int32(at("sequence")), Target: at("stands"), Count: int32(1 + at("count")/10)})
 		}
 	case NeedAlignment:
-		s.Aligned = &Alignment{Source: g.Known.Source + at("aligned"), Repeats: max(0, at("repeats")-10)}
+		s.Aligned = &Alignment{Source: g.Known.Source + at("aligned"), Repeats: max(0, at("repeats")-10), Deleted: max(0, at("deleted")-15)}
 	case NeedFence:
 		s.Memory.Fenced(s.Log.LogEnd)
 		s.Gaps.Fenced, s.Log, s.Owner = true, nil, OwnerUnasked
@@ -255,7 +255,7 @@ func openRules(s *Situation, o Open) error {
 		return fmt.Errorf("unguarded, and an earlier request may be appended")
 	case o.Unreplicated != (s.Log.High < o.Target):
 		return fmt.Errorf("the high watermark is %d", s.Log.High)
-	case (o.Event != nil) != (pos.Outcome == LostAcked):
+	case (o.Event != nil) != (pos.Outcome == LostAcked || s.Aligned != nil && s.Aligned.Deleted > 0):
 		return fmt.Errorf("lost records are told: %v, derived was %+v", o.Event != nil, pos)
 	case s.Fault == nil:
 		return nil

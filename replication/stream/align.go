@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"strconv"
 
 	"sluice/fsm"
 	"sluice/kafka/record"
@@ -10,93 +11,133 @@ import (
 )
 
 // mostAligned bounds the records of either side that are held in memory while
-// they are aligned.
+// they are aligned: 40 bytes each, the last ones.
 const mostAligned = 1_000_000
 
 // align finds how much of what the source holds behind a known place stands in
 // the target up to its log end. The source's records are those that the stream
-// would copy: committed, and not written by the producers to skip. Where too
-// many would have to be held, or one cannot be read, all of them are in doubt.
+// would copy: committed, and not written by the producers to skip. Where one
+// cannot be read, all of them are in doubt.
 func (l *logs) align(ctx context.Context, known fsm.Progress, sit *recovery.Situation, skip map[int64]bool, told tell) (*recovery.Alignment, error) {
 	end := sit.Log.LogEnd
-	doubt := &recovery.Alignment{Source: known.Source, Repeats: end - known.Target}
-	if end-known.Target > mostAligned {
-		return doubt, nil
+	a := aligning{
+		hashes: l.newHashes(), told: told, sums: map[uint64]bool{},
+		Logs: recovery.Logs{TargetStart: max(known.Target, sit.Log.LogStart, end-mostAligned), TargetEnd: end, Shared: sit.Spec.Writers == fsm.WritersShared},
 	}
-	committed, err := l.source.stableEnd(ctx)
-	if err != nil {
-		return nil, err
-	}
-	a := aligning{hashes: l.newHashes(), told: told, from: max(known.Target, sit.Log.LogStart), most: end - known.Target}
 	ours := func(producer int64) bool { return sit.Task.Unsure || producer == sit.Task.Mapping.ProducerID } // a lost cluster may have taken another
-	err = a.readTarget(ctx, &l.target, ours, sit.Spec.Writers != fsm.WritersShared, end)
-	if err == nil && !a.unreadable {
-		err = a.readSource(ctx, &l.source, span{from: max(known.Source, sit.Source.First), to: committed, committed: true}, skip)
-	}
-	switch {
-	case err != nil:
+	if err := a.readTarget(ctx, &l.target, ours); err != nil {
 		return nil, err
-	case a.unreadable:
-		return doubt, nil
 	}
-	found := recovery.Align(a.source, a.target, known, committed, end)
+	source := func() (list []recovery.Seen, to int64, err error) {
+		if to, err = l.source.stableEnd(ctx); err == nil {
+			list, err = a.readSource(ctx, &l.source, span{from: max(known.Source, sit.Source.First), to: to, committed: true}, skip, end-known.Target)
+		}
+		return list, to, err
+	}
+	var err error
+	if a.Source, a.SourceEnd, err = source(); err != nil {
+		return nil, err
+	}
+	found := recovery.Align(a.Logs, known)
+	if found.Again {
+		if a.Again, _, err = source(); err != nil {
+			return nil, err
+		}
+		a.Recent = known == sit.Task.Progress && l.target.keepsDeletions(ctx, sit.Now-known.At)
+		found = recovery.Align(a.Logs, known)
+	}
+	if a.unreadable {
+		found = recovery.Alignment{Source: known.Source, Repeats: end - known.Target}
+	}
 	return &found, nil
 }
 
 // aligning is what was read of both sides.
 type aligning struct {
 	*hashes
-	told           tell
-	from, most     int64 // of the target: the first offset, and how many there are
-	source, target []recovery.Seen
-	unreadable     bool // a batch could not be opened
+	recovery.Logs
+	told       tell
+	sums       map[uint64]bool // of the target's records, where more stand before them than are held
+	unreadable bool            // a batch could not be opened
 }
 
-// open adds the records of a batch from an offset on.
-func (a *aligning) open(ctx context.Context, b record.Batch, from int64, to *[]recovery.Seen) error {
-	err := a.batch(ctx, b, func(offset int64, sum uint64) {
-		if offset >= from {
-			*to = append(*to, recovery.Seen{Offset: offset, Sum: sum})
+// open hands over the records of a batch from an offset on.
+func (a *aligning) open(ctx context.Context, b record.Batch, from int64, each func(recovery.Seen)) error {
+	err := a.batch(ctx, b, func(r recovery.Seen) {
+		if r.Offset >= from {
+			each(r)
 		}
 	})
-	if a.unreadable = err != nil; a.unreadable {
+	if err != nil && ctx.Err() == nil {
+		a.unreadable = true
 		return errEnough
 	}
-	return nil
+	return err
 }
 
 // readTarget reads the records up to the log end: ours, and that there are
 // others, or filler where nobody else may write.
-func (a *aligning) readTarget(ctx context.Context, target *side, ours func(producer int64) bool, exclusive bool, end int64) error {
-	return target.scan(ctx, span{from: a.from, to: end}, func(b record.Batch) error {
+func (a *aligning) readTarget(ctx context.Context, target *side, ours func(producer int64) bool) error {
+	return target.scan(ctx, span{from: a.TargetStart, to: a.TargetEnd}, func(b record.Batch) error {
 		h, err := record.ParseHeader(b)
 		if err != nil {
 			return err
 		}
-		a.told("reading this link's last records in the target", h.BaseOffset-a.from, a.most)
+		a.told("reading this link's last records in the target", h.BaseOffset-a.TargetStart, a.TargetEnd-a.TargetStart)
 		if !ours(h.ProducerID) {
-			fills := exclusive && filler.Wrote(b)
-			for at := max(h.BaseOffset, a.from); at <= h.LastOffset(); at++ {
-				a.target = append(a.target, recovery.Seen{Offset: at, Other: !fills, Filler: fills})
+			fills := !a.Shared && filler.Wrote(b)
+			for at := max(h.BaseOffset, a.TargetStart); at <= h.LastOffset(); at++ {
+				a.Target = append(a.Target, recovery.Seen{Offset: at, Other: !fills, Filler: fills})
 			}
 			return nil
 		}
-		return a.open(ctx, b, a.from, &a.target)
+		return a.open(ctx, b, a.TargetStart, func(r recovery.Seen) {
+			a.Target = append(a.Target, r)
+			a.sums[r.Sum] = true
+		})
 	})
 }
 
-// readSource reads as many records as the target has offsets for.
-func (a *aligning) readSource(ctx context.Context, source *side, r span, skip map[int64]bool) error {
-	return source.scan(ctx, r, func(b record.Batch) error {
-		a.told("finding the target's last records in the source", int64(len(a.source)), a.most)
+// readSource reads as many records as the target has offsets for. Where the head
+// of the target's is not held, neither is that of the source's.
+func (a *aligning) readSource(ctx context.Context, source *side, r span, skip map[int64]bool, most int64) (list []recovery.Seen, err error) {
+	list = []recovery.Seen{}
+	n, whole := int64(0), most <= mostAligned
+	err = source.scan(ctx, r, func(b record.Batch) error {
+		a.told("finding the target's last records in the source", n, most)
 		h, err := record.ParseHeader(b)
 		if err != nil || h.Attributes&record.AttrControl != 0 || skip[h.ProducerID] {
 			return err
 		}
-		err = a.open(ctx, b, r.from, &a.source)
-		if err == nil && int64(len(a.source)) >= a.most {
+		err = a.open(ctx, b, r.from, func(s recovery.Seen) {
+			if n++; whole || len(list) > 0 || a.sums[s.Sum] {
+				list = append(list, s)
+			}
+		})
+		if err == nil && (n >= most || len(list) >= mostAligned) {
 			return errEnough
 		}
 		return err
 	})
+	return list, err
+}
+
+// keepsDeletions reports whether the topic surely still has each record without a
+// value that was written in the last ms.
+func (s *side) keepsDeletions(ctx context.Context, ms int64) bool {
+	c, err := s.Client(ctx)
+	if err != nil {
+		return false
+	}
+	all, err := c.TopicConfigs(ctx, s.topic)
+	if err != nil {
+		return false
+	}
+	for _, e := range all {
+		if e.Name == "delete.retention.ms" {
+			kept, err := strconv.ParseInt(e.Value, 10, 64)
+			return err == nil && ms < kept
+		}
+	}
+	return false
 }

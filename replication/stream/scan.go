@@ -117,27 +117,27 @@ type hashes struct {
 	hash      maphash.Hash
 }
 
-// records reads the records with offsets in the span, and hands over each one's
-// offset and hash. Transaction markers are none.
-func (h *hashes) records(ctx context.Context, s *side, r span, each func(offset int64, sum uint64)) error {
+// records reads the records with offsets in the span, and hands each one over.
+// Transaction markers are none.
+func (h *hashes) records(ctx context.Context, s *side, r span, each func(recovery.Seen)) error {
 	return s.scan(ctx, r, func(b record.Batch) error {
 		if b.Attributes()&record.AttrControl != 0 {
 			return nil
 		}
-		return h.batch(ctx, b, func(offset int64, sum uint64) {
-			if offset >= r.from && offset < r.to {
-				each(offset, sum)
+		return h.batch(ctx, b, func(seen recovery.Seen) {
+			if seen.Offset >= r.from && seen.Offset < r.to {
+				each(seen)
 			}
 		})
 	})
 }
 
 // batch hands over the records of a batch.
-func (h *hashes) batch(ctx context.Context, b record.Batch, each func(offset int64, sum uint64)) error {
+func (h *hashes) batch(ctx context.Context, b record.Batch, each func(recovery.Seen)) error {
 	return h.conns.Open(ctx, b, h.maxOpened, func(rs record.Records) error { return h.opened(&rs, each) })
 }
 
-func (h *hashes) opened(rs *record.Records, each func(offset int64, sum uint64)) error {
+func (h *hashes) opened(rs *record.Records, each func(recovery.Seen)) error {
 	var r record.Record
 	for {
 		more, err := rs.Next(&r)
@@ -145,13 +145,15 @@ func (h *hashes) opened(rs *record.Records, each func(offset int64, sum uint64))
 			return err
 		}
 		h.hash.Reset()
+		_, _ = h.hash.Write(r.Key)
+		seen := recovery.Seen{Offset: r.Offset, Key: h.hash.Sum64(), Deletes: r.Value == nil}
 		for _, n := range []int64{r.Timestamp, int64(len(r.Key)), int64(len(r.Value)), int64(r.HeaderCount)} {
 			_, _ = h.hash.Write(binary.BigEndian.AppendUint64(nil, uint64(n)))
 		}
-		for _, part := range [][]byte{r.Key, r.Value, r.RawHeaders} {
-			_, _ = h.hash.Write(part)
-		}
-		each(r.Offset, h.hash.Sum64())
+		_, _ = h.hash.Write(r.Value)
+		_, _ = h.hash.Write(r.RawHeaders)
+		seen.Sum = h.hash.Sum64()
+		each(seen)
 	}
 }
 

@@ -164,10 +164,7 @@ func filledTakeovers(t *testing.T, l *lab) {
 					failed <- err
 					return
 				}
-				select {
-				case <-time.After(time.Duration(rnd.IntN(40)) * time.Millisecond):
-				case <-ctx.Done():
-				}
+				idle(ctx, time.Duration(rnd.IntN(40))*time.Millisecond)
 			}
 		})
 	}
