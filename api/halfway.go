@@ -103,11 +103,13 @@ func deletions(s *Server, gone []fsm.Expectation) (out []step) {
 			if err := linksGone(ctx, s, x.Kafka); err != nil {
 				return err
 			}
-			_, err := s.decide(ctx, func(v *fsm.View, _ bool) (fsm.Command, error) {
+			_, err := s.decide(ctx, func(v *fsm.View, again bool) (fsm.Command, error) {
 				k := v.KafkaCluster(x.Kafka)
 				switch {
-				case k == nil:
+				case k == nil && again:
 					return nil, nil
+				case k == nil:
+					return nil, problem(http.StatusConflict, CodeStale, "nothing is left to do (`sluice get KafkaCluster` lists what there is)", "KafkaCluster %s was deleted by somebody else meanwhile", x.Kafka)
 				case k.Revision != x.Revision:
 					return nil, problem(http.StatusConflict, CodeStale, "look at it (`sluice get KafkaCluster "+x.Kafka+"`) and decide again", "KafkaCluster %s has changed since its deletion was planned", x.Kafka)
 				}

@@ -195,8 +195,22 @@ func TestLateChangesOfKafkaClusters(t *testing.T) {
 }
 
 // TestDeletionOfAChangedKafkaCluster: while its link was still being deleted,
-// somebody else gave the Kafka cluster another address; it stays.
+// somebody else gave the Kafka cluster another address; it stays. Or somebody else
+// deleted it: only one of the two did.
 func TestDeletionOfAChangedKafkaCluster(t *testing.T) {
+	for _, c := range []struct {
+		theirs fsm.Objects
+		says   string
+		stays  bool
+	}{
+		{fsm.Objects{Kafka: []fsm.KafkaCluster{{Name: "us", Bootstrap: []string{"theirs:1"}}}}, "KafkaCluster us has changed since its deletion was planned", true},
+		{fsm.Objects{DeleteKafka: []string{"us"}}, "KafkaCluster us was deleted by somebody else meanwhile", false},
+	} {
+		t.Run(c.says, func(t *testing.T) { deletedUnderWay(t, c.theirs, c.says, c.stays) })
+	}
+}
+
+func deletedUnderWay(t *testing.T, theirs fsm.Objects, says string, stays bool) {
 	f := apitest.New(t)
 	f.Do(&fsm.FeatureRaise{Level: fsm.FeatureLevel})
 	l := f.WithLink(1)
@@ -213,11 +227,21 @@ func TestDeletionOfAChangedKafkaCluster(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	f.Do(&fsm.Objects{Kafka: []fsm.KafkaCluster{{Name: "us", Bootstrap: []string{"theirs:1"}}}})
+	if stays {
+		f.Do(&theirs)
+	}
 	f.Do(&fsm.LinkPurge{Link: l.ID})
-	wants(t, "changed under way", <-ended, 409, api.CodeStale, "KafkaCluster us has changed since its deletion was planned")
-	if f.View().KafkaCluster("us") == nil {
-		t.Error("it is deleted")
+	if !stays {
+		if r, err := f.Propose(t.Context(), &theirs); err != nil || r.Refused != fsm.RefusedNot { // this one was first
+			if err := <-ended; err != nil {
+				t.Errorf("nobody deleted it: %v", err)
+			}
+			return
+		}
+	}
+	wants(t, "changed under way", <-ended, 409, api.CodeStale, says)
+	if (f.View().KafkaCluster("us") != nil) != stays {
+		t.Errorf("it stays: %v", !stays)
 	}
 }
 

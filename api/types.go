@@ -173,7 +173,7 @@ type Task struct {
 
 // Position is where a stream stands.
 type Position struct {
-	Phase      string `json:"phase" doc:"dense or translated; empty: not begun."`
+	Phase      string `json:"phase" doc:"filling, dense or translated; empty: not begun."`
 	Shift      *int64 `json:"shift" doc:"Target minus source offset at the end; 0: identical; null: not begun."`
 	Generation uint32 `json:"generation"`
 	Source     *int64 `json:"source" doc:"Source offset of the next record; null: not known."`

@@ -61,6 +61,7 @@ const (
 	CodeTranslated   Code = "left-dense"
 	CodeGapsFilled   Code = "gaps-filled"
 	CodeOffsetBump   Code = "offset-bump"
+	CodeHeadFilled   Code = "head-filled"   // phase filling is over
 	CodeDeletedAgain Code = "deleted-again" // records of deleted keys may have been copied again
 	CodeEpochRaised  Code = "producer-epoch-raised"
 	CodeRecopied     Code = "recopied"

@@ -26,6 +26,7 @@ const (
 	featureIdentity       = 5 // every node tells the others who belongs to the cluster; keys of nodes, bans, and tokens to join with
 	featureRescue         = 6 // links are held, and taken over from a Sluice cluster that is lost
 	featureFilled         = 6 // gaps of transactions are filled at the target
+	featureHeads          = 6 // streams may be filling
 	featureExpected       = 6 // Kafka clusters have revisions; orders say which stops they are for
 )
 

@@ -97,7 +97,7 @@ type Phase uint8
 
 // The phases. Their numbers are in the log and in snapshots.
 const (
-	PhaseFilling    Phase = 1 // reserved: fillers are written up to the source's start
+	PhaseFilling    Phase = 1 // the target's offsets before the source's start are taken by empty records
 	PhaseDense      Phase = 2 // every segment is in the FSM before the data that rests on it: the target's log end gives everything
 	PhaseTranslated Phase = 3 // segments are checkpointed with progress
 )

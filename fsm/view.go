@@ -195,6 +195,9 @@ func byRing(a, b LinkEvents) int    { return cmp.Compare(a.Link, b.Link) }
 
 func byOperation(a, b *Operation) int { return cmp.Compare(a.ID, b.ID) }
 
+// FillsHeads reports whether all nodes know of streams that are filling.
+func FillsHeads(v *View) bool { return v.Feature >= featureHeads }
+
 // Fills reports whether gaps of transactions may be filled for a link: all nodes
 // know of it, and nobody else writes to its targets.
 func Fills(v *View, l *LinkSpec) bool {

@@ -227,6 +227,28 @@ func Pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
+// DeleteRecords deletes what stands in a partition before an offset.
+func (b Broker) DeleteRecords(ctx context.Context, topic string, partition int32, before int64) error {
+	p := kmsg.NewDeleteRecordsRequestTopicPartition()
+	p.Partition, p.Offset = partition, before
+	t := kmsg.NewDeleteRecordsRequestTopic()
+	t.Topic, t.Partitions = topic, append(t.Partitions, p)
+	req := kmsg.NewPtrDeleteRecordsRequest()
+	req.Topics = append(req.Topics, t)
+	resp, err := req.RequestWith(ctx, b.r)
+	switch {
+	case err != nil:
+	case len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 || resp.Topics[0].Partitions[0].Partition != partition:
+		err = fmt.Errorf("%w: another partition answered", ErrProtocol)
+	default:
+		err = Needs(kerr.ErrorForCode(resp.Topics[0].Partitions[0].ErrorCode), "DELETE", topic)
+	}
+	if err != nil {
+		return fmt.Errorf("deleting the records of %s/%d before %d: %w", topic, partition, before, err)
+	}
+	return nil
+}
+
 // Request issues any request.
 func (b Broker) Request(ctx context.Context, req kmsg.Request) (kmsg.Response, error) {
 	return b.r.Request(ctx, req)

@@ -280,6 +280,10 @@ var table = map[fsm.Code]Row{
 		Severity: Told, Side: Target, Acts: Nobody, Event: true, Advice: nothing,
 		Meaning: "a broker of the target wrote the end of a transaction twice, so records stand one offset further until the next transaction of the source gives it back; translation stays exact",
 	},
+	fsm.CodeHeadFilled: {
+		Severity: Told, Side: Target, Acts: Nobody, Event: true, Advice: nothing,
+		Meaning: "the target's offsets before the source's first record are taken and empty; records are copied from here on, at their own offsets",
+	},
 	fsm.CodeDeletedAgain: {
 		Severity: Told, Side: Target, Acts: Nobody, Event: true,
 		Meaning: "records of deleted keys were perhaps copied a second time, up to the deletion: a cleaner took the deletions from the target while no owner noted how far it was",

@@ -13,6 +13,7 @@ import (
 	"sluice/fsm/reason"
 	"sluice/kafka"
 	"sluice/kafka/catalog"
+	"sluice/replication/offsets"
 	"sluice/words"
 )
 
@@ -204,10 +205,12 @@ func startsOf(topics []TopicCheck, at offsetsAt) []fsm.StartAt {
 	return out
 }
 
-// shift: a stream that does not begin at offset 0 of its source begins at
-// another offset at the target, as long as there are no filler batches.
+// shift: a stream that does not begin at offset 0 of its source begins at another
+// offset at the target, or, where offsets are to be identical, has those before it
+// taken first.
 func (f *findings) shift(in *topicsInput, topics []TopicCheck, heads, starts offsetsAt) {
 	shifted, example := 0, ""
+	var all, most int64 // offsets before the streams' starts
 	for _, t := range topics {
 		for i := range t.Partitions {
 			p := catalog.Partition{Topic: t.Topic, Number: i}
@@ -219,12 +222,20 @@ func (f *findings) shift(in *topicsInput, topics []TopicCheck, heads, starts off
 				example = fmt.Sprintf("%s/%d begins at %d", t.Topic, i, at)
 			}
 			shifted++
+			all, most = all+at, max(most, at)
 		}
 	}
 	switch {
 	case shifted == 0:
+	case in.spec.Offsets == fsm.OffsetsIdentical && !in.heads:
+		f.refuse("offsets: identical cannot be kept for %s (%s): first records are gone or left out, and some nodes are too old to take their offsets; use offsets: auto", words.Count(shifted, "partition"), example)
+	case in.spec.Offsets == fsm.OffsetsIdentical && most > offsets.MostFilled:
+		f.refuse("offsets: identical cannot be kept for %s (%s): first records are gone, and more than %d offsets would have to be taken at the target before the first one; use offsets: auto",
+			words.Count(shifted, "partition"), example, int64(offsets.MostFilled))
 	case in.spec.Offsets == fsm.OffsetsIdentical:
-		f.refuse("offsets: identical cannot be kept for %s (%s): first records are gone or left out; use offsets: auto", words.Count(shifted, "partition"), example)
+		f.warn("%s %s copied after %s of records that are gone at the source %s taken at the target (%s), in about %v with one node; the target's user needs DELETE on these topics",
+			words.Count(shifted, "partition"), words.Verb(shifted, "is", "are"), words.Count(all, "offset"), words.Verb(all, "is", "are"), example,
+			(time.Duration(all/offsets.FilledPerSecond)*time.Second + time.Second).Round(time.Second))
 	case in.spec.Offsets == fsm.OffsetsAuto:
 		f.warn("%s %s shifted offsets at the target (%s)", words.Count(shifted, "partition"), words.Verb(shifted, "gets", "get"), example)
 	}

@@ -106,7 +106,12 @@ func TestPreflightOfATrimmedHead(t *testing.T) {
 	}
 	s := spec()
 	s.Offsets = fsm.OffsetsIdentical
-	only(t, "refusals", l.preflightOf(s).Refusals, "orders/1 begins at 3")
+	only(t, "refusals", l.preflightOf(s).Refusals, "orders/1 begins at 3", "too old")
+	got := l.preflightOf(s, &fsm.FeatureRaise{Level: fsm.FeatureLevel})
+	if len(got.Refusals) != 0 {
+		t.Errorf("refused: %q", got.Refusals)
+	}
+	only(t, "warnings", got.Warnings, "1 partition is copied after 3 offsets of records that are gone", "orders/1 begins at 3", "DELETE")
 }
 
 // Where the brokers of both sides have other defaults, what is carried is told

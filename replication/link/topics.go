@@ -21,6 +21,7 @@ type topicsInput struct {
 	spec        fsm.LinkSpec
 	selector    *fsm.Selector
 	claim       Key  // of the link: what this Sluice cluster makes for it, it makes under this
+	heads       bool // nodes take the offsets before a source's first record at the target
 	sameCluster bool // source and target are one Kafka cluster
 	source      []kafka.TopicMetadata
 	target      map[string]kafka.TopicMetadata
@@ -62,6 +63,7 @@ func newTopicsInput(s *snapshot, made map[string]maker) (topicsInput, error) {
 			in.target[t.Name] = t
 		}
 	}
+	in.heads = fsm.FillsHeads(s.view)
 	in.copied, in.taken = copies(s.view, s.link)
 	in.ended = func(key fsm.StreamKey) *fsm.EndedStream { return s.view.EndedStream(&s.link.Spec, key) }
 	var err error

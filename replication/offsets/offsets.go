@@ -44,6 +44,13 @@ func OffsetOf(m *fsm.Mapping, sequence int32, near int64) int64 {
 	return near + d
 }
 
+// Where offsets are identical, those before a source's first record are taken at
+// the target first.
+const (
+	MostFilled      = 20_000_000_000 // offsets of a partition at most: an hour's
+	FilledPerSecond = 5_000_000      // offsets that a node takes at most, in all partitions
+)
+
 // Source returns the source offset of the next record to copy when the
 // target's log ends at target. Where a segment ends there, that is the start
 // of the next one.

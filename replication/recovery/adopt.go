@@ -33,6 +33,9 @@ func adopt(s *Situation) Step {
 	case s.Source == nil:
 		return Gather{What: NeedSource}
 	}
+	if ofNow(s) && filling(s) && s.Log.LogEnd <= s.Task.Mapping.Segments[0].Target {
+		return fillHead(s)
+	}
 	if ofNow(s) {
 		switch pos, step := s.located(); {
 		case step != nil:
@@ -132,6 +135,9 @@ func goOn(s *Situation, source int64, segments []fsm.Segment) Step {
 		}
 	}
 	m.Segments = segments
+	if m.Phase == fsm.PhaseFilling { // the lost cluster went on
+		m.Phase = fsm.PhaseDense
+	}
 	if len(segments) > 1 {
 		translate(&m)
 	}

@@ -13,6 +13,9 @@ func (s *Situation) later(f Fault) Step {
 
 // after decides about a fault.
 func (s *Situation) after(f Fault) Step {
+	if filling(s) && f.Kind != Retry && f.Kind != Unsure && f.Kind != Blocked {
+		return s.open()
+	}
 	switch f.Kind {
 	case Retry:
 		return s.later(f)

@@ -1,8 +1,6 @@
 package recovery
 
 import (
-	"fmt"
-
 	"sluice/fsm"
 )
 
@@ -20,6 +18,9 @@ func (s *Situation) open() Step {
 	}
 	if s.Log == nil {
 		return Gather{What: NeedLog}
+	}
+	if filling(s) {
+		return fillHead(s)
 	}
 	pos, step := s.located()
 	switch {
@@ -163,10 +164,15 @@ func (s *Situation) begin() Step {
 	if s.Log.LogEnd > s.Log.LogStart && s.Spec.Writers != fsm.WritersShared {
 		return Halt{AtTarget(Blocked, fsm.CodeNotEmpty, s.Log.LogStart, s.Log.LogEnd, "the target partition holds records that this link did not write")}
 	}
+	m := s.firstMapping(start, s.Log.LogEnd)
 	if f := s.shifted(start, s.Log.LogEnd); f != nil {
-		return Halt{*f}
+		head := headed(s, m, start)
+		if head == nil {
+			return Halt{*f}
+		}
+		m = *head
 	}
-	return Commit{Mapping: s.firstMapping(start, s.Log.LogEnd), Progress: s.progressAt(start, s.Log.LogEnd, 0)}
+	return Commit{Mapping: m, Progress: s.progressAt(start, s.Log.LogEnd, 0)}
 }
 
 // firstMapping is that of a stream which has none.
@@ -183,15 +189,4 @@ func (s *Situation) firstPhase() fsm.Phase {
 		return fsm.PhaseTranslated
 	}
 	return fsm.PhaseDense
-}
-
-// shifted refuses a start that gives other offsets where they have to be
-// identical.
-func (s *Situation) shifted(source, target int64) *Fault {
-	if s.Spec.Offsets != fsm.OffsetsIdentical || source == target {
-		return nil
-	}
-	f := AtTarget(Blocked, fsm.CodeIdentityLost, target, source,
-		fmt.Sprintf("offsets: identical needs the source to start where the target ends, at %d, but it starts at %d", target, source))
-	return &f
 }

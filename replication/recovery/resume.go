@@ -91,7 +91,7 @@ func (s *Situation) skipLoss() Step {
 // now. Nil: neither, and the stream stands at a source offset, which may be further
 // than it is known to have come.
 func (s *Situation) fallenBack() (at int64, step Step) {
-	if !reason.Of(s.Task.Stop.Code).Batch {
+	if !reason.Of(s.Task.Stop.Code).Batch || filling(s) {
 		return s.Memory.Last.Source, nil
 	}
 	pos, step := s.located()
@@ -135,6 +135,9 @@ func (s *Situation) blockedOr(f Fault) Step {
 // and what of the mapping has to change.
 func (s *Situation) resumeAt(m *fsm.Mapping, at int64) (source int64, step Step) {
 	first, stop := s.Source.First, ofTopic(s)
+	if filling(s) && stop.Code != fsm.CodeIdentityLost {
+		return refill(s, m)
+	}
 	begin := func(source int64) (int64, Step) {
 		m.Generation++
 		m.Segments, m.Bump = []fsm.Segment{{Source: source, Target: s.Log.LogEnd}}, 0
@@ -276,21 +279,27 @@ func (s *Situation) recopy() Step {
 	if s.Task.Mapping == nil { // a stream that never began does so as its link says
 		first = max(first, s.Task.Start)
 	}
-	if f := s.shifted(first, end); f != nil {
-		return s.notYet(f.Message)
+	if s.Task.Mapping == nil && s.ProducerID < 0 {
+		return Gather{What: NeedProducer}
 	}
-	var step Step
+	m := s.firstMapping(first, end)
 	if s.Task.Mapping != nil {
-		m := s.successor()
+		m = s.successor()
 		m.Generation++
 		m.Filled, m.Bump = false, 0
 		m.Phase, m.Segments = s.firstPhase(), []fsm.Segment{{Source: first, Target: end}}
 		m.SourceTopicID, m.TargetTopicID = s.Places.Source, s.Places.Target
+	}
+	if f := s.shifted(first, end); f != nil {
+		head := headed(s, m, first)
+		if head == nil {
+			return s.notYet(f.Message)
+		}
+		m = *head
+	}
+	var step Step = Commit{Mapping: m, Progress: s.progressAt(first, end, 0)}
+	if s.Task.Mapping != nil {
 		step = s.commitRaised(m, s.progressAt(first, end, 0), Commit{})
-	} else if s.ProducerID < 0 {
-		step = Gather{What: NeedProducer}
-	} else {
-		step = Commit{Mapping: s.firstMapping(first, end), Progress: s.progressAt(first, end, 0)}
 	}
 	if c, ok := step.(Commit); ok {
 		c.Event = &fsm.Event{Code: fsm.CodeRecopied, From: first, To: -1,

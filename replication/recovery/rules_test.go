@@ -38,7 +38,7 @@ func drawSituation(t *rapid.T) Situation {
 			s.Memory.Unsaved = append(s.Memory.Unsaved, fsm.Segment{Source: at("unsaved source"), Target: at("unsaved target")})
 		}
 	}
-	s.Gaps.Fills = rapid.Bool().Draw(t, "fills")
+	s.Gaps.Fills, s.Heads = rapid.Bool().Draw(t, "fills"), rapid.Bool().Draw(t, "heads")
 	s.Task.Unsure = rapid.IntRange(0, 3).Draw(t, "taken over") == 0
 	if rapid.IntRange(0, 3).Draw(t, "stopped") == 0 {
 		s.Task.Stop = &fsm.Stop{Code: rapid.SampledFrom(stops).Draw(t, "stop"), From: at("from"), To: at("to")}
@@ -72,7 +72,7 @@ func fitting(m *fsm.Mapping, p fsm.Progress) fsm.Progress {
 func drawMapping(t *rapid.T) *fsm.Mapping {
 	step := func() int64 { return int64(rapid.IntRange(0, 6).Draw(t, "step")) }
 	m := &fsm.Mapping{
-		Version: 3, Generation: 2, Phase: rapid.SampledFrom([]fsm.Phase{fsm.PhaseDense, fsm.PhaseTranslated}).Draw(t, "phase"), ProducerID: 7,
+		Version: 3, Generation: 2, Phase: rapid.SampledFrom([]fsm.Phase{fsm.PhaseDense, fsm.PhaseTranslated, fsm.PhaseFilling}).Draw(t, "phase"), ProducerID: 7,
 		ProducerEpoch: rapid.SampledFrom([]int16{0, 1, lastEpoch}).Draw(t, "producer epoch"), Segments: []fsm.Segment{{Source: step(), Target: step()}},
 	}
 	for range rapid.IntRange(0, 2).Draw(t, "segments") {
@@ -80,6 +80,9 @@ func drawMapping(t *rapid.T) *fsm.Mapping {
 		m.Segments = append(m.Segments, fsm.Segment{Source: last.Source + 1 + step(), Target: last.Target + 1 + step()})
 	}
 	m.SequenceZero = m.Segments[0].Target + step()
+	if m.Phase == fsm.PhaseFilling {
+		m.SequenceZero, m.Segments = step(), []fsm.Segment{{Source: 8, Target: 8}}
+	}
 	if m.Phase == fsm.PhaseDense && rapid.Bool().Draw(t, "filled") {
 		m.Filled, m.Bump = true, step()/4
 	}
@@ -126,6 +129,8 @@ func drawAnswer(t *rapid.T, s *Situation, g Gather) {
 	case NeedFence:
 		s.Memory.Fenced(s.Log.LogEnd)
 		s.Gaps.Fenced, s.Log, s.Owner = true, nil, OwnerUnasked
+	case NeedTrim:
+		s.Log.LogStart = g.From
 	case NeedKept:
 		kept := at("kept") - 1
 		s.Gaps.Kept = &kept
@@ -149,7 +154,7 @@ func unanswered(s *Situation, n Need) bool {
 	return [...]bool{
 		NeedPlaces: s.Places == nil, NeedLog: s.Log == nil, NeedSource: s.Source == nil, NeedProducer: s.ProducerID < 0, NeedNewID: s.NewID == nil,
 		NeedOwner: s.Owner == OwnerUnasked, NeedOldRequests: !s.Waited, NeedEpochEnd: s.EpochEnd == nil, NeedDifference: s.Difference == nil, NeedOurs: s.Ours == nil, NeedAlignment: s.Aligned == nil,
-		NeedFence: !s.Gaps.Fenced, NeedKept: s.Gaps.Kept == nil, NeedData: s.Gaps.Data == nil, NeedAhead: s.Gaps.Ahead == nil,
+		NeedFence: !s.Gaps.Fenced, NeedKept: s.Gaps.Kept == nil, NeedData: s.Gaps.Data == nil, NeedAhead: s.Gaps.Ahead == nil, NeedTrim: true,
 	}[n]
 }
 
@@ -202,6 +207,11 @@ func rules(s *Situation, step Step) error {
 	case Lift:
 		if s.Task.Stop == nil || !missing(s.Task.Stop.Code) || s.Task.Mapping != nil && s.otherTopic() != nil {
 			return fmt.Errorf("lifts %+v", s.Task.Stop)
+		}
+	case Fill:
+		m := s.Task.Mapping
+		if m.Phase != fsm.PhaseFilling || step.Target != s.Log.LogEnd || step.To != m.Segments[0].Target || step.Target >= step.To || s.Memory.OldRequests && !s.Waited {
+			return fmt.Errorf("fills %+v of %+v", step, *m)
 		}
 	case Halt:
 		if step.Fault.Kind != Blocked {
@@ -283,12 +293,15 @@ func commitRules(s *Situation, c Commit) error {
 	if !increasing(m.Segments) {
 		return fmt.Errorf("segments go back")
 	}
+	if m.Phase == fsm.PhaseFilling && (s.Spec.Offsets != fsm.OffsetsIdentical && s.Task.Mapping == nil || m.Segments[0].Shift() != 0 || len(m.Segments) != 1) {
+		return fmt.Errorf("filling %v", m.Segments)
+	}
 	if m.Phase != fsm.PhaseDense && (m.Filled || m.Bump != 0) {
 		return fmt.Errorf("translated, and filled")
 	}
 	old := s.Task.Mapping
 	if old == nil {
-		if m.Version != 1 || m.ProducerID != s.ProducerID || m.SequenceZero != p.Target || !s.Task.Unsure && m.Segments[0] != (fsm.Segment{Source: p.Source, Target: p.Target}) {
+		if m.Version != 1 || m.ProducerID != s.ProducerID || m.SequenceZero != p.Target || !s.Task.Unsure && m.Segments[0] != (fsm.Segment{Source: p.Source, Target: p.Target}) && m.Phase != fsm.PhaseFilling {
 			return fmt.Errorf("no first mapping")
 		}
 	}

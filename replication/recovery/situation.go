@@ -29,6 +29,7 @@ type Situation struct {
 	Ours       []Batch // our batches behind what is known; nil: not gathered
 	Aligned    *Alignment
 	Gaps       Gaps
+	Heads      bool // the head that a source has lost may be filled at the target
 	Waited     bool // no request of an earlier life can be appended any more
 }
 
@@ -196,7 +197,7 @@ func (s *Situation) successor() fsm.Mapping {
 	m.Segments = append([]fsm.Segment(nil), old.Segments...)
 	for _, seg := range s.Memory.Unsaved {
 		reached := seg.Source <= s.Memory.Last.Source && seg.Target <= s.Memory.Last.Target
-		if last := m.Segments[len(m.Segments)-1]; old.Phase != fsm.PhaseDense && reached && seg.Source > last.Source && seg.Target >= last.Target {
+		if last := m.Segments[len(m.Segments)-1]; old.Phase == fsm.PhaseTranslated && reached && seg.Source > last.Source && seg.Target >= last.Target {
 			m.Segments = append(m.Segments, seg)
 		}
 	}

@@ -15,7 +15,7 @@ type (
 	Gather struct {
 		What  Need
 		Epoch int32        // NeedEpochEnd: of the last copied record at the source; NeedKept: at the target
-		From  int64        // NeedDifference, NeedOurs, NeedData, NeedAhead: the first offset to look at (of the source, of the target)
+		From  int64        // NeedDifference, NeedOurs, NeedData, NeedAhead: the first offset to look at (of the source, of the target); NeedTrim: the first to be kept
 		At    Position     // NeedDifference: what was derived
 		All   int64        // NeedData: to look at all down to here, and below it for our last batch; the log end: down to that
 		Known fsm.Progress // NeedAlignment: the last place that is known
@@ -37,6 +37,12 @@ type (
 		Progress fsm.Progress
 		Event    *fsm.Event // committed with it; nil: none
 		Tell     *fsm.Event // told beside it; nil: none
+	}
+	// Fill takes the target's offsets from its log end on by empty records.
+	Fill struct {
+		Target   int64 // log end
+		To       int64 // exclusive
+		Sequence int32 // of the first
 	}
 	// Lift takes the stop away: what it was about is as it was before.
 	Lift struct{}
@@ -63,6 +69,7 @@ type (
 func (Gather) step()  {}
 func (Open) step()    {}
 func (Commit) step()  {}
+func (Fill) step()    {}
 func (Lift) step()    {}
 func (Halt) step()    {}
 func (Wait) step()    {}
@@ -95,12 +102,13 @@ const (
 	NeedKept                    // Gaps.Kept
 	NeedData                    // Gaps.Data
 	NeedAhead                   // Gaps.Ahead
+	NeedTrim                    // delete the target's records before From; Log is void then
 )
 
 func (n Need) String() string {
 	return [...]string{"both topics", "the target's log", "the source's log", "the link's producer id", "a new producer id", "who owns it",
 		"wait for old requests", "the end of the checkpoint's leader epoch", "compare both logs", "our batches in the target", "find the target's last records in the source",
-		"fence whoever filled gaps", "the end of the checkpoint's leader epoch at the target", "our last batch in the target", "the source's next record"}[n]
+		"fence whoever filled gaps", "the end of the checkpoint's leader epoch at the target", "our last batch in the target", "the source's next record", "delete what filled the head"}[n]
 }
 
 const (

@@ -79,6 +79,11 @@ func (s *Stream) recover(t *fsm.Task) *watcher {
 			}
 		case recovery.Open:
 			return s.open(&sit, step)
+		case recovery.Fill:
+			if f := fillHead(s, &sit, step); f != nil {
+				s.faulted(*f)
+			}
+			return nil
 		case recovery.Lift:
 			if err := s.assigned.lift(s.ctx); err != nil {
 				s.pause(recovery.Backoff(s.memory.Attempts))

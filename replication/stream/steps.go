@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sluice/fsm"
+	"sluice/kafka"
 	"sluice/replication/recovery"
 	"sluice/replication/wire"
 )
@@ -78,6 +79,12 @@ func (s *Stream) answer(sit *recovery.Situation, g recovery.Gather) (err error) 
 		ctx, cancel := untilDrained(s.ctx, s.drain)
 		defer cancel()
 		sit.Gaps.Ahead, err = s.logs.ahead(ctx, g.From, s.assigned.loopIDs(), s.progress.tell)
+	case recovery.NeedTrim:
+		if err = s.logs.target.call(s.ctx, func(ctx context.Context, b kafka.Broker) error {
+			return b.DeleteRecords(ctx, s.logs.target.topic, s.logs.target.partition, g.From)
+		}); err == nil {
+			sit.Log = nil
+		}
 	case recovery.NeedAlignment:
 		ctx, cancel := untilDrained(s.ctx, s.drain)
 		defer cancel()

@@ -93,6 +93,7 @@ func (s *Stream) situation(t *fsm.Task) recovery.Situation {
 	if l := v.Link(t.Link); l != nil {
 		sit.ProducerID, sit.Gaps.Fills = l.ProducerID, fsm.Fills(v, &l.Spec)
 	}
+	sit.Heads = fsm.FillsHeads(v)
 	return sit
 }
 

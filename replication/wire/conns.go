@@ -2,12 +2,16 @@ package wire
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"sluice/fsm"
 	"sluice/kafka/record"
+	"sluice/replication/offsets"
 	"sluice/replication/pipe"
 )
 
@@ -22,6 +26,7 @@ type Conns struct {
 	budget  *Budget
 	lease   Lease
 	openers *openers
+	heads   *rate.Limiter // of offsets that are taken by empty records
 
 	records, bytes, batches atomic.Int64 // acknowledged
 
@@ -55,13 +60,30 @@ type senderKey struct {
 // the speed of a backfill of old records.
 const unguardedSenders = 4
 
+// headBatch is how many records fill a head in one batch, of about 40 KB: a broker
+// holds an object for each while it checks them.
+const headBatch = 50_000
+
 // New returns no connection yet.
 func New(cfg Config, budget *Budget, lease Lease) *Conns {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Conns{
 		cfg: cfg, budget: budget, lease: lease, openers: &openers{share: budget.Share("(opening)")}, ctx: ctx, cancel: cancel,
-		fetchers: map[fetcherKey]*Fetcher{}, senders: map[senderKey]*Sender{},
+		fetchers: map[fetcherKey]*Fetcher{}, senders: map[senderKey]*Sender{}, heads: rate.NewLimiter(offsets.FilledPerSecond, headBatch),
 	}
+}
+
+// leaseHolds fails when no leader has confirmed lately that this node owns the
+// task at this turn.
+func (c *Conns) leaseHolds(id fsm.TaskID, turn uint64) error {
+	age, ok := c.lease(id, turn)
+	switch {
+	case !ok:
+		return fmt.Errorf("%w: task %d is not ours", errNoLease, id)
+	case age > c.cfg.Lease:
+		return fmt.Errorf("%w: for %v", errNoLease, age.Round(time.Millisecond))
+	}
+	return nil
 }
 
 // Share is the share of the memory of a Kafka cluster that is written to.

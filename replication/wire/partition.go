@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"fmt"
 	"sync"
 	"time"
 
@@ -261,18 +260,7 @@ func (p *Partition) pop(s *Sender, room int, first bool) (kafka.ProducePartition
 	return kafka.ProducePartition{}, false
 }
 
-// leaseHolds fails when no leader has confirmed lately that this node owns the
-// task at this turn.
-func (p *Partition) leaseHolds() error {
-	age, ok := p.conns.lease(p.Task, p.Turn)
-	switch {
-	case !ok:
-		return fmt.Errorf("%w: task %d is not ours", errNoLease, p.Task)
-	case age > p.conns.cfg.Lease:
-		return fmt.Errorf("%w: for %v", errNoLease, age.Round(time.Millisecond))
-	}
-	return nil
-}
+func (p *Partition) leaseHolds() error { return p.conns.leaseHolds(p.Task, p.Turn) }
 
 func (p *Partition) leased() bool { return p.leaseHolds() == nil }
 

@@ -33,7 +33,7 @@ var mayImport = map[string][]string{
 	"replication/recovery": {"fsm", "kafka/record", "replication/offsets"},
 	"replication/pipe":     {"fsm", "kafka/record", "replication/offsets", "replication/rewrite", "replication/recovery"},
 	"replication/filler":   {"kafka"},
-	"replication/wire":     {"fsm", "task", "kafka", "replication/pipe", "replication/recovery", "replication/rewrite"},
+	"replication/wire":     {"fsm", "task", "kafka", "replication/offsets", "replication/pipe", "replication/recovery", "replication/rewrite"},
 	"replication/stream":   {"fsm", "task", "operation", "kafka", "replication/filler", "replication/offsets", "replication/pipe", "replication/recovery", "replication/wire", "words"},
 	"replication/link":     {"fsm", "task", "operation", "kafka", "replication/offsets", "words"},
 	"replication/verify":   {"fsm", "task", "operation", "kafka", "replication/offsets", "words"},
