@@ -46,7 +46,7 @@ var table = map[fsm.Code]Row{
 	},
 	fsm.CodeUnsupportedFormat: {
 		Severity: Stopped, Side: Source, Acts: AtSource, Batch: true,
-		Meaning: "a batch has a format that is not copied, such as the message formats before Kafka 0.11",
+		Meaning: "a batch has a message format that is not known, of a later Kafka than Sluice knows",
 		Advice:  past,
 	},
 
@@ -90,8 +90,8 @@ var table = map[fsm.Code]Row{
 	},
 	fsm.CodeRecordTooLarge: {
 		Severity: Stopped, Side: Target, Acts: AtTarget, Policy: true, Batch: true,
-		Meaning: "the target's brokers refuse a batch as too large",
-		Advice:  "raise max.message.bytes of the target topic, then `sluice link retry LINK`; `sluice link resolve LINK --continue` skips the batch and records the gap",
+		Meaning: "the target's brokers refuse a single record as too large",
+		Advice:  "raise max.message.bytes of the target topic, then `sluice link retry LINK`; `sluice link resolve LINK --continue` skips the record and records the gap",
 	},
 	fsm.CodeTimestampRefused: {
 		Severity: Stopped, Side: Target, Acts: AtTarget, Policy: true, Batch: true,

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 )
 
 // Batch is one record batch as the bytes it is, header included. Its methods
@@ -26,7 +27,9 @@ import (
 //	57 recordsCount          int32
 //	61 records
 //
-// Formats 0 and 1 share offset, size and the position of magic.
+// A batch of formats 0 and 1 is one message (below). It shares offset, size and
+// the position of magic; what reads the header takes it too, what sets a field
+// does not.
 type Batch []byte
 
 // Positions in a batch, named as in the protocol guide.
@@ -50,9 +53,31 @@ const (
 
 	// lengthEnd is where the bytes that batchLength counts begin.
 	lengthEnd = 12
-	// minOldLength is the least length of a format 0 message: crc, magic,
-	// attributes, and the lengths of key and value.
-	minOldLength = 14
+)
+
+// A batch of formats 0 and 1 is one message (Kafka protocol guide, "Message
+// sets"), big endian. Brokers serve it as it lies in segments from before Kafka
+// 0.11:
+//
+//	 0 offset      int64
+//	 8 size        int32   bytes after this field
+//	12 crc         uint32  CRC32 (IEEE) of everything from magic on
+//	16 magic       int8    0 or 1
+//	17 attributes  int8    codec; of format 1 also AttrLogAppendTime
+//	18 timestamp   int64   format 1 alone
+//	   key         int32 length (-1: null), bytes
+//	   value       the same
+//
+// One with a codec is a wrapper: its value is messages, compressed. It carries
+// the offset of the last one (KIP-31). Those within carry their own offsets in
+// format 0; in format 1 they count from any number, and the last one stands at
+// the wrapper's offset. A wrapper with AttrLogAppendTime has the one true
+// timestamp of all within (KIP-32).
+const (
+	posOldCRC        = 12
+	posOldAttributes = 17
+	posOldKey        = 18 // of format 0
+	posOldTimestamp  = 18 // of format 1, the key behind it
 )
 
 // Attributes are the bits of a batch's attributes field.
@@ -67,17 +92,27 @@ const (
 	AttrDeleteHorizon Attributes = 0x40
 )
 
+// The codecs, as they stand in a batch's attributes.
+const (
+	CodecNone   Attributes = 0
+	CodecGzip   Attributes = 1
+	CodecSnappy Attributes = 2
+	CodecLZ4    Attributes = 3
+	CodecZstd   Attributes = 4
+)
+
 var (
 	// ErrCorruptBatch says that a batch contradicts itself or its CRC.
 	ErrCorruptBatch = errors.New("corrupt record batch")
-	// ErrUnsupportedFormat says that a batch has message format 0 or 1, or
-	// one that is not known yet.
+	// ErrUnsupportedFormat says that a batch has a message format that is not
+	// known yet.
 	ErrUnsupportedFormat = errors.New("unsupported message format")
 )
 
-// Header is a format 2 header, decoded.
+// Header is a format 2 header, decoded. Of formats 0 and 1 it is what a header
+// of format 2 would say, as far as the message tells without being opened.
 type Header struct {
-	BaseOffset      int64
+	BaseOffset      int64 // of a wrapper (Batch.Wrapper) the last offset, until it is opened
 	Length          int32 // bytes after this field
 	LeaderEpoch     int32 // of the log that the batch was read from
 	Magic           int8
@@ -89,7 +124,7 @@ type Header struct {
 	ProducerID      int64 // -1: none
 	ProducerEpoch   int16
 	BaseSequence    int32
-	Count           int32 // records; 0 where the cleaner emptied the batch
+	Count           int32 // records; 0 where the cleaner emptied the batch; 1 of a wrapper until it is opened
 }
 
 // Size returns the batch's size in bytes, header included.
@@ -107,7 +142,7 @@ func (h *Header) Dense() bool { return h.Count == h.LastOffsetDelta+1 }
 
 // NextBatch splits the first batch off records, without copying. An empty or
 // partial rest (normal at the end of a fetched partition) gives a nil batch,
-// nil rest and no error. A batch of another format than 2 is returned with
+// nil rest and no error. A batch of a later format than 2 is returned with
 // ErrUnsupportedFormat; only Magic and BaseOffset may be asked of it.
 // ErrCorruptBatch ends the walk.
 func NextBatch(records []byte) (batch Batch, rest []byte, err error) {
@@ -115,7 +150,7 @@ func NextBatch(records []byte) (batch Batch, rest []byte, err error) {
 		return nil, nil, nil
 	}
 	length := int(int32(binary.BigEndian.Uint32(records[posLength:])))
-	if length < minOldLength {
+	if length < leastSize(0)-lengthEnd {
 		return nil, nil, fmt.Errorf("%w: length %d", ErrCorruptBatch, length)
 	}
 	if length > len(records)-lengthEnd {
@@ -123,13 +158,18 @@ func NextBatch(records []byte) (batch Batch, rest []byte, err error) {
 	}
 	size := lengthEnd + length
 	batch, rest = Batch(records[:size:size]), records[size:]
-	if m := batch.Magic(); m != 2 {
+	switch m := batch.Magic(); {
+	case m < 0 || m > 2:
 		return batch, rest, fmt.Errorf("%w: magic %d at offset %d", ErrUnsupportedFormat, m, batch.BaseOffset())
-	}
-	if size < HeaderSize {
+	case size < leastSize(m):
 		return nil, nil, fmt.Errorf("%w: length %d", ErrCorruptBatch, length)
 	}
 	return batch, rest, nil
+}
+
+// leastSize is the size in bytes of a batch of a format that holds nothing.
+func leastSize(magic int8) int {
+	return [...]int{posOldKey + 2*4, posOldTimestamp + 8 + 2*4, HeaderSize}[magic]
 }
 
 // ParseHeader decodes and checks the header of the whole batch that b begins
@@ -155,6 +195,9 @@ func ParseHeader(b []byte) (Header, error) {
 
 // Header decodes the header without checks.
 func (b Batch) Header() Header {
+	if b.Old() {
+		return oldHeader(b)
+	}
 	_ = b[HeaderSize-1]
 	be := binary.BigEndian
 	return Header{
@@ -174,29 +217,78 @@ func (b Batch) Header() Header {
 	}
 }
 
+// Old reports whether the batch is a message of format 0 or 1.
+func (b Batch) Old() bool { return uint8(b.Magic()) < 2 }
+
+// Wrapper reports whether the batch is a message of format 0 or 1 that holds
+// others, so that only who opens it knows the first offset.
+func (b Batch) Wrapper() bool { return b.Old() && b.Attributes()&AttrCodecMask != CodecNone }
+
+// BeginsBefore reports whether the batch begins, or may begin, before an offset.
+func (b Batch) BeginsBefore(offset int64) bool { return b.Wrapper() || b.BaseOffset() < offset }
+
+// oldHeader is Header of formats 0 and 1.
+func oldHeader(b Batch) Header {
+	at := b.MaxTimestamp()
+	return Header{
+		BaseOffset: b.BaseOffset(), Length: int32(binary.BigEndian.Uint32(b[posLength:])), LeaderEpoch: -1, Magic: b.Magic(),
+		CRC: binary.BigEndian.Uint32(b[posOldCRC:]), Attributes: b.Attributes(), BaseTimestamp: at, MaxTimestamp: at,
+		ProducerID: -1, ProducerEpoch: -1, BaseSequence: -1, Count: 1,
+	}
+}
+
 // Magic returns the message format: 0, 1 or 2.
 func (b Batch) Magic() int8 { return int8(b[posMagic]) }
 
-// BaseOffset returns the first offset; in formats 0 and 1 a compressed
-// wrapper carries the last one.
+// BaseOffset returns the first offset; of a wrapper the last one.
 func (b Batch) BaseOffset() int64 { return int64(binary.BigEndian.Uint64(b[posBaseOffset:])) }
 
 // LastOffset returns the last offset.
 func (b Batch) LastOffset() int64 {
+	if b.Old() {
+		return b.BaseOffset()
+	}
 	return b.BaseOffset() + int64(int32(binary.BigEndian.Uint32(b[posLastOffsetDelta:])))
 }
 
-// LeaderEpoch returns the epoch of the leader that appended the batch.
-func (b Batch) LeaderEpoch() int32 { return int32(binary.BigEndian.Uint32(b[posLeaderEpoch:])) }
+// LeaderEpoch returns the epoch of the leader that appended the batch; -1: it
+// does not tell.
+func (b Batch) LeaderEpoch() int32 {
+	if b.Old() {
+		return -1
+	}
+	return int32(binary.BigEndian.Uint32(b[posLeaderEpoch:]))
+}
 
 // Count returns the number of records.
-func (b Batch) Count() int32 { return int32(binary.BigEndian.Uint32(b[posCount:])) }
+func (b Batch) Count() int32 {
+	if b.Old() {
+		return 1
+	}
+	return int32(binary.BigEndian.Uint32(b[posCount:]))
+}
 
 // Attributes returns the attribute bits.
-func (b Batch) Attributes() Attributes { return Attributes(binary.BigEndian.Uint16(b[posAttributes:])) }
+func (b Batch) Attributes() Attributes {
+	switch b.Magic() {
+	case 0:
+		return Attributes(b[posOldAttributes]) & AttrCodecMask
+	case 1:
+		return Attributes(b[posOldAttributes]) & (AttrCodecMask | AttrLogAppendTime)
+	}
+	return Attributes(binary.BigEndian.Uint16(b[posAttributes:]))
+}
 
-// MaxTimestamp returns the largest timestamp, ms since 1970.
-func (b Batch) MaxTimestamp() int64 { return int64(binary.BigEndian.Uint64(b[posMaxTimestamp:])) }
+// MaxTimestamp returns the largest timestamp, ms since 1970; -1: there is none.
+func (b Batch) MaxTimestamp() int64 {
+	switch b.Magic() {
+	case 0:
+		return -1
+	case 1:
+		return int64(binary.BigEndian.Uint64(b[posOldTimestamp:]))
+	}
+	return int64(binary.BigEndian.Uint64(b[posMaxTimestamp:]))
+}
 
 // SetBaseOffset writes the base offset; the CRC does not cover it.
 func (b Batch) SetBaseOffset(v int64) { binary.BigEndian.PutUint64(b[posBaseOffset:], uint64(v)) }
@@ -236,11 +328,18 @@ func (b Batch) SetLength() { binary.BigEndian.PutUint32(b[posLength:], uint32(le
 
 // VerifyCRC returns ErrCorruptBatch when the CRC does not fit the bytes.
 func (b Batch) VerifyCRC() error {
-	stored := binary.BigEndian.Uint32(b[posCRC:])
-	if sum := checksum(b[posAttributes:]); sum != stored {
+	if stored, sum := sums(b); sum != stored {
 		return fmt.Errorf("%w: crc %08x, bytes give %08x", ErrCorruptBatch, stored, sum)
 	}
 	return nil
+}
+
+// sums are the CRC as it stands there, and that of the bytes.
+func sums(b Batch) (stored, sum uint32) {
+	if b.Old() {
+		return binary.BigEndian.Uint32(b[posOldCRC:]), crc32.ChecksumIEEE(b[posMagic:])
+	}
+	return binary.BigEndian.Uint32(b[posCRC:]), checksum(b[posAttributes:])
 }
 
 // UpdateCRC recomputes the CRC from the bytes.

@@ -196,17 +196,33 @@ func TestNextBatch(t *testing.T) {
 	}
 }
 
-func TestOldFormats(t *testing.T) {
-	for magic := range byte(2) {
-		m := kmsg.MessageV0{Offset: 12, Magic: int8(magic), Key: []byte("k"), Value: []byte("v")}
-		old := m.AppendTo(nil)
+// TestNextOldBatch walks over messages of formats 0 and 1 as kmsg makes them, and
+// refuses what is too short for one, and later formats.
+func TestNextOldBatch(t *testing.T) {
+	of := map[byte][]byte{}
+	zero := kmsg.MessageV0{Offset: 12, Key: []byte("k"), Value: []byte("v")}
+	one := kmsg.MessageV1{Offset: 12, Magic: 1, Timestamp: 77, Key: []byte("k"), Value: []byte("v")}
+	of[0], of[1] = zero.AppendTo(nil), one.AppendTo(nil)
+	for magic, old := range of {
 		binary.BigEndian.PutUint32(old[posLength:], uint32(len(old)-lengthEnd))
-		b, rest, err := NextBatch(append(old, testBatch(13, 1, "x")...))
-		if !errors.Is(err, ErrUnsupportedFormat) || b.Magic() != int8(magic) || b.BaseOffset() != 12 || len(rest) == 0 {
+		b, rest, err := NextBatch(append(bytes.Clone(old), testBatch(13, 1, "x")...))
+		if err != nil || b.Magic() != int8(magic) || b.BaseOffset() != 12 || len(b) != len(old) || len(rest) == 0 {
 			t.Fatal(b, err)
 		}
-		if _, err := ParseHeader(old); !errors.Is(err, ErrUnsupportedFormat) {
-			t.Fatal(err)
+		if h, err := ParseHeader(old); err != nil || h.BaseOffset != 12 || h.LastOffset() != 12 || h.MaxTimestamp != map[byte]int64{0: -1, 1: 77}[magic] {
+			t.Fatal(h, err)
+		}
+		if key, value, ok := keyValue(b); !ok || string(key) != "k" || string(value) != "v" {
+			t.Errorf("format %d: key %q, value %q", magic, key, value)
+		}
+		short := bytes.Clone(old[:leastSize(int8(magic))-1])
+		binary.BigEndian.PutUint32(short[posLength:], uint32(len(short)-lengthEnd))
+		if _, _, err := NextBatch(short); !errors.Is(err, ErrCorruptBatch) {
+			t.Errorf("format %d in %d bytes: %v", magic, len(short), err)
+		}
+		old[posMagic] = 3
+		if b, rest, err := NextBatch(append(old, 1)); !errors.Is(err, ErrUnsupportedFormat) || b == nil || len(rest) != 1 {
+			t.Errorf("format 3: %v", err)
 		}
 	}
 }
@@ -256,6 +272,12 @@ func FuzzHeader(f *testing.F) {
 			}
 			h, err := ParseHeader(b)
 			if err != nil {
+				continue
+			}
+			if b.LastOffset() != h.LastOffset() || b.Attributes() != h.Attributes || b.MaxTimestamp() != h.MaxTimestamp || b.Count() != h.Count {
+				t.Fatalf("%+v", h)
+			}
+			if b.Old() {
 				continue
 			}
 			if h.Size() != len(b) || h.LastOffset() < h.BaseOffset || h.Count < 0 {

@@ -9,6 +9,7 @@ import (
 type Builder struct {
 	raw      []byte // encoded records
 	count    int32
+	last     int32 // offset delta of the last record
 	base     int64 // timestamp of the first record
 	maxStamp int64
 }
@@ -21,12 +22,17 @@ func (b *Builder) Grow(n int) { b.raw = grow(b.raw, n) }
 
 // Add copies a record in. Offsets are given anew: 0, 1, 2, ...; all else is
 // kept.
-func (b *Builder) Add(r *Record) {
+func (b *Builder) Add(r *Record) { b.AddAt(r, b.count) }
+
+// AddAt is Add with an offset delta, which is larger than that of the record
+// before: what lies between stays empty.
+func (b *Builder) AddAt(r *Record, delta int32) {
 	if b.count == 0 {
 		b.base, b.maxStamp = r.Timestamp, r.Timestamp
 	}
 	b.maxStamp = max(b.maxStamp, r.Timestamp)
-	b.raw = appendRecord(b.raw, r, r.Timestamp-b.base, b.count)
+	b.raw = appendRecord(b.raw, r, r.Timestamp-b.base, delta)
+	b.last = delta
 	b.count++
 }
 
@@ -62,7 +68,7 @@ func (c *Codec) Build(dst []byte, codec Attributes, from *Builder) (Batch, error
 	b.SetBaseOffset(0)
 	b.SetLeaderEpoch(-1)
 	b.SetAttributes(codec)
-	b.SetLastOffsetDelta(from.count - 1)
+	b.SetLastOffsetDelta(from.last)
 	b.SetCount(from.count)
 	b.SetTimestamps(from.base, from.maxStamp)
 	b.SetProducer(-1, -1, -1)

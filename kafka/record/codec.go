@@ -13,15 +13,6 @@ import (
 	"github.com/pierrec/lz4/v4"
 )
 
-// The codecs, as they stand in a batch's attributes.
-const (
-	CodecNone   Attributes = 0
-	CodecGzip   Attributes = 1
-	CodecSnappy Attributes = 2
-	CodecLZ4    Attributes = 3
-	CodecZstd   Attributes = 4
-)
-
 // ErrOverBudget says that a batch decompresses to more than the caller's
 // limit.
 var ErrOverBudget = errors.New("batch decompresses to more than the memory budget allows")
@@ -56,17 +47,17 @@ func (c *Codec) decompress(codec Attributes, dst, src []byte, limit int) ([]byte
 	case CodecSnappy:
 		dst, err = unsnappy(dst, src, limit)
 	case CodecLZ4:
-		if c.lz4Reader == nil {
-			c.lz4Reader = lz4.NewReader(nil)
-		}
-		c.source.Reset(src)
-		c.lz4Reader.Reset(&c.source)
-		dst, err = readAll(dst, c.lz4Reader, len(src), limit)
+		dst, err = c.unlz4(dst, nil, src, limit)
 	case CodecZstd:
 		dst, err = c.unzstd(dst, src, limit)
 	default:
 		return nil, fmt.Errorf("%w: unknown codec %d", ErrCorruptBatch, codec)
 	}
+	return unpacked(dst, err)
+}
+
+// unpacked is what a decompressor gave: what it cannot read is corrupt.
+func unpacked(dst []byte, err error) ([]byte, error) {
 	if err != nil && !errors.Is(err, ErrOverBudget) {
 		return nil, fmt.Errorf("%w: decompressing: %w", ErrCorruptBatch, err)
 	}
@@ -82,6 +73,20 @@ func (c *Codec) gunzip(dst, src []byte, limit int) ([]byte, error) {
 		return nil, err
 	}
 	return readAll(dst, c.gzipReader, len(src), limit)
+}
+
+// unlz4 decompresses the frame that begins with head and goes on with src.
+func (c *Codec) unlz4(dst, head, src []byte, limit int) ([]byte, error) {
+	if c.lz4Reader == nil {
+		c.lz4Reader = lz4.NewReader(nil)
+	}
+	c.source.Reset(src)
+	if len(head) > 0 {
+		c.lz4Reader.Reset(io.MultiReader(bytes.NewReader(head), &c.source))
+	} else {
+		c.lz4Reader.Reset(&c.source)
+	}
+	return readAll(dst, c.lz4Reader, len(src), limit)
 }
 
 // zstdWindow is how much history a frame may ask for whatever the limit is, and

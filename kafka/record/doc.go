@@ -6,6 +6,9 @@
 // (Kafka protocol guide, "Record Batch") and must not know brokers, requests,
 // streams or offset segments; what is written where is decided elsewhere.
 //
+// Messages of formats 0 and 1 (old.go) are batches too, which can be walked over
+// and opened; what is built is of format 2.
+//
 // The parts: Batch is a batch in its buffer, changed in place (NextBatch splits
 // fetched bytes into them, Rewrite makes one ready to be produced); Codec opens
 // a batch and builds one from a Builder's records, its compression state

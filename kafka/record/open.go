@@ -5,23 +5,11 @@ import (
 	"math"
 )
 
-// Records walks over the records of an opened batch.
-type Records struct {
-	Header Header
-	// Scratch is the buffer that the records were decompressed into, the one
-	// handed to Open or a larger one; hand it to the next Open when the
-	// records are no longer in use.
-	Scratch []byte
-
-	in    input
-	left  int32 // records still to come
-	delta int32 // of the record before
-}
-
 // Open checks a whole batch (length, header, CRC) and decompresses its
 // records, into scratch[:0] if there is room. At most limit bytes are
 // decompressed, and as many held as history: a batch with more is ErrOverBudget. Records of an
-// uncompressed batch alias the batch.
+// uncompressed batch alias the batch. Of a wrapper of formats 0 and 1 all
+// messages are checked; the header then says what format 2 would.
 func (c *Codec) Open(b Batch, scratch []byte, limit int) (Records, error) {
 	h, err := ParseHeader(b)
 	if err != nil {
@@ -32,6 +20,9 @@ func (c *Codec) Open(b Batch, scratch []byte, limit int) (Records, error) {
 	}
 	if err := b.VerifyCRC(); err != nil {
 		return Records{}, fmt.Errorf("opening batch at offset %d: %w", h.BaseOffset, err)
+	}
+	if b.Old() {
+		return c.openOld(b, scratch, limit)
 	}
 	r := Records{Header: h, Scratch: scratch, left: h.Count, delta: -1}
 	body := []byte(b[HeaderSize:])
@@ -46,9 +37,6 @@ func (c *Codec) Open(b Batch, scratch []byte, limit int) (Records, error) {
 	return r, nil
 }
 
-// Size is how many bytes of records are still to come.
-func (r *Records) Size() int { return len(r.in.b) }
-
 // Next parses the next record into rec; false at the end. The error is
 // ErrCorruptBatch, wrapped, and final: rec is not to be used then.
 func (r *Records) Next(rec *Record) (bool, error) {
@@ -57,6 +45,10 @@ func (r *Records) Next(rec *Record) (bool, error) {
 			return false, r.corrupt("%d bytes after the last record", len(r.in.b))
 		}
 		return false, nil
+	}
+	if r.Header.Magic < 2 {
+		r.nextOld(rec)
+		return true, nil
 	}
 	size := r.in.varint()
 	body := input{b: r.in.span(int(size))}

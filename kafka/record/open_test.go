@@ -155,8 +155,9 @@ func TestOpenRefusesWhatIsDamaged(t *testing.T) {
 		"one bit of a value":       {change(len(whole)-2, 'x'), record.ErrCorruptBatch, "offset 50"},
 		"cut off":                  {whole[:len(whole)-1], record.ErrCorruptBatch, ""},
 		"more after it":            {append(bytes.Clone(whole), 0), record.ErrCorruptBatch, "offset 50"},
-		"format 1":                 {change(16, 1), record.ErrUnsupportedFormat, "offset 50"},
-		"format 0":                 {change(16, 0), record.ErrUnsupportedFormat, "offset 50"},
+		"taken for format 1":       {change(16, 1), record.ErrCorruptBatch, "offset 50"},
+		"format 3":                 {change(16, 3), record.ErrUnsupportedFormat, "offset 50"},
+		"format -1":                {change(16, 255), record.ErrUnsupportedFormat, "offset 50"},
 		"unknown codec":            {with(whole, func(b record.Batch) { b.SetAttributes(6) }), record.ErrCorruptBatch, "offset 50"},
 		"gzip that is none":        {with(whole, func(b record.Batch) { b.SetAttributes(record.CodecGzip) }), record.ErrCorruptBatch, "offset 50"},
 		"snappy that is none":      {with(whole, func(b record.Batch) { b.SetAttributes(record.CodecSnappy) }), record.ErrCorruptBatch, "offset 50"},
@@ -226,12 +227,16 @@ func FuzzOpen(f *testing.F) {
 	f.Add([]byte(oracle.Source{Base: 50, Attributes: record.CodecSnappy, Java: true, Entries: entries}.Encode(f)))
 	f.Add([]byte(oracle.Source{Base: 50, Attributes: record.CodecZstd, Java: true, Entries: entries}.Encode(f)))
 	f.Add([]byte(oracle.Source{Base: 50, LastDelta: 4}.Encode(f)))
+	for codec := record.CodecNone; codec <= record.CodecLZ4; codec++ {
+		for magic := range int8(2) {
+			f.Add(oracle.Old{Magic: magic, Codec: codec, Java: true, Base: 49, Entries: entries[:1]}.Encode(f))
+			f.Add(oracle.Old{Magic: magic, Codec: codec, AppendTime: 7 * int64(magic), Entries: entries}.Encode(f))
+		}
+	}
 	c := record.NewCodec()
 	f.Fuzz(func(t *testing.T, data []byte) {
 		b := record.Batch(bytes.Clone(data))
-		if len(b) > record.HeaderSize { // else nothing would get past the CRC
-			binary.BigEndian.PutUint32(b[17:], crc32.Checksum(b[21:], crc32.MakeTable(crc32.Castagnoli)))
-		}
+		mend(b)
 		want, err := oracle.Read(c, b, 1<<20)
 		if err != nil {
 			if !errors.Is(err, record.ErrCorruptBatch) && !errors.Is(err, record.ErrUnsupportedFormat) && !errors.Is(err, record.ErrOverBudget) {
@@ -243,6 +248,11 @@ func FuzzOpen(f *testing.F) {
 		for _, e := range want {
 			r := e.Record()
 			builder.Add(&r)
+		}
+		for i := 1; i < len(want); i++ {
+			if want[i].Offset <= want[i-1].Offset || want[i].Offset > b.LastOffset() {
+				t.Fatalf("offset %d after %d, in a batch up to %d", want[i].Offset, want[i-1].Offset, b.LastOffset())
+			}
 		}
 		out, err := c.Build(nil, b.Attributes()&record.AttrCodecMask, &builder)
 		if err != nil {
@@ -262,4 +272,14 @@ func FuzzOpen(f *testing.F) {
 			t.Fatalf("got  %+v\nwant %+v", got, want)
 		}
 	})
+}
+
+// mend makes the CRC that of the bytes, else nothing would get past it.
+func mend(b []byte) {
+	switch {
+	case len(b) > record.HeaderSize && b[16] == 2:
+		binary.BigEndian.PutUint32(b[17:], crc32.Checksum(b[21:], crc32.MakeTable(crc32.Castagnoli)))
+	case len(b) > 16:
+		binary.BigEndian.PutUint32(b[12:], crc32.ChecksumIEEE(b[16:]))
+	}
 }

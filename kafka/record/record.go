@@ -30,6 +30,23 @@ func (r *Record) Headers() iter.Seq2[[]byte, []byte] {
 	}
 }
 
+// Records walks over the records of an opened batch.
+type Records struct {
+	Header Header
+	// Scratch is the buffer that the records were decompressed into, the one
+	// handed to Open or a larger one; hand it to the next Open when the
+	// records are no longer in use.
+	Scratch []byte
+
+	in    input
+	left  int32 // records still to come
+	delta int32 // of the record before
+	shift int64 // formats 0 and 1: from the offset that a message carries to its own
+}
+
+// Size is how many bytes of records are still to come.
+func (r *Records) Size() int { return len(r.in.b) }
+
 // The body of a record (Kafka protocol guide, "Record"): its length, then
 // attributes int8 (unused, 0), timestampDelta varlong, offsetDelta varint,
 // key and value with their lengths (-1: null), the number of headers, and for
@@ -127,6 +144,18 @@ func (in *input) sized() []byte {
 		return nil
 	}
 	return in.span(int(n))
+}
+
+// sized32 is sized with the length as an int32, as formats 0 and 1 have it.
+func (in *input) sized32() []byte {
+	n := in.span(4)
+	if n == nil {
+		return nil
+	}
+	if size := int32(binary.BigEndian.Uint32(n)); size != -1 {
+		return in.span(int(size))
+	}
+	return nil
 }
 
 func (in *input) fail() { in.bad, in.b = true, nil }

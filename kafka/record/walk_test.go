@@ -45,7 +45,7 @@ func TestWalk(t *testing.T) {
 		t.Error("cut off at the end:", got, err)
 	}
 	bad := slices.Clone(data)
-	bad[len(data)/3+posMagic] = 1
+	bad[len(data)/3+posMagic] = 3
 	if got, err := walk(bad); !errors.Is(err, ErrUnsupportedFormat) || len(got) != 2 {
 		t.Error(got, err)
 	}

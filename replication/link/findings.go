@@ -289,7 +289,7 @@ func (f *findings) claims(l *fsm.Link, st standing, err error) {
 func compareConfigs(source, target []kafka.ConfigEntry) []string {
 	var out []string
 	if have, need := number(target, cfgMaxBytes), number(source, cfgMaxBytes); have > 0 && have < need {
-		out = append(out, fmt.Sprintf("%s is %d, the source's %d: larger batches stop their stream (record-too-large); raise it", cfgMaxBytes, have, need))
+		out = append(out, fmt.Sprintf("%s is %d, the source's %d: larger batches are split, and a larger record stops its stream (record-too-large); raise it", cfgMaxBytes, have, need))
 	}
 	if value(target, cfgTimestampType) == "LogAppendTime" {
 		out = append(out, cfgTimestampType+" is LogAppendTime: records get new timestamps; set it to CreateTime")

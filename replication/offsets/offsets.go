@@ -69,6 +69,17 @@ func after(s []fsm.Segment, target int64) int {
 	return sort.Search(len(s), func(i int) bool { return s[i].Target > target })
 }
 
+// Edge is the source offset at which copying on from a target offset leaves its
+// segment for the next one that the mapping knows, 0: it knows of none.
+func Edge(m *fsm.Mapping, target int64) int64 {
+	s := m.Segments
+	i := after(s, target)
+	if i == 0 || i == len(s) {
+		return 0
+	}
+	return s[i].Target - s[i-1].Shift()
+}
+
 // reached reports whether copying on in segment i-1 leads to segment i: it
 // skips source offsets, but no target offsets that another writer took.
 func reached(s []fsm.Segment, i int) bool { return s[i].Target-s[i-1].Shift() <= s[i].Source }

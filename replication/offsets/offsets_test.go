@@ -184,3 +184,13 @@ func TestMoved(t *testing.T) {
 		t.Errorf("%v, want %v", got, want)
 	}
 }
+
+// TestEdge: where copying on leaves a segment.
+func TestEdge(t *testing.T) {
+	m := &fsm.Mapping{Segments: []fsm.Segment{{Source: 100, Target: 0}, {Source: 120, Target: 12}, {Source: 150, Target: 20}}}
+	for target, want := range map[int64]int64{0: 112, 11: 112, 12: 128, 19: 128, 20: 0, 500: 0, -1: 0} {
+		if got := Edge(m, target); got != want {
+			t.Errorf("from target offset %d on up to %d, want %d", target, got, want)
+		}
+	}
+}

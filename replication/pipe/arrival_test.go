@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -27,13 +26,16 @@ func damaged(b []byte) []byte {
 	return b
 }
 
-// old is records in a message format that cannot be copied, the first at base.
-func old(n int) []byte {
-	var rs []*kgo.Record
-	for range n {
-		rs = append(rs, &kgo.Record{Value: []byte("old"), Timestamp: time.UnixMilli(wall)})
-	}
-	return load.OldFormat(1, rs)
+// old is messages of a format of before Kafka 0.11: plain ones, or a wrapper.
+func old(t oracle.Failer, magic int8, codec record.Attributes, offsets ...int64) []byte {
+	return oracle.Old{Magic: magic, Codec: codec, Java: true, Entries: entries(offsets...)}.Encode(t)
+}
+
+// format makes a batch one of another format.
+func format(b []byte, magic byte) []byte {
+	b = bytes.Clone(b)
+	b[16] = magic
+	return b
 }
 
 // TestTake hands each kind of batch to a pipe. A dense one is identical; a
@@ -130,9 +132,37 @@ func TestTake(t *testing.T) {
 			Taking, none, "[10,11)@10: 10", rewrite.Cursor{Source: 11, Target: 11}},
 		{"part of a batch alone", identical, cut(encoded(t, data(10, 12)), 1), nil, Ended, blocked(fsm.CodeCorruptBatch, 10, 11), "", rewrite.Cursor{Source: 10, Target: 10}},
 		{"no batch at all", identical, bytes.Repeat([]byte{0xff}, 80), nil, Ended, blocked(fsm.CodeCorruptBatch, 10, 11), "", rewrite.Cursor{Source: 10, Target: 10}},
-		{"an old format, to its last record", identical, old(15), nil, Ended, blocked(fsm.CodeUnsupportedFormat, 10, 15), "", rewrite.Cursor{Source: 10, Target: 10}},
-		{"an old format, and a sound batch", identical, append(old(12), encoded(t, data(12, 13))...), nil,
-			Ended, blocked(fsm.CodeUnsupportedFormat, 10, 12), "", rewrite.Cursor{Source: 10, Target: 10}},
+		{"a format that nobody knows", identical, format(encoded(t, data(10, 12)), 3), nil, Ended, blocked(fsm.CodeUnsupportedFormat, 10, 11), "", rewrite.Cursor{Source: 10, Target: 10}},
+		{"a run of a format that nobody knows, and a sound batch", identical, slices.Concat(format(encoded(t, data(10, 12)), 3), format(encoded(t, data(12, 13)), 9), encoded(t, data(13, 14))), nil,
+			Ended, blocked(fsm.CodeUnsupportedFormat, 10, 13), "", rewrite.Cursor{Source: 10, Target: 10}},
+
+		{"messages of format 0, then batches", identical, append(old(t, 0, record.CodecNone, 10, 11), encoded(t, data(12, 13))...), nil,
+			Taking, none, "[10,12)@10: 10 11; [12,13)@12: 12", rewrite.Cursor{Source: 13, Target: 13}},
+		{"messages of format 1, some of which are done", identical, old(t, 1, record.CodecNone, 8, 9, 10, 11), nil,
+			Taking, none, "[10,12)@10: 10 11", rewrite.Cursor{Source: 12, Target: 12}},
+		{"a wrapper that is resumed inside", identical, old(t, 0, record.CodecLZ4, 8, 9, 10, 11), nil, Taking, none, "[10,12)@10: 10 11", rewrite.Cursor{Source: 12, Target: 12}},
+		{"wrappers and messages of both formats", identical, slices.Concat(old(t, 0, record.CodecGzip, 10, 11), old(t, 0, record.CodecNone, 12, 13), old(t, 1, record.CodecNone, 14), old(t, 1, record.CodecSnappy, 15, 16)), nil,
+			Taking, none, "[10,12)@10: 10 11; [12,15)@12: 12 13 14; [15,17)@15: 15 16", rewrite.Cursor{Source: 17, Target: 17}},
+		{"a wrapper that is done", identical, append(damaged(old(t, 1, record.CodecGzip, 7, 9)), old(t, 1, record.CodecGzip, 9, 10)...), nil,
+			Taking, none, "[10,11)@10: 10", rewrite.Cursor{Source: 11, Target: 11}},
+		{"part of a message behind a whole one", identical, append(old(t, 1, record.CodecNone, 10), cut(old(t, 1, record.CodecNone, 11), 1)...), nil,
+			Taking, none, "[10,11)@10: 10", rewrite.Cursor{Source: 11, Target: 11}},
+		{"messages with a gap between", identical, old(t, 1, record.CodecNone, 10, 11, 14), nil, Finishing, gap(12, 14, atMissing), "[10,12)@10: 10 11", rewrite.Cursor{Source: 12, Target: 12}},
+		{"a wrapper behind a gap", identical, old(t, 1, record.CodecGzip, 13, 14), nil, Ended, gap(10, 13, atMissing), "", rewrite.Cursor{Source: 10, Target: 10}},
+		{"a compacted wrapper", identical, old(t, 0, record.CodecGzip, 10, 12), nil, Ended, gap(10, 10, atCompacted), "", rewrite.Cursor{Source: 10, Target: 10}},
+		{"translated, messages with gaps", translated, slices.Concat(old(t, 1, record.CodecNone, 10, 12, 13), old(t, 0, record.CodecSnappy, 15, 18)), nil,
+			Taking, none, "[10,11)@8: 10; [12,14)@9: 12 13; [15,19)@11: 15 18", rewrite.Cursor{Source: 19, Target: 13, Shift: -6}},
+		{"messages in a gap that the mapping knows", jumping, old(t, 1, record.CodecNone, 10, 11, 12, 19, 20, 21), nil,
+			Taking, none, "[10,12)@10: 10 11; [20,22)@12: 20 21", rewrite.Cursor{Source: 22, Target: 14, Shift: -8}},
+		{"a damaged message behind others", identical, append(old(t, 1, record.CodecNone, 10, 11), damaged(old(t, 1, record.CodecNone, 12))...), nil,
+			Finishing, blocked(fsm.CodeCorruptBatch, 12, 13), "[10,12)@10: 10 11", rewrite.Cursor{Source: 12, Target: 12}},
+		{"a damaged wrapper, which does not tell where it begins", identical, append(old(t, 1, record.CodecNone, 10), damaged(old(t, 1, record.CodecGzip, 11, 12, 13))...), nil,
+			Finishing, blocked(fsm.CodeCorruptBatch, 11, 14), "[10,11)@10: 10", rewrite.Cursor{Source: 11, Target: 11}},
+		{"a damaged batch before a wrapper", identical, append(damaged(encoded(t, data(10, 12))), old(t, 1, record.CodecGzip, 12, 13, 14)...), nil,
+			Ended, blocked(fsm.CodeCorruptBatch, 10, 12), "", rewrite.Cursor{Source: 10, Target: 10}},
+		{"a wrapper of what nobody can read", identical, oracle.Message(oracle.Entry{Offset: 13, Timestamp: wall, Value: []byte("no gzip")}, 1, byte(record.CodecGzip)), nil,
+			Ended, blocked(fsm.CodeCorruptBatch, 10, 14), "", rewrite.Cursor{Source: 10, Target: 10}},
+		{"a wrapper over the budget", identical, old(t, 1, record.CodecGzip, 8, 9, 10, 11), nil, Ended, blocked(fsm.CodeOverBudget, 10, 12), "", rewrite.Cursor{Source: 10, Target: 10}},
 		{"a codec that nobody knows, where the batch has to be opened", identical, unknown, nil, Ended, blocked(fsm.CodeCorruptBatch, 10, 14), "", rewrite.Cursor{Source: 10, Target: 10}},
 		{"over the budget", identical, encoded(t, wide), nil, Ended, blocked(fsm.CodeOverBudget, 10, 14), "", rewrite.Cursor{Source: 10, Target: 10}},
 		{"a marker that cannot be read, where it matters", translated,

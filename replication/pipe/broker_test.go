@@ -19,7 +19,7 @@ const (
 // sequences is how many there are before they begin anew.
 const sequences = int64(1) << 31
 
-var errSequence, errEpoch = errors.New("out of order sequence"), errors.New("old epoch")
+var errSequence, errEpoch, errSize = errors.New("out of order sequence"), errors.New("old epoch"), errors.New("too large")
 
 // modelBatch stands in the log of the model, or is on its way there.
 type modelBatch struct {
@@ -39,6 +39,7 @@ func (b modelBatch) lastSeq() int32 { return int32((int64(b.seq) + int64(b.count
 // modelBroker appends as a broker does (Kafka 4.3.1, ProducerAppendInfo).
 type modelBroker struct {
 	start int64
+	most  int32 // records of a batch, all of them are of a size; 0: any
 	log   []modelBatch
 	state map[int64][]modelBatch // the last five of each producer id in its epoch
 
@@ -71,6 +72,9 @@ func (k *modelBroker) end() int64 {
 }
 
 func (k *modelBroker) append(b modelBatch) (int64, error) {
+	if k.most > 0 && b.count > k.most { // before anything else is looked at
+		return -1, errSize
+	}
 	if known := k.state[b.pid]; len(known) > 0 {
 		last := known[len(known)-1]
 		switch {

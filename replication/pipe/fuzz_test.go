@@ -2,6 +2,8 @@ package pipe
 
 import (
 	"bytes"
+	"encoding/binary"
+	"hash/crc32"
 	"testing"
 
 	"sluice/fsm"
@@ -22,13 +24,16 @@ func FuzzTake(f *testing.F) {
 		encoded(f, holes, oracle.Source{Base: 16, LastDelta: 3, Producer: -1}, data(20, 21)),
 		encoded(f, appended),
 		append(damaged(encoded(f, data(10, 12))), cut(encoded(f, data(12, 14)), 3)...),
-		old(3),
+		append(old(f, 1, record.CodecNone, 10, 11), old(f, 0, record.CodecLZ4, 12, 14)...),
+		append(old(f, 0, record.CodecGzip, 8, 10), encoded(f, data(11, 12))...),
 	} {
 		f.Add(seed, int64(10), false, true)
 		f.Add(seed, int64(50), true, true)
 		f.Add(seed, int64(0), true, false)
+		f.Add(seed, int64(0x17f), true, true)
 	}
 	f.Fuzz(func(t *testing.T, records []byte, txn int64, dense, mend bool) {
+		fits := int(txn&0xff) << 2 // also small
 		records = bytes.Clone(records)
 		if mend {
 			for rest := records; ; {
@@ -36,7 +41,11 @@ func FuzzTake(f *testing.F) {
 				if err != nil || b == nil {
 					break
 				}
-				b.UpdateCRC()
+				if b.Old() {
+					binary.BigEndian.PutUint32(b[12:], crc32.ChecksumIEEE(b[16:]))
+				} else {
+					b.UpdateCRC()
+				}
 				rest = r
 			}
 		}
@@ -44,9 +53,14 @@ func FuzzTake(f *testing.F) {
 		if dense {
 			phase = fsm.PhaseDense
 		}
-		p := begin(mapping(phase, seg(0, 0)), 10, 10)
-		p.skip = map[int64]bool{66: true}
+		m := mapping(phase, seg(0, 0))
+		if dense && txn&0x100 != 0 { // it knows a gap
+			m.Segments = append(m.Segments, seg(13, 12))
+		}
+		p := begin(m, 10, 10)
+		p.skip, p.maxBatch = map[int64]bool{66: true}, fits
 		memory, r := &counted{}, rewrite.NewRebuilder()
+		r.Room = p.maxOpened
 		for range 2 { // a broker may answer the same again
 			a := Arrival{Records: bytes.Clone(records), Aborted: []record.AbortedTxn{{ProducerID: 50, FirstOffset: txn}}, Memory: memory}
 			p.Take(&a, r)

@@ -2,6 +2,7 @@ package pipe_test
 
 import (
 	"encoding/binary"
+	"errors"
 	"time"
 
 	"pgregory.net/rapid"
@@ -68,6 +69,7 @@ func newModel(t *rapid.T) *model {
 	w.start = rapid.SampledFrom([]int64{0, 50}).Draw(t, "source start")
 	w.first = w.start
 	w.broker = modelBroker{start: rapid.SampledFrom([]int64{0, 3, 1 << 33}).Draw(t, "target start"), state: map[int64][]modelBatch{}}
+	w.broker.most = rapid.SampledFrom([]int32{0, 0, 1, 2, 3}).Draw(t, "records of a batch at most")
 	zero := w.broker.start
 	if rapid.Bool().Draw(t, "near the wrap") && zero > sequences {
 		zero -= sequences - 12
@@ -284,7 +286,7 @@ func (w *model) open(i int, o recovery.Open) {
 	n.fault, n.fetched, n.clean, n.filling = nil, o.Source, !w.heldUp(i), false
 	n.pipe = pipe.New(pipe.Start{
 		Mapping: *n.task.Mapping, Position: o.Position, Progress: o.Progress, TargetEpoch: w.broker.lead, Expiration: expiration, Guarded: o.Guarded,
-		OldRequests: n.memory.OldRequests, Seen: w.clock, MaxOpened: 1 << 20,
+		OldRequests: n.memory.OldRequests, Seen: w.clock, MaxOpened: 1 << 20, MaxBatch: n.memory.Fits,
 	})
 }
 
@@ -345,7 +347,9 @@ func (w *model) deliver(i int, lost bool) {
 		return
 	}
 	n.inFlight = n.inFlight[1:]
-	if err != nil {
+	if errors.Is(err, errSize) {
+		n.pipe.Refused(recovery.Faulty(recovery.Blocked, fsm.CodeRecordTooLarge, "too large"))
+	} else if err != nil {
 		n.pipe.Refused(recovery.Fault{Kind: recovery.Unsure, Code: fsm.CodeStarting, Range: recovery.None(), Refused: true})
 	} else {
 		n.pipe.Acknowledged(base, w.clock)

@@ -64,6 +64,7 @@ type Start struct {
 	OldRequests bool      // a request of an earlier life may have been appended since the position was derived
 	Seen        time.Time // when the target was last known to end at the position
 	MaxOpened   int       // bytes that a batch which has to be opened may decompress to
+	MaxBatch    int       // bytes of a batch that the target takes: a larger one is split; 0: not known
 }
 
 // Pipe is one partition under way.
@@ -82,6 +83,7 @@ type Pipe struct {
 	skip        map[int64]bool
 	targetEpoch int32
 	maxOpened   int
+	maxBatch    int
 
 	life  Life
 	fault recovery.Fault // Finishing: how it will end; Ended: how it did
@@ -138,7 +140,7 @@ type acknowledged struct {
 // New begins a pipe.
 func New(s Start) *Pipe {
 	p := &Pipe{
-		mapping: s.Mapping, skip: s.Skip, targetEpoch: s.TargetEpoch, maxOpened: s.MaxOpened,
+		mapping: s.Mapping, skip: s.Skip, targetEpoch: s.TargetEpoch, maxOpened: s.MaxOpened, maxBatch: s.MaxBatch,
 		in:   intake{stable: -1},
 		out:  sending{route: Unguarded, sequence: s.Position.Sequence, guard: guard{last: s.Position.LastTime, expiration: s.Expiration, seen: s.Seen, oldRequests: s.OldRequests}},
 		done: acknowledged{progress: s.Progress, time: s.Position.LastTime, moved: s.Seen},
@@ -226,6 +228,13 @@ func (r *Result) Remember(m recovery.Memory) recovery.Memory {
 	m.Last = r.Progress
 	m.Unsaved = append(slices.Clip(m.Unsaved), r.Segments...)
 	m.Unacked, m.Misplaced = r.Unacked, r.Misplaced
+	switch r.Fault.Kind {
+	case recovery.TooLarge:
+		m.Fits = r.Fault.Fits
+	case recovery.Blocked:
+		m.Fits = 0 // whoever mends what stopped the stream may have raised it
+	default:
+	}
 	m.Refused = -1
 	if r.Fault.Refused {
 		m.Refused = r.Progress.Target

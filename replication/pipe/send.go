@@ -200,8 +200,13 @@ func (p *Pipe) Refused(f recovery.Fault) {
 	p.End(it.about(f))
 }
 
-// about gives what is refused for good the source offsets that it is about.
+// about gives what is refused for good the source offsets that it is about. What
+// is too large is refused for good only where it cannot be split.
 func (it *item) about(f recovery.Fault) recovery.Fault {
+	if f.Kind == recovery.Blocked && f.Code == fsm.CodeRecordTooLarge && it.sum.Count > 1 {
+		f.Kind, f.Fits = recovery.TooLarge, len(it.batch)/2
+		return f
+	}
 	if f.Kind == recovery.Blocked && f.Range == recovery.None() {
 		f.Source, f.Range = true, recovery.Range{From: it.from, To: it.sum.Next}
 	}

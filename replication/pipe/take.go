@@ -3,30 +3,12 @@ package pipe
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"sluice/fsm"
 	"sluice/kafka/record"
-	"sluice/replication/offsets"
 	"sluice/replication/recovery"
 	"sluice/replication/rewrite"
 )
-
-// Arrival is what one fetch brought for the partition.
-type Arrival struct {
-	Records []byte // batches, perhaps cut off in the last one; written to; Take leaves what it has not taken
-	Aborted []record.AbortedTxn
-	Stable  int64     // the source's last stable offset
-	High    int64     // its high watermark
-	At      time.Time // when it came
-	Memory  Memory    // holds Records; retained for what stays
-	// Apart is the memory of a batch that has outgrown its place in Records; nil:
-	// it is not counted.
-	Apart func(bytes int) Memory
-
-	begun   bool            // a batch of it is taken
-	aborted *record.Aborted // nil: no transaction was aborted
-}
 
 // Wants reports whether something should be fetched for the pipe. Where memory
 // is short only pipes that hold nothing get more, so that those which cannot
@@ -64,14 +46,6 @@ func (p *Pipe) Take(a *Arrival, r *rewrite.Rebuilder) (room int) {
 	return t.room
 }
 
-// taking is one Take under way.
-type taking struct {
-	*Pipe
-	a    *Arrival
-	r    *rewrite.Rebuilder
-	room int // that the batch at the begin of the arrival needs; 0: not known to be more than there is
-}
-
 func (t *taking) batches() {
 	for t.life == Taking {
 		rest := t.a.Records
@@ -86,20 +60,25 @@ func (t *taking) batches() {
 			}
 			return
 		}
+		t.a.memory = t.a.Memory
 		if err := b.VerifyCRC(); err != nil {
 			if end := damagedEnd(b, r); end > t.in.cursor.Source { // else it is passed already
-				t.corrupt(max(b.BaseOffset(), t.in.cursor.Source), end, err)
+				t.corrupt(t.begin(b), end, err)
 			}
-		} else if t.batch(b); t.room > 0 {
+		} else if b.Old() {
+			r = t.old(b)
+		} else {
+			t.batch(b)
+		}
+		if t.room > 0 {
 			return
 		}
 		t.a.Records, t.a.begun = r, true
 	}
 }
 
-// unreadable ends the pipe at a batch that cannot be read at all. Of formats
-// that cannot be copied the range is the whole run that the answer holds; the
-// offset of an old batch is that of its last record.
+// unreadable ends the pipe at a batch that cannot be read at all. Of formats that
+// are not known the range is the whole run that the answer holds.
 func (t *taking) unreadable(b record.Batch, rest []byte, err error) {
 	code, from := fsm.CodeCorruptBatch, t.in.cursor.Source
 	to, msg := from+1, err.Error()
@@ -108,15 +87,6 @@ func (t *taking) unreadable(b record.Batch, rest []byte, err error) {
 		b, rest, err = record.NextBatch(rest)
 	}
 	t.finish(recovery.AtSource(recovery.Blocked, code, from, to, msg))
-}
-
-// corrupt ends the pipe at source offsets that cannot be copied.
-func (t *taking) corrupt(from, to int64, err error) {
-	code := fsm.CodeCorruptBatch
-	if errors.Is(err, record.ErrOverBudget) {
-		code = fsm.CodeOverBudget
-	}
-	t.finish(recovery.AtSource(recovery.Blocked, code, from, max(to, from+1), err.Error()))
 }
 
 // batch accepts one sound batch.
@@ -144,11 +114,15 @@ func (t *taking) batch(b record.Batch) {
 		t.gap(h.LastOffset()+1, transaction, h.MaxTimestamp, gapReason(class, drop, h.Count))
 		return
 	}
-	if class == rewrite.NeedsOpening {
+	switch {
+	case t.inParts(b, &h):
+		t.parts(b, &h)
+		return
+	case class == rewrite.NeedsOpening:
 		t.open(b, &h)
 		return
 	}
-	it := item{memory: t.a.Memory, batch: b, from: h.BaseOffset, epoch: h.LeaderEpoch, maxTime: h.MaxTimestamp}
+	it := item{memory: t.a.memory, batch: b, from: h.BaseOffset, epoch: h.LeaderEpoch, maxTime: h.MaxTimestamp}
 	it.sum = recovery.Batch{Target: t.in.cursor.Target, Count: h.Count}
 	if seg, changed := t.in.cursor.Pass(&h); changed {
 		it.sum.Segments = []fsm.Segment{seg}
@@ -163,7 +137,7 @@ func (t *taking) batch(b record.Batch) {
 // itself, and the batch's first offset alone where it does not.
 func damagedEnd(b record.Batch, rest []byte) int64 {
 	first := b.BaseOffset()
-	if next, _, err := record.NextBatch(rest); err == nil && next != nil && next.VerifyCRC() == nil && next.BaseOffset() > first {
+	if next, _, err := record.NextBatch(rest); err == nil && next != nil && next.VerifyCRC() == nil && !next.Wrapper() && next.BaseOffset() > first {
 		return next.BaseOffset()
 	}
 	if end := b.LastOffset() + 1; end-first == int64(b.Count()) && end > first {
@@ -219,56 +193,20 @@ func (t *taking) fill(to, time int64) {
 	t.out.queue.push(item{fill: n, from: c.Source, epoch: t.in.epoch, maxTime: time, sum: recovery.Batch{Target: c.Target - n, Next: to}})
 }
 
-// knownNext is the source offset that the mapping gives for the cursor's
-// target offset: beyond its source offset where a committed segment begins.
-func (p *Pipe) knownNext() int64 { return offsets.Source(&p.mapping, p.in.cursor.Target) }
-
-// open sends a batch through the slow path. What becomes of it takes its place
-// in memory, if that suffices.
-func (t *taking) open(b record.Batch, h *record.Header) {
-	if t.r == nil {
-		t.room = rewrite.FirstRoom(b, t.maxOpened)
-		return
-	}
-	out, err := t.r.Rebuild(rewrite.Job{Batches: []record.Batch{b}, Cursor: t.in.cursor}, b[:0:len(b)])
+// old accepts the batches of formats 0 and 1 that the arrival begins with, as one
+// of format 2, and returns what stands behind them. b is the first; it is sound.
+func (t *taking) old(b record.Batch) (rest []byte) {
 	switch {
-	case errors.Is(err, record.ErrOverBudget) && t.r.Room < t.maxOpened:
-		t.room = rewrite.NextRoom(t.r.Room, t.maxOpened)
-		return
-	case err != nil:
-		t.corrupt(max(h.BaseOffset, t.in.cursor.Source), h.LastOffset()+1, err)
-		return
-	case t.mapping.Phase == fsm.PhaseDense && !h.Dense(): // a gap inside the batch, which has to be committed first
-		t.finish(recovery.AtSource(recovery.Gap, fsm.CodeTranslated, t.in.cursor.Source, t.in.cursor.Source, "compaction removed records of a batch"))
-		return
+	case b.LastOffset() < t.in.cursor.Source:
+		return t.a.Records[len(b):]
+	case t.r == nil:
+		t.room = rewrite.FirstRoom(b, t.maxOpened)
+		return nil
 	}
-	before := t.in.cursor
-	t.in.cursor = out.Cursor
-	if out.Batch == nil {
-		return
+	batch, rest, err := t.r.Upgrade(t.a.Records)
+	if t.opened(b, err) {
+		t.a.memory = t.apart(batch)
+		t.batch(batch)
 	}
-	memory := t.a.Memory
-	if &out.Batch[0] != &b[0] && t.a.Apart != nil {
-		memory = t.a.Apart(cap(out.Batch))
-	}
-	t.push(item{
-		memory: memory, batch: out.Batch, from: max(h.BaseOffset, before.Source), epoch: h.LeaderEpoch, maxTime: out.Batch.MaxTimestamp(),
-		sum: recovery.Batch{Target: before.Target, Count: out.Batch.Count(), Next: out.Cursor.Source, Segments: out.Segments},
-	})
-}
-
-// push queues a batch, made ready to be sent.
-func (p *Pipe) push(it item) {
-	it.memory.Retain()
-	it.sum.Sequence = p.out.sequence
-	p.out.sequence = offsets.NextSequence(it.sum.Sequence, it.sum.Count)
-	record.Rewrite(it.batch, p.mapping.ProducerID, p.mapping.ProducerEpoch, it.sum.Sequence)
-	p.out.queue.push(it)
-	p.out.queued += len(it.batch)
-	// A segment that the mapping already knows begins here: jump its gap.
-	if p.mapping.Phase == fsm.PhaseDense {
-		if next := p.knownNext(); next > p.in.cursor.Source {
-			p.in.cursor.Source, p.in.cursor.Shift = next, p.in.cursor.Target-next
-		}
-	}
+	return rest
 }

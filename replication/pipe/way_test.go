@@ -33,7 +33,7 @@ const foreignID = 66 // its batches are not copied
 // leaves.
 func drawPartition(t *rapid.T) *partition {
 	s := &partition{end: int64(rapid.IntRange(0, 3).Draw(t, "log start"))}
-	kinds := []string{"data", "data", "data", "append time", "compacted", "emptied", "committed", "aborted", "foreign", "missing"}
+	kinds := []string{"data", "data", "data", "append time", "compacted", "emptied", "committed", "aborted", "foreign", "missing", "old", "old wrapper", "old compacted"}
 	for range rapid.IntRange(1, 12).Draw(t, "batches") {
 		s.draw(t, rapid.SampledFrom(kinds).Draw(t, "kind"))
 	}
@@ -51,6 +51,9 @@ func (s *partition) draw(t *rapid.T, kind string) {
 	switch kind {
 	case "missing":
 		s.end += n
+		return
+	case "old", "old wrapper", "old compacted":
+		s.addOld(t, kind, n)
 		return
 	case "append time":
 		b.Attributes, b.MaxStamp = record.AttrLogAppendTime, wall
@@ -84,6 +87,24 @@ func (s *partition) add(t *rapid.T, b oracle.Source, copied bool) {
 	raw := b.Encode(t)
 	s.batches, s.encoded = append(s.batches, b), append(s.encoded, raw)
 	s.end = raw.LastOffset() + 1
+}
+
+// addOld adds messages of formats 0 and 1.
+func (s *partition) addOld(t *rapid.T, kind string, n int64) {
+	m := oracle.Old{Magic: int8(rapid.IntRange(0, 1).Draw(t, "magic")), Entries: entries(span(s.end, s.end+n)...)}
+	if kind != "old" {
+		m.Codec = record.Attributes(rapid.IntRange(1, 3).Draw(t, "codec"))
+	}
+	if kind == "old compacted" {
+		m.Entries = entries(s.end+1, s.end+3)
+	}
+	for _, e := range m.Entries {
+		s.copied = append(s.copied, e.Offset)
+		s.end = e.Offset + 1
+	}
+	for b := range record.Batches(m.Encode(t)) {
+		s.batches, s.encoded = append(s.batches, oracle.Source{Base: m.Entries[0].Offset}), append(s.encoded, b)
+	}
 }
 
 // fetch answers as a broker does: whole batches from the one that holds the
@@ -123,6 +144,7 @@ type way struct {
 	sent    [][]int64     // source offsets of each batch in flight
 	refuses bool          // the target has a gap behind what it holds
 	fetched int64         // offset of the next fetch
+	fits    int           // bytes of a batch that the target is known to take, 0: any
 	now     time.Time
 	memory  counted
 	codec   *rewrite.Rebuilder
@@ -148,7 +170,7 @@ func (s *partition) start() int64 {
 func (w *way) open(t *rapid.T, p fsm.Progress, guarded bool) {
 	w.pipe = New(Start{
 		Mapping: w.mapping, Skip: map[int64]bool{foreignID: true}, Position: recovery.Position{Source: p.Source, Target: p.Target, Sequence: offsets.Sequence(&w.mapping, p.Target), LastTime: wall}, Progress: p,
-		Expiration: expiration, Guarded: guarded, OldRequests: rapid.Bool().Draw(t, "old requests"), Seen: w.now, MaxOpened: 1 << 20,
+		Expiration: expiration, Guarded: guarded, OldRequests: rapid.Bool().Draw(t, "old requests"), Seen: w.now, MaxOpened: 1 << 20, MaxBatch: w.fits,
 	})
 	w.fetched, w.sent, w.refuses = p.Source, nil, false
 }
@@ -214,8 +236,11 @@ func (w *way) answer(t *rapid.T, how string) {
 	w.sent = w.sent[1:]
 	if w.refuses || how == "lost" {
 		w.refuses = true
-		kind := rapid.SampledFrom([]recovery.Kind{recovery.Retry, recovery.Unsure, recovery.Blocked}).Draw(t, "kind")
-		w.pipe.Refused(recovery.Fault{Kind: kind, Range: recovery.None()})
+		f := recovery.Fault{Kind: rapid.SampledFrom([]recovery.Kind{recovery.Retry, recovery.Unsure, recovery.Blocked}).Draw(t, "kind"), Range: recovery.None()}
+		if f.Kind == recovery.Blocked && rapid.Bool().Draw(t, "too large") {
+			f.Code = fsm.CodeRecordTooLarge
+		}
+		w.pipe.Refused(f)
 		return
 	}
 	w.target = append(w.target, of...)
@@ -233,6 +258,9 @@ func (w *way) again(t *rapid.T) {
 	}
 	r := w.pipe.Result()
 	w.known = append(w.known, w.segments(r.Segments)...)
+	if w.fits = r.Remember(recovery.Memory{Fits: w.fits}).Fits; w.fits > 0 && rapid.IntRange(0, 3).Draw(t, "smaller yet") == 0 {
+		w.fits /= 4
+	}
 	p := r.Progress
 	for _, b := range r.Unacked {
 		if b.Target >= p.Target && b.End() <= int64(len(w.target)) {

@@ -33,7 +33,7 @@ func (s *Situation) after(f Fault) Step {
 		return s.diverged(f)
 	case OutOfRange:
 		return s.outOfRange()
-	case TopicChanged, OldRequest:
+	case TopicChanged, OldRequest, TooLarge:
 	}
 	return s.open()
 }

@@ -22,15 +22,16 @@ const (
 	OutOfRange               // the source has no such offset
 	Diverged                 // the source's log is another one from Range.From on
 	Misplaced                // batches stand at other offsets of the target than expected
+	TooLarge                 // the target refuses a batch of several records for its size
 )
 
 func (k Kind) String() string {
-	return [...]string{"retry", "unsure", "old request", "blocked", "gap", "forgotten", "topic changed", "out of range", "diverged", "misplaced"}[k]
+	return [...]string{"retry", "unsure", "old request", "blocked", "gap", "forgotten", "topic changed", "out of range", "diverged", "misplaced", "too large"}[k]
 }
 
 // Kinds lists all kinds of faults.
 func Kinds() []Kind {
-	return []Kind{Retry, Unsure, OldRequest, Blocked, Gap, Forgotten, TopicChanged, OutOfRange, Diverged, Misplaced}
+	return []Kind{Retry, Unsure, OldRequest, Blocked, Gap, Forgotten, TopicChanged, OutOfRange, Diverged, Misplaced, TooLarge}
 }
 
 // Range is a range of offsets, To exclusive; From -1: none.
@@ -49,6 +50,7 @@ type Fault struct {
 	Epoch       int32 // Diverged: the largest leader epoch that the source has and is not above ours
 	Refused     bool  // the broker did not want our sequence
 	Perhaps     bool  // a request of ours may still be appended
+	Fits        int   // TooLarge: bytes of a batch to try next
 	Message     string
 }
 

@@ -127,6 +127,8 @@ func TestFaults(t *testing.T) {
 		{"cut off, nothing in question", faulty(Unsure), nil, owner(OwnerUnknown), "wait 40ms: waiting"},
 		{"perhaps written, and lost", of(faulty(Unsure), func(f *Fault) { f.Perhaps = true }), nil, owner(OwnerLost), "end here: another node owns it"},
 
+		{"too large, for the twentieth time, each a smaller one", faulty(TooLarge), attempts(20), nil, opened},
+
 		{"misplaced, and it was nothing", faulty(Misplaced), nil, nil, opened},
 		{"misplaced, two of them", faulty(Misplaced), func(s *Situation) {
 			s.Memory.Misplaced = []Misplacement{{Batch{Target: 10, Count: 2}, 13}, {Batch{Target: 12, Count: 5}, 20}}

@@ -120,7 +120,7 @@ func (s *Situation) compared(pos Position, guarded bool) Step {
 }
 
 func (s *Situation) openAt(pos Position, guarded bool, epoch int32) Step {
-	if over := s.Memory.Attempts - quickRetries; s.Fault != nil && over > 0 {
+	if over := s.Memory.Attempts - quickRetries; s.Fault != nil && over > 0 && s.Fault.Kind != TooLarge { // which ends by itself: each time half is tried
 		return againAndAgain(*s.Fault, over)
 	}
 	o := Open{Position: pos, Guarded: guarded, Unreplicated: s.Log.High < pos.Target}
@@ -141,7 +141,7 @@ func againAndAgain(f Fault, over int) Step {
 	switch f.Kind {
 	case OutOfRange, Diverged, Gap:
 		f.Code = fsm.CodeUnreachable
-	case Retry, Unsure, OldRequest, Blocked, Forgotten, TopicChanged, Misplaced:
+	case Retry, Unsure, OldRequest, Blocked, Forgotten, TopicChanged, Misplaced, TooLarge:
 	}
 	return Wait{Code: f.Code, Message: f.Message, For: Backoff(over)}
 }

@@ -64,6 +64,7 @@ type Memory struct {
 	Misplaced []Misplacement
 	Refused   int64 // target offset at which the broker refused our sequence, -1: it did not
 	Attempts  int   // faults in a row without progress
+	Fits      int   // bytes of a batch that the target takes, as far as it has refused larger ones; 0: it has not
 	Looked    int64 // unix ms when both topics were last asked for
 
 	OldRequests bool // a request of an earlier owner or connection may still be appended

@@ -94,7 +94,7 @@ func stock(kind string, at []int) Situation {
 				f.Source, f.Range, f.Epoch = true, Range{8, -1}, 3
 			case Misplaced:
 				s.Memory.Misplaced = []Misplacement{{Batch: Batch{Target: 10, Count: 2}, At: 13}}
-			case Retry, Unsure, OldRequest, Blocked, Forgotten, TopicChanged, OutOfRange:
+			case Retry, Unsure, OldRequest, Blocked, Forgotten, TopicChanged, OutOfRange, TooLarge:
 			}
 			s.Fault = &f
 		}

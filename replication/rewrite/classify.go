@@ -12,7 +12,7 @@ const (
 	Closed       Class = iota // passes as it is, after record.Rewrite
 	NeedsOpening              // goes through Rebuilder.Rebuild; the Reason says why
 	Control                   // a transaction marker: never written, a mapping change
-	Unsupported               // message format 0, 1 or an unknown one
+	Unsupported               // a message format that is not known
 )
 
 func (c Class) String() string {
@@ -34,6 +34,7 @@ type Reason uint8
 // The reasons. A batch may have several; the first of this order is told.
 const (
 	ReasonNone          Reason = iota
+	ReasonOldFormat            // format 0 or 1, which brokers do not take any more
 	ReasonGaps                 // compaction removed records: a broker refuses the batch in Produce
 	ReasonLogAppendTime        // the header holds the one true timestamp, which the target would drop
 	ReasonResume               // records below the wanted offset are already copied
@@ -41,6 +42,8 @@ const (
 
 func (r Reason) String() string {
 	switch r {
+	case ReasonOldFormat:
+		return "old-format"
 	case ReasonGaps:
 		return "gaps"
 	case ReasonLogAppendTime:
@@ -57,8 +60,10 @@ func (r Reason) String() string {
 // and must have been skipped before.
 func Classify(h *record.Header, from int64) (Class, Reason) {
 	switch {
-	case h.Magic != 2:
+	case h.Magic < 0 || h.Magic > 2:
 		return Unsupported, ReasonNone
+	case h.Magic < 2:
+		return NeedsOpening, ReasonOldFormat
 	case h.Attributes&record.AttrControl != 0:
 		return Control, ReasonNone
 	case !h.Dense():

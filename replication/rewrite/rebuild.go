@@ -17,7 +17,8 @@ type Job struct {
 	// before the first record that did not fit, perhaps inside a batch, and
 	// Rebuild goes on from there.
 	MaxRecords int
-	MaxBytes   int // of the records before compression; one record always fits
+	MaxBytes   int   // of the records before compression; one record always fits
+	Until      int64 // source offset that is not reached any more
 }
 
 // Rebuilt is what became of a Job.
@@ -38,6 +39,13 @@ type Rebuilder struct {
 
 	scratch []byte // records of the batch being read
 	builder record.Builder
+	parts   parts // of the batch being split
+}
+
+// parts is one batch that becomes several.
+type parts struct {
+	rs          record.Records
+	packed, raw int // bytes of it as it came, and before compression
 }
 
 // NewRebuilder returns a Rebuilder with a Codec of its own, and room for any
@@ -135,13 +143,21 @@ func (r *Rebuilder) take(rs *record.Records, job *Job, out *Rebuilt) (whole bool
 		maxRecords = math.MaxInt32
 	}
 	var rec record.Record
-	for {
+	before := *rs
+	for limited := job.MaxRecords > 0 || job.MaxBytes > 0 || job.Until > 0; ; {
+		if limited {
+			before = *rs
+		}
 		more, err := rs.Next(&rec)
 		if err != nil || !more {
 			return true, err
 		}
 		if rec.Offset < out.Cursor.Source {
 			continue
+		}
+		if job.Until > 0 && rec.Offset >= job.Until {
+			*rs = before
+			return false, nil
 		}
 		if job.Keep != nil && !job.Keep(&rec) {
 			out.Cursor.Source = rec.Offset + 1
@@ -150,6 +166,7 @@ func (r *Rebuilder) take(rs *record.Records, job *Job, out *Rebuilt) (whole bool
 		full := r.builder.Count() >= maxRecords || job.MaxBytes > 0 && r.builder.Count() > 0 &&
 			r.builder.Size()+len(rec.Key)+len(rec.Value)+len(rec.RawHeaders)+recordOverhead > job.MaxBytes
 		if full {
+			*rs = before
 			return false, nil
 		}
 		if seg, changed := out.Cursor.write(rec.Offset); changed {

@@ -248,7 +248,7 @@ func TestClassify(t *testing.T) {
 		"delete horizon":  {with(func(h *record.Header) { h.Attributes = record.AttrDeleteHorizon }), 10, Closed, ReasonNone},
 		"marker":          {with(func(h *record.Header) { h.Attributes = record.AttrControl | record.AttrTransactional }), 10, Control, ReasonNone},
 		"emptied marker":  {with(func(h *record.Header) { h.Attributes, h.Count = record.AttrControl, 0 }), 10, Control, ReasonNone},
-		"format 1":        {with(func(h *record.Header) { h.Magic = 1 }), 10, Unsupported, ReasonNone},
+		"format 1":        {with(func(h *record.Header) { h.Magic = 1 }), 10, NeedsOpening, ReasonOldFormat},
 		"a later format":  {with(func(h *record.Header) { h.Magic = 3 }), 10, Unsupported, ReasonNone},
 		"compacted, both": {with(func(h *record.Header) { h.Count, h.Attributes = 3, record.AttrLogAppendTime }), 12, NeedsOpening, ReasonGaps},
 	} {

@@ -94,6 +94,12 @@ func (l *logs) ahead(ctx context.Context, from int64, skip map[int64]bool, told 
 		if h.Attributes&record.AttrControl != 0 || h.Count == 0 || skip[h.ProducerID] {
 			return nil
 		}
+		if b.Wrapper() { // it tells its first offset only when it is opened
+			err = l.conns.Open(ctx, b, l.maxOpened, func(rs record.Records) error { h = rs.Header; return nil })
+		}
+		if err != nil {
+			return err
+		}
 		out.Data, out.Offset = true, max(from, h.BaseOffset)
 		return errEnough
 	})

@@ -82,7 +82,7 @@ func (s *side) scanOnce(ctx context.Context, conn *kafka.Conn, r span, f func(re
 	aborted, codec := record.NewAborted(p.Aborted), record.NewCodec()
 	for rest := p.Records; err == nil; {
 		var b record.Batch
-		if b, rest, err = record.NextBatch(rest); err != nil || b == nil || b.BaseOffset() >= r.to {
+		if b, rest, err = record.NextBatch(rest); err != nil || b == nil || !b.BeginsBefore(r.to) {
 			break
 		}
 		var drop bool

@@ -211,11 +211,15 @@ func (r *reader) digestBatch(ctx context.Context, items []item, batch record.Bat
 	if err != nil {
 		return items, err
 	}
-	if h.BaseOffset < r.end && !dropped && !r.skip[h.ProducerID] && h.Attributes&record.AttrControl == 0 {
+	if batch.BeginsBefore(r.end) && !dropped && !r.skip[h.ProducerID] && h.Attributes&record.AttrControl == 0 {
 		before := len(items)
 		items, err = r.open(ctx, items, batch)
 		if errors.Is(err, record.ErrOverBudget) {
-			r.holes = append(r.holes, hole{max(h.BaseOffset, r.next), min(h.LastOffset()+1, r.end), int64(h.Count)})
+			from, to := max(h.BaseOffset, r.next), min(h.LastOffset()+1, r.end)
+			if batch.Wrapper() { // how many it holds, and from where, is not known
+				from, h.Count = r.next, int32(to-r.next)
+			}
+			r.holes = append(r.holes, hole{from, to, int64(h.Count)})
 		} else if err != nil {
 			return items[:before], err
 		}
@@ -239,6 +243,9 @@ func (r *reader) open(ctx context.Context, items []item, batch record.Batch) ([]
 		rs, err = r.codec.Open(batch, nil, r.limits.Budget)
 	} else if err == nil {
 		r.scratch = rs.Scratch
+	}
+	if err == nil && int(rs.Header.Count) > r.limits.Records { // of a wrapper only now known
+		err = fmt.Errorf("%w: %d records", record.ErrOverBudget, rs.Header.Count)
 	}
 	if err != nil {
 		return items, err

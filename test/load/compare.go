@@ -335,8 +335,8 @@ func describe(a, b *kgo.Record) string {
 	if ha, hb := fmt.Sprint(a.Headers), fmt.Sprint(b.Headers); ha != hb {
 		out = append(out, fmt.Sprintf("headers %.40s, %.40s", ha, hb))
 	}
-	if !a.Timestamp.Equal(b.Timestamp) {
-		out = append(out, fmt.Sprintf("timestamp %d, %d", a.Timestamp.UnixMilli(), b.Timestamp.UnixMilli()))
+	if stamp(a) != stamp(b) {
+		out = append(out, fmt.Sprintf("timestamp %d, %d", stamp(a), stamp(b)))
 	}
 	return strings.Join(out, "; ")
 }

@@ -93,31 +93,3 @@ func ProduceTiny(ctx context.Context, client []kgo.Opt, topic Topic, batches, si
 	}
 	return nil
 }
-
-// OldFormat encodes records in message format 0 or 1 as they lie in a segment that begins at offset 0.
-// Brokers no longer write these: 3.9.1 turns what an old client produces into format 2, and with 4.3.1
-// such a client cannot produce. Both serve old segments as they lie, so kafkalab puts this in place.
-// Format 0 has no timestamps, neither has headers.
-func OldFormat(magic int8, recs []*kgo.Record) []byte {
-	var out []byte
-	for i, r := range recs {
-		var m []byte
-		m = append(m, byte(magic), 0) // no compression, CreateTime
-		if magic == 1 {
-			m = binary.BigEndian.AppendUint64(m, uint64(r.Timestamp.UnixMilli()))
-		}
-		for _, b := range [][]byte{r.Key, r.Value} {
-			if b == nil {
-				m = binary.BigEndian.AppendUint32(m, 1<<32-1) // -1: null
-				continue
-			}
-			m = binary.BigEndian.AppendUint32(m, uint32(len(b)))
-			m = append(m, b...)
-		}
-		out = binary.BigEndian.AppendUint64(out, uint64(i))
-		out = binary.BigEndian.AppendUint32(out, uint32(4+len(m)))
-		out = binary.BigEndian.AppendUint32(out, crc32.ChecksumIEEE(m))
-		out = append(out, m...)
-	}
-	return out
-}

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"sluice/test/kafkalab"
+	"sluice/test/oracle"
 )
 
 // lab is a real broker and how to reach it.
@@ -204,7 +205,11 @@ func (l *lab) checkOldFormats() {
 		for n := range int64(5) {
 			want[magic] = append(want[magic], m.record(0, n, time.Unix(1, 0)))
 		}
-		logs[topic.Name+"-0"] = OldFormat(int8(magic), want[magic])
+		old := oracle.Old{Magic: int8(magic)}
+		for i, r := range want[magic] {
+			old.Entries = append(old.Entries, oracle.Entry{Offset: int64(i), Timestamp: r.Timestamp.UnixMilli(), Key: r.Key, Value: r.Value})
+		}
+		logs[topic.Name+"-0"] = old.Encode(l.t)
 		topics = append(topics, topic)
 	}
 	if err := l.ReplaceLogs(l.ctx, 0, logs); err != nil {

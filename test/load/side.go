@@ -49,7 +49,7 @@ func (c *comparison) hasher() *hasher {
 // record hashes all that a copy must keep. Absent and empty are not the same.
 func (h *hasher) record(r *kgo.Record) uint64 {
 	h.h.Reset()
-	h.number(r.Timestamp.UnixMilli())
+	h.number(stamp(r))
 	h.bytes(r.Key)
 	h.bytes(r.Value)
 	h.number(int64(len(r.Headers)))
@@ -96,4 +96,13 @@ func (c *compactor) entries() []entry {
 	}
 	slices.SortFunc(out, func(a, b entry) int { return cmp.Compare(a.offset, b.offset) })
 	return out
+}
+
+// stamp is a record's timestamp in ms since 1970; -1: it has none, as in message
+// format 0.
+func stamp(r *kgo.Record) int64 {
+	if r.Timestamp.IsZero() {
+		return -1
+	}
+	return r.Timestamp.UnixMilli()
 }

@@ -21,6 +21,8 @@ func refusedCases() []testCase {
 		{"record too large, continue", tooLargeContinue},
 		{"record too large, policy continue", tooLargePolicy},
 		{"record too large, foreign writer meanwhile, continue", tooLargeForeign},
+		{"batch too large, its records not", tooLargeTogether},
+		{"batch too large once it is decompressed", tooLargeUncompressed},
 		{"timestamp refused, mended", timestampRefused},
 		{"timestamp refused, continue", timestampContinue},
 		{"record without a key, mended", keyless},
@@ -57,6 +59,41 @@ func tooLargeContinue(t *testing.T, l *lab) {
 	w.stopped(t, stop)
 	w.order(t, fsm.OrderContinue)
 	w.without5(t)
+}
+
+// tooLargeTogether copies five records and meets batches that the target does not
+// take, though it takes each of their records.
+func tooLargeTogether(t *testing.T, l *lab) {
+	w, _ := l.copied5(t, link{spec: fsm.LinkSpec{Offsets: fsm.OffsetsIdentical}})
+	configure(t, l.dst, w.topic, "max.message.bytes", "4000")
+	for range 4 {
+		var rs []*kgo.Record
+		for range 6 {
+			rs = append(rs, w.record(time.Now(), 1500))
+		}
+		w.send(t, rs...)
+	}
+	w.produce(t, 4)
+	w.holds(t, 0, [2]int{0, w.made})
+	w.own(t, 2)
+	w.goesOnIdentically(t)
+}
+
+// tooLargeUncompressed: the target's brokers write batches without compression,
+// and find them too large then.
+func tooLargeUncompressed(t *testing.T, l *lab) {
+	w, _ := l.copied5(t, link{target: map[string]string{"compression.type": "uncompressed"}})
+	configure(t, l.dst, w.topic, "max.message.bytes", "4000")
+	var rs []*kgo.Record
+	for range 20 {
+		r := w.record(time.Now(), 0)
+		r.Value = append(r.Value, make([]byte, 2000)...) // small at the source
+		rs = append(rs, r)
+	}
+	w.send(t, rs...)
+	w.produce(t, 4)
+	w.holds(t, 0, [2]int{0, w.made})
+	w.same(t, identical())
 }
 
 // mended retries a stop at source offset 5 before and after the target topic's

@@ -6,12 +6,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"sluice/fsm"
 	"sluice/kafka/record"
 	"sluice/test/kafkalab"
 	"sluice/test/load"
+	"sluice/test/oracle"
 )
 
 // restarts holds what stops brokers.
@@ -63,7 +62,7 @@ func cut(t *testing.T, c *kafkalab.Cluster, topic string, end int64) []byte {
 }
 
 // sourceLogs replaces logs of the source, all in one stop: two lose their end,
-// two are of message formats that no producer writes any more.
+// two are of message formats that no producer writes any more, one is a lie.
 func sourceLogs(t *testing.T, l *lab) {
 	var lost [3]*world
 	logs := map[string][]byte{}
@@ -80,14 +79,11 @@ func sourceLogs(t *testing.T, l *lab) {
 	}
 	var old [2]*world
 	for magic := range old {
-		w := l.world(t, link{source: map[string]string{"retention.ms": "-1"}})
-		var rs []*kgo.Record
-		for range 3 {
-			rs = append(rs, w.record(time.Now(), 0))
-		}
-		logs[w.topic+"-0"] = load.OldFormat(int8(magic), rs)
-		old[magic] = w
+		old[magic] = l.world(t, link{source: map[string]string{"retention.ms": "-1"}})
+		logs[old[magic].topic+"-0"] = old[magic].oldFormat(t, int8(magic))
 	}
+	lying := l.world(t, link{source: map[string]string{"retention.ms": "-1"}})
+	logs[lying.topic+"-0"] = lying.manyTold(t)
 	later, r := l.copied5(t, link{})
 	end := later.begin(t, 2, true)
 	if err := l.src.ReplaceLogs(within(t, 2*time.Minute), 0, logs); err != nil {
@@ -99,8 +95,9 @@ func sourceLogs(t *testing.T, l *lab) {
 		t.Run("source truncated and grown", func(t *testing.T) { t.Parallel(); sourceRegrown(t, lost[2]) })
 		t.Run("marker of a later leader epoch", func(t *testing.T) { t.Parallel(); end(); laterMarker(t, later, r) })
 		for magic, w := range old {
-			t.Run(fmt.Sprintf("message format %d", magic), func(t *testing.T) { t.Parallel(); unsupported(t, w) })
+			t.Run(fmt.Sprintf("message format %d", magic), func(t *testing.T) { t.Parallel(); oldFormats(t, w) })
 		}
+		t.Run("more records told than there are", func(t *testing.T) { t.Parallel(); manyTold(t, lying) })
 	})
 }
 
@@ -162,18 +159,45 @@ func laterMarker(t *testing.T, w *world, r *runner) {
 	w.same(t, load.Options{IgnoreOffsets: true})
 }
 
-func unsupported(t *testing.T, w *world) {
+// oldFormat is a log of messages of a format of before Kafka 0.11: some plain,
+// some in a wrapper of each codec.
+func (w *world) oldFormat(t *testing.T, magic int8) (log []byte) {
+	for codec := record.CodecNone; codec <= record.CodecLZ4; codec++ {
+		var es []oracle.Entry
+		for range 3 {
+			r := w.record(time.Now(), 0)
+			es = append(es, oracle.Entry{Offset: int64(w.made - 1), Timestamp: r.Timestamp.UnixMilli(), Key: r.Key, Value: r.Value})
+		}
+		log = append(log, oracle.Old{Magic: magic, Codec: codec, Java: codec == record.CodecSnappy, Entries: es}.Encode(t)...)
+	}
+	return log
+}
+
+// oldFormats are copied as they are, and so is what follows them.
+func oldFormats(t *testing.T, w *world) {
 	w.produce(t, 2)
 	w.own(t, 1)
-	stop := fsm.Stop{Code: fsm.CodeUnsupportedFormat, From: 0, To: 3}
+	w.holds(t, 0, [2]int{0, w.made})
+	w.own(t, 2)
+	w.goesOnIdentically(t)
+}
+
+// manyTold is a log of one batch, whose header tells of more records than there
+// are.
+func (w *world) manyTold(t *testing.T) []byte {
+	b := oracle.Source{Producer: -1, Entries: oracle.At(0, 1, 2)}.Encode(t)
+	b.SetCount(5)
+	b.SetLastOffsetDelta(4)
+	b.UpdateCRC()
+	return b
+}
+
+// manyTold: no broker appends such a batch.
+func manyTold(t *testing.T, w *world) {
+	w.own(t, 1)
+	stop := fsm.Stop{Code: fsm.CodeCorruptBatch, From: 0, To: 5}
 	w.stopped(t, stop)
 	w.retryStops(t, stop)
-	w.order(t, fsm.OrderContinue)
-	w.holds(t, 0, [2]int{3, 5})
-	w.event(t, fsm.CodeNewSegment, 0, 3)
-	w.produce(t, 2)
-	w.holds(t, 0, [2]int{3, 7})
-	w.same(t, shiftedFrom(-3, 3))
 }
 
 // targetLogs replaces logs of the target, all in one stop.
