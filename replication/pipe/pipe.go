@@ -119,7 +119,8 @@ func (s *sending) empty() bool { return s.queue.len() == 0 && s.inFlight.len() =
 
 // guard is what the rules of sending rest on.
 type guard struct {
-	last        int64     // ms, max timestamp of the last batch sent: the predecessor
+	last        int64     // ms, max timestamp of the last batch sent: the predecessor; at most when it was sent
+	wall        int64     // ms, the wall clock as Next was last told it
 	expiration  int64     // ms, of idle producers at the target
 	seen        time.Time // when the target was last known to end where we do
 	looking     bool      // Look was said and Looked was not

@@ -74,6 +74,7 @@ func (p *Pipe) Next(now time.Time, wall int64, leased func() bool) Verdict {
 		return Fill
 	}
 	g := &p.out.guard
+	g.wall = wall
 	route := Unguarded
 	if offsets.Guarded(g.last, wall, g.expiration) && offsets.Guarded(p.out.queue.at(0).maxTime, wall, g.expiration) {
 		route = Guarded
@@ -123,7 +124,8 @@ func (p *Pipe) Pop(now time.Time) record.Batch {
 	p.out.queued -= len(it.batch)
 	it.sent = now
 	p.out.inFlight.push(it)
-	p.out.guard.last = it.maxTime
+	// A broker that stamps records itself forgets us as if this one were of now.
+	p.out.guard.last = min(it.maxTime, p.out.guard.wall)
 	return it.batch
 }
 

@@ -281,3 +281,29 @@ func TestGuardFollowsTheBrokersSetting(t *testing.T) {
 		t.Errorf("%s on the %s route: a predecessor of two hours is not guarded where the broker forgets after one", v, p.Route())
 	}
 }
+
+// TestTimestampsOfTheFutureGuardAsNow: a broker that stamps records itself forgets
+// a producer that was idle for long, whatever its records say.
+func TestTimestampsOfTheFutureGuardAsNow(t *testing.T) {
+	s := data(10, 12)
+	for i := range s.Entries {
+		s.Entries[i].Timestamp = wall * 1000 // microseconds
+	}
+	p := begin(mapping(fsm.PhaseDense, seg(0, 0)), 10, 10)
+	take(p, &counted{}, encoded(t, s, single(12, wall+2*expiration)))
+	pop(t, p)
+	p.Acknowledged(10, at())
+	if v := p.Next(at(), wall+expiration/2, always); v != Ready || p.Route() != Guarded {
+		t.Errorf("half an hour later it is %s, %s", v, p.Route())
+	}
+	if v := p.Next(at(), wall+2*expiration, always); v != Ready || p.Route() != Unguarded {
+		t.Errorf("two hours later it is %s, %s", v, p.Route())
+	}
+}
+
+// single is a batch of one record with a timestamp.
+func single(offset, timestamp int64) oracle.Source {
+	s := data(offset, offset+1)
+	s.Entries[0].Timestamp = timestamp
+	return s
+}

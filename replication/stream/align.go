@@ -25,7 +25,7 @@ func (l *logs) align(ctx context.Context, known fsm.Progress, sit *recovery.Situ
 		Logs: recovery.Logs{TargetStart: max(known.Target, sit.Log.LogStart, end-mostAligned), TargetEnd: end, Shared: sit.Spec.Writers == fsm.WritersShared},
 	}
 	ours := func(producer int64) bool { return sit.Task.Unsure || producer == sit.Task.Mapping.ProducerID } // a lost cluster may have taken another
-	if err := a.readTarget(ctx, &l.target, ours); err != nil {
+	if err := a.ofTarget(func() error { return a.readTarget(ctx, &l.target, ours) }); err != nil {
 		return nil, err
 	}
 	source := func() (list []recovery.Seen, to int64, err error) {
@@ -78,6 +78,8 @@ func (a *aligning) open(ctx context.Context, b record.Batch, from int64, each fu
 // readTarget reads the records up to the log end: ours, and that there are
 // others, or filler where nobody else may write.
 func (a *aligning) readTarget(ctx context.Context, target *side, ours func(producer int64) bool) error {
+	a.Target = nil
+	clear(a.sums)
 	return target.scan(ctx, span{from: a.TargetStart, to: a.TargetEnd}, func(b record.Batch) error {
 		h, err := record.ParseHeader(b)
 		if err != nil {
@@ -91,6 +93,7 @@ func (a *aligning) readTarget(ctx context.Context, target *side, ours func(produ
 			}
 			return nil
 		}
+		a.atTarget(b)
 		return a.open(ctx, b, a.TargetStart, func(r recovery.Seen) {
 			a.Target = append(a.Target, r)
 			a.sums[r.Sum] = true

@@ -53,11 +53,14 @@ func (l *logs) differenceIn(ctx context.Context, m *fsm.Mapping, from, to int64,
 	}
 	theirs := map[int64]uint64{}
 	h := l.newHashes()
-	if err := h.records(ctx, &l.target, span{first, end, m.Filled}, func(r recovery.Seen) { theirs[r.Offset] = r.Sum }); err != nil {
+	err := h.ofTarget(func() error {
+		return h.records(ctx, &l.target, span{first, end, m.Filled}, func(r recovery.Seen) { theirs[r.Offset] = r.Sum })
+	})
+	if err != nil {
 		return -1, err
 	}
 	diff := int64(-1)
-	err := h.records(ctx, &l.source, span{from, to, m.Filled}, func(r recovery.Seen) {
+	err = h.records(ctx, &l.source, span{from, to, m.Filled}, func(r recovery.Seen) {
 		at, ok := offsets.Target(m, r.Offset)
 		if other, there := theirs[at]; ok && diff < 0 && (!there || other != r.Sum) {
 			diff = r.Offset

@@ -114,7 +114,25 @@ func (r span) options(share *wire.Share) kafka.FetchOptions {
 type hashes struct {
 	conns     *wire.Conns // whose memory batches are opened in
 	maxOpened int         // bytes that a batch may decompress to
+	untimed   bool        // timestamps are left out
 	hash      maphash.Hash
+}
+
+// ofTarget has the target's records read, and read anew where its broker turns out
+// to have stamped them with times of its own: timestamps of both sides are left
+// out then.
+func (h *hashes) ofTarget(read func() error) error {
+	before := h.untimed
+	err := read()
+	if err == nil && h.untimed != before {
+		err = read()
+	}
+	return err
+}
+
+// atTarget looks whether the broker has stamped a batch that was copied there.
+func (h *hashes) atTarget(b record.Batch) {
+	h.untimed = h.untimed || b.Attributes()&record.AttrLogAppendTime != 0
 }
 
 // records reads the records with offsets in the span, and hands each one over.
@@ -123,6 +141,9 @@ func (h *hashes) records(ctx context.Context, s *side, r span, each func(recover
 	return s.scan(ctx, r, func(b record.Batch) error {
 		if b.Attributes()&record.AttrControl != 0 {
 			return nil
+		}
+		if !s.isSource {
+			h.atTarget(b)
 		}
 		return h.batch(ctx, b, func(seen recovery.Seen) {
 			if seen.Offset >= r.from && seen.Offset < r.to {
@@ -146,6 +167,9 @@ func (h *hashes) opened(rs *record.Records, each func(recovery.Seen)) error {
 		}
 		h.hash.Reset()
 		_, _ = h.hash.Write(r.Key)
+		if h.untimed {
+			r.Timestamp = 0
+		}
 		seen := recovery.Seen{Offset: r.Offset, Key: h.hash.Sum64(), Deletes: r.Value == nil}
 		for _, n := range []int64{r.Timestamp, int64(len(r.Key)), int64(len(r.Value)), int64(r.HeaderCount)} {
 			_, _ = h.hash.Write(binary.BigEndian.AppendUint64(nil, uint64(n)))
