@@ -256,7 +256,7 @@ func TestTimestamps(t *testing.T) {
 		stop()
 		for p, end := range ends {
 			t.Logf("%-12s %6d of %6d records in %v: %d/s", stamps[p].name, end, s.count(p), took.Round(time.Second), int(float64(end)/took.Seconds()))
-			if p < sound && end < ends[0]/2 {
+			if claim.Full() && p < sound && end < ends[0]/2 { // else a few waits of takeovers are all of it
 				t.Errorf("%s: %d records, less than half of %d", stamps[p].name, end, ends[0])
 			}
 		}
