@@ -117,7 +117,7 @@ type LinkTopics struct {
 	Selected  *int   `json:"selected" doc:"Topics that are to be copied; null: not known now."`
 	Copied    *int   `json:"copied" doc:"Those of them that are copied whole; null: not known now."`
 	LeftOut   *int   `json:"leftOut" doc:"Topics that a pattern means and a rule leaves out; null: not known now."`
-	AgeMillis *int64 `json:"ageMillis" doc:"Milliseconds since both Kafka clusters were seen; null: not yet."`
+	AgeMillis *int64 `json:"ageMillis" doc:"Milliseconds since both Kafka clusters were seen and all was done that the topics need; null: not yet."`
 }
 
 // LinkSettings is what an operator declared, defaults filled in.

@@ -12,7 +12,7 @@ import (
 func topicsText(l *api.LinkDetail) string {
 	t := l.Topics
 	if t.Selected == nil || t.Copied == nil {
-		return "not known now; both Kafka clusters were last seen " + seen(t)
+		return "not known now; last counted: " + seen(t)
 	}
 	text := fmt.Sprintf("%d of %s", *t.Copied, words.Count(*t.Selected, "topic"))
 	if t.LeftOut != nil && *t.LeftOut > 0 {

@@ -7,9 +7,10 @@ import (
 	"slices"
 )
 
-// EndedStream returns what is kept of a link's stream, nil: nothing.
-func (v *View) EndedStream(spec *LinkSpec, key StreamKey) *EndedStream {
-	of := &EndedStream{Source: v.clusterID(spec.Source), Target: v.clusterID(spec.Target), Stream: key}
+// EndedStream returns what is kept of a stream between two Kafka clusters, by
+// their cluster ids; nil: nothing. Whether they have names now does not matter.
+func (v *View) EndedStream(source, target string, key StreamKey) *EndedStream {
+	of := &EndedStream{Source: source, Target: target, Stream: key}
 	i, ok := slices.BinarySearchFunc(v.Ended, of, byStream)
 	if !ok || of.Source == "" || of.Target == "" {
 		return nil

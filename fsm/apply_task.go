@@ -13,12 +13,13 @@ func (e *edit) streamsAdd(c *StreamsAdd) Result {
 	}
 	seen := make(map[taskKey]bool, len(c.Streams)+len(c.Again))
 	void := map[*EndedStream]bool{} // the new stream knows better
+	source, target := e.v.clusterID(l.Spec.Source), e.v.clusterID(l.Spec.Target)
 	add := func(s StreamKey, again bool) {
 		of := &Copy{
 			Stream: s, Start: l.StartOf(s.Topic, s.Partition),
 			Progress: Progress{Source: -1, Target: -1, SourceEpoch: -1, TargetEpoch: -1}, Unsure: l.Adopted != "",
 		}
-		old := e.v.EndedStream(&l.Spec, s)
+		old := e.v.EndedStream(source, target, s)
 		if !e.add(Task{Kind: KindCopy, Link: l.ID, Copy: of}, seen) || old == nil {
 			return
 		}

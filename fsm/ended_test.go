@@ -45,7 +45,7 @@ func TestStreamsEnd(t *testing.T) {
 	run(t, []row{
 		{name: "of a topic", before: atThree, command: end(func(*StreamsEnd) {}), check: func(t *testing.T, v *View) {
 			left()(t, v)
-			if s := v.EndedStream(&v.Link(linkL).Spec, orders0); len(v.Ended) != 1 || s == nil || !reflect.DeepEqual(s.Mapping, mapping1) || s.Progress.Source != 100 {
+			if s := endedOf(v, &v.Link(linkL).Spec, orders0); len(v.Ended) != 1 || s == nil || !reflect.DeepEqual(s.Mapping, mapping1) || s.Progress.Source != 100 {
 				t.Errorf("%+v", v.Ended)
 			}
 			e := v.LinkEvents(linkL).All()
@@ -84,6 +84,10 @@ func TestStreamsEnd(t *testing.T) {
 	})
 }
 
+func endedOf(v *View, spec *LinkSpec, key StreamKey) *EndedStream {
+	return v.EndedStream(v.clusterID(spec.Source), v.clusterID(spec.Target), key)
+}
+
 // TestDeletedLinkGoesOn: a link that is applied again finds what its streams
 // knew, under another id and whatever its name.
 func TestDeletedLinkGoesOn(t *testing.T) {
@@ -91,11 +95,11 @@ func TestDeletedLinkGoesOn(t *testing.T) {
 	atThree(d)
 	other := linkSpec("other")
 	d.must(&Objects{DeleteLinks: []string{"l"}, At: 20}, &LinkPurge{Link: linkL}, &Objects{Links: []LinkPut{{Spec: other}}, At: 21})
-	if s := d.s.View().EndedStream(&other, orders0); s == nil || !reflect.DeepEqual(s.Mapping, mapping1) {
+	if s := endedOf(d.s.View(), &other, orders0); s == nil || !reflect.DeepEqual(s.Mapping, mapping1) {
 		t.Fatalf("%+v", s)
 	}
 	other.Source = "spare"
-	if s := d.s.View().EndedStream(&other, orders0); s != nil {
+	if s := endedOf(d.s.View(), &other, orders0); s != nil {
 		t.Errorf("of another source: %+v", s)
 	}
 }
@@ -116,7 +120,7 @@ func TestEndedStreamsAreBounded(t *testing.T) {
 		t.Errorf("%d are kept", len(v.Ended))
 	}
 	for topic, want := range map[string]bool{"t1": true, "t2": true} {
-		if got := v.EndedStream(&l.Spec, StreamKey{Topic: topic, Partition: 7}) != nil; got != want {
+		if got := endedOf(v, &l.Spec, StreamKey{Topic: topic, Partition: 7}) != nil; got != want {
 			t.Errorf("%s: kept %v", topic, got)
 		}
 	}

@@ -5,7 +5,7 @@ import "sluice/fsm"
 // Topics is the Detail of a link task: what became of every topic that the
 // link's selectors mean.
 type Topics struct {
-	Age       *int64 `json:"age"`       // ms since both Kafka clusters were last seen, when this was reported; nil: not yet
+	Age       *int64 `json:"age"`       // ms since the last round that did all that the topics need, when this was reported; nil: not yet
 	Selected  int    `json:"selected"`  // topics that are to be copied, those in NotCopied among them
 	NotCopied int    `json:"notCopied"` // how many of them are not, or not whole
 	LeftOut   int    `json:"leftOut"`   // topics that a pattern means and a rule leaves out

@@ -6,6 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"sluice/fsm"
 	"sluice/kafka"
 	"sluice/task"
@@ -82,15 +86,38 @@ func TestTopicGoesOnWhereItEnded(t *testing.T) {
 	ctl.propose(&fsm.Objects{DeleteLinks: []string{s.Name}, At: 4})
 	ctl.propose(&fsm.LinkPurge{Link: 1})
 	ctl.propose(&fsm.Objects{Links: []fsm.LinkPut{{Spec: s}}, At: 5})
-	var again fsm.TaskID
-	for tk := range ctl.View().Tasks {
-		again = tk.ID
+	runAgain := func() *Task {
+		var again fsm.TaskID
+		for tk := range ctl.View().Tasks {
+			again = tk.ID
+		}
+		return l.runTask(ctl, again)
 	}
-	l.runTask(ctl, again)
-	l.until("streams of the new link", func() bool { return ctl.streams() == both })
-	if ids := ctl.producers(); len(ids) != 2 || ids[0] != 4711 || ids[1] != 4711 {
-		t.Errorf("producer ids %v: the streams of the new link began anew", ids)
+	r = runAgain()
+	goesOn := func() {
+		t.Helper()
+		l.until("streams of the new link", func() bool { return ctl.streams() == both })
+		if ids := ctl.producers(); len(ids) != 2 || ids[0] != 4711 || ids[1] != 4711 {
+			t.Errorf("producer ids %v: the streams of the new link began anew", ids)
+		}
 	}
+	goesOn()
+
+	// The whole of a file is deleted, its Kafka clusters too, and applied again.
+	r.Drain()
+	<-r.Done()
+	ctl.propose(&fsm.Objects{DeleteLinks: []string{s.Name}, At: 6})
+	ctl.propose(&fsm.LinkPurge{Link: 2})
+	ctl.propose(&fsm.Objects{DeleteKafka: []string{l.us.Name, l.eu.Name}, At: 7})
+	f, err := Preflight(l.ctx, l.catalog, ctl.View(), s, l.us, l.eu)
+	if err != nil || len(f.Refusals) > 0 {
+		t.Fatalf("refused although what is there is the link's own: %v %q", err, f.Refusals)
+	}
+	us, eu := l.us, l.eu
+	us.ClusterID, eu.ClusterID = f.ClusterIDs[us.Name], f.ClusterIDs[eu.Name]
+	ctl.propose(&fsm.Objects{Kafka: []fsm.KafkaCluster{us, eu}, Links: []fsm.LinkPut{{Spec: s}}, At: 8})
+	runAgain()
+	goesOn()
 }
 
 // What is not copied is in the task's state with its reason, and an event tells
@@ -162,4 +189,32 @@ func TestTheNextOwnerKnowsWhatWasTold(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
+}
+
+// A topic whose turn a failed round did not reach is not counted as copied: what
+// was seen before stands, with its age.
+func TestFailedRoundCountsNoTopicAsCopied(t *testing.T) {
+	l := newLab(t)
+	l.create(l.usC, "orders", 1, nil)
+	ctl, r := l.start(spec())
+	l.until("orders is copied and counted", func() bool {
+		return ctl.streams() == "orders/0>orders" && r.Measure().Topics == 1
+	})
+	denied := l.brokersOf["eu"].Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.DescribeConfigs}, Err: kerr.TopicAuthorizationFailed, Count: -1})
+	l.create(l.usC, "pay-a", 1, nil)
+	l.until("the target denies its settings", func() bool { return r.Measure().State == fsm.CodeUnauthorized })
+	l.rounds(r, 3)
+	m := r.Measure()
+	if d := m.topics(m.At); ctl.streams() != "orders/0>orders" || d.Selected-d.NotCopied != 1 {
+		t.Errorf("%d of %d topics copied; streams %s", d.Selected-d.NotCopied, d.Selected, ctl.streams())
+	}
+	at := m.At
+	l.rounds(r, 3)
+	if m := r.Measure(); m.At != at {
+		t.Error("what is old passes for new")
+	}
+	denied.Remove()
+	l.until("both are copied and counted", func() bool {
+		return ctl.streams() == "orders/0>orders pay-a/0>pay-a" && r.Measure().Topics == 2
+	})
 }

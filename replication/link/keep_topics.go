@@ -13,8 +13,14 @@ import (
 )
 
 // keepTopics creates and raises target topics and adds streams. What fails for
-// one topic is refused; an error ends the round.
-func (t *Task) keepTopics(ctx context.Context, s *snapshot, m *Measurement) error {
+// one topic is refused; an error ends the round, and what it saw is not Seen.
+func (t *Task) keepTopics(ctx context.Context, s *snapshot, m *Measurement) (err error) {
+	at := time.Now().UnixMilli()
+	defer func() {
+		if err == nil {
+			m.At = at
+		}
+	}()
 	plan, err := t.planTopics(ctx, s)
 	if err != nil {
 		return err

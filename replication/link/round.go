@@ -46,6 +46,8 @@ func (t *Task) once(ctx context.Context) {
 		t.measure.Store(&m)
 		return
 	}
+	before := m.Seen
+	m.Seen = Seen{}
 	err := t.round(ctx, link, &m)
 	if ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return // told to end
@@ -58,6 +60,9 @@ func (t *Task) once(ctx context.Context) {
 		m.State, m.Message = fsm.CodeTargetLost, m.losing
 	}
 	t.recordRefused(err, m.Refused)
+	if m.At == 0 { // its topics are not all done: to count them as copied would look too good
+		m.Seen = before
+	}
 	t.measure.Store(&m)
 }
 
@@ -75,7 +80,6 @@ func (t *Task) round(ctx context.Context, link *fsm.Link, m *Measurement) error 
 	if err != nil {
 		return err
 	}
-	m.At = time.Now().UnixMilli()
 	for _, keep := range t.concerns() {
 		if err := keep(ctx, s, m); err != nil {
 			return err

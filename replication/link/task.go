@@ -53,15 +53,20 @@ func (t *Task) Status() task.Status {
 
 // Measurement is what a Task tells of itself, for status.
 type Measurement struct {
-	State   fsm.Code  // idle: in step; or why not
-	Message string    // about a State that is not idle
+	State   fsm.Code // idle: in step; or why not
+	Message string   // about a State that is not idle
+
+	Seen
+	Differences
+}
+
+// Seen is what the last round found that did all that its topics need.
+type Seen struct {
 	Topics  int       // that the selectors mean now
 	Streams int       // partitions of these that are copied or about to be
 	Refused []Refused // topics that cannot be copied, each with its reason
 	LeftOut []task.TopicLeftOut
-	At      int64 // unix ms of the last round that saw both Kafka clusters, 0: none yet
-
-	Differences
+	At      int64 // unix ms, 0: none yet
 }
 
 // Measure returns what the last round found.

@@ -65,7 +65,8 @@ func newTopicsInput(s *snapshot, made map[string]maker) (topicsInput, error) {
 	}
 	in.heads = fsm.FillsHeads(s.view)
 	in.copied, in.taken = copies(s.view, s.link)
-	in.ended = func(key fsm.StreamKey) *fsm.EndedStream { return s.view.EndedStream(&s.link.Spec, key) }
+	source, target := s.source.meta.ClusterID, s.target.meta.ClusterID
+	in.ended = func(key fsm.StreamKey) *fsm.EndedStream { return s.view.EndedStream(source, target, key) }
 	var err error
 	in.selector, err = s.link.Spec.Selector()
 	return in, err
