@@ -121,7 +121,11 @@ func (s *Server) authorize(next http.Handler) http.Handler {
 		case public(r.URL.Path):
 		case !ok:
 			h.Set("WWW-Authenticate", "Bearer")
-			writeProblem(w, problem(http.StatusUnauthorized, CodeUnauthorized, "give --token-file the file that holds it", "this API asks for a token"))
+			what, do := "this API asks for a token", "give --token-file the file that holds it"
+			if r.Header.Get("Authorization") != "" {
+				what, do = "this API does not know the token that was given", "give --token-file the file of one that stands in http.tokenFile of that node; a node reads it when it starts"
+			}
+			writeProblem(w, problem(http.StatusUnauthorized, CodeUnauthorized, do, "%s", what))
 			return
 		case name == "" && !local(r.Host):
 			writeProblem(w, problem(http.StatusForbidden, CodeUnauthorized, "use 127.0.0.1, or set tls and tokenFile", "this API answers only under a loopback address, not as %s", r.Host))

@@ -73,9 +73,10 @@ func (p *picture) diagnose(s *Status, all []Task) {
 		bad("%s", text)
 	}
 	s.Warnings = append(s.Warnings, warnings...)
+	stops := stopsOf(all)
 	for _, l := range s.Links {
 		if l.Totals.Stopped > 0 {
-			bad("link %s: %d of %s %s stopped (%s)", l.Name, l.Totals.Stopped, words.Count(l.Totals.Streams, "stream"), words.Verb(l.Totals.Stopped, "is", "are"), l.Condition)
+			bad("link %s: %d of %s %s stopped (%s)", l.Name, l.Totals.Stopped, words.Count(l.Totals.Streams, "stream"), words.Verb(l.Totals.Stopped, "is", "are"), stops[l.Name])
 		}
 		if text := notCopied(l.Name, p.topics(l.ID).Topics); text != "" && l.State == fsm.StateRunning {
 			bad("%s", text)
@@ -102,6 +103,33 @@ func (p *picture) diagnose(s *Status, all []Task) {
 		w := waiting[c]
 		bad("%s of %s %s: %s", words.Count(w.tasks, "task"), words.Named("link", w.links), words.Verb(w.tasks, "waits", "wait"), c)
 	}
+}
+
+// stopsOf tells by what the streams of each link are stopped, and how many by
+// each code where these are several.
+func stopsOf(all []Task) map[string]string {
+	count := map[string]map[fsm.Code]int{}
+	for _, t := range all {
+		if t.Kind == fsm.KindCopy.String() && reason.SeverityOf(t.State) == reason.Stopped {
+			if count[t.Link] == nil {
+				count[t.Link] = map[fsm.Code]int{}
+			}
+			count[t.Link][t.State]++
+		}
+	}
+	out := map[string]string{}
+	for link, codes := range count {
+		var each []string
+		for _, c := range slices.Sorted(maps.Keys(codes)) {
+			if len(codes) == 1 {
+				each = append(each, string(c))
+			} else {
+				each = append(each, fmt.Sprintf("%d %s", codes[c], c))
+			}
+		}
+		out[link] = words.ListOf(each, len(each))
+	}
+	return out
 }
 
 // expiring says what has to be done about certificates of nodes. One that nodes

@@ -45,6 +45,17 @@ func TestStatusShowsTheWorstFirst(t *testing.T) {
 	if len(s.Events) != 1 || s.Events[0].Code != fsm.CodePositionLost || s.Events[0].Link != "us-eu" {
 		t.Errorf("events %+v", s.Events)
 	}
+
+	for x := range f.View().Tasks { // one more stream, stopped by something else
+		if x.Kind == fsm.KindCopy && x.Copy.Stream.Partition == 1 {
+			bad = x
+		}
+	}
+	f.Do(&fsm.TaskStop{Task: bad.ID, Turn: bad.Turn, Stop: fsm.Stop{Code: fsm.CodeTargetDeleted, From: -1, To: -1, Message: "gone"}})
+	want := "link us-eu: 2 of 4 streams are stopped (1 position-lost, 1 target-deleted)"
+	if s, err = c.Status(t.Context(), 2, 1); err != nil || len(s.Problems) != 1 || s.Problems[0] != want {
+		t.Errorf("%v, %q, want %q", err, s.Problems, want)
+	}
 }
 
 // TestConditionOfALink: one word for all its tasks.

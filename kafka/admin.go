@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"sluice/words"
@@ -255,6 +256,9 @@ func (c *Client) BrokerConfigs(ctx context.Context, broker int32) ([]ConfigEntry
 		kmsg.ConfigSourceDynamicBrokerConfig, kmsg.ConfigSourceStaticBrokerConfig, kmsg.ConfigSourceDynamicDefaultBrokerConfig)
 	if err == nil {
 		err = got[0].Err
+	}
+	if errors.Is(err, kerr.ClusterAuthorizationFailed) {
+		err = fmt.Errorf("DESCRIBE_CONFIGS on the cluster is needed: %w", err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading configs of broker %d: %w", broker, err)

@@ -151,7 +151,7 @@ var causes = []causeRow{
 	{refusedByTLS, "%s refuses the TLS handshake", "does it want a client certificate that its authority has signed (spec.tls.cert and key), or another TLS version?"},
 	{is(errTLSWanted), "%s speaks TLS, and none is configured", "set spec.tls, or use the port of a listener without TLS"},
 	{inTLS(io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE), "%s ends the connection in the TLS handshake", doTLS},
-	{inTLS(ErrTimeout, os.ErrDeadlineExceeded, context.DeadlineExceeded), "%s accepts connections and does not answer the TLS handshake", doTLS},
+	{inTLS(ErrTimeout, os.ErrDeadlineExceeded, context.DeadlineExceeded), "%s accepts connections and does not answer the TLS handshake", "does the broker hang? if not, " + doTLS},
 
 	// Names and ways.
 	{unknownName, "the name %s is not known", "correct it in spec.bootstrap or in the brokers' advertised.listeners, or make it known in DNS or /etc/hosts of this node"},

@@ -50,6 +50,7 @@ func TestCauses(t *testing.T) {
 		{inTLS(x509.CertificateInvalidError{Reason: x509.IncompatibleUsage}), "the certificate of kafka-1:9092 is not one for a server", ""},
 		{inTLS(x509.HostnameError{Certificate: &x509.Certificate{}}), "the certificate of kafka-1:9092 is for other names", "serverName"},
 		{inTLS(tls.RecordHeaderError{}), "kafka-1:9092 does not speak TLS", "take spec.tls out"},
+		{inTLS(context.DeadlineExceeded), "kafka-1:9092 accepts connections and does not answer the TLS handshake", "does the broker hang?"},
 		{inTLS(io.EOF), "kafka-1:9092 ends the connection in the TLS handshake", "client certificate"},
 		{inTLS(&net.OpError{Op: "remote error", Err: errors.New("tls: bad certificate")}), "kafka-1:9092 refuses the TLS handshake", "client certificate"},
 		{at(fmt.Errorf("%w: %w", ErrProtocol, errTLSWanted)), "kafka-1:9092 speaks TLS, and none is configured", "set spec.tls"},

@@ -69,6 +69,10 @@ func TestCalls(t *testing.T) {
 	if b, err := c.BrokerConfigs(ctx, m.Brokers[0].ID); err != nil || len(b) == 0 {
 		t.Fatal(b, err)
 	}
+	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.DescribeConfigs}, Err: kerr.ClusterAuthorizationFailed})
+	if _, err := c.BrokerConfigs(ctx, m.Brokers[0].ID); err == nil || !strings.Contains(Explain(err), "DESCRIBE_CONFIGS on the cluster is needed") {
+		t.Errorf("the right is not named: %v", err)
+	}
 	for _, want := range []struct {
 		key, version int16
 		yes          bool

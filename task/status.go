@@ -76,6 +76,15 @@ func Encode(tasks map[fsm.TaskID]Status) ([]byte, Details) {
 	return b, details(tasks, ids)
 }
 
+// cut bounds a message, and shows that it did.
+func cut(message string) string {
+	const more = "…"
+	if len(message) <= maxMessage {
+		return strings.ToValidUTF8(message, "")
+	}
+	return strings.ToValidUTF8(message[:maxMessage-len(more)], "") + more
+}
+
 // vocabulary lists the different words of tasks, and for each task the number
 // of its own.
 func vocabulary(tasks map[fsm.TaskID]Status, ids []fsm.TaskID) (distinct []words, of []int) {
@@ -83,7 +92,7 @@ func vocabulary(tasks map[fsm.TaskID]Status, ids []fsm.TaskID) (distinct []words
 	of = make([]int, len(ids))
 	messages := 0
 	for i, id := range ids {
-		w := words{tasks[id].State, strings.ToValidUTF8(tasks[id].Message[:min(len(tasks[id].Message), maxMessage)], "")}
+		w := words{tasks[id].State, cut(tasks[id].Message)}
 		n, ok := number[w]
 		if !ok && w.message != "" && messages == maxMessages {
 			w.message = ""

@@ -110,7 +110,7 @@ func TestTroubleIsSmall(t *testing.T) {
 	}
 	out, err := Decode(b)
 	if err != nil || len(out) != len(in) || out[10_000].State != fsm.CodeUnreachable || out[10_000].Message != "" ||
-		!strings.HasPrefix(out[1].Message, "broker 1: ü") || !utf8.ValidString(out[1].Message) {
+		!strings.HasPrefix(out[1].Message, "broker 1: ü") || !strings.HasSuffix(out[1].Message, "ü…") || !utf8.ValidString(out[1].Message) {
 		t.Errorf("%d tasks, %v; the first %+v, the last %+v", len(out), err, out[1], out[10_000])
 	}
 }

@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"fmt"
+	"strings"
 
 	"sluice/fsm"
 	"sluice/replication/offsets"
@@ -65,10 +66,11 @@ func (s *Situation) misplaced() Step {
 	if len(wrong) == 0 {
 		return s.open()
 	}
-	msg := "another writer's records stand in the target; ours stand at"
-	for _, w := range wrong {
-		msg += fmt.Sprintf(" [%d, %d) instead of [%d, %d);", w.At, w.At+int64(w.Count), w.Target, w.End())
+	places := make([]string, len(wrong))
+	for i, w := range wrong {
+		places[i] = fmt.Sprintf("[%d, %d) instead of [%d, %d)", w.At, w.At+int64(w.Count), w.Target, w.End())
 	}
+	msg := "another writer's records stand in the target; ours stand at " + strings.Join(places, ", ")
 	last := wrong[len(wrong)-1]
 	return Halt{AtTarget(Blocked, fsm.CodeForeignWriter, wrong[0].Target, last.At+int64(last.Count), msg)}
 }

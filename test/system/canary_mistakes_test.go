@@ -69,7 +69,7 @@ func (a *aviary) mistakes() {
 	if err := os.WriteFile(wrong, []byte(token), 0o600); err != nil {
 		a.t.Fatal(err)
 	}
-	a.mistake("wrong token", "this API asks for a token", []string{"SLUICE_TOKEN_FILE=" + wrong}, "", "status")
+	a.mistake("wrong token", "this API does not know the token", []string{"SLUICE_TOKEN_FILE=" + wrong}, "", "status")
 	a.mistake("token as its file", "give the path of a file", nil, "", "status", "--token-file", token)
 	a.mistake("token in the address", "an address holds no user and no password", []string{"SLUICE_ADDRESS=https://ops:" + token + "@" + a.List()[0].HTTP}, "", "status")
 }
