@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 const cliIntro = `# The command line
@@ -46,7 +47,7 @@ func describeVerb(b *strings.Builder, c *cobra.Command) {
 	if c.Example != "" {
 		fmt.Fprintf(b, "\n```\n%s\n```\n", c.Example)
 	}
-	flags, title := c.LocalNonPersistentFlags().FlagUsages(), "Flags"
+	flags, title := flagsOf(c), "Flags"
 	if !c.HasParent() {
 		flags, title = c.PersistentFlags().FlagUsages(), "Flags of every verb"
 	}
@@ -56,6 +57,20 @@ func describeVerb(b *strings.Builder, c *cobra.Command) {
 	for _, sub := range c.Commands() {
 		describeVerb(b, sub)
 	}
+}
+
+// flagsOf shows what a verb takes beside the flags of every verb: its own, and
+// those that it shares with the verbs beside it.
+func flagsOf(c *cobra.Command) string {
+	all := pflag.NewFlagSet(c.Name(), pflag.ContinueOnError)
+	for _, set := range []*pflag.FlagSet{c.NonInheritedFlags(), c.InheritedFlags()} {
+		set.VisitAll(func(f *pflag.Flag) {
+			if c.Root().PersistentFlags().Lookup(f.Name) != f {
+				all.AddFlag(f)
+			}
+		})
+	}
+	return all.FlagUsages()
 }
 
 func TestReferenceIsCurrent(t *testing.T) {
