@@ -27,13 +27,19 @@ func (b *Builder) Add(r *Record) { b.AddAt(r, b.count) }
 // AddAt is Add with an offset delta, which is larger than that of the record
 // before: what lies between stays empty.
 func (b *Builder) AddAt(r *Record, delta int32) {
-	if b.count == 0 {
-		b.base, b.maxStamp = r.Timestamp, r.Timestamp
-	}
-	b.maxStamp = max(b.maxStamp, r.Timestamp)
-	b.raw = appendRecord(b.raw, r, r.Timestamp-b.base, delta)
+	b.raw = appendRecord(b.raw, r, b.stamp(r.Timestamp), delta)
 	b.last = delta
 	b.count++
+}
+
+// stamp takes the timestamp of the next record in, and returns its distance from
+// that of the first.
+func (b *Builder) stamp(timestamp int64) (delta int64) {
+	if b.count == 0 {
+		b.base, b.maxStamp = timestamp, timestamp
+	}
+	b.maxStamp = max(b.maxStamp, timestamp)
+	return timestamp - b.base
 }
 
 // Count returns the number of records.

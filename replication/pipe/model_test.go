@@ -297,12 +297,21 @@ func (w *model) sent(t *rapid.T, b record.Batch) modelBatch {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var rec record.Record
-	if ok, err := rs.Next(&rec); !ok {
-		t.Fatal(err)
+	source := int64(-1)
+	for rec, err := range rs.All() {
+		at := int64(-1)
+		if err == nil {
+			at = int64(binary.BigEndian.Uint64(rec.Value))
+		}
+		if source < 0 {
+			source = at - rec.Offset
+		}
+		if err != nil || at != source+rec.Offset {
+			t.Fatalf("record %d of a batch that begins with source %d holds %d, %v", rec.Offset, source, at, err)
+		}
 	}
 	w.births++
-	return modelBatch{born: w.births, pid: h.ProducerID, epoch: h.ProducerEpoch, seq: h.BaseSequence, count: h.Count, time: h.MaxTimestamp, source: int64(binary.BigEndian.Uint64(rec.Value))}
+	return modelBatch{born: w.births, pid: h.ProducerID, epoch: h.ProducerEpoch, seq: h.BaseSequence, count: h.Count, time: h.MaxTimestamp, source: source}
 }
 
 func (w *model) send(t *rapid.T, i int) {
@@ -324,6 +333,9 @@ func (w *model) send(t *rapid.T, i int) {
 		}
 		if unguarded {
 			w.clock = w.clock.Add(2 * time.Second) // a quiet wait came first, in which the other appended nothing
+		}
+		if rapid.Bool().Draw(t, "merged") {
+			n.pipe.Merge(1<<20, w.codec, func(int) pipe.Memory { return kept{} })
 		}
 		n.inFlight = append(n.inFlight, w.sent(t, n.pipe.Pop(w.clock)))
 	case pipe.Fill:

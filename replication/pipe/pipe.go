@@ -65,6 +65,7 @@ type Start struct {
 	Seen        time.Time // when the target was last known to end at the position
 	MaxOpened   int       // bytes that a batch which has to be opened may decompress to
 	MaxBatch    int       // bytes of a batch that the target takes: a larger one is split; 0: not known
+	Singly      int64     // Result's of the pipe before
 }
 
 // Pipe is one partition under way.
@@ -84,6 +85,7 @@ type Pipe struct {
 	targetEpoch int32
 	maxOpened   int
 	maxBatch    int
+	singly      int64 // target offset below which each batch goes as it came
 
 	life  Life
 	fault recovery.Fault // Finishing: how it will end; Ended: how it did
@@ -141,7 +143,7 @@ type acknowledged struct {
 // New begins a pipe.
 func New(s Start) *Pipe {
 	p := &Pipe{
-		mapping: s.Mapping, skip: s.Skip, targetEpoch: s.TargetEpoch, maxOpened: s.MaxOpened, maxBatch: s.MaxBatch,
+		mapping: s.Mapping, skip: s.Skip, targetEpoch: s.TargetEpoch, maxOpened: s.MaxOpened, maxBatch: s.MaxBatch, singly: s.Singly,
 		in:   intake{stable: -1},
 		out:  sending{route: Unguarded, sequence: s.Position.Sequence, guard: guard{last: s.Position.LastTime, expiration: s.Expiration, seen: s.Seen, oldRequests: s.OldRequests}},
 		done: acknowledged{progress: s.Progress, time: s.Position.LastTime, moved: s.Seen},
@@ -210,14 +212,15 @@ type Result struct {
 	Segments  []fsm.Segment // not handed over by Checkpoint yet
 	Unacked   []recovery.Batch
 	Misplaced []recovery.Misplacement
-	InFlight  bool // something is still unanswered
+	InFlight  bool  // something is still unanswered
+	Singly    int64 // target offset below which batches are not to be merged: the broker refused what was made of several
 }
 
 // Result returns how the pipe ended, or stands.
 func (p *Pipe) Result() Result {
 	return Result{
 		Fault: p.fault, Progress: p.done.progress, Segments: p.done.segments,
-		Unacked: p.done.unacked, Misplaced: p.done.misplaced, InFlight: p.out.inFlight.len() > 0,
+		Unacked: p.done.unacked, Misplaced: p.done.misplaced, InFlight: p.out.inFlight.len() > 0, Singly: p.singly,
 	}
 }
 
@@ -228,7 +231,7 @@ func (r *Result) Remember(m recovery.Memory) recovery.Memory {
 	}
 	m.Last = r.Progress
 	m.Unsaved = append(slices.Clip(m.Unsaved), r.Segments...)
-	m.Unacked, m.Misplaced = r.Unacked, r.Misplaced
+	m.Unacked, m.Misplaced, m.Singly = r.Unacked, r.Misplaced, r.Singly
 	switch r.Fault.Kind {
 	case recovery.TooLarge:
 		m.Fits = r.Fault.Fits

@@ -18,6 +18,7 @@ type item struct {
 	fill    int64  // so many offsets to be taken; 0: a batch
 	memory  Memory // nil when given back
 	batch   record.Batch
+	merged  bool  // made of several
 	from    int64 // first source offset
 	epoch   int32 // source leader epoch
 	maxTime int64 // ms, of its records

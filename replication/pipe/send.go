@@ -195,10 +195,15 @@ func (a *acknowledged) advance(it *item, target, records int64, epoch int32, now
 
 // Refused takes the error that is the answer for the oldest batch in flight, or
 // stands in its place. What a broker refuses for good is told with the batch's
-// source offsets.
+// source offsets; of one that was made of several it may be a single one that it
+// refuses, so these are sent again as they came.
 func (p *Pipe) Refused(f recovery.Fault) {
 	it := p.answered(true)
 	defer it.release()
+	if it.merged && f.Kind == recovery.Blocked && f.Code != fsm.CodeRecordTooLarge {
+		p.singly = it.sum.End()
+		f = recovery.Faulty(recovery.Retry, fsm.CodeStarting, "a batch that was made of several small ones was refused, and they are sent again as they came: "+f.Message)
+	}
 	p.End(it.about(f))
 }
 

@@ -143,6 +143,7 @@ type way struct {
 	target  []int64       // source offsets of the records that stand in it
 	sent    [][]int64     // source offsets of each batch in flight
 	refuses bool          // the target has a gap behind what it holds
+	singly  int64         // as the last pipe left it
 	fetched int64         // offset of the next fetch
 	fits    int           // bytes of a batch that the target is known to take, 0: any
 	now     time.Time
@@ -170,7 +171,7 @@ func (s *partition) start() int64 {
 func (w *way) open(t *rapid.T, p fsm.Progress, guarded bool) {
 	w.pipe = New(Start{
 		Mapping: w.mapping, Skip: map[int64]bool{foreignID: true}, Position: recovery.Position{Source: p.Source, Target: p.Target, Sequence: offsets.Sequence(&w.mapping, p.Target), LastTime: wall}, Progress: p,
-		Expiration: expiration, Guarded: guarded, OldRequests: rapid.Bool().Draw(t, "old requests"), Seen: w.now, MaxOpened: 1 << 20, MaxBatch: w.fits,
+		Expiration: expiration, Guarded: guarded, OldRequests: rapid.Bool().Draw(t, "old requests"), Seen: w.now, MaxOpened: 1 << 20, MaxBatch: w.fits, Singly: w.singly,
 	})
 	w.fetched, w.sent, w.refuses = p.Source, nil, false
 }
@@ -200,6 +201,9 @@ func (w *way) send(t *rapid.T) {
 		}
 		w.pipe.Looked(w.now, f)
 	case Ready:
+		if rapid.Bool().Draw(t, "merged") {
+			w.pipe.Merge(64<<10, w.codec, func(int) Memory { return &w.memory })
+		}
 		w.pop(t)
 	case Nothing, Hold:
 	}
@@ -215,7 +219,10 @@ func (w *way) pop(t *rapid.T) {
 		t.Fatalf("sent under another mapping: %+v", h)
 	}
 	var of []int64
-	for _, e := range es {
+	for i, e := range es {
+		if e.Offset != int64(i) {
+			t.Fatalf("record %d stands at %d of its batch", i, e.Offset)
+		}
 		var o int64
 		if _, err := fmt.Sscanf(string(e.Key), "k%d", &o); err != nil {
 			t.Fatal(err)
@@ -257,6 +264,7 @@ func (w *way) again(t *rapid.T) {
 		return
 	}
 	r := w.pipe.Result()
+	w.singly = r.Singly
 	w.known = append(w.known, w.segments(r.Segments)...)
 	if w.fits = r.Remember(recovery.Memory{Fits: w.fits}).Fits; w.fits > 0 && rapid.IntRange(0, 3).Draw(t, "smaller yet") == 0 {
 		w.fits /= 4

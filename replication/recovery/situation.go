@@ -63,6 +63,7 @@ type Memory struct {
 	Unacked   []Batch       // sent by the last pipe and not known to be written, in order
 	Misplaced []Misplacement
 	Refused   int64 // target offset at which the broker refused our sequence, -1: it did not
+	Singly    int64 // target offset below which batches are not merged
 	Attempts  int   // faults in a row without progress
 	Fits      int   // bytes of a batch that the target takes, as far as it has refused larger ones; 0: it has not
 	Looked    int64 // unix ms when both topics were last asked for

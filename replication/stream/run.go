@@ -140,7 +140,7 @@ func (s *Stream) open(sit *recovery.Situation, o recovery.Open) *watcher {
 		SourceEpoch: src.place.LeaderEpoch, Meter: wire.Meter{Limit: s.limit, Share: s.share, Copied: s.counts.of(s.assigned.link, src.topic)},
 	}, pipe.Start{
 		Mapping: *m, Skip: skip, Position: o.Position, Progress: o.Progress, TargetEpoch: dst.place.LeaderEpoch,
-		Expiration: sit.Expiration, Guarded: o.Guarded, OldRequests: s.memory.OldRequests, Seen: s.seen, MaxOpened: s.logs.maxOpened, MaxBatch: s.memory.Fits,
+		Expiration: sit.Expiration, Guarded: o.Guarded, OldRequests: s.memory.OldRequests, Seen: s.seen, MaxOpened: s.logs.maxOpened, MaxBatch: s.memory.Fits, Singly: s.memory.Singly,
 	})
 	s.progress.opened(p, o, m.Version)
 	s.assigned.record(o.Event)

@@ -122,8 +122,7 @@ func (s *Share) join(n int) {
 func (s *Share) Reserve(ctx context.Context, n int) error {
 	b := s.budget
 	b.mu.Lock()
-	if s.queued == 0 && s.fits(int64(n)) {
-		s.take(int64(n))
+	if s.admit(n) {
 		b.mu.Unlock()
 		return nil
 	}
@@ -147,6 +146,22 @@ func (s *Share) Reserve(ctx context.Context, n int) error {
 	s.queued--
 	b.letIn()
 	return err
+}
+
+// Try reserves n bytes if they fit now.
+func (s *Share) Try(n int) bool {
+	s.budget.mu.Lock()
+	defer s.budget.mu.Unlock()
+	return s.admit(n)
+}
+
+// admit is Try, called with mu held.
+func (s *Share) admit(n int) bool {
+	if s.queued > 0 || !s.fits(int64(n)) {
+		return false
+	}
+	s.take(int64(n))
+	return true
 }
 
 // Release gives n bytes back, as they were reserved.

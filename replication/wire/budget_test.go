@@ -105,13 +105,6 @@ func TestBudgetIsShort(t *testing.T) {
 	}
 }
 
-// try reserves n bytes if that needs no wait.
-func (s *Share) try(n int) bool {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return s.Reserve(ctx, n) == nil
-}
-
 // TestBudgetKeepsParts: one that gives nothing back leaves the others their
 // parts, and what nobody needs goes to whoever asks.
 func TestBudgetKeepsParts(t *testing.T) {
@@ -121,7 +114,7 @@ func TestBudgetKeepsParts(t *testing.T) {
 		s.Join()
 	}
 	fill := func(s *Share) (n int) {
-		for s.try(1) {
+		for s.Try(1) {
 			n++
 		}
 		return n
@@ -137,7 +130,7 @@ func TestBudgetKeepsParts(t *testing.T) {
 		t.Errorf("the third has left, and the second got %d of its 20", n)
 	}
 	third.Join()
-	if !third.try(50) || third.try(1) {
+	if !third.Try(50) || third.Try(1) {
 		t.Error("what comes while its part is lent goes through by single answers")
 	}
 	third.Release(50)

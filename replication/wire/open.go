@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"sluice/kafka/record"
+	"sluice/replication/pipe"
 	"sluice/replication/rewrite"
 )
 
@@ -31,6 +32,20 @@ func (o *openers) get(ctx context.Context, room int) (*rewrite.Rebuilder, error)
 	if err := o.share.Reserve(ctx, rewrite.Memory(room)); err != nil {
 		return nil, err
 	}
+	return o.lend(room), nil
+}
+
+// try is get for who does not wait; nil: there is no memory now.
+func (o *openers) try(room int) *rewrite.Rebuilder {
+	o.join.Do(o.share.Join)
+	if !o.share.Try(rewrite.Memory(room)) {
+		return nil
+	}
+	return o.lend(room)
+}
+
+// lend hands one out, for which memory is reserved.
+func (o *openers) lend(room int) *rewrite.Rebuilder {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	r := rewrite.NewRebuilder()
@@ -38,7 +53,7 @@ func (o *openers) get(ctx context.Context, room int) (*rewrite.Rebuilder, error)
 		r, o.idle = o.idle[last], o.idle[:last]
 	}
 	r.Room = room
-	return r, nil
+	return r
 }
 
 func (o *openers) put(r *rewrite.Rebuilder) {
@@ -68,11 +83,28 @@ func (o *openers) open(ctx context.Context, b record.Batch, most int, f func(rec
 	}
 }
 
-// apart is the memory of a batch that has outgrown its place.
+// merge makes one batch of the pipe's next ones where several small ones wait, at
+// most most bytes large, in memory of the target's share. Without memory to do it
+// they go as they are. Called with the partition's lock held.
+func (o *openers) merge(q *pipe.Pipe, most int, share *Share) {
+	n, bytes := q.Mergeable(most)
+	if n == 0 {
+		return
+	}
+	if r := o.try(rewrite.MergeRoom(bytes)); r != nil {
+		defer o.put(r)
+		q.Merge(most, r, share.apart)
+	}
+}
+
+// apart is the memory of a batch that has outgrown its place, or was made of others.
 type apart struct {
 	share *Share
 	bytes int
 }
+
+// apart is memory of the share for a batch of so many bytes.
+func (s *Share) apart(bytes int) pipe.Memory { return apart{s, bytes} }
 
 // Retain implements pipe.Memory; it is called once.
 func (a apart) Retain() { a.share.Take(a.bytes) }

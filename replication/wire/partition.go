@@ -206,7 +206,7 @@ func (p *Partition) fetched(f *kafka.FetchedPartition, buf *kafka.Buf) {
 	default:
 		p.take(&pipe.Arrival{
 			Records: f.Records, Aborted: f.Aborted, Stable: f.LastStableOffset, High: f.HighWatermark, At: time.Now(), Memory: buf,
-			Apart: func(bytes int) pipe.Memory { return apart{p.Meter.Share, bytes} },
+			Apart: p.Meter.Share.apart,
 		})
 	}
 }
@@ -248,6 +248,7 @@ func (p *Partition) pop(s *Sender, room int, first bool) (kafka.ProducePartition
 			p.changed()
 			break
 		}
+		p.conns.openers.merge(p.pipe, min(s.largestMerged(), room), p.Meter.Share)
 		b := p.pipe.Pop(now)
 		p.changed() // the next batch goes into the next request, which waits for no answer
 		if p.paused && p.pipe.Held() < pipe.MaxHeld/2 {

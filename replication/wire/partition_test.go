@@ -175,7 +175,9 @@ func TestPick(t *testing.T) {
 // TestNewConnections concern only who sends on them: the first batch on one
 // goes alone.
 func TestNewConnections(t *testing.T) {
-	c := New(DefaultConfig(), NewBudget(1<<20), func(fsm.TaskID, uint64) (time.Duration, bool) { return 0, true })
+	cfg := DefaultConfig()
+	cfg.MaxRequest = 4 << 10 // in which none of them is small
+	c := New(cfg, NewBudget(1<<20), func(fsm.TaskID, uint64) (time.Duration, bool) { return 0, true })
 	p := joined(t, c, "t", 20)
 	s, other := p.senders[pipe.Guarded], p.senders[pipe.Unguarded]
 	flight := func() int {

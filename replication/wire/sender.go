@@ -246,6 +246,12 @@ func (s *Sender) leased(parts []part) error {
 	return nil
 }
 
+// mergedParts is how many merged batches fit into a request.
+const mergedParts = 8
+
+// largestMerged is how large a batch may be that is made of several, in bytes.
+func (s *Sender) largestMerged() int { return s.cfg.MaxRequest / mergedParts }
+
 // usualParts are made room for at once in a request.
 const usualParts = 16
 

@@ -30,9 +30,9 @@ func (l *lab) holdProduce(r *runner) *faults.Fault {
 // foreignCopying: five batches are in flight when another writer appends. The
 // event names where each of them stands.
 func foreignCopying(t *testing.T, l *lab) {
-	w, r := l.copied5(t, link{})
+	w, r := l.copiedApart(t)
 	hold := l.holdProduce(r)
-	w.produce(t, 8)
+	w.apart(t, 8)
 	chosen(t, hold, 1)
 	w.foreign(t, 2)
 	hold.Release()

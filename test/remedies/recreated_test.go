@@ -22,8 +22,19 @@ func recreatedCases() []testCase {
 // copied5 is a world whose stream has copied five records.
 func (l *lab) copied5(t *testing.T, k link) (*world, *runner) {
 	t.Helper()
+	return l.copiedOf(t, k, (*world).produce)
+}
+
+// copiedApart is copied5 of batches that went to the target one by one.
+func (l *lab) copiedApart(t *testing.T) (*world, *runner) {
+	t.Helper()
+	return l.copiedOf(t, link{}, (*world).apart)
+}
+
+func (l *lab) copiedOf(t *testing.T, k link, produce func(*world, *testing.T, int)) (*world, *runner) {
+	t.Helper()
 	w := l.world(t, k)
-	w.produce(t, 5)
+	produce(w, t, 5)
 	r := w.own(t, 1)
 	w.acked(t, r, 5)
 	return w, r

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"sluice/fsm"
+	"sluice/replication/pipe"
 	"sluice/replication/stream"
 	"sluice/test/kafkalab"
 	"sluice/test/rig"
@@ -25,6 +26,7 @@ func refusedCases() []testCase {
 		{"batch too large once it is decompressed", tooLargeUncompressed},
 		{"timestamp refused, mended", timestampRefused},
 		{"timestamp refused, continue", timestampContinue},
+		{"timestamp refused among others that go with it", timestampAmongOthers},
 		{"record without a key, mended", keyless},
 		{"record without a key, continue", keylessContinue},
 		{"corrupt batch, mended", corrupt},
@@ -168,6 +170,23 @@ func timestampRefused(t *testing.T, l *lab) {
 
 func timestampContinue(t *testing.T, l *lab) {
 	l.tooOld(t).continued(t)
+}
+
+// timestampAmongOthers: of small batches that waited and went as one the broker
+// refuses a single one. That alone is the stop, and what stood before it is copied.
+func timestampAmongOthers(t *testing.T, l *lab) {
+	w, r := l.copied5(t, link{})
+	configure(t, l.dst, w.topic, "message.timestamp.before.max.ms", "3600000")
+	hold := l.holdProduce(r)
+	w.produce(t, 2*pipe.Window) // more than may be in flight, so that some wait
+	chosen(t, hold, 1)
+	bad := w.made
+	w.send(t, w.record(time.Now().Add(-72*time.Hour), 0))
+	w.produce(t, 4)
+	hold.Release()
+	w.stopped(t, fsm.Stop{Code: fsm.CodeTimestampRefused, From: int64(bad), To: int64(bad + 1)})
+	w.order(t, fsm.OrderContinue)
+	w.holds(t, 0, [2]int{0, bad}, [2]int{bad + 1, w.made})
 }
 
 // withoutKey copies five records and meets a sixth without a key when the target

@@ -202,7 +202,7 @@ func manyTold(t *testing.T, w *world) {
 
 // targetLogs replaces logs of the target, all in one stop.
 func targetLogs(t *testing.T, l *lab) {
-	lostAcked, r := l.copied5(t, link{})
+	lostAcked, r := l.copiedApart(t)
 	r.Checkpoint(t, r.Runner)
 	var cutOff [2]*world
 	logs := map[string][]byte{lostAcked.topic + "-0": cut(t, l.dst, lostAcked.topic, 3)}

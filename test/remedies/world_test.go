@@ -106,6 +106,15 @@ func (w *world) produce(t *testing.T, n int) {
 	}
 }
 
+// apart is produce of records that are too large to go to the target in one batch
+// with others.
+func (w *world) apart(t *testing.T, n int) {
+	t.Helper()
+	for range n {
+		w.send(t, w.record(time.Now(), 8<<10))
+	}
+}
+
 // record is the next one to be produced, its value at least size bytes that
 // hardly compress.
 func (w *world) record(at time.Time, size int) *kgo.Record {

@@ -6,6 +6,7 @@ package streams
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"sync/atomic"
 	"testing"
@@ -126,6 +127,21 @@ func (s *stream) produce(t *testing.T, n int) {
 	for range n {
 		s.ProduceAt(t, s.topic, 0, s.made, s.made+1, s.time)
 		s.made++
+	}
+}
+
+// apart is produce of records that are too large to go to the target in one batch
+// with others.
+func (s *stream) apart(t *testing.T, n int) {
+	t.Helper()
+	noise := make([]byte, 8<<10)
+	rand.NewChaCha8([32]byte{}).Read(noise)
+	for range n {
+		r := s.record()
+		r.Headers = []kgo.RecordHeader{{Key: "noise", Value: noise}}
+		if err := s.Source.ProduceSync(context.Background(), r).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

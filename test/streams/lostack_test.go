@@ -49,7 +49,7 @@ func TestWritePath(t *testing.T) {
 // the broker and none is answered.
 func fiveInFlight(t *testing.T, s *stream, hold *faults.Fault, n *counted) {
 	t.Helper()
-	s.produce(t, 8)
+	s.apart(t, 8)
 	chosen(t, hold, 1)
 	rig.Until(t, 30*time.Second, "five in flight", func() bool { return n.fault.Chosen() >= n.before+5 })
 }

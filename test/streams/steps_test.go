@@ -142,7 +142,7 @@ func mappingChanges(t *testing.T, l *lab) {
 
 func newPartition(t *testing.T, l *lab, at step) {
 	s := l.stream(t)
-	s.produce(t, 5)
+	s.apart(t, 5)
 	s.killAt(t, at, nil)
 	s.own(t, 2)
 	s.produce(t, 5)
@@ -151,7 +151,7 @@ func newPartition(t *testing.T, l *lab, at step) {
 
 func latest(t *testing.T, l *lab, at step) {
 	s := l.streamAt(t, 4)
-	s.produce(t, 7) // the source moved on before anybody began
+	s.apart(t, 7) // the source moved on before anybody began
 	s.killAt(t, at, nil)
 	s.produce(t, 5)
 	s.own(t, 2)
@@ -163,7 +163,7 @@ func latest(t *testing.T, l *lab, at step) {
 // again before the successor begins.
 func trimmed(t *testing.T, l *lab, at step) {
 	s := l.stream(t)
-	s.produce(t, 12)
+	s.apart(t, 12)
 	trim(t, l.src, s.topic, 4)
 	s.killAt(t, at, nil)
 	resolved := s.task().Copy.Mapping != nil
@@ -248,7 +248,7 @@ func staleMapping(t *testing.T, l *lab) {
 func raisedEpoch(t *testing.T, l *lab, at step) {
 	s := l.stream(t)
 	r := s.own(t, 3)
-	s.produce(t, 5)
+	s.apart(t, 5)
 	s.acked(t, r)
 	r.Close()
 	trim(t, l.dst, s.topic, 5)

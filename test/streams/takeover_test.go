@@ -83,7 +83,7 @@ func oneUntilTheFirstAck(t *testing.T, l *lab) {
 	s.warm(t, r)
 	r.stream.Drain()
 	r.over(t)
-	s.produce(t, 8)
+	s.apart(t, 8)
 	n := count(l, r.name)
 	rule := faults.Rule{Side: faults.OnResponse, APIs: []int16{faults.Produce}, ClientPrefix: r.name, Count: 1, Do: faults.Hold}
 	f := l.dstProxy.AddRule(rule)
