@@ -60,6 +60,7 @@ type connConfig struct {
 	clientID       string
 	login          loginFunc     // nil: none
 	loginHolds     time.Duration // from now on; 0: for ever
+	roundTrip      time.Duration // of a small request on the new connection
 	requestTimeout time.Duration
 	maxResponse    int
 	buffers        *Buffers
@@ -99,6 +100,10 @@ func (c *Conn) MutedUntil() time.Time {
 	defer c.mu.Unlock()
 	return c.mutedUntil
 }
+
+// RoundTrip is how long a small request took when the Conn was new, with nothing
+// before it.
+func (c *Conn) RoundTrip() time.Duration { return c.cfg.roundTrip }
 
 // Supports reports whether the broker speaks version of the API key.
 func (c *Conn) Supports(key, version int16) bool { return c.cfg.versions.supports(key, version) }

@@ -32,7 +32,14 @@ func (c *Client) Dial(ctx context.Context, broker int32) (*Conn, error) {
 		return nil, fmt.Errorf("dialling broker %d: %w", broker, err)
 	}
 	login := newLogin(c.mech, info.Host)
-	versions, lifetime, err := shake(ctx, nc, c.cfg.ClientID, login, c.checkCluster)
+	var trip time.Duration
+	check := func(ask askFunc) error {
+		began := time.Now()
+		err := c.checkCluster(ask)
+		trip = time.Since(began)
+		return err
+	}
+	versions, lifetime, err := shake(ctx, nc, c.cfg.ClientID, login, check)
 	if err != nil {
 		nc.Close()
 		c.forgetBroker(broker)
@@ -40,7 +47,7 @@ func (c *Client) Dial(ctx context.Context, broker int32) (*Conn, error) {
 	}
 	return c.adoptConn(nc, connConfig{
 		broker: broker, versions: versions, clientID: c.cfg.ClientID, login: login, loginHolds: lifetime,
-		requestTimeout: c.cfg.RequestTimeout, maxResponse: c.cfg.MaxResponse,
+		roundTrip: trip, requestTimeout: c.cfg.RequestTimeout, maxResponse: c.cfg.MaxResponse,
 		buffers: c.cfg.Buffers, total: c.total, onDone: c.dropConn,
 	})
 }

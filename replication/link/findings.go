@@ -56,6 +56,23 @@ func (f *findings) addresses(k fsm.KafkaCluster, silent map[string]error) {
 	}
 }
 
+// farAway is the round trip from which on a plan tells what it costs.
+const farAway = 30 * time.Millisecond
+
+// distance tells what a long way to the target costs.
+func (f *findings) distance(k fsm.KafkaCluster, trip time.Duration) {
+	if trip < farAway {
+		return
+	}
+	const inFlight, large = 5, 256 << 10 // batches of a partition, bytes of one
+	where := "nodes near it (datacenter in node.yaml and in the KafkaCluster)"
+	if k.Datacenter != "" {
+		where = "nodes with datacenter " + k.Datacenter
+	}
+	f.warn("Kafka cluster %s: a round trip takes %v from the node that was asked; with five batches of a partition under way, large ones (256 KB) are copied at %.1f MB/s a partition at most; "+
+		"a long way costs less where it is read over: %s copy to it, if there are any", k.Name, trip.Round(time.Millisecond), inFlight*large/1e6/trip.Seconds(), where)
+}
+
 // silent tells which partitions of the source do not answer; they are copied
 // once they do. unset: where they start is not known either.
 func (f *findings) silent(spec fsm.LinkSpec, failed map[catalog.Partition]error, unset bool) {

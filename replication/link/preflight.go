@@ -83,6 +83,7 @@ func open(k *catalog.Catalog, view *fsm.View, spec *fsm.KafkaCluster) (cluster *
 // reach asks both sides for their topics.
 func (f *preflight) reach(ctx context.Context, specs []*fsm.KafkaCluster) bool {
 	f.ClusterIDs = map[string]string{}
+	var trip time.Duration // to the target
 	var errs [2]error
 	var wg sync.WaitGroup
 	sides := []*side{&f.source, &f.target}
@@ -91,6 +92,9 @@ func (f *preflight) reach(ctx context.Context, specs []*fsm.KafkaCluster) bool {
 		wg.Go(func() {
 			if errs[i] = at.look(ctx, 0); errs[i] == nil {
 				silent[i] = at.client.Unanswered(ctx, addressTimeout)
+			}
+			if errs[i] == nil && at == &f.target {
+				trip = roundTrip(ctx, at.client)
 			}
 		})
 	}
@@ -107,7 +111,23 @@ func (f *preflight) reach(ctx context.Context, specs []*fsm.KafkaCluster) bool {
 		f.refuse("link %s: %s and %s are the same Kafka cluster, %s", f.link.Spec.Name, f.source.Name(), f.target.Name(), id)
 		return false
 	}
+	f.distance(*specs[1], trip)
 	return errs[0] == nil && errs[1] == nil
+}
+
+// roundTrip is the shortest of a few round trips to brokers of a Kafka cluster; 0:
+// not known.
+func roundTrip(ctx context.Context, c *kafka.Client) (shortest time.Duration) {
+	for range 3 {
+		began := time.Now()
+		if _, err := c.Check(ctx); err != nil {
+			return 0
+		}
+		if took := time.Since(began); shortest == 0 || took < shortest {
+			shortest = took
+		}
+	}
+	return shortest
 }
 
 // check gathers what each finding rests on.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"sluice/fsm"
 	"sluice/test/load"
@@ -295,4 +296,44 @@ func TestPreflightLeavesTheClientsInUseAlone(t *testing.T) {
 	if _, err := l.euC.Metadata(l.ctx); err != nil {
 		t.Errorf("the client in use: %v", err)
 	}
+}
+
+// TestPreflightTellsOfALongWay to the target, and what a partition gets over it.
+func TestPreflightTellsOfALongWay(t *testing.T) {
+	for _, c := range []struct {
+		trip       time.Duration
+		datacenter string
+		want       []string
+	}{
+		{0, "", nil},
+		{farAway - 1, "", nil},
+		{100 * time.Millisecond, "", []string{"Kafka cluster eu", "100ms", "13.1 MB/s", "nodes near it"}},
+		{50 * time.Millisecond, "eu-west", []string{"50ms", "26.2 MB/s", "nodes with datacenter eu-west"}},
+	} {
+		var f findings
+		f.distance(fsm.KafkaCluster{Name: "eu", Datacenter: c.datacenter}, c.trip)
+		if c.want == nil && len(f.warnings) > 0 {
+			t.Errorf("%v: %q", c.trip, f.warnings)
+		} else if c.want != nil {
+			only(t, "warnings", f.warnings, c.want...)
+		}
+	}
+}
+
+// TestPreflightMeasuresTheWay: a target whose brokers answer late each time is far.
+func TestPreflightMeasuresTheWay(t *testing.T) {
+	l := newLab(t)
+	l.create(l.usC, "orders", 1, nil)
+	brokers := l.brokersOf["eu"]
+	brokers.ControlKey(int16(kmsg.Metadata), func(kmsg.Request) (kmsg.Response, error, bool) {
+		brokers.KeepControl()
+		brokers.SleepControl(func() { <-time.After(farAway) })
+		return nil, nil, false
+	})
+	for _, w := range l.preflightOf(spec()).Warnings {
+		if strings.Contains(w, "Kafka cluster eu: a round trip takes") {
+			return
+		}
+	}
+	t.Error("nothing is told of the long way")
 }

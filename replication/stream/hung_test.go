@@ -34,7 +34,10 @@ func TestHungTargetStarvesNobody(t *testing.T) {
 			if beside {
 				w.link("m", "ap", hung, partitions)
 			}
-			w.own("n1", func(c *stream.Config) { c.Memory = 48 << 20 })
+			w.own("n1", func(c *stream.Config) {
+				c.Memory = 48 << 20
+				c.Request.Far = c.Request.Near // this target takes as long for a large request as for a small one
+			})
 			time.Sleep(time.Second)
 			hangs.Store(true)
 			began := time.Now()

@@ -26,6 +26,7 @@ type Fetcher struct {
 
 	mu      sync.Mutex
 	session session
+	flight  flight // of conn
 	conn    *kafka.Conn
 	busy    bool      // a request is outstanding
 	asked   time.Time // when the last one was sent
@@ -48,10 +49,18 @@ const (
 	perPartition = 100 * time.Microsecond
 )
 
+// trips is how many times what fills the way from the broker an answer is at
+// most. One request is outstanding, and while it is on its way nothing comes: of
+// an answer that takes n times as long as the way, that is a part in n.
+const trips = 8
+
+// partitionPart of an answer is a single partition's at most.
+const partitionPart = 4
+
 func newFetcher(cfg *Config, cluster Cluster, broker int32, m Meter) *Fetcher {
 	return &Fetcher{
 		cfg: cfg, cluster: cluster, broker: broker, limit: m.Limit, share: m.Share, wake: make(chan struct{}, 1),
-		session: newSession(cfg.MaxFetch),
+		session: newSession(),
 	}
 }
 
@@ -130,11 +139,16 @@ func (f *Fetcher) dial(ctx context.Context) (*kafka.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.begin(conn, conn.RoundTrip())
+	return conn, nil
+}
+
+// begin takes a new connection, of which only a round trip is known.
+func (f *Fetcher) begin(conn *kafka.Conn, trip time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.conn, f.busy, f.blind = conn, false, false
+	f.conn, f.flight, f.busy, f.blind = conn, flight{shortest: trip}, false, false
 	f.session.reset()
-	return conn, nil
 }
 
 // fetch sends one request unless one is outstanding.
@@ -165,7 +179,9 @@ func (f *Fetcher) fetch(conn *kafka.Conn) error {
 // Called with mu held.
 func (f *Fetcher) build() (*kafka.FetchRequest, bool) {
 	now := time.Now()
-	most := min(f.limit.allow(now), f.cfg.MaxFetch, f.share.Fetch())
+	fetch := f.flight.times(trips, f.cfg.Fetch)
+	most := min(f.limit.allow(now), fetch, f.share.Fetch())
+	f.session.maxBytes = int32(fetch / partitionPart)
 	req := &kafka.FetchRequest{MaxWait: f.cfg.MaxWait, MinBytes: 1, MaxBytes: int32(most), Isolation: kafka.ReadCommitted, Budget: f.share}
 	some, full := false, true
 	if most > 0 {
@@ -225,6 +241,7 @@ func (f *Fetcher) taken(conn *kafka.Conn, number uint64, resp *kafka.FetchRespon
 		return nil, err
 	}
 	f.failed = 0
+	f.flight.returned(len(resp.Buf.Bytes()), resp.RTT, f.flight.answered)
 	f.session.began(resp.SessionID)
 	got, err := f.session.collect(number, resp)
 	// A broker that is over a quota answers without looking at its logs.

@@ -56,9 +56,10 @@ func TestMergesOnlyWithMemory(t *testing.T) {
 func TestMergesWithinTheRequest(t *testing.T) {
 	c := New(DefaultConfig(), NewBudget(64<<20), leasing)
 	p := joined(t, c, "t", 200)
-	size := p.pipe.NextSize()
+	size, s := p.pipe.NextSize(), p.senders[pipe.Guarded]
+	s.pick(nil)
 	room := 50 * size
-	part, ok := p.pop(p.senders[pipe.Guarded], room, false)
+	part, ok := p.pop(s, room, false)
 	if n := record.Batch(part.Batch).Count(); !ok || n < 40 || len(part.Batch) > room {
 		t.Errorf("%d records, %d bytes in a room of %d", n, len(part.Batch), room)
 	}

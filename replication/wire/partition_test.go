@@ -149,7 +149,7 @@ func TestPick(t *testing.T) {
 		p.senders = b.senders
 	}
 	s.ready = nil // as send leaves it
-	c.cfg.MaxRequest = size + 1
+	c.cfg.Request = Span{Near: size + 1}
 	got := s.pick([]writer{b, a, third})
 	if len(got) != 1 || got[0].p != b || len(got[0].Batch) != size {
 		t.Fatalf("picked %d", len(got))
@@ -157,13 +157,13 @@ func TestPick(t *testing.T) {
 	if len(s.ready) != 2 || s.ready[0] != a || s.ready[1] != third {
 		t.Errorf("%d wait", len(s.ready))
 	}
-	c.cfg.MaxRequest = 2 * size
+	c.cfg.Request = Span{Near: 2 * size}
 	got = s.pick([]writer{b, third, a})
 	if len(got) != 2 || got[0].p != a || got[1].p != third || got[0].Topic != "a" {
 		t.Errorf("b has one in flight, and topics stand in order: picked %d", len(got))
 	}
 	b.answered(&kafka.ProducedPartition{BaseOffset: 0}, nil)
-	c.cfg.MaxRequest = 1
+	c.cfg.Request = Span{Near: 1}
 	if got = s.pick([]writer{b}); len(got) != 1 || got[0].p != b {
 		t.Errorf("a batch larger than the request: picked %d", len(got))
 	}
@@ -176,7 +176,7 @@ func TestPick(t *testing.T) {
 // goes alone.
 func TestNewConnections(t *testing.T) {
 	cfg := DefaultConfig()
-	cfg.MaxRequest = 4 << 10 // in which none of them is small
+	cfg.Request = Span{Near: 4 << 10} // in which none of them is small
 	c := New(cfg, NewBudget(1<<20), func(fsm.TaskID, uint64) (time.Duration, bool) { return 0, true })
 	p := joined(t, c, "t", 20)
 	s, other := p.senders[pipe.Guarded], p.senders[pipe.Unguarded]

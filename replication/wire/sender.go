@@ -43,9 +43,11 @@ type Sender struct {
 	partitions map[writer]leased // attached
 	ready      []writer          // have something to send, in the order they asked
 	inFlight   int               // requests
+	flight     flight            // of conn
 	conn       *kafka.Conn
 
-	// run's: memory of the last list and request.
+	// run's: the size of the request that is made, memory of the last list and request.
+	room  int
 	spare []writer
 	asked []kafka.ProducePartition
 }
@@ -127,14 +129,19 @@ func (s *Sender) connected(ctx context.Context) (*kafka.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connecting to broker %d of %s: %w", s.broker, s.cluster.Name(), err)
 	}
-	s.mu.Lock()
-	s.conn = conn
-	attached := s.attached()
-	s.mu.Unlock()
-	for _, p := range attached {
+	for _, p := range s.goOn(conn, conn.RoundTrip()) {
 		p.reconnected(s)
 	}
 	return conn, nil
+}
+
+// goOn takes a new connection, of which only a round trip is known, and returns who
+// sends on it.
+func (s *Sender) goOn(conn *kafka.Conn, trip time.Duration) []writer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conn, s.flight = conn, flight{shortest: trip}
+	return s.attached()
 }
 
 func (s *Sender) attached() []writer {
@@ -174,9 +181,14 @@ func (s *Sender) send(conn *kafka.Conn) bool {
 	ready := s.ready
 	s.ready = s.spare[:0]
 	s.inFlight++
+	before := s.flight.answered
 	s.mu.Unlock()
 
 	parts := s.pick(ready)
+	bytes := 0
+	for i := range parts {
+		bytes += len(parts[i].Batch)
+	}
 	clear(ready)
 	s.spare = ready
 	if len(parts) == 0 {
@@ -190,6 +202,9 @@ func (s *Sender) send(conn *kafka.Conn) bool {
 			} else {
 				parts[i].p.answered(&resp.Partitions[i], nil)
 			}
+		}
+		if err == nil {
+			s.returned(bytes, resp.RTT, before)
 		}
 		s.done()
 	})
@@ -250,7 +265,26 @@ func (s *Sender) leased(parts []part) error {
 const mergedParts = 8
 
 // largestMerged is how large a batch may be that is made of several, in bytes.
-func (s *Sender) largestMerged() int { return s.cfg.MaxRequest / mergedParts }
+func (s *Sender) largestMerged() int { return s.room / mergedParts }
+
+// ahead is how many times what fills the way to the broker is sent at most: with
+// twice as much a way that carries more is found to.
+const ahead = 2
+
+// largest is the size of a request, so that as many as may be in flight make use
+// of the way to the broker, in bytes.
+func (s *Sender) largest() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.flight.times(ahead/float64(s.depth()), s.cfg.Request)
+}
+
+// returned notes that a request was answered.
+func (s *Sender) returned(bytes int, trip time.Duration, before int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.flight.returned(bytes, trip, before)
+}
 
 // usualParts are made room for at once in a request.
 const usualParts = 16
@@ -259,7 +293,8 @@ const usualParts = 16
 // that did not fit keep their place at the head of the list.
 func (s *Sender) pick(ready []writer) []part {
 	parts := make([]part, 0, min(len(ready), usualParts))
-	room := s.cfg.MaxRequest
+	s.room = s.largest()
+	room := s.room
 	for i, p := range ready {
 		if room <= 0 {
 			s.mu.Lock()

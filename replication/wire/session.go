@@ -15,7 +15,7 @@ import (
 // as there are partitions under way, however many rest.
 type session struct {
 	id, epoch int32
-	maxBytes  int32  // of one partition in an answer
+	maxBytes  int32  // of one partition in the next answer
 	number    uint64 // of the last request
 	subs      map[subKey]*sub
 	unnamed   int                    // subs without a topic id
@@ -65,16 +65,13 @@ type sub struct {
 	lasting   bool
 }
 
-func newSession(maxFetch int) session {
-	return session{maxBytes: int32(min(maxFetch, 1<<20)), subs: map[subKey]*sub{}}
-}
+func newSession() session { return session{subs: map[subKey]*sub{}} }
 
 // add begins to fetch a partition. One that the broker still has in the session
 // is forgotten first: of a partition that is not new to it a broker says
 // nothing until something changes, and what it said before was said to somebody
 // else. Forgetting wins over asking in the same request.
 func (s *session) add(p reader, part kafka.FetchPartition) {
-	part.MaxBytes = s.maxBytes
 	key := keyOf(part.TopicID, part.Topic, part.Partition)
 	if old := s.subs[key]; old != nil {
 		s.remove(old.p, part)
@@ -168,6 +165,7 @@ func (s *session) next(req *kafka.FetchRequest) (some, full bool) {
 			if !sub.inSession {
 				sub.since = s.number + 1
 			}
+			sub.part.MaxBytes = s.maxBytes
 			req.Partitions = append(req.Partitions, sub.part)
 			sub.dirty, sub.inSession = false, true
 		}

@@ -111,7 +111,7 @@ func expect(t *testing.T, what, got, want string) {
 // is asked for again.
 func TestSession(t *testing.T) {
 	_, partition := idle()
-	s := newSession(1 << 30)
+	s := newSession()
 	p0, p1, p2 := of(partition(0)), of(partition(1)), of(partition(2))
 	s.add(p1, wanted(1, 10))
 	s.add(p0, wanted(0, 5))
@@ -159,7 +159,7 @@ func TestSession(t *testing.T) {
 // it first: it would tell its successor nothing while nothing changes.
 func TestSessionReplaces(t *testing.T) {
 	_, partition := idle()
-	s := newSession(1 << 20)
+	s := newSession()
 	first, second := of(partition(0)), of(partition(0))
 	s.add(first, wanted(0, 5))
 	expect(t, "the first", asked(&s, everybody), "session 0/0, t/0 from 5")
@@ -198,7 +198,7 @@ func TestSessionReplaces(t *testing.T) {
 // TestSessionWithoutIDs names topics, as brokers before 2.8 want it.
 func TestSessionWithoutIDs(t *testing.T) {
 	_, partition := idle()
-	s := newSession(1 << 20)
+	s := newSession()
 	p := partition(0)
 	s.add(p, kafka.FetchPartition{Topic: "t", Partition: 0})
 	var r kafka.FetchRequest
@@ -225,7 +225,7 @@ func (b *broken) Next(f *kafka.FetchedPartition) (bool, error) {
 // the session has moved behind it.
 func TestCollectKeepsWhatItRead(t *testing.T) {
 	_, partition := idle()
-	s := newSession(1 << 20)
+	s := newSession()
 	p := of(partition(0))
 	s.add(p, wanted(0, 5))
 	asked(&s, everybody)
@@ -287,7 +287,7 @@ func (b *brokerSession) takes(r *kafka.FetchRequest) error {
 func TestSessionAgreesWithTheBroker(t *testing.T) {
 	_, partition := idle()
 	rapid.Check(t, func(t *rapid.T) {
-		s, b := newSession(1<<20), &brokerSession{}
+		s, b := newSession(), &brokerSession{}
 		here, want, at := map[int32]*Partition{}, map[int32]bool{}, map[int32]int64{}
 		rests := map[int32]bool{} // has said that it wants more until something comes
 		number := rapid.Int32Range(0, 4)
@@ -356,7 +356,7 @@ func TestSessionAgreesWithTheBroker(t *testing.T) {
 // something came.
 func TestPartitionsAtRestCostNothing(t *testing.T) {
 	_, partition := idle()
-	s := newSession(1 << 20)
+	s := newSession()
 	asked := 0
 	for n := range int32(1000) {
 		s.add(&counted{of(partition(n)), &asked}, wanted(n, 0))
