@@ -45,7 +45,7 @@ func highWatermarkHeld(t *testing.T, l *lab) {
 
 	f := l.dstProxy.AddRule(faults.Rule{Side: faults.OnRequest, APIs: []int16{faults.Produce}, ClientPrefix: young.node(1), Do: faults.Delay})
 	for _, s := range []*stream{old[0], old[1], young} {
-		s.produce(t, 4)
+		s.apart(t, 4)
 	}
 	r[0].state(t, fsm.CodeWaiting) // its request timed out
 	old[0].forgotten(t)

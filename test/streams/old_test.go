@@ -113,9 +113,9 @@ func youngBehindOld(t *testing.T, l *lab) {
 	s := l.oldStream(t)
 	s.lateTo(t, func() {
 		s.time = time.Now()
-		s.produce(t, 1)
+		s.apart(t, 1)
 		s.time = time.Now().Add(-threeDays)
-		s.produce(t, 1)
+		s.apart(t, 1)
 	})
 }
 
@@ -125,9 +125,9 @@ func youngBehindOld(t *testing.T, l *lab) {
 func oldBehindYoung(t *testing.T, l *lab) {
 	s := l.streamOn(t, -1, []int32{0})
 	s.lateTo(t, func() {
-		s.produce(t, 1)
+		s.apart(t, 1)
 		s.time = time.Now().Add(-threeDays)
-		s.produce(t, 1)
+		s.apart(t, 1)
 	})
 }
 
