@@ -26,7 +26,7 @@ func TestCompacted(t *testing.T) {
 	l := start(t, cleaner, cleaner)
 	for _, c := range []struct {
 		name           string
-		tombstones     string // delete.retention.ms of both sides
+		tombstones     string // delete.retention.ms of the target; who reads a source too late misses deletions
 		source, target bool   // whether the cleaner is at work there
 	}{
 		{"cleaned at both sides", "86400000", true, true},
@@ -47,7 +47,10 @@ func (l *lab) compacting(t *testing.T, tombstones string, source, target bool) *
 	t.Helper()
 	name := fmt.Sprintf("t%d", topics.Add(1))
 	for c, cleaned := range map[*kafkalab.Cluster]bool{l.src: source, l.dst: target} {
-		configs := map[string]string{"cleanup.policy": "compact", "delete.retention.ms": tombstones}
+		configs := map[string]string{"cleanup.policy": "compact", "delete.retention.ms": "86400000"}
+		if c == l.dst {
+			configs["delete.retention.ms"] = tombstones
+		}
 		if cleaned {
 			maps.Copy(configs, map[string]string{"segment.ms": "300", "min.cleanable.dirty.ratio": "0.01", "max.compaction.lag.ms": "500"})
 		}

@@ -231,6 +231,7 @@ func TestTimestamps(t *testing.T) {
 	}
 	t.Run("target that stamps", func(t *testing.T) { t.Parallel(); targetStamps(t, l) })
 	t.Run("steady", func(t *testing.T) {
+		claim.NeedsLong(t)
 		s := l.stamped(t)
 		r := own(s, 0)
 		stop, began := s.load(t), time.Now()
