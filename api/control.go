@@ -106,10 +106,11 @@ type Clock struct {
 }
 
 // CopyDetail is the Detail of a copy task, where its owner tells one: the
-// offsets of the next record, newer than the last checkpoint.
+// offsets of the next record, newer than the last checkpoint, and what a filter did.
 type CopyDetail struct {
-	Source *int64 `json:"source"`
-	Target *int64 `json:"target"`
+	Source   *int64    `json:"source"`
+	Target   *int64    `json:"target"`
+	Filtered *Filtered `json:"filtered"`
 }
 
 // Preflighter looks at both Kafka clusters before a link is created or changed.

@@ -121,8 +121,11 @@ func (p *picture) task(t *fsm.Task) Task {
 			x.LagSeconds = new(float64(r.Lag.Millis) / 1000)
 		}
 		var d CopyDetail
-		if json.Unmarshal(r.Detail, &d) == nil && d.Source != nil {
-			x.Source, x.Target = d.Source, d.Target
+		if json.Unmarshal(r.Detail, &d) == nil {
+			x.Filtered = d.Filtered
+			if d.Source != nil {
+				x.Source, x.Target = d.Source, d.Target
+			}
 		}
 	}
 	p.judge(&x, t, link, r, ok && p.now.Sub(r.heard) < silentAfter && p.member(t.Owner).Alive)
@@ -157,7 +160,7 @@ func (p *picture) judge(x *Task, t *fsm.Task, link *fsm.Link, r reported, fresh 
 		x.State, x.Message = fsm.CodeStarting, ""
 	}
 	if !fresh { // an old figure is no figure
-		x.LagRecords, x.LagSeconds, x.BytesPerSecond = nil, nil, nil
+		x.LagRecords, x.LagSeconds, x.BytesPerSecond, x.Filtered = nil, nil, nil, nil
 	}
 }
 
@@ -303,7 +306,7 @@ func (p *picture) link(l *fsm.Link, tasks []Task) Link {
 		LinkSettings: LinkSettings{
 			Source: s.Source, Target: s.Target, Include: nonNil(s.Include), Exclude: nonNil(s.Exclude), Rename: s.Rename, Start: s.Start,
 			Offsets: s.Offsets, Gaps: manifest.Gaps(&s), OnLoss: s.OnLoss, OnSourceDeleted: manifest.OnSourceDeleted(&s), Copies: s.Copies, Writers: s.Writers, Limit: manifest.FormatRate(s.Limit),
-			ReplicationFactor: s.ReplicationFactor,
+			Filter: s.Filter, ReplicationFactor: s.ReplicationFactor,
 		},
 		Revision: l.Revision, CreatedAt: time.UnixMilli(l.CreatedAt).UTC(), Totals: p.totals(tasks),
 	}

@@ -240,3 +240,51 @@ func TestAQuotaIsNoProblem(t *testing.T) {
 		t.Errorf("%+v %v", s, err)
 	}
 }
+
+// TestFilterIsShown: a link shows its filter, and each of its streams what it did
+// there, as long as that is known.
+func TestFilterIsShown(t *testing.T) {
+	f := apitest.New(t)
+	f.WithLink(2)
+	spec := f.View().LinkNamed("us-eu").Spec
+	spec.Filter = &fsm.Filter{Keep: "value.a == 1", Mask: []string{"b"}}
+	f.Do(&fsm.Objects{Links: []fsm.LinkPut{{Spec: spec}}})
+	f.Report(fsm.CodeCopying, 7)
+	detail := func(partition int32, detail string) {
+		f.With(func(f *apitest.Cluster) {
+			for x := range f.View().Tasks {
+				for i := range f.Nodes {
+					if x.Kind == fsm.KindCopy && x.Copy.Stream.Partition == partition && f.Nodes[i].ID == x.Owner {
+						s := f.Nodes[i].Tasks[x.ID]
+						s.Detail = []byte(detail)
+						f.Nodes[i].Tasks[x.ID] = s
+					}
+				}
+			}
+		})
+	}
+	detail(0, `{"filtered":{"dropped":3,"changed":2,"unparseable":1}}`)
+	_, c := f.Serve(nil)
+	l, err := c.Link(t.Context(), "us-eu")
+	if err != nil || l.Filter == nil || l.Filter.Keep != "value.a == 1" {
+		t.Fatalf("%+v %v", l, err)
+	}
+	for _, x := range l.Tasks {
+		if want := (api.Filtered{Dropped: 3, Changed: 2, Unparseable: 1}); x.Kind == "copy" && (x.Partition == 0) != (x.Filtered != nil) || x.Filtered != nil && *x.Filtered != want {
+			t.Errorf("%d: %+v", x.Partition, x.Filtered)
+		}
+	}
+	f.With(func(f *apitest.Cluster) {
+		for i := range f.Nodes {
+			f.Nodes[i].Alive = false
+		}
+	})
+	if l, err = c.Link(t.Context(), "us-eu"); err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range l.Tasks {
+		if x.Filtered != nil {
+			t.Errorf("an old figure is shown: %+v", x)
+		}
+	}
+}

@@ -12,6 +12,8 @@ import (
 	"sluice/api"
 	"sluice/fsm"
 	"sluice/fsm/reason"
+	"sluice/manifest"
+	"sluice/words"
 )
 
 func linkCmd(a *app) *cobra.Command {
@@ -70,6 +72,10 @@ func linkText(w io.Writer, st style, l *api.LinkDetail) {
 	line("Offsets", "%s; copies: %s; writers: %s", l.Offsets, l.Copies, l.Writers)
 	line("Gaps", "%s (of transactions)", l.Gaps)
 	line("On loss", "%s; on a deleted source topic: %s", l.OnLoss, l.OnSourceDeleted)
+	if l.Filter != nil {
+		line("Filter", "%s", filterText(l.Filter))
+		line("Filtered", "%s", filteredText(l.Tasks))
+	}
 	line("Limit", "%s", cmp.Or(l.Limit, "none"))
 	line("Created", "%s", moment(l.CreatedAt, l.AsOf).text)
 	line("Copied", "%s", topicsText(l))
@@ -97,6 +103,53 @@ func linkText(w io.Writer, st style, l *api.LinkDetail) {
 		fmt.Fprintln(w)
 		events.text(w, st)
 	}
+}
+
+// filterText says in one line what a filter does.
+func filterText(f *fsm.Filter) string {
+	var out []string
+	add := func(what string, names []string) {
+		if len(names) > 0 {
+			out = append(out, what+" "+strings.Join(names, ", "))
+		}
+	}
+	if f.Keep != "" {
+		out = append(out, "keeps "+strings.Join(strings.Fields(f.Keep), " "))
+	}
+	add("masks", f.Mask)
+	add("hashes", f.Hash)
+	add("drops headers", f.DropHeaders)
+	var renames []string
+	for _, r := range f.RenameHeaders {
+		renames = append(renames, r.From+" as "+r.To)
+	}
+	add("renames headers", renames)
+	return strings.Join(append(out, "on unparseable: "+manifest.OnUnparseable(f)), "; ")
+}
+
+// filteredText sums up what the filter did; of streams of which that is not known
+// it says so.
+func filteredText(tasks []api.Task) string {
+	var n api.Filtered
+	known, unknown := 0, 0
+	for _, x := range tasks {
+		switch {
+		case x.Kind != fsm.KindCopy.String():
+		case x.Filtered == nil:
+			unknown++
+		default:
+			known++
+			n.Dropped, n.Changed, n.Unparseable = n.Dropped+x.Filtered.Dropped, n.Changed+x.Filtered.Changed, n.Unparseable+x.Filtered.Unparseable
+		}
+	}
+	if known == 0 {
+		return "not known"
+	}
+	out := fmt.Sprintf("%s dropped, %s changed, %s unparseable, since their owners have the streams", count(n.Dropped), count(n.Changed), count(n.Unparseable))
+	if unknown > 0 {
+		out += fmt.Sprintf("; of %s it is not known", words.Count(unknown, "stream"))
+	}
+	return out
 }
 
 // hint says what a person can do about a stopped stream.

@@ -175,6 +175,7 @@ func noted(n api.Counts) []string {
 		what string
 	}{
 		{n.TargetGone, "of the missing were deleted at the target, though the source's own retention keeps them: compare retention.ms and retention.bytes of both topics"},
+		{n.Filtered, "source records are left out by the link's filter: no difference"},
 		{n.SourceGone, "target offsets hold records that the source has deleted; they are not compared"},
 		{n.Trimmed, "offsets were deleted on both sides by retention, or are about to be; they are not compared"},
 		{n.Compacted, "records are on one side only because of compaction: the other side has a later record of the key"},

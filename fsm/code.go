@@ -23,8 +23,9 @@ const (
 	CodeCorruptBatch      Code = "corrupt-batch"
 	CodeUnsupportedFormat Code = "unsupported-format"
 	CodeOverBudget        Code = "over-budget"
-	CodeIdentityLost      Code = "identity-lost"    // offsets: identical could not be kept
-	CodePositionUnknown   Code = "position-unknown" // a translated stream whose target moved past its checkpoint
+	CodeUnparseable       Code = "unparseable-record" // the link's filter cannot be applied to it
+	CodeIdentityLost      Code = "identity-lost"      // offsets: identical could not be kept
+	CodePositionUnknown   Code = "position-unknown"   // a translated stream whose target moved past its checkpoint
 
 	CodeUnauthorized         Code = "unauthorized"
 	CodeAuthenticationFailed Code = "authentication-failed"
@@ -32,6 +33,7 @@ const (
 	CodeWrongCluster         Code = "wrong-cluster" // the address is another Kafka cluster's now
 	CodeClaimed              Code = "claimed"       // another Sluice cluster copies the link, or did
 	CodeQuotaThrottled       Code = "quota-throttled"
+	CodeFilterUnready        Code = "filter-unready" // a node cannot apply the link's filter
 	CodeNotEnoughReplicas    Code = "not-enough-replicas"
 
 	CodeTargetLost     Code = "target-lost"  // the target alone removed copied records

@@ -54,7 +54,7 @@ func Lasts(c Code) bool {
 	switch c {
 	case CodePositionLost, CodeSourceRecreated, CodeSourceDeleted, CodeSourceTruncated, CodeCorruptBatch, CodeUnsupportedFormat,
 		CodeTargetRecreated, CodeTargetDeleted, CodeTargetTruncated, CodeTargetLostAcked, CodeForeignWriter, CodeNotEmpty, CodePartitionMismatch,
-		CodeTopicRefused, CodeRecordTooLarge, CodeTimestampRefused, CodeOverBudget, CodeIdentityLost, CodePositionUnknown,
+		CodeTopicRefused, CodeRecordTooLarge, CodeTimestampRefused, CodeOverBudget, CodeUnparseable, CodeIdentityLost, CodePositionUnknown,
 		CodeKeylessRecord, CodeNewSegment, CodeRecopied, CodeTopicEnded, CodeOperatorAct,
 		CodeClaimed, CodeClusterRecovered: // made from level 6 on only
 		return true

@@ -28,6 +28,7 @@ const (
 	featureFilled         = 6 // gaps of transactions are filled at the target
 	featureHeads          = 6 // streams may be filling
 	featureExpected       = 6 // Kafka clusters have revisions; orders say which stops they are for
+	featureFilters        = 6 // links have filters
 )
 
 // levelOfFields is the highest level that a field which is set needs.

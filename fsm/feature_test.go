@@ -165,6 +165,8 @@ func TestLevelOf(t *testing.T) {
 			want = featureThinned
 		case name == "mapping-put-filled", name == "objects-gaps":
 			want = featureFilled
+		case name == "objects-filter":
+			want = featureFilters
 		case name == "node-put-key", name == "node-remove-ban":
 			want = featureIdentity
 		case strings.HasSuffix(name, "-revision"), strings.HasSuffix(name, "-seen"):

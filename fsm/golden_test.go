@@ -85,7 +85,10 @@ func samples() map[string]Command {
 		"mapping-put-thinned": &MappingPut{Task: 1, Turn: 2, Mapping: Mapping{Version: 2, Phase: PhaseTranslated, Segments: []Segment{{1, 2}, {3, 4}}, Thinned: 3}, At: 3},
 
 		"mapping-put-filled": &MappingPut{Task: 1, Turn: 2, Mapping: Mapping{Version: 2, Phase: PhaseDense, Segments: []Segment{{1, 2}}, Filled: true, Bump: 1}, At: 3},
-		"objects-gaps":       &Objects{Links: []LinkPut{{Spec: LinkSpec{Name: "l", Gaps: GapsTranslate}}}, At: 1},
+		"objects-filter": &Objects{Links: []LinkPut{{Spec: LinkSpec{Name: "l", Filter: &Filter{
+			Keep: "true", DropHeaders: []string{"a"}, RenameHeaders: []Rename{{From: "b", To: "c"}}, Mask: []string{"d"}, Hash: []string{"e"}, Secret: "${env:SECRET}", OnUnparseable: UnparseableDrop,
+		}}}}, At: 1},
+		"objects-gaps": &Objects{Links: []LinkPut{{Spec: LinkSpec{Name: "l", Gaps: GapsTranslate}}}, At: 1},
 
 		"node-put-key":    &NodePut{Node: Node{ID: "a", Name: "n1", Key: hash}, Token: hash, At: 1},
 		"node-remove-ban": &NodeRemove{ID: "a", Ban: true, At: 1},

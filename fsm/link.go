@@ -26,6 +26,9 @@ const (
 	CopiesSkipFromTarget = "skip-from-target"
 	CopiesSkipAll        = "skip-all"
 
+	UnparseableStop = "" // the stream stops until an operator decides
+	UnparseableDrop = "drop"
+
 	WritersOurs   = "ours"
 	WritersShared = "shared"
 
@@ -48,9 +51,40 @@ type LinkSpec struct {
 	OnSourceDeleted   string   `json:"onSourceDeleted,omitempty" feature:"3"` // empty: its streams stop; end: they end
 	Copies            string   `json:"copies"`
 	Writers           string   `json:"writers"`
-	Limit             int64    `json:"limit,omitempty"`             // bytes/s, 0: none
-	ReplicationFactor int16    `json:"replicationFactor,omitempty"` // of created target topics, 0: the target's default
-	State             string   `json:"state"`                       // running or paused
+	Limit             int64    `json:"limit,omitempty"`              // bytes/s, 0: none
+	Filter            *Filter  `json:"filter,omitempty" feature:"6"` // nil: all records are copied, as they are
+	ReplicationFactor int16    `json:"replicationFactor,omitempty"`  // of created target topics, 0: the target's default
+	State             string   `json:"state"`                        // running or paused
+}
+
+// Filter says which records a link copies, and what of them it changes. It holds
+// for all records of the link, from the first on.
+type Filter struct {
+	Keep          string   `json:"keep,omitempty"`          // CEL: true for records that are copied; empty: all are
+	DropHeaders   []string `json:"dropHeaders,omitempty"`   // names
+	RenameHeaders []Rename `json:"renameHeaders,omitempty"` // those that are left
+	Mask          []string `json:"mask,omitempty"`          // paths to fields of JSON values
+	Hash          []string `json:"hash,omitempty"`          // paths to fields of JSON values
+	Secret        string   `json:"secret,omitempty"`        // a reference: what fields are hashed with
+	OnUnparseable string   `json:"onUnparseable,omitempty"` // what becomes of a record that cannot be judged; empty: its stream stops
+}
+
+// Rename gives a header another name.
+type Rename struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// Translated reports whether the link's streams are translated from their start
+// on: a filter leaves out records, which take no offset then.
+func (l *LinkSpec) Translated() bool { return l.Offsets == OffsetsTranslated || l.Filter != nil }
+
+// References are the secrets that the link refers to.
+func (l *LinkSpec) References() []Reference {
+	if l.Filter == nil {
+		return nil
+	}
+	return references(Reference{"spec.filter.secret", l.Filter.Secret})
 }
 
 // Link is a link with what the cluster decided about it.

@@ -34,7 +34,12 @@ func (k *KafkaCluster) References() []Reference {
 	if s := k.SASL; s != nil {
 		out = append(out, Reference{"spec.sasl.password", s.Password})
 	}
-	return slices.DeleteFunc(out, func(r Reference) bool { return !strings.HasPrefix(r.Text, "${") })
+	return references(out...)
+}
+
+// references leaves out what is no reference.
+func references(all ...Reference) []Reference {
+	return slices.DeleteFunc(all, func(r Reference) bool { return !strings.HasPrefix(r.Text, "${") })
 }
 
 // TLS says how to reach brokers over TLS. CA, Cert and Key are secret

@@ -201,5 +201,5 @@ func FillsHeads(v *View) bool { return v.Feature >= featureHeads }
 // Fills reports whether gaps of transactions may be filled for a link: all nodes
 // know of it, and nobody else writes to its targets.
 func Fills(v *View, l *LinkSpec) bool {
-	return v.Feature >= featureFilled && l.Gaps == GapsFill && l.Writers != WritersShared && l.Offsets != OffsetsTranslated
+	return v.Feature >= featureFilled && l.Gaps == GapsFill && l.Writers != WritersShared && !l.Translated()
 }

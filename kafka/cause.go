@@ -107,11 +107,11 @@ func (u unanswered) cause() Cause {
 func (e *SecretError) cause() Cause {
 	switch {
 	case e.Reference == "":
-		return Cause{e.Error(), "correct the reference in the KafkaCluster's manifest and apply it"}
+		return Cause{e.Error(), "correct the reference in the manifest and apply it"}
 	case e.Refused:
 		return Cause{e.Error(), "put the secret where this node reads secrets, or allow that place in its node.yaml (secrets)"}
 	}
-	return Cause{e.Error(), "put it there, readable for the user of `sluice server`, on every node; or correct the reference in the KafkaCluster's manifest"}
+	return Cause{e.Error(), "put it there, readable for the user of `sluice server`, on every node; or correct the reference in the manifest"}
 }
 
 // causeRow is one cause and how it is recognised; %s is the address.

@@ -28,6 +28,9 @@ const (
 	// maxPattern is how large one topic pattern may be, maxPatterns all of
 	// them, counted in steps of what the regular expression compiles to.
 	maxPattern, maxPatterns = 5_000, 200_000
+	// maxExpressions is how large the expressions of all filters together may be, in
+	// bytes: a compiler of theirs takes some microseconds for each.
+	maxExpressions = 200_000
 	// maxMatching bounds the comparing of links with one another: steps of
 	// patterns times letters of topic names.
 	maxMatching = 200_000_000

@@ -84,10 +84,15 @@ func TestInputIsBounded(t *testing.T) {
 		"a cycle with names":      {link("b", "eu", "ap", "") + link("c", "ap", "us", "") + topicLink(0, huge(func(i int) string { return fmt.Sprintf("n%d, ", i) })), "the links b -> c -> l0 form a cycle"},
 		"costly expressions":      {upTo(400_000, func(i int) string { return topicLink(i, fmt.Sprintf("\"/(a?){249}b%d/\", %s", i, ab(i))) }), "topic patterns are too many"},
 		"costly expressions, few": {upTo(80_000, func(i int) string { return topicLink(i, fmt.Sprintf("\"/(a?){100}b%d/\", %s", i, ab(i))) }), "cannot all be compared"},
-		"one pattern":             {topicLink(0, "\"/"+strings.Repeat("x{1000}", 1000)+"/\""), "the topic pattern is too large"},
-		"empty documents":         {huge(func(int) string { return "---\n" }), "no object"},
-		"one-word documents":      {huge(func(int) string { return "--- a\n" }), "more than 2000 objects"},
-		"keys":                    {huge(func(i int) string { return fmt.Sprintf("a%d: 1\n", i) }), "more than 1000 keys in one document"},
+		"costly filters": {huge(func(i int) string {
+			return filtered(fmt.Sprint("l", i), "us", "eu", "  filter: {keep: '"+strings.Repeat("(=", 2000)+"'}\n")
+		}), "the expressions of filters are more than"},
+		"nested lists in a filter": {filtered("l", "us", "eu", "  filter: {keep: 'size("+strings.Repeat("[", 300)+"1"+strings.Repeat("]", 300)+") > 0'}\n"), "recursion limit"},
+		"fields of a filter":       {filtered("l", "us", "eu", "  filter: {mask: ["+upTo(500_000, func(i int) string { return fmt.Sprintf("a%d, ", i) })+"b]}\n"), "more than 500 fields"},
+		"one pattern":              {topicLink(0, "\"/"+strings.Repeat("x{1000}", 1000)+"/\""), "the topic pattern is too large"},
+		"empty documents":          {huge(func(int) string { return "---\n" }), "no object"},
+		"one-word documents":       {huge(func(int) string { return "--- a\n" }), "more than 2000 objects"},
+		"keys":                     {huge(func(i int) string { return fmt.Sprintf("a%d: 1\n", i) }), "more than 1000 keys in one document"},
 		"keys in documents": {huge(func(i int) string {
 			return "---\n" + upTo(9_000, func(j int) string { return fmt.Sprintf("a%d: 1\n", j) })
 		}), "more than 1000 keys"},

@@ -63,7 +63,19 @@ func linkDocOf(l *fsm.LinkSpec) linkDoc {
 		Spec: linkSpec{
 			Source: l.Source, Target: l.Target, Topics: topicsSpec{l.Include, l.Exclude}, Rename: l.Rename,
 			Start: l.Start, Offsets: l.Offsets, Gaps: Gaps(l), OnLoss: l.OnLoss, OnDeleted: OnSourceDeleted(l), Copies: l.Copies, Writers: l.Writers,
-			Limit: FormatRate(l.Limit), TargetTopics: targetTopicsSpec{l.ReplicationFactor}, State: l.State,
+			Filter: filterOf(l.Filter), Limit: FormatRate(l.Limit), TargetTopics: targetTopicsSpec{l.ReplicationFactor}, State: l.State,
 		},
 	}
+}
+
+// filterOf is a filter as it is written, nil: none.
+func filterOf(f *fsm.Filter) *filterSpec {
+	if f == nil {
+		return nil
+	}
+	out := &filterSpec{Keep: f.Keep, DropHeaders: f.DropHeaders, Mask: f.Mask, Hash: f.Hash, Secret: f.Secret, OnUnparseable: OnUnparseable(f)}
+	for _, r := range f.RenameHeaders {
+		out.RenameHeaders = append(out.RenameHeaders, renameSpec(r))
+	}
+	return out
 }

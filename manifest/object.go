@@ -105,6 +105,7 @@ type (
 		OnDeleted    string           `yaml:"onSourceDeleted,omitempty" default:"stop" doc:"What the streams of a topic do that was deleted at the source: stop waits for an operator, end ends them and keeps the target's records." example:"end"`
 		Copies       string           `yaml:"copies,omitempty" default:"skip-from-target" doc:"Which records that other links wrote into the source are left out: skip-from-target those that came from this link's target, skip-all every one." example:"skip-all"`
 		Writers      string           `yaml:"writers,omitempty" default:"ours" doc:"ours: nobody else writes to the target topics. shared: a stream may begin in a topic that holds others' records." example:"ours"`
+		Filter       *filterSpec      `yaml:"filter,omitempty" doc:"Copies only some records, or changes them; their offsets are translated then. Left out: all are copied, as the bytes they are. Cannot be changed later, but for onUnparseable. [More](../howto/filters.md)."`
 		Limit        string           `yaml:"limit,omitempty" doc:"Bytes per second over all nodes, as they are compressed. Left out: no limit." example:"50MiB/s"`
 		TargetTopics targetTopicsSpec `yaml:"targetTopics,omitempty"`
 		State        string           `yaml:"state,omitempty" doc:"running or paused. Left out: as it is, a new link runs." example:"running"`
@@ -112,6 +113,19 @@ type (
 	topicsSpec struct {
 		Include []string `yaml:"include" doc:"Topics of the source to copy: names, \"prefix*\", or \"/regular expression/\". Needed." example:"[orders, \"pay-*\", '/^audit\\..*/']"`
 		Exclude []string `yaml:"exclude,omitempty" doc:"Of these, topics that are not copied; written alike." example:"[\"*-tmp\"]"`
+	}
+	filterSpec struct {
+		Keep          string       `yaml:"keep,omitempty" doc:"CEL expression that is true for the records to copy, over key, value (JSON), headers (each a list) and timestamp. Left out: all." example:"'has(value.country) && value.country == \"DE\"'"`
+		DropHeaders   []string     `yaml:"dropHeaders,omitempty" doc:"Names of headers that are left out." example:"[trace-id]"`
+		RenameHeaders []renameSpec `yaml:"renameHeaders,omitempty" doc:"Headers that get another name." example:"[{from: src, to: origin}]"`
+		Mask          []string     `yaml:"mask,omitempty" doc:"Fields of JSON values of which nothing is left but the type: strings become \"***\", numbers 0, booleans false, objects {}. A path is names with dots between them, * for any name, ** for any number of them; arrays are gone through." example:"[customer.name, \"**.iban\"]"`
+		Hash          []string     `yaml:"hash,omitempty" doc:"Fields of JSON values that become their HMAC-SHA-256 in hex, so that equal values stay equal; paths as in mask." example:"[customer.id]"`
+		Secret        string       `yaml:"secret,omitempty" doc:"What fields are hashed with, 16 bytes or more: a reference, ${file:/path} or ${env:NAME}, which each node resolves for itself; it must be the same on all nodes. Needed with hash." example:"${file:/etc/sluice/secrets/filter.key}"`
+		OnUnparseable string       `yaml:"onUnparseable,omitempty" default:"stop" doc:"What becomes of a record that cannot be judged, or not changed as it should be: its value is not JSON, or keep gives no answer. stop: its stream stops in front of it. drop: it is left out, and counted." example:"drop"`
+	}
+	renameSpec struct {
+		From string `yaml:"from"`
+		To   string `yaml:"to"`
 	}
 	targetTopicsSpec struct {
 		ReplicationFactor int16 `yaml:"replicationFactor,omitempty" doc:"Of topics that the link creates. Left out: the target's default." example:"3"`
@@ -156,6 +170,9 @@ func (d *linkDoc) object() (fsm.LinkSpec, error) {
 		Writers: cmp.Or(s.Writers, fsm.WritersOurs),
 		Gaps:    s.Gaps, OnSourceDeleted: s.OnDeleted, Limit: limit, ReplicationFactor: s.TargetTopics.ReplicationFactor, State: s.State,
 	}
+	if s.Filter != nil {
+		l.Filter = s.Filter.object()
+	}
 	if l.Rename == "{topic}" {
 		l.Rename = ""
 	}
@@ -167,6 +184,23 @@ func (d *linkDoc) object() (fsm.LinkSpec, error) {
 	}
 	return l, err
 }
+
+func (s *filterSpec) object() *fsm.Filter {
+	f := &fsm.Filter{Keep: s.Keep, DropHeaders: s.DropHeaders, Mask: s.Mask, Hash: s.Hash, Secret: s.Secret, OnUnparseable: s.OnUnparseable}
+	for _, r := range s.RenameHeaders {
+		f.RenameHeaders = append(f.RenameHeaders, fsm.Rename(r))
+	}
+	if f.OnUnparseable == unparseableStop {
+		f.OnUnparseable = fsm.UnparseableStop
+	}
+	return f
+}
+
+// unparseableStop is fsm.UnparseableStop in words.
+const unparseableStop = "stop"
+
+// OnUnparseable is a filter's onUnparseable in words: stop or drop.
+func OnUnparseable(f *fsm.Filter) string { return cmp.Or(f.OnUnparseable, unparseableStop) }
 
 // gapsFill is fsm.GapsFill in words.
 const gapsFill = "fill"

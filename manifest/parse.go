@@ -40,6 +40,8 @@ type reader struct {
 	errs     Errors
 	bytes    int // read so far
 	patterns int // their sizes together
+
+	expressions int // of filters, their sizes together
 }
 
 // read takes the objects of a text, in its order. The error, after which there
@@ -51,7 +53,7 @@ func (r *reader) read(s Source) error {
 	}
 	text := strings.TrimPrefix(s.Text, "\ufeff") // some editors begin a file with a byte order mark
 	err := eachDocument(s.Name, []byte(text), r.document)
-	if r.ctx.Err() != nil || len(r.objects) > MaxObjects || r.patterns > maxPatterns {
+	if r.ctx.Err() != nil || len(r.objects) > MaxObjects || r.patterns > maxPatterns || r.expressions > maxExpressions {
 		return err
 	}
 	r.errs.join(err)
@@ -71,6 +73,12 @@ func (r *reader) document(d Document) error {
 	if errs.none() {
 		if r.patterns += o.patterns(); r.patterns > maxPatterns {
 			return oneError(o.At("spec.topics"), "the topic patterns are too many and too large; apply the links in several parts, or use shorter patterns")
+		}
+		if o.Link != nil && o.Link.Filter != nil {
+			r.expressions += len(o.Link.Filter.Keep)
+		}
+		if r.expressions > maxExpressions {
+			return oneError(o.At("spec.filter.keep"), "the expressions of filters are more than %s together; apply the links in several parts", Size(maxExpressions))
 		}
 		o.check(&errs)
 	}

@@ -126,7 +126,7 @@ func TestParseNamesTheFault(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"typo in a key":             {kafka + "  datacentre: x\n", `f:6:3: unknown key "datacentre" in spec; did you mean "datacenter"?`},
 		"typo, wrong case":          {link + "  onloss: halt\n", `f:8:3: unknown key "onloss" in spec; did you mean "onLoss"?`},
-		"nothing near":              {link + "  topics2: {}\n  zzzzzz: 1\n", `f:9:3: unknown key "zzzzzz" in spec; known: copies, gaps, limit, offsets`},
+		"nothing near":              {link + "  topics2: {}\n  zzzzzz: 1\n", `f:9:3: unknown key "zzzzzz" in spec; known: copies, filter, gaps, limit, offsets`},
 		"typo in a flow map":        {strings.Replace(link, "include", "inclde", 1), `f:7:12: unknown key "inclde" in spec.topics; did you mean "include"?`},
 		"typo at the top":           {strings.Replace(link, "metadata", "metdata", 1), `f:3:1: unknown key "metdata"; did you mean "metadata"?`},
 		"kind":                      {strings.Replace(link, "Link", "Lnik", 1), `f:2:7: unknown kind "Lnik"; did you mean "Link"?`},

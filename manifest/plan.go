@@ -2,7 +2,6 @@ package manifest
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -20,14 +19,6 @@ const (
 	ActionUpdate Action = "update"
 	ActionDelete Action = "delete"
 )
-
-// FieldChange is one key of an object that changes. From and To are as they
-// would be written, empty: not there.
-type FieldChange struct {
-	Path string `json:"path"`
-	From string `json:"from"`
-	To   string `json:"to"`
-}
 
 // Change is what has to be done with one object.
 type Change struct {
@@ -183,8 +174,14 @@ func immutable(path string) string {
 	switch path {
 	case "spec.source", "spec.target", "spec.rename":
 		return "the copies that exist rest on it; create a link of another name, or delete this one (the target keeps its data) and apply again"
+	case "spec.filter.onUnparseable":
+		return ""
 	case "spec.start":
 		return "it held when the link was created; leave it as it was, or delete the link (the target keeps its data) and apply again"
+	}
+	if strings.HasPrefix(path, "spec.filter") {
+		return "a filter holds for all records of its link, and what is copied already was copied by the one that is; create a link of another name with another rename, " +
+			"or delete this one, empty its target topics and apply again"
 	}
 	return ""
 }
@@ -228,11 +225,15 @@ func checkTopology(ctx context.Context, v *fsm.View, objects []Object, kafka map
 func (p *Plan) CheckReferences(objects []Object, read func(reference string) error) error {
 	var errs Errors
 	for _, c := range p.Changes {
-		if c.Kafka == nil || c.Action != ActionCreate && c.Action != ActionUpdate {
+		if c.Action != ActionCreate && c.Action != ActionUpdate {
 			continue
 		}
 		i := slices.IndexFunc(objects, func(o Object) bool { return o.Kind == c.Kind && o.Name == c.Name })
-		for _, r := range c.Kafka.References() {
+		references := c.Link.References
+		if c.Kafka != nil {
+			references = c.Kafka.References
+		}
+		for _, r := range references() {
 			if err := read(r.Text); err != nil {
 				errs.add(objects[i].At(r.Key), "%s: %v", r.Key, err)
 			}
@@ -306,73 +307,4 @@ func (p *Plan) Deleted() []fsm.Expectation {
 		}
 	}
 	return out
-}
-
-// field is one key of an object and its value as text.
-type field struct{ path, value string }
-
-func kafkaFields(k *fsm.KafkaCluster) []field {
-	out := []field{
-		{"spec.bootstrap", list(k.Bootstrap)}, {"spec.datacenter", k.Datacenter}, {"spec.clusterId", k.ClusterID},
-	}
-	if t := k.TLS; t != nil {
-		out = append(out, field{"spec.tls", "on"}, field{"spec.tls.ca", t.CA}, field{"spec.tls.cert", t.Cert},
-			field{"spec.tls.key", t.Key}, field{"spec.tls.serverName", t.ServerName})
-	}
-	if s := k.SASL; s != nil {
-		out = append(out, field{"spec.sasl.mechanism", s.Mechanism}, field{"spec.sasl.username", s.Username}, field{"spec.sasl.password", s.Password})
-	}
-	return out
-}
-
-func linkFields(l *fsm.LinkSpec) []field {
-	factor := ""
-	if l.ReplicationFactor > 0 {
-		factor = fmt.Sprint(l.ReplicationFactor)
-	}
-	return []field{
-		{"spec.source", l.Source}, {"spec.target", l.Target},
-		{"spec.topics.include", list(l.Include)}, {"spec.topics.exclude", list(l.Exclude)},
-		{"spec.rename", l.Rename}, {"spec.start", l.Start}, {"spec.offsets", l.Offsets}, {"spec.onLoss", l.OnLoss},
-		{"spec.gaps", Gaps(l)}, {"spec.onSourceDeleted", OnSourceDeleted(l)},
-		{"spec.copies", l.Copies}, {"spec.writers", l.Writers}, {"spec.limit", FormatRate(l.Limit)},
-		{"spec.targetTopics.replicationFactor", factor}, {"spec.state", l.State},
-	}
-}
-
-func list(items []string) string {
-	if len(items) == 0 {
-		return ""
-	}
-	return "[" + strings.Join(items, ", ") + "]"
-}
-
-// compare gives the fields that differ, those of the new object first.
-func compare(from, to []field) []FieldChange {
-	var out []FieldChange
-	find := func(set []field, path string) string {
-		if i := slices.IndexFunc(set, func(f field) bool { return f.path == path }); i >= 0 {
-			return set[i].value
-		}
-		return ""
-	}
-	for _, f := range to {
-		if old := find(from, f.path); old != f.value {
-			out = append(out, FieldChange{f.path, old, f.value})
-		}
-	}
-	for _, f := range from {
-		if f.value != "" && !slices.ContainsFunc(to, func(t field) bool { return t.path == f.path }) {
-			out = append(out, FieldChange{f.path, f.value, ""})
-		}
-	}
-	return out
-}
-
-// quotedOr is a value in quotes, or that there is none.
-func quotedOr(value string) string {
-	if value == "" {
-		return "(nothing)"
-	}
-	return fmt.Sprintf("%q", value)
 }

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net"
 	"regexp"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"sluice/fsm"
+	"sluice/replication/filter"
 )
 
 // CheckName reports what is wrong with the name of an object or node: 1 to 63
@@ -160,8 +162,34 @@ func (c checker) link(l *fsm.LinkSpec) {
 		c.fault(at, "%d is less than 1; leave it out for the target's default", l.ReplicationFactor)
 	}
 	c.start(l)
+	if l.Filter != nil {
+		c.filter(l)
+	}
 	if l.Offsets == fsm.OffsetsIdentical && l.Writers == fsm.WritersShared {
 		c.fault("spec.writers", "offsets cannot be identical where others write too; choose offsets: auto or writers: ours")
+	}
+}
+
+// filter checks that the filter can be applied: all that a node would find later.
+func (c checker) filter(l *fsm.LinkSpec) {
+	f := l.Filter
+	if l.Offsets == fsm.OffsetsIdentical {
+		c.fault("spec.offsets", "offsets cannot be identical where a filter leaves records out; choose offsets: auto")
+	}
+	if f.OnUnparseable == "quarantine" {
+		c.fault("spec.filter.onUnparseable", "a topic for what cannot be parsed is not supported yet; choose stop or drop")
+	} else {
+		c.oneOf("spec.filter.onUnparseable", OnUnparseable(f), unparseableStop, fsm.UnparseableDrop)
+	}
+	if f.Secret != "" {
+		if err := checkSecret(f.Secret); err != nil {
+			c.fault("spec.filter.secret", "%v", err)
+		}
+	}
+	if faults, ok := errors.AsType[filter.Faults](filter.Check(f)); ok {
+		for _, x := range faults {
+			c.fault("spec.filter."+x.Key, "%s", x.Message)
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"sluice/fsm"
 	"sluice/kafka"
 	"sluice/kafka/catalog"
+	"sluice/replication/filter"
 	"sluice/replication/link"
 	"sluice/task"
 	"sluice/transport"
@@ -116,6 +117,17 @@ func secret(s kafka.Secrets) func(string) error {
 	return func(reference string) error {
 		_, err := s.Read(reference)
 		return err
+	}
+}
+
+// filters compiles links' filters with the secrets that this node reads.
+func filters(s kafka.Secrets) func(*fsm.Filter) (*filter.Filter, error) {
+	return func(spec *fsm.Filter) (*filter.Filter, error) {
+		secret, err := s.Read(spec.Secret) // without a reference: nothing
+		if err != nil {
+			return nil, errors.New("filter.secret: " + kafka.Explain(err))
+		}
+		return filter.Compile(spec, secret)
 	}
 }
 

@@ -108,7 +108,7 @@ func assemble(cfg parts, log *slog.Logger) (*node, error) {
 		return nil, err
 	}
 	n.catalog = catalog.New(catalog.DefaultConfig(), n.pool, n.cluster.View, log)
-	cfg.replication.Node, cfg.replication.Name = id.ServerID, cfg.cluster.Name
+	cfg.replication.Node, cfg.replication.Name, cfg.replication.Filter = id.ServerID, cfg.cluster.Name, filters(cfg.kafka.Secrets)
 	if n.streams, err = stream.NewRunner(cfg.replication, n.catalog, budget, n.cluster, cluster.NewDraws(n.cluster), log); err != nil {
 		return nil, err
 	}
@@ -120,7 +120,7 @@ func assemble(cfg parts, log *slog.Logger) (*node, error) {
 	}
 	n.runners = map[fsm.Kind]task.Runner{fsm.KindCopy: n.streams, fsm.KindLink: links}
 	vc := verify.DefaultConfig()
-	vc.Memory = budget.Share("(verify)")
+	vc.Memory, vc.Filter = budget.Share("(verify)"), cfg.replication.Filter
 	if n.verify, err = verify.New(vc, n.catalog, n.cluster); err != nil {
 		return nil, err
 	}

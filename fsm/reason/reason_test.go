@@ -131,7 +131,7 @@ func TestWhatAStopMeansForAStream(t *testing.T) {
 		fsm.CodeForeignWriter, fsm.CodeRecordTooLarge, fsm.CodeTimestampRefused, fsm.CodeKeylessRecord, fsm.CodeCorruptBatch, fsm.CodeOverBudget,
 	}
 	batch := []fsm.Code{
-		fsm.CodePositionLost, fsm.CodeRecordTooLarge, fsm.CodeTimestampRefused, fsm.CodeKeylessRecord, fsm.CodeCorruptBatch, fsm.CodeUnsupportedFormat, fsm.CodeOverBudget,
+		fsm.CodePositionLost, fsm.CodeRecordTooLarge, fsm.CodeTimestampRefused, fsm.CodeKeylessRecord, fsm.CodeCorruptBatch, fsm.CodeUnsupportedFormat, fsm.CodeOverBudget, fsm.CodeUnparseable,
 	}
 	for _, r := range All() {
 		if r.Policy != slices.Contains(policy, r.Code) {

@@ -121,6 +121,9 @@ var table = map[fsm.Code]Row{
 		Meaning: "the target holds more than is known of the stream, and how much of it is not to be seen in both logs any more",
 		Advice:  "`sluice link resolve LINK --continue` goes on at the last position that is known and may copy again as many records as the stop says, `--recopy` begins anew in an emptied target",
 	},
+	fsm.CodeUnparseable: {Severity: Stopped, Side: Source, Acts: AtSource, Batch: true,
+		Meaning: "the link's filter cannot be applied to a record: its value is not JSON, or the expression gives no answer",
+		Advice:  "`sluice link resolve LINK --continue` leaves the record out; to have all such records left out, set filter.onUnparseable: drop, apply, then `sluice link retry LINK`"},
 
 	// What is tried again until somebody puts it right.
 	fsm.CodeTopicMissing: {
@@ -158,6 +161,9 @@ var table = map[fsm.Code]Row{
 		Meaning: "brokers slow the link down by a quota",
 		Advice:  "nothing while the lag stays as small as you want it; else raise the quota of the link's user; nothing is lost",
 	},
+	fsm.CodeFilterUnready: {Severity: Waiting, Side: Cluster, Acts: AtSluice,
+		Meaning: "a node cannot apply the link's filter, most likely because it cannot read the secret that fields are hashed with: it copies nothing of the link",
+		Advice:  "put the secret that is named on every node, the same on all"},
 	fsm.CodeNotEnoughReplicas: {
 		Severity: Waiting, Side: Target, Acts: AtTarget,
 		Meaning: "too few replicas of the target partition are in sync, or there are too few brokers for them",

@@ -6,6 +6,7 @@ import (
 
 	"sluice/fsm"
 	"sluice/kafka/record"
+	"sluice/replication/filter"
 	"sluice/replication/offsets"
 	"sluice/replication/recovery"
 	"sluice/replication/rewrite"
@@ -107,6 +108,7 @@ func (t *taking) apart(b record.Batch) Memory {
 func (t *taking) rebuilt(out rewrite.Rebuilt, h *record.Header, memory Memory) {
 	before := t.in.cursor
 	t.in.cursor = out.Cursor
+	t.in.filtered = t.in.filtered.Plus(out.Filtered)
 	if out.Batch == nil {
 		return
 	}
@@ -120,6 +122,7 @@ func (t *taking) rebuilt(out rewrite.Rebuilt, h *record.Header, memory Memory) {
 func (p *Pipe) push(it item) {
 	it.memory.Retain()
 	it.sum.Sequence = p.out.sequence
+	it.filtered, p.in.filtered = p.in.filtered, filter.Counts{}
 	p.out.sequence = offsets.NextSequence(it.sum.Sequence, it.sum.Count)
 	record.Rewrite(it.batch, p.mapping.ProducerID, p.mapping.ProducerEpoch, it.sum.Sequence)
 	p.out.queue.push(it)

@@ -74,10 +74,12 @@ func (p *Pipe) Merge(most int, r *rewrite.Rebuilder, apart func(bytes int) Memor
 	p.out.queued += len(b)
 	for range taken - 1 {
 		part := queue.pop()
+		it.filtered = it.filtered.Plus(part.filtered)
 		p.out.queued -= len(part.batch)
 		part.release()
 	}
 	part := queue.at(0)
+	it.filtered = it.filtered.Plus(part.filtered)
 	p.out.queued -= len(part.batch)
 	part.release()
 	*part = it

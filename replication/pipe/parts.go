@@ -4,6 +4,7 @@ import (
 	"sluice/fsm"
 	"sluice/kafka/record"
 	"sluice/replication/offsets"
+	"sluice/replication/recovery"
 	"sluice/replication/rewrite"
 )
 
@@ -23,8 +24,9 @@ func (t *taking) edge() int64 {
 	return offsets.Edge(&t.mapping, t.in.cursor.Target)
 }
 
-// parts sends a batch through the slow path, part by part. Parts that stand
-// before a record that cannot be read are sound, and go.
+// parts sends a batch through the slow path, part by part, and through the filter.
+// Parts that stand before a record that cannot be read, or judged, are sound, and
+// go.
 func (t *taking) parts(b record.Batch, h *record.Header) {
 	switch {
 	case t.gapInside(h):
@@ -36,11 +38,15 @@ func (t *taking) parts(b record.Batch, h *record.Header) {
 		return
 	}
 	for done := false; !done; {
-		out, err := t.r.NextPart(rewrite.Job{Cursor: t.in.cursor, Until: t.edge()}, t.maxBatch)
+		out, err := t.r.NextPart(rewrite.Job{Cursor: t.in.cursor, Until: t.edge(), Filter: t.filter}, t.maxBatch)
 		if !t.opened(b, err) {
 			return
 		}
 		t.rebuilt(out, h, t.apart(out.Batch))
+		if at := out.Cursor.Source; out.Stuck != "" {
+			t.finish(recovery.AtSource(recovery.Blocked, fsm.CodeUnparseable, at, at+1, out.Stuck))
+			return
+		}
 		done = out.Done > 0
 	}
 }

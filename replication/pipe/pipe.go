@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sluice/fsm"
+	"sluice/replication/filter"
 	"sluice/replication/recovery"
 	"sluice/replication/rewrite"
 )
@@ -61,11 +62,12 @@ type Start struct {
 	TargetEpoch int32        // leader epoch of the target
 	Expiration  int64        // ms after which the target forgets an idle producer
 	Guarded     bool
-	OldRequests bool      // a request of an earlier life may have been appended since the position was derived
-	Seen        time.Time // when the target was last known to end at the position
-	MaxOpened   int       // bytes that a batch which has to be opened may decompress to
-	MaxBatch    int       // bytes of a batch that the target takes: a larger one is split; 0: not known
-	Singly      int64     // Result's of the pipe before
+	OldRequests bool           // a request of an earlier life may have been appended since the position was derived
+	Seen        time.Time      // when the target was last known to end at the position
+	MaxOpened   int            // bytes that a batch which has to be opened may decompress to
+	MaxBatch    int            // bytes of a batch that the target takes: a larger one is split; 0: not known
+	Singly      int64          // Result's of the pipe before
+	Filter      *filter.Filter // of the link, whose streams are translated; nil: none
 }
 
 // Pipe is one partition under way.
@@ -86,6 +88,7 @@ type Pipe struct {
 	maxOpened   int
 	maxBatch    int
 	singly      int64 // target offset below which each batch goes as it came
+	filter      *filter.Filter
 
 	life  Life
 	fault recovery.Fault // Finishing: how it will end; Ended: how it did
@@ -103,6 +106,8 @@ type intake struct {
 	stable int64          // the source's last stable offset as last seen, -1: not yet
 	high   int64          // its high watermark
 	told   time.Time      // when it told
+
+	filtered filter.Counts // since the last batch that was queued
 }
 
 // sending is what goes to the target, and by which rules.
@@ -136,6 +141,7 @@ type acknowledged struct {
 	time      int64         // ms, max timestamp of the last batch
 	moved     time.Time     // when the last one was acknowledged
 	bytes     int64         // of batches
+	filtered  filter.Counts // of records up to progress
 	unacked   []recovery.Batch
 	misplaced []recovery.Misplacement
 }
@@ -143,7 +149,7 @@ type acknowledged struct {
 // New begins a pipe.
 func New(s Start) *Pipe {
 	p := &Pipe{
-		mapping: s.Mapping, skip: s.Skip, targetEpoch: s.TargetEpoch, maxOpened: s.MaxOpened, maxBatch: s.MaxBatch, singly: s.Singly,
+		mapping: s.Mapping, skip: s.Skip, targetEpoch: s.TargetEpoch, maxOpened: s.MaxOpened, maxBatch: s.MaxBatch, singly: s.Singly, filter: s.Filter,
 		in:   intake{stable: -1},
 		out:  sending{route: Unguarded, sequence: s.Position.Sequence, guard: guard{last: s.Position.LastTime, expiration: s.Expiration, seen: s.Seen, oldRequests: s.OldRequests}},
 		done: acknowledged{progress: s.Progress, time: s.Position.LastTime, moved: s.Seen},
@@ -196,6 +202,7 @@ func (p *Pipe) passGap() {
 	idle := p.life != Ended && p.out.empty()
 	if p.mapping.Phase != fsm.PhaseDense && idle && p.in.cursor.Source > p.done.progress.Source {
 		p.done.progress.Source, p.done.progress.SourceEpoch = p.in.cursor.Source, p.in.epoch
+		p.done.filtered, p.in.filtered = p.done.filtered.Plus(p.in.filtered), filter.Counts{}
 	}
 }
 
@@ -212,15 +219,16 @@ type Result struct {
 	Segments  []fsm.Segment // not handed over by Checkpoint yet
 	Unacked   []recovery.Batch
 	Misplaced []recovery.Misplacement
-	InFlight  bool  // something is still unanswered
-	Singly    int64 // target offset below which batches are not to be merged: the broker refused what was made of several
+	Filtered  filter.Counts // of records that are done with
+	InFlight  bool          // something is still unanswered
+	Singly    int64         // target offset below which batches are not to be merged: the broker refused what was made of several
 }
 
 // Result returns how the pipe ended, or stands.
 func (p *Pipe) Result() Result {
 	return Result{
 		Fault: p.fault, Progress: p.done.progress, Segments: p.done.segments,
-		Unacked: p.done.unacked, Misplaced: p.done.misplaced, InFlight: p.out.inFlight.len() > 0, Singly: p.singly,
+		Unacked: p.done.unacked, Misplaced: p.done.misplaced, Filtered: p.done.filtered, InFlight: p.out.inFlight.len() > 0, Singly: p.singly,
 	}
 }
 
@@ -261,19 +269,20 @@ func (p *Pipe) Checkpoint() (fsm.Progress, []fsm.Segment) {
 // Status is a pipe for a person.
 type Status struct {
 	Phase    fsm.Phase
-	Progress fsm.Progress // acknowledged
-	Stable   int64        // the source's last stable offset as last seen, -1: not yet
-	High     int64        // the source's high watermark as last seen
-	Told     time.Time    // when both were last seen
-	Time     int64        // ms, max timestamp of the last batch acknowledged, -1: none
-	Moved    time.Time    // when the last batch was acknowledged, or the pipe began
-	Bytes    int64        // of batches acknowledged
+	Progress fsm.Progress  // acknowledged
+	Stable   int64         // the source's last stable offset as last seen, -1: not yet
+	High     int64         // the source's high watermark as last seen
+	Told     time.Time     // when both were last seen
+	Time     int64         // ms, max timestamp of the last batch acknowledged, -1: none
+	Moved    time.Time     // when the last batch was acknowledged, or the pipe began
+	Bytes    int64         // of batches acknowledged
+	Filtered filter.Counts // of records that are done with
 }
 
 // Status describes the pipe.
 func (p *Pipe) Status() Status {
 	return Status{
 		Phase: p.mapping.Phase, Progress: p.done.progress, Stable: p.in.stable, High: p.in.high, Told: p.in.told,
-		Time: p.done.time, Moved: p.done.moved, Bytes: p.done.bytes,
+		Time: p.done.time, Moved: p.done.moved, Bytes: p.done.bytes, Filtered: p.done.filtered,
 	}
 }

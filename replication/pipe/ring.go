@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"sluice/kafka/record"
+	"sluice/replication/filter"
 	"sluice/replication/recovery"
 )
 
@@ -24,6 +25,8 @@ type item struct {
 	maxTime int64 // ms, of its records
 	sent    time.Time
 	sum     recovery.Batch
+
+	filtered filter.Counts // of the records that it was made of, and of those before it that left none
 }
 
 func (it *item) release() {

@@ -168,19 +168,28 @@ func (p *Pipe) Acknowledged(base int64, now time.Time) (records, bytes int) {
 	}
 	for _, b := range p.done.unacked {
 		if b.Target >= p.done.progress.Target && b.Target < it.sum.Target {
-			p.done.segments = append(p.done.segments, b.Segments...)
+			p.done.begin(b.Segments)
 		}
 	}
 	p.done.time, p.out.guard.seen = it.maxTime, now
 	p.done.advance(&it, it.sum.End(), it.sum.End()-p.done.progress.Target, p.targetEpoch, now)
-	p.done.segments = append(p.done.segments, it.sum.Segments...)
+	p.done.begin(it.sum.Segments)
 	p.done.bytes += int64(len(it.batch))
+	p.done.filtered = p.done.filtered.Plus(it.filtered)
 	if p.out.route == Guarded {
 		p.out.pace = Streaming
 	}
 	p.passGap()
 	p.finished()
 	return int(it.sum.Count), len(it.batch)
+}
+
+// begin adds segments. A filter may make one of every second record, so they are
+// thinned out as in the facts while nobody takes them.
+func (a *acknowledged) begin(segments []fsm.Segment) {
+	if a.segments = append(a.segments, segments...); len(a.segments) > 2*fsm.MaxSegments {
+		a.segments = fsm.JoinSegments(nil, a.segments)
+	}
 }
 
 // advance notes that the target, in its leader epoch, ends behind what was in

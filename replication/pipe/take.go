@@ -115,7 +115,7 @@ func (t *taking) batch(b record.Batch) {
 		return
 	}
 	switch {
-	case t.inParts(b, &h):
+	case t.filter != nil, t.inParts(b, &h):
 		t.parts(b, &h)
 		return
 	case class == rewrite.NeedsOpening:

@@ -185,7 +185,7 @@ func (s *Situation) firstMapping(source, target int64) fsm.Mapping {
 
 // firstPhase is the one that a generation begins in.
 func (s *Situation) firstPhase() fsm.Phase {
-	if s.Spec.Offsets == fsm.OffsetsTranslated {
+	if s.Spec.Translated() {
 		return fsm.PhaseTranslated
 	}
 	return fsm.PhaseDense

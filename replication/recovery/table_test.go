@@ -287,7 +287,7 @@ func table(t testing.TB) string {
 // stops are the codes that a stream stops by.
 var stops = []fsm.Code{
 	fsm.CodePositionLost, fsm.CodeSourceRecreated, fsm.CodeSourceTruncated, fsm.CodeTargetRecreated, fsm.CodeTargetTruncated, fsm.CodeForeignWriter,
-	fsm.CodeRecordTooLarge, fsm.CodeTimestampRefused, fsm.CodeKeylessRecord, fsm.CodeCorruptBatch, fsm.CodeUnsupportedFormat, fsm.CodeOverBudget,
+	fsm.CodeRecordTooLarge, fsm.CodeTimestampRefused, fsm.CodeKeylessRecord, fsm.CodeCorruptBatch, fsm.CodeUnsupportedFormat, fsm.CodeOverBudget, fsm.CodeUnparseable,
 	fsm.CodePositionUnknown, fsm.CodeIdentityLost, fsm.CodeNotEmpty, fsm.CodeSourceDeleted, fsm.CodeTargetDeleted,
 }
 

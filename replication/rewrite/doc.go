@@ -4,6 +4,8 @@
 // 1, those that are too large for the target, those that a filter touches, and
 // tiny ones that are merged.
 //
+// Which records a filter keeps, package filter says.
+//
 // It is pure: bytes and values in, bytes and values out. It knows record
 // batches (kafka/record) and offset segments; it must not know streams,
 // brokers, who owns what, or how a batch is sent.

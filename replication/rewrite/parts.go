@@ -10,11 +10,15 @@ func (r *Rebuilder) Split(b record.Batch) error {
 }
 
 // NextPart builds the next batch of the one that is split, in memory of its own,
-// by the job's Keep: from the cursor on, up to job.Until, and of about most
+// by the job's Filter: from the cursor on, up to job.Until, and of about most
 // bytes (0: any), if its records compress as all of them do. A record that is
-// larger stands alone. Done is 1 when nothing is left.
+// larger stands alone. Filtered records may grow: a part takes no more than the
+// whole batch did. Done is 1 when nothing is left.
 func (r *Rebuilder) NextPart(job Job, most int) (Rebuilt, error) {
 	p := &r.parts
+	if job.Filter != nil {
+		job.MaxBytes = p.raw + recordOverhead
+	}
 	if most > 0 {
 		job.MaxBytes = max(int(int64(most)*int64(p.raw)/int64(p.packed)), 1)
 	}
@@ -28,7 +32,7 @@ func (r *Rebuilder) NextPart(job Job, most int) (Rebuilt, error) {
 		out.Cursor.Skip(&p.rs.Header) // over the offsets after the last record
 		out.Done = 1
 	}
-	if whole || err != nil {
+	if whole || err != nil || out.Stuck != "" {
 		r.parts = parts{}
 		r.shrink()
 	}

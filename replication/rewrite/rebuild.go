@@ -1,10 +1,12 @@
 package rewrite
 
 import (
+	"fmt"
 	"math"
 
 	"sluice/fsm"
 	"sluice/kafka/record"
+	"sluice/replication/filter"
 )
 
 // Job is one way through the slow path: several source batches in, one batch
@@ -12,7 +14,7 @@ import (
 type Job struct {
 	Batches []record.Batch // in the order of their offsets, no control or aborted ones
 	Cursor  Cursor         // records below Cursor.Source are dropped
-	Keep    func(*record.Record) bool
+	Filter  *filter.Filter // nil: all records are written, as they are
 	// Limits, 0: none. Where one is met, the cursor of the result stands
 	// before the first record that did not fit, perhaps inside a batch, and
 	// Rebuild goes on from there.
@@ -27,6 +29,9 @@ type Rebuilt struct {
 	Segments []fsm.Segment
 	Cursor   Cursor
 	Done     int // batches of the Job that are done with
+
+	Filtered filter.Counts
+	Stuck    string // why the record at the cursor cannot be judged by the filter, which ends the Job in front of it; empty: none
 }
 
 // Rebuilder is the slow path with its buffers, kept from batch to batch. Not
@@ -39,6 +44,7 @@ type Rebuilder struct {
 
 	scratch []byte // records of the batch being read
 	builder record.Builder
+	judging *filter.Scratch
 	parts   parts // of the batch being split
 }
 
@@ -50,7 +56,9 @@ type parts struct {
 
 // NewRebuilder returns a Rebuilder with a Codec of its own, and room for any
 // batch; it holds no memory yet.
-func NewRebuilder() *Rebuilder { return &Rebuilder{Codec: record.NewCodec(), Room: math.MaxInt} }
+func NewRebuilder() *Rebuilder {
+	return &Rebuilder{Codec: record.NewCodec(), Room: math.MaxInt, judging: new(filter.Scratch)}
+}
 
 // FirstRoom is the room that opening a batch is likely to need, at most most.
 func FirstRoom(b record.Batch, most int) int {
@@ -134,9 +142,11 @@ func (r *Rebuilder) shrink() {
 	if cap(r.scratch) > keepMost || r.builder.Size() > keepMost {
 		r.scratch, r.builder = nil, record.Builder{}
 	}
+	r.judging.Shrink(keepMost)
 }
 
-// take adds the records of one batch; false when a limit was met.
+// take adds the records of one batch; false when a limit was met, or a record that
+// cannot be judged.
 func (r *Rebuilder) take(rs *record.Records, job *Job, out *Rebuilt) (whole bool, err error) {
 	maxRecords := job.MaxRecords
 	if maxRecords <= 0 {
@@ -159,9 +169,16 @@ func (r *Rebuilder) take(rs *record.Records, job *Job, out *Rebuilt) (whole bool
 			*rs = before
 			return false, nil
 		}
-		if job.Keep != nil && !job.Keep(&rec) {
-			out.Cursor.Source = rec.Offset + 1
-			continue
+		judged := out.Filtered
+		if job.Filter != nil {
+			kept, err := r.judge(job.Filter, &rec, out, &judged)
+			if err != nil || out.Stuck != "" {
+				return false, err
+			}
+			if !kept {
+				out.Cursor.Source, out.Filtered = rec.Offset+1, judged
+				continue
+			}
 		}
 		full := r.builder.Count() >= maxRecords || job.MaxBytes > 0 && r.builder.Count() > 0 &&
 			r.builder.Size()+len(rec.Key)+len(rec.Value)+len(rec.RawHeaders)+recordOverhead > job.MaxBytes
@@ -173,7 +190,29 @@ func (r *Rebuilder) take(rs *record.Records, job *Job, out *Rebuilt) (whole bool
 			out.Segments = append(out.Segments, seg)
 		}
 		r.builder.Add(&rec)
+		out.Filtered = judged
 	}
+}
+
+// judge asks the filter about a record, and counts what it says.
+func (r *Rebuilder) judge(f *filter.Filter, rec *record.Record, out *Rebuilt, n *filter.Counts) (kept bool, err error) {
+	r.judging.Room = r.Room
+	switch verdict, why := f.Apply(rec, r.judging); verdict {
+	case filter.Kept:
+		return true, nil
+	case filter.Changed:
+		n.Changed++
+		return true, nil
+	case filter.Dropped:
+		n.Dropped++
+	case filter.Unparseable:
+		if n.Unparseable++; !f.Drops() {
+			out.Stuck, out.Cursor.Source = why, rec.Offset
+		}
+	case filter.Outgrown:
+		return false, fmt.Errorf("masking fields of the record at offset %d: %w", rec.Offset, record.ErrOverBudget)
+	}
+	return false, nil
 }
 
 // recordOverhead is the most that lengths, deltas and attributes of a record

@@ -35,7 +35,7 @@ func TestRebuild(t *testing.T) {
 	type segs = []fsm.Segment
 	dense := oracle.Source{Base: 100, Entries: oracle.At(100, 101, 102, 103)}
 	gaps := oracle.Source{Base: 100, LastDelta: 9, Entries: oracle.At(102, 103, 106, 108)}
-	odd := func(r *record.Record) bool { return r.Offset%2 == 1 }
+	odd := filtering(t, fsm.Filter{Keep: `key.endsWith("1") || key.endsWith("3")`})
 	for _, tc := range []struct {
 		name     string
 		batches  []oracle.Source
@@ -60,9 +60,9 @@ func TestRebuild(t *testing.T) {
 			"106 108", segs{seg(106, 102), seg(108, 103)}, Cursor{110, 104, -5}, 1},
 		{"an emptied batch", []oracle.Source{{Base: 100, LastDelta: 9}}, Cursor{100, 100, 0}, Job{},
 			"", nil, Cursor{110, 100, 0}, 1},
-		{"a filter", []oracle.Source{dense}, Cursor{100, 100, 0}, Job{Keep: odd},
+		{"a filter", []oracle.Source{dense}, Cursor{100, 100, 0}, Job{Filter: odd},
 			"101 103", segs{seg(101, 100), seg(103, 101)}, Cursor{104, 102, -2}, 1},
-		{"a filter that drops the tail", []oracle.Source{dense}, Cursor{103, 50, -53}, Job{Keep: func(r *record.Record) bool { return r.Offset < 103 }},
+		{"a filter that drops the tail", []oracle.Source{dense}, Cursor{103, 50, -53}, Job{Filter: filtering(t, fsm.Filter{Keep: `!key.endsWith("103")`})},
 			"", nil, Cursor{104, 50, -53}, 1},
 		{"merged", []oracle.Source{dense, {Base: 104, Entries: oracle.At(104)}, {Base: 105, Entries: oracle.At(105, 106)}}, Cursor{100, 100, 0}, Job{},
 			"100 101 102 103 104 105 106", nil, Cursor{107, 107, 0}, 3},

@@ -19,6 +19,7 @@ const mostAligned = 1_000_000
 // would copy: committed, and not written by the producers to skip. Where one
 // cannot be read, all of them are in doubt.
 func (l *logs) align(ctx context.Context, known fsm.Progress, sit *recovery.Situation, skip map[int64]bool, told tell) (*recovery.Alignment, error) {
+	var err error
 	end := sit.Log.LogEnd
 	a := aligning{
 		hashes: l.newHashes(), told: told, sums: map[uint64]bool{},
@@ -28,13 +29,15 @@ func (l *logs) align(ctx context.Context, known fsm.Progress, sit *recovery.Situ
 	if err := a.ofTarget(func() error { return a.readTarget(ctx, &l.target, ours) }); err != nil {
 		return nil, err
 	}
+	if a.filter, err = l.filters.get(l.link, sit.Spec.Filter); err != nil {
+		return nil, err
+	}
 	source := func() (list []recovery.Seen, to int64, err error) {
 		if to, err = l.source.stableEnd(ctx); err == nil {
 			list, err = a.readSource(ctx, &l.source, span{from: max(known.Source, sit.Source.First), to: to, committed: true}, skip, end-known.Target)
 		}
 		return list, to, err
 	}
-	var err error
 	if a.Source, a.SourceEnd, err = source(); err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"sluice/fsm"
+	"sluice/replication/filter"
 	"sluice/replication/wire"
 )
 
@@ -14,7 +15,10 @@ type counts struct {
 	mu     sync.Mutex
 	copied map[topicOf]*wire.Copied
 	stops  map[stopOf]int64
-	asked  map[fsm.TaskID]asked // stops of which it is not known yet whether the facts hold them
+
+	filtered map[topicOf]filter.Counts // of topics whose link has a filter
+
+	asked map[fsm.TaskID]asked // stops of which it is not known yet whether the facts hold them
 }
 
 // topicOf is a source topic of a link.
@@ -36,7 +40,7 @@ type asked struct {
 }
 
 func newCounts() *counts {
-	return &counts{copied: map[topicOf]*wire.Copied{}, stops: map[stopOf]int64{}, asked: map[fsm.TaskID]asked{}}
+	return &counts{copied: map[topicOf]*wire.Copied{}, stops: map[stopOf]int64{}, filtered: map[topicOf]filter.Counts{}, asked: map[fsm.TaskID]asked{}}
 }
 
 // of is where the streams of a topic count.
@@ -48,6 +52,13 @@ func (c *counts) of(link fsm.LinkID, topic string) *wire.Copied {
 		c.copied[k] = new(wire.Copied)
 	}
 	return c.copied[k]
+}
+
+// addFiltered counts what a filter did with records of a topic.
+func (c *counts) addFiltered(of topicOf, more filter.Counts) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.filtered[of] = c.filtered[of].Plus(more)
 }
 
 // ask notes that a stop is about to be proposed.
@@ -96,7 +107,7 @@ func (c *counts) unsettled() []fsm.TaskID {
 
 // forget drops what is about topics and links that are gone, and returns what is
 // left of the topics.
-func (c *counts) forget(v *fsm.View) map[topicOf]*wire.Copied {
+func (c *counts) forget(v *fsm.View) (map[topicOf]*wire.Copied, map[topicOf]filter.Counts) {
 	there := map[topicOf]bool{}
 	for t := range v.Tasks {
 		if t.Kind == fsm.KindCopy {
@@ -113,10 +124,15 @@ func (c *counts) forget(v *fsm.View) map[topicOf]*wire.Copied {
 			delete(c.copied, k)
 		}
 	}
+	for k := range c.filtered {
+		if !there[k] {
+			delete(c.filtered, k)
+		}
+	}
 	for k := range c.stops {
 		if v.Link(k.link) == nil {
 			delete(c.stops, k)
 		}
 	}
-	return left
+	return left, maps.Clone(c.filtered)
 }

@@ -19,6 +19,8 @@ type logs struct {
 	source, target side
 	conns          *wire.Conns // whose memory batches are opened in
 	fillers        *fillers
+	filters        *filters
+	link           fsm.LinkID
 	maxOpened      int // bytes that a batch which has to be opened may decompress to
 
 	compared comparison

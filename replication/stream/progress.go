@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sluice/fsm"
+	"sluice/replication/filter"
 	"sluice/replication/pipe"
 	"sluice/replication/recovery"
 	"sluice/replication/wire"
@@ -28,6 +29,34 @@ type progress struct {
 	state     fsm.Code
 	message   string
 	rate      rate
+	filtered  filtered
+}
+
+// filtered counts what a filter did with the stream's records.
+type filtered struct {
+	counts *counts // where they are counted with those of the topic's other streams; nil: the link has no filter
+	topic  topicOf
+	all    filter.Counts // since this node has the stream
+	open   filter.Counts // of these, of the open pipe
+}
+
+// upTo brings the counts to those of the open pipe.
+func (f *filtered) upTo(now filter.Counts) {
+	if f.counts == nil {
+		return
+	}
+	more := now.Minus(f.open)
+	f.all, f.open = f.all.Plus(more), now
+	f.counts.addFiltered(f.topic, more)
+}
+
+// shown are the counts for a person, nil: there is no filter.
+func (f *filtered) shown() *filter.Counts {
+	if f.counts == nil {
+		return nil
+	}
+	all := f.all
+	return &all
 }
 
 func newProgress(t *fsm.Task) *progress {
@@ -59,13 +88,15 @@ func (p *progress) memory(m recovery.Memory) recovery.Memory {
 	return m
 }
 
-// opened notes that a pipe is open at a derived position.
-func (p *progress) opened(at *wire.Partition, o recovery.Open, version uint32) {
+// opened notes that a pipe is open at a derived position; what a filter does with
+// its records is counted in c, nil: the link has none.
+func (p *progress) opened(at *wire.Partition, o recovery.Open, version uint32, c *counts, topic topicOf) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.open, p.last, p.version, p.unsettled = at, o.Progress, version, o.Unreplicated
 	p.fresh = append(p.fresh, o.Segments...)
 	p.state, p.message, p.rate = fsm.CodeCopying, "", rate{}
+	p.filtered.counts, p.filtered.topic, p.filtered.open = c, topic, filter.Counts{}
 }
 
 // close takes the pipe off its connections and returns how it ended.
@@ -74,6 +105,7 @@ func (p *progress) close() pipe.Result {
 	defer p.mu.Unlock()
 	r := p.open.Close()
 	p.open = nil
+	p.filtered.upTo(r.Filtered)
 	if r.Progress.Target > p.last.Target {
 		p.unsettled = false
 	}
@@ -112,6 +144,7 @@ func (p *progress) report(to task.Reports, id fsm.TaskID, turn uint64) {
 	if p.open != nil {
 		var segments []fsm.Segment
 		at, segments = p.open.Checkpoint()
+		p.filtered.upTo(p.open.Status().Filtered)
 		p.fresh = append(p.fresh, segments...)
 	}
 	if p.unsettled && at.Target <= p.last.Target || p.version == 0 || at == p.reported && len(p.fresh) == 0 {
@@ -153,6 +186,7 @@ type Measurement struct {
 	Records    int64 // copied in this generation
 	Source     int64
 	Target     int64
+	Filtered   *filter.Counts // since this node has the stream; nil: the link has no filter, or no pipe was opened yet
 }
 
 // measure describes the stream now. A figure that is old or missing is unknown.
@@ -161,10 +195,13 @@ func (p *progress) measure() Measurement {
 	defer p.mu.Unlock()
 	m := Measurement{State: p.state, Message: p.message, LagRecords: -1, LagMs: -1, Source: p.last.Source, Target: p.last.Target, Records: p.last.Records}
 	if p.open == nil {
+		m.Filtered = p.filtered.shown()
 		return m
 	}
 	now := time.Now()
 	l := look{p.open.Sight(now), now}
+	p.filtered.upTo(l.Filtered)
+	m.Filtered = p.filtered.shown()
 	m.Phase, m.Source, m.Target, m.Records = l.Phase, l.Progress.Source, l.Progress.Target, l.Progress.Records
 	m.BytesPerS = p.rate.of(l.Bytes, now)
 	m.LagRecords, m.LagMs = l.lag()

@@ -29,6 +29,8 @@ func newStream(ctx context.Context, r *shared, t *fsm.Task) *Stream {
 			target:    side{Cluster: r.catalog.Cluster(l.Spec.Target), topic: key.TargetTopic, partition: key.Partition, fresh: r.fresh, share: s.share},
 			conns:     r.conns,
 			fillers:   r.fillers,
+			filters:   r.filters,
+			link:      t.Link,
 			maxOpened: int(r.cfg.Memory / 4),
 		}
 		s.log = r.log.With("link", l.Spec.Name, "topic", key.Topic, "partition", key.Partition)
@@ -129,6 +131,12 @@ func (s *Stream) lose(why string) {
 
 // open opens a pipe at a derived position.
 func (s *Stream) open(sit *recovery.Situation, o recovery.Open) *watcher {
+	spec := s.assigned.spec().Filter
+	filter, err := s.logs.filters.get(s.assigned.link, spec)
+	if err != nil {
+		s.faulted(wire.FaultOf(err, false))
+		return nil
+	}
 	s.expectOldRequests(s.cfg.lifetimes().Opening(o, s.memory))
 	m, src, dst := sit.Task.Mapping, &s.logs.source, &s.logs.target
 	s.memory.Unacked, s.memory.Misplaced, s.memory.Refused, s.memory.Kept = nil, nil, -1, nil
@@ -141,11 +149,16 @@ func (s *Stream) open(sit *recovery.Situation, o recovery.Open) *watcher {
 	}, pipe.Start{
 		Mapping: *m, Skip: skip, Position: o.Position, Progress: o.Progress, TargetEpoch: dst.place.LeaderEpoch,
 		Expiration: sit.Expiration, Guarded: o.Guarded, OldRequests: s.memory.OldRequests, Seen: s.seen, MaxOpened: s.logs.maxOpened, MaxBatch: s.memory.Fits, Singly: s.memory.Singly,
+		Filter: filter,
 	})
-	s.progress.opened(p, o, m.Version)
+	var counted *counts
+	if filter != nil {
+		counted = s.counts
+	}
+	s.progress.opened(p, o, m.Version, counted, topicOf{s.assigned.link, src.topic})
 	s.assigned.record(o.Event)
 	return &watcher{
-		assigned: s.assigned, every: s.cfg.LookupEvery, logs: s.logs, filler: s.filler, progress: s.progress, pause: s.pause, partition: p, mapping: m, skip: skip,
+		assigned: s.assigned, every: s.cfg.LookupEvery, logs: s.logs, filler: s.filler, progress: s.progress, pause: s.pause, partition: p, mapping: m, skip: skip, filter: spec,
 	}
 }
 

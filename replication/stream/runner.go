@@ -35,7 +35,7 @@ func NewRunner(cfg Config, clusters *catalog.Catalog, budget *wire.Budget, ctl t
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Runner{
 		shared: shared{
-			cfg: cfg, catalog: clusters, ctl: ctl, draws: draws, log: log, conns: wire.New(cfg.Config, budget, ctl.Lease), counts: newCounts(), fresh: newFreshConns(), fillers: newFillers(), limits: map[fsm.LinkID]*wire.Limiter{},
+			cfg: cfg, catalog: clusters, ctl: ctl, draws: draws, log: log, conns: wire.New(cfg.Config, budget, ctl.Lease), counts: newCounts(), fresh: newFreshConns(), fillers: newFillers(), filters: newFilters(cfg.Filter), limits: map[fsm.LinkID]*wire.Limiter{},
 		},
 		budget: budget, streams: map[fsm.TaskID]*Stream{}, ctx: ctx, cancel: cancel,
 	}, nil

@@ -12,6 +12,7 @@ import (
 
 	"sluice/kafka"
 	"sluice/kafka/record"
+	"sluice/replication/filter"
 	"sluice/replication/recovery"
 	"sluice/replication/wire"
 )
@@ -112,6 +113,8 @@ func (r span) options(share *wire.Share) kafka.FetchOptions {
 
 // hashes turns the records of batches into hashes of all that they hold.
 type hashes struct {
+	filter    *filter.Filter // source records are hashed as the target holds them; nil: as they are
+	judging   filter.Scratch
 	conns     *wire.Conns // whose memory batches are opened in
 	maxOpened int         // bytes that a batch may decompress to
 	untimed   bool        // timestamps are left out
@@ -164,6 +167,9 @@ func (h *hashes) opened(rs *record.Records, each func(recovery.Seen)) error {
 		more, err := rs.Next(&r)
 		if err != nil || !more {
 			return err
+		}
+		if h.filter != nil && !h.filter.Holds(&r, &h.judging) {
+			continue
 		}
 		h.hash.Reset()
 		_, _ = h.hash.Write(r.Key)

@@ -8,6 +8,7 @@ import (
 
 	"sluice/fsm"
 	"sluice/kafka/catalog"
+	"sluice/replication/filter"
 	"sluice/replication/wire"
 	"sluice/task"
 )
@@ -15,11 +16,12 @@ import (
 // Config of a Runner.
 type Config struct {
 	wire.Config
-	Node        string        // this node's ServerID
-	Name        string        // and its name, for events
-	Memory      int64         // bytes of batches held
-	LookupEvery time.Duration // how often an idle stream looks around
-	StandStill  time.Duration // how long a target must stand still before an owner that lost a race and can ask nobody goes on
+	Node        string                                    // this node's ServerID
+	Name        string                                    // and its name, for events
+	Memory      int64                                     // bytes of batches held
+	LookupEvery time.Duration                             // how often an idle stream looks around
+	Filter      func(*fsm.Filter) (*filter.Filter, error) // compiles links' filters on this node
+	StandStill  time.Duration                             // how long a target must stand still before an owner that lost a race and can ask nobody goes on
 }
 
 // DefaultConfig returns the defaults of profile lan.
@@ -55,6 +57,7 @@ type shared struct {
 	conns   *wire.Conns
 	fresh   *freshConns
 	fillers *fillers
+	filters *filters
 
 	counts *counts // of links and topics
 

@@ -2,12 +2,14 @@ package stream
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"sync"
 	"time"
 
 	"sluice/fsm"
 	"sluice/replication/filler"
+	"sluice/replication/filter"
 	"sluice/replication/pipe"
 	"sluice/replication/recovery"
 	"sluice/replication/wire"
@@ -58,7 +60,16 @@ func (s *Stream) Measure() Measurement { return s.progress.measure() }
 // Status implements task.Running.
 func (s *Stream) Status() task.Status {
 	m := s.progress.measure()
-	return task.Status{State: m.State, Message: m.Message, Rate: m.BytesPerS, Lag: task.Lag{Records: m.LagRecords, Millis: m.LagMs}}
+	out := task.Status{State: m.State, Message: m.Message, Rate: m.BytesPerS, Lag: task.Lag{Records: m.LagRecords, Millis: m.LagMs}}
+	if m.Filtered != nil {
+		out.Detail, _ = json.Marshal(detail{m.Filtered}) // three numbers
+	}
+	return out
+}
+
+// detail is what the status of a filtered stream tells beside the rest.
+type detail struct {
+	Filtered *filter.Counts `json:"filtered"`
 }
 
 // report hands in what may be checkpointed.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -30,6 +31,7 @@ type watcher struct {
 	partition *wire.Partition
 	mapping   *fsm.Mapping   // that the pipe began with
 	skip      map[int64]bool // producer ids that it does not copy
+	filter    *fsm.Filter    // by which it copies; nil: none
 	held      heldBack
 	ticks     int
 	facts     uint64 // fsm.View.Changed of when nothing was otherwise than when the pipe began; 0: not looked yet
@@ -177,6 +179,8 @@ func (w *watcher) changedHands(context.Context) *recovery.Fault {
 		return fault(recovery.Retry, fsm.CodeHandover, "another node owns the stream now")
 	case !maps.Equal(w.skip, w.assigned.loopIDs()):
 		return fault(recovery.Retry, fsm.CodeStarting, "other links write into the source now")
+	case !reflect.DeepEqual(w.filter, w.assigned.spec().Filter):
+		return fault(recovery.Retry, fsm.CodeStarting, "the link's filter says otherwise now")
 	}
 	w.facts = facts
 	return nil

@@ -12,7 +12,7 @@ import (
 // sourceReader reads a stream's source.
 func (j *Job) sourceReader(s *stream, m *fsm.Mapping, from, to int64) *reader {
 	r := j.reader(j.link.source, s.source(), from, to)
-	r.committed, r.skip, r.topicID = true, j.link.skip, m.SourceTopicID
+	r.committed, r.skip, r.topicID, r.filtering = true, j.link.skip, m.SourceTopicID, newFiltering(j.link.filter)
 	return r
 }
 
@@ -113,7 +113,7 @@ func (c *comparison) aside(ctx context.Context, at side, r *reader, f func(item)
 		for _, it := range items {
 			f(it)
 		}
-		c.blind[at] = c.blind[at] || len(r.holes) > 0
+		c.blind[at] = c.blind[at] || len(r.holes) > 0 || r.filtering.taken() > 0
 		if end {
 			return nil
 		}

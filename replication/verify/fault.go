@@ -35,6 +35,7 @@ type Counts struct {
 	Tombstones     int64 // at one side only, and the other may have removed them after its delete.retention.ms: no fault
 	Trimmed        int64 // offsets that retention took from both sides, or is about to: no fault
 	SourceGone     int64 // target offsets whose records were deleted at the source: not compared
+	Filtered       int64 // source records that the link's filter leaves out: no fault
 	Skipped        int64 // source records that the mapping leaves out: not compared
 	Behind         int64 // source offsets that were not replicated when the comparison began: not compared
 	TooLarge       int64 // source records in batches that decompress to more than the limit: not compared
@@ -60,6 +61,7 @@ func (c *Counts) Add(o Counts) {
 	c.Tombstones += o.Tombstones
 	c.Trimmed += o.Trimmed
 	c.SourceGone += o.SourceGone
+	c.Filtered += o.Filtered
 	c.Skipped += o.Skipped
 	c.Behind += o.Behind
 	c.TooLarge += o.TooLarge

@@ -10,6 +10,7 @@ import (
 	"sluice/fsm"
 	"sluice/kafka"
 	"sluice/kafka/catalog"
+	"sluice/replication/filter"
 )
 
 // Request says what to compare.
@@ -56,6 +57,7 @@ type link struct {
 	source, target *catalog.Cluster
 	skip           map[int64]bool // producer ids that it does not copy
 	alone          bool           // nobody else may write to its targets
+	filter         *filter.Filter // nil: it copies all, as it is
 }
 
 // Job is one comparison.
@@ -71,7 +73,8 @@ type Job struct {
 	idle     *time.Timer // ends the job that nobody asks about
 	rooms    rooms
 
-	link link
+	link    link
+	compile func(*fsm.Filter) (*filter.Filter, error)
 
 	mu       sync.Mutex
 	state    State

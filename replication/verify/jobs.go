@@ -10,7 +10,9 @@ import (
 	"sync"
 	"time"
 
+	"sluice/fsm"
 	"sluice/kafka/catalog"
+	"sluice/replication/filter"
 )
 
 // Config of Jobs.
@@ -19,6 +21,9 @@ type Config struct {
 	Running   int           // how many jobs run at a time
 	Keep      int           // how many ended jobs are kept
 	Abandoned time.Duration // after which a job ends that nobody asked about
+
+	// Filter compiles links' filters on this node.
+	Filter func(*fsm.Filter) (*filter.Filter, error)
 }
 
 // DefaultConfig returns a Config that uses some 300 MB at most, and more only
@@ -114,7 +119,7 @@ func (s *Jobs) add(r Request) (*Job, context.Context) {
 	now := time.Now()
 	s.count++
 	j := &Job{
-		id: fmt.Sprintf("v%d", s.count), request: r, facts: s.facts, limits: s.cfg.Limits, rooms: s.rooms, seed: maphash.MakeSeed(),
+		id: fmt.Sprintf("v%d", s.count), request: r, facts: s.facts, limits: s.cfg.Limits, rooms: s.rooms, compile: s.cfg.Filter, seed: maphash.MakeSeed(),
 		started: now, deadline: now.Add(s.cfg.Wait), cancel: cancel, state: Running, ended: make(chan struct{}),
 	}
 	j.idle = time.AfterFunc(s.cfg.Abandoned, func() {

@@ -24,6 +24,8 @@ type pair struct {
 func (p *pair) take(in, to chunk) {
 	p.all.trim(in.floor, to.floor)
 	p.all.leaveOut(in.holes, to.holes)
+	p.all.counts.Filtered += in.left
+	p.all.blind[atSource] = p.all.blind[atSource] || in.left > 0 // a record that is left out may have had others of its key removed
 	p.all.push(in.items, to.items, in.end, to.end)
 }
 

@@ -34,9 +34,10 @@ type reader struct {
 	kept      *chunk // read and not received yet
 	over      bool   // all of it was received
 
-	codec   *record.Codec
-	scratch []byte
-	conn    *kafka.Conn
+	filtering *filtering // nil: every record counts
+	codec     *record.Codec
+	scratch   []byte
+	conn      *kafka.Conn
 }
 
 // Limits bound what one job takes.
@@ -254,7 +255,7 @@ func (r *reader) open(ctx context.Context, items []item, batch record.Batch) ([]
 		if err != nil {
 			return items, err
 		}
-		if rec.Offset >= r.next && rec.Offset < r.end {
+		if rec.Offset >= r.next && rec.Offset < r.end && r.filtering.holds(rec) {
 			items = append(items, r.item(rec))
 		}
 	}
@@ -296,6 +297,7 @@ type chunk struct {
 	holes       []hole
 	end         bool
 	next, floor int64
+	left        int64 // records that the link's filter leaves out
 }
 
 // pump reads to the end, one answer ahead of the receiver. What was read and
@@ -308,7 +310,7 @@ func (r *reader) pump(ctx context.Context, out chan<- chunk) error {
 			if err != nil {
 				return err
 			}
-			r.kept = &chunk{items, r.holes, end, r.next, r.floor}
+			r.kept = &chunk{items, r.holes, end, r.next, r.floor, r.filtering.taken()}
 			r.holes = nil
 		}
 		select {

@@ -50,6 +50,11 @@ func (j *Job) prepare(ctx context.Context, k *catalog.Catalog) error {
 	if err != nil {
 		return err
 	}
+	if spec := of.Spec.Filter; spec != nil {
+		if j.link.filter, err = j.compile(spec); err != nil {
+			return fmt.Errorf("applying the link's filter: %w", err)
+		}
+	}
 	j.link.skip = j.facts.View().LoopIDs(&of.Spec)
 	j.takeEnds(ctx, chosen.streams)
 	j.mu.Lock()

@@ -18,7 +18,7 @@ var mayImport = map[string][]string{
 	"cli":                  {"api", "manifest", "fsm", "balance/data", "words"},
 	"demo":                 {everything, "-cli", "-cmd"},
 	"task":                 {"fsm"},
-	"manifest":             {"fsm", "words"},
+	"manifest":             {"fsm", "replication/filter", "words"},
 	"operation":            {"fsm"},
 	"kafka":                {"fsm", "words"},
 	"kafka/record":         {},
@@ -29,14 +29,15 @@ var mayImport = map[string][]string{
 	"monitor":              {"fsm", "task", "kafka", "replication/offsets"},
 	"replication":          {"fsm", "task", "operation", "kafka"},
 	"replication/offsets":  {"fsm", "kafka/record"},
-	"replication/rewrite":  {"fsm", "kafka/record", "replication/offsets"},
+	"replication/filter":   {"fsm", "kafka/record"},
+	"replication/rewrite":  {"fsm", "kafka/record", "replication/filter", "replication/offsets"},
 	"replication/recovery": {"fsm", "kafka/record", "replication/offsets"},
-	"replication/pipe":     {"fsm", "kafka/record", "replication/offsets", "replication/rewrite", "replication/recovery"},
+	"replication/pipe":     {"fsm", "kafka/record", "replication/filter", "replication/offsets", "replication/rewrite", "replication/recovery"},
 	"replication/filler":   {"kafka"},
 	"replication/wire":     {"fsm", "task", "kafka", "replication/offsets", "replication/pipe", "replication/recovery", "replication/rewrite"},
-	"replication/stream":   {"fsm", "task", "operation", "kafka", "replication/filler", "replication/offsets", "replication/pipe", "replication/recovery", "replication/wire", "words"},
+	"replication/stream":   {"fsm", "task", "operation", "kafka", "replication/filler", "replication/filter", "replication/offsets", "replication/pipe", "replication/recovery", "replication/wire", "words"},
 	"replication/link":     {"fsm", "task", "operation", "kafka", "replication/offsets", "words"},
-	"replication/verify":   {"fsm", "task", "operation", "kafka", "replication/offsets", "words"},
+	"replication/verify":   {"fsm", "task", "operation", "kafka", "replication/filter", "replication/offsets", "words"},
 	"balance/mover":        {"fsm", "task", "operation", "kafka", "balance/data"},
 	"cluster":              {"fsm", "task", "balance/work", "operation", "pki", "transport", "words"},
 	"gate":                 {},
@@ -52,7 +53,7 @@ var mayImport = map[string][]string{
 // pure are the packages without clock, chance, goroutine, lock or I/O.
 var pure = []string{
 	"fsm", "fsm/reason", "operation", "balance/work", "balance/data", "kafka/record",
-	"replication/offsets", "replication/rewrite", "replication/recovery", "replication/pipe", "words",
+	"replication/filter", "replication/offsets", "replication/rewrite", "replication/recovery", "replication/pipe", "words",
 }
 
 // vague names say nothing of what a package owns.

@@ -17,6 +17,7 @@ import (
 	"sluice/fsm"
 	"sluice/kafka"
 	"sluice/kafka/catalog"
+	"sluice/replication/filter"
 	"sluice/replication/stream"
 	"sluice/replication/wire"
 	"sluice/task"
@@ -223,12 +224,18 @@ func (n *Node) DrawsOf(link fsm.LinkID) map[string]task.Draw {
 	return out
 }
 
+// Secret is what links' filters hash with.
+const Secret = "a secret of the rig"
+
+// Filter compiles the filter of a link.
+func Filter(spec *fsm.Filter) (*filter.Filter, error) { return filter.Compile(spec, Secret) }
+
 // Runner runs one node's streams on the facts. Lease and lifetime are short,
 // so that tests of unguarded streams are.
 func (f *Facts) Runner(t testing.TB, node string, tweak func(*stream.Config)) (*stream.Runner, *Node) {
 	t.Helper()
 	cfg := stream.DefaultConfig()
-	cfg.Node, cfg.Name = node, node
+	cfg.Node, cfg.Name, cfg.Filter = node, node, Filter
 	cfg.Lease, cfg.Lifetime, cfg.Timeout = 300*time.Millisecond, 500*time.Millisecond, 2*time.Second
 	if tweak != nil {
 		tweak(&cfg)
