@@ -251,8 +251,9 @@ func TestFilterIsShown(t *testing.T) {
 	f.Do(&fsm.Objects{Links: []fsm.LinkPut{{Spec: spec}}})
 	f.Report(fsm.CodeCopying, 7)
 	detail := func(partition int32, detail string) {
+		v := f.View()
 		f.With(func(f *apitest.Cluster) {
-			for x := range f.View().Tasks {
+			for x := range v.Tasks {
 				for i := range f.Nodes {
 					if x.Kind == fsm.KindCopy && x.Copy.Stream.Partition == partition && f.Nodes[i].ID == x.Owner {
 						s := f.Nodes[i].Tasks[x.ID]
