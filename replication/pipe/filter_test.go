@@ -156,3 +156,20 @@ func TestFilteredSegmentsAreBounded(t *testing.T) {
 		}
 	}
 }
+
+// TestFilteredMerged: what the filter did with records of batches that go as one
+// counts together.
+func TestFilteredMerged(t *testing.T) {
+	p := filtering(t, fsm.UnparseableDrop)
+	take(p, &counted{}, encoded(t, values(10, yes, yes), values(12, yes), values(13, yes)))
+	p.Merge(1<<20, rewrite.NewRebuilder(), func(int) Memory { return &counted{} })
+	sound(t, p)
+	if got := queue(t, p); got != "[10,14)@8: a b a a" {
+		t.Fatalf("waits: %s", got)
+	}
+	pop(t, p)
+	p.Acknowledged(8, at())
+	if n, want := p.Status().Filtered, (filter.Counts{Changed: 4}); n != want {
+		t.Errorf("counted %+v, want %+v", n, want)
+	}
+}
