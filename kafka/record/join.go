@@ -3,9 +3,10 @@ package record
 import "encoding/binary"
 
 // Join adds what is left of an opened batch to a Builder that holds, as the batch
-// does, a record for each of its offsets. Only where a record stands is written anew, its offset and timestamp
-// deltas: key, value and headers are copied as the bytes they are, unread. The
-// error is ErrCorruptBatch, wrapped; nothing of the batch is added then.
+// does, a record for each of its offsets. Only where a record stands is written
+// anew, its offset and timestamp deltas: key, value and headers are copied as the
+// bytes they are, unread. The error is ErrCorruptBatch, wrapped; nothing of the
+// batch is added then.
 func (b *Builder) Join(r *Records) error {
 	before := *b
 	b.Grow(len(r.in.b))

@@ -16,6 +16,7 @@ import (
 // do of a dense one. None of that is guarded: the filler is as old as the source's
 // first record.
 
+// filling reports whether the stream is in that phase.
 func filling(s *Situation) bool {
 	return s.Task.Mapping != nil && s.Task.Mapping.Phase == fsm.PhaseFilling
 }
@@ -48,7 +49,7 @@ func fillHead(s *Situation) Step {
 	}
 	if first := s.Source.First; first > start { // its head went on meanwhile
 		if first-log.LogEnd > offsets.MostFilled {
-			return Halt{*s.shifted(first, log.LogEnd)}
+			return Halt{AtTarget(Blocked, fsm.CodeIdentityLost, log.LogEnd, first, "offsets: identical: "+tooMany(first, log.LogEnd))}
 		}
 		next := s.successor()
 		next.Segments = []fsm.Segment{{Source: first, Target: first}}

@@ -145,3 +145,16 @@ func TestHead(t *testing.T) {
 		t.Fatalf("goes on for ever: %+v, source from %d, target %+v", h.task.Mapping, h.first, h.log)
 	})
 }
+
+// TestHeadThatGrewTooLarge: the source loses more than is ever taken, while its link
+// asks for identical offsets no more.
+func TestHeadThatGrewTooLarge(t *testing.T) {
+	h := &trimmedStream{first: offsets.MostFilled + 9, end: offsets.MostFilled + 20, producer: Producer{Epoch: -1}}
+	h.task.Mapping = &fsm.Mapping{Version: 1, Phase: fsm.PhaseFilling, ProducerID: 7, Segments: []fsm.Segment{{Source: 5, Target: 5}}}
+	s := h.situation()
+	s.Spec.Offsets = fsm.OffsetsAuto
+	s.Places, s.Log, s.Source = &Places{}, &TargetLog{}, &SourceLog{First: h.first, End: h.end}
+	if step, ok := Next(s).(Halt); !ok || step.Fault.Code != fsm.CodeIdentityLost {
+		t.Errorf("%T %+v", step, step)
+	}
+}

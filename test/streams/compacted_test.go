@@ -45,7 +45,7 @@ func TestCompacted(t *testing.T) {
 // compacting is a stream of a compacted topic.
 func (l *lab) compacting(t *testing.T, tombstones string, source, target bool) *stream {
 	t.Helper()
-	name := fmt.Sprintf("t%d", topics.Add(1))
+	name := newTopic()
 	for c, cleaned := range map[*kafkalab.Cluster]bool{l.src: source, l.dst: target} {
 		configs := map[string]string{"cleanup.policy": "compact", "delete.retention.ms": "86400000"}
 		if c == l.dst {
@@ -58,10 +58,7 @@ func (l *lab) compacting(t *testing.T, tombstones string, source, target bool) *
 			t.Fatal(err)
 		}
 	}
-	s := &stream{lab: l, topic: name, time: time.Now()}
-	s.Pair = rig.NewPairAt(t, l.src.Bootstrap(), l.dst.Bootstrap(), fsm.LinkSpec{}, nil, map[string]int32{name: 1}, s.node(1), s.node(2), s.node(3))
-	s.Do(t, &fsm.FeatureRaise{Level: fsm.FeatureLevel})
-	return s
+	return l.linked(t, name, fsm.LinkSpec{})
 }
 
 // keys is how many keys a compacted topic has.

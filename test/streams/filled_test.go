@@ -46,10 +46,7 @@ func TestTransactions(t *testing.T) {
 // filling is a stream of a Sluice cluster whose nodes fill gaps.
 func (l *lab) filling(t *testing.T, spec fsm.LinkSpec) *stream {
 	t.Helper()
-	s := &stream{lab: l, topic: fmt.Sprintf("t%d", topics.Add(1)), time: time.Now()}
-	s.Pair = rig.NewPairAt(t, l.src.Bootstrap(), l.dst.Bootstrap(), spec, nil, map[string]int32{s.topic: 1}, s.node(1), s.node(2), s.node(3))
-	s.Do(t, &fsm.FeatureRaise{Level: fsm.FeatureLevel})
-	return s
+	return l.linked(t, newTopic(), spec)
 }
 
 // txn appends n records in a transaction that is committed or aborted.

@@ -37,12 +37,11 @@ func TestHead(t *testing.T) {
 // beginningAt is a stream whose source begins at an offset.
 func (l *lab) beginningAt(t *testing.T, first int64, target map[string]string) *stream {
 	t.Helper()
-	s := &stream{lab: l, topic: fmt.Sprintf("t%d", topics.Add(1)), time: time.Now()}
-	if err := l.dst.CreateTopic(t.Context(), kafkalab.Topic{Name: s.topic, Partitions: 1, Configs: target}); err != nil {
+	topic := newTopic()
+	if err := l.dst.CreateTopic(t.Context(), kafkalab.Topic{Name: topic, Partitions: 1, Configs: target}); err != nil {
 		t.Fatal(err)
 	}
-	s.Pair = rig.NewPairAt(t, l.src.Bootstrap(), l.dst.Bootstrap(), fsm.LinkSpec{Offsets: fsm.OffsetsIdentical}, nil, map[string]int32{s.topic: 1}, s.node(1), s.node(2), s.node(3))
-	s.Do(t, &fsm.FeatureRaise{Level: fsm.FeatureLevel})
+	s := l.linked(t, topic, fsm.LinkSpec{Offsets: fsm.OffsetsIdentical})
 	s.emptyTo(t, first)
 	trim(t, l.src, s.topic, first)
 	return s

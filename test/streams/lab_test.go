@@ -69,7 +69,7 @@ func (l *lab) streamAt(t *testing.T, first int64) *stream {
 // streamOn is streamAt with the target's replicas, the leader first.
 func (l *lab) streamOn(t *testing.T, first int64, replicas []int32) *stream {
 	t.Helper()
-	s := &stream{lab: l, topic: fmt.Sprintf("t%d", topics.Add(1)), time: time.Now()}
+	s := &stream{lab: l, topic: newTopic(), time: time.Now()}
 	var starts []fsm.StartAt
 	if first >= 0 {
 		starts = []fsm.StartAt{{Topic: s.topic, Offsets: []int64{first}}}
@@ -83,6 +83,19 @@ func (l *lab) streamOn(t *testing.T, first int64, replicas []int32) *stream {
 	}
 	s.Pair = rig.NewPairAt(t, l.src.Bootstrap(), l.dst.Bootstrap(), fsm.LinkSpec{}, starts,
 		map[string]int32{s.topic: 1}, s.node(1), s.node(2), s.node(3))
+	return s
+}
+
+// newTopic is a name that no topic has.
+func newTopic() string { return fmt.Sprintf("t%d", topics.Add(1)) }
+
+// linked links a topic of one partition, which is made where it is not there, in a
+// Sluice cluster whose nodes are all of this build.
+func (l *lab) linked(t *testing.T, topic string, spec fsm.LinkSpec) *stream {
+	t.Helper()
+	s := &stream{lab: l, topic: topic, time: time.Now()}
+	s.Pair = rig.NewPair(t, l.src.Bootstrap(), l.dst.Bootstrap(), spec, map[string]int32{topic: 1}, s.node(1), s.node(2), s.node(3))
+	s.Do(t, &fsm.FeatureRaise{Level: fsm.FeatureLevel})
 	return s
 }
 

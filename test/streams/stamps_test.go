@@ -53,7 +53,7 @@ type stamped struct {
 
 func (l *lab) stamped(t *testing.T) *stamped {
 	t.Helper()
-	s := &stamped{lab: l, topic: fmt.Sprintf("t%d", topics.Add(1))}
+	s := &stamped{lab: l, topic: newTopic()}
 	l.create(t, s.topic, len(stamps), nil)
 	s.Pair = rig.NewPair(t, l.src.Bootstrap(), l.dst.Bootstrap(), fsm.LinkSpec{Offsets: fsm.OffsetsIdentical}, map[string]int32{s.topic: int32(len(stamps))}, "n1", "n2", "n3")
 	return s
@@ -296,7 +296,7 @@ func TestTimestamps(t *testing.T) {
 // targetStamps: a target topic of somebody's own gives each record the time when
 // it was appended. A new owner still finds which of the source's it holds.
 func targetStamps(t *testing.T, l *lab) {
-	s := &stream{lab: l, topic: fmt.Sprintf("t%d", topics.Add(1)), time: time.Now().Add(-threeDays)}
+	s := &stream{lab: l, topic: newTopic(), time: time.Now().Add(-threeDays)}
 	l.create(t, s.topic, 1, map[string]string{"message.timestamp.type": "LogAppendTime"})
 	s.Pair = rig.NewPair(t, l.src.Bootstrap(), l.dst.Bootstrap(), fsm.LinkSpec{Offsets: fsm.OffsetsTranslated}, map[string]int32{s.topic: 1}, s.node(1), s.node(2), s.node(3))
 	for i := range 3 {
